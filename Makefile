@@ -1,0 +1,55 @@
+# `make help` lists the targets. Each does its own set-up; the two that matter first: `make run`, `make test`.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+STAMP  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format e2e image bench render lock clean
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Paceline needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock -e '.[dev]'
+	@touch $@
+
+run: $(STAMP) ## the whole platform on this machine, mis-tuned, tuning itself (ARGS="--for 90s")
+	$(BIN)/paceline up --demo $(ARGS)
+
+test: $(STAMP) ## every test this machine can run; the cluster suites too with KUBECONFIG or KUBEBUILDER_ASSETS
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(STAMP) ## format, lint, types, layers, chart, rendered files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	scripts/render --check
+
+format: $(STAMP) ## rewrite what the formatter and the linter can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+e2e: $(STAMP) ## the cluster suites alone, against KUBECONFIG
+	$(BIN)/python -m pytest tests/cluster tests/e2e $(ARGS)
+
+image: ## both images, into the cluster (IMAGE_BUILD, IMAGE_LOAD)
+	scripts/image service operator
+
+bench: $(STAMP) ## serving benchmarks (ONLY=name, JSON=1)
+	$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json)
+
+render: $(STAMP) ## chart -> k8s/manifests, CRD -> chart
+	scripts/render
+
+lock: $(STAMP) ## requirements.lock from pyproject.toml: versions only, no address
+	$(BIN)/uv pip compile --quiet --no-annotate --no-header --no-emit-index-url --universal --python-version 3.11 \
+		--all-extras --upgrade pyproject.toml -o requirements.lock
+
+clean: ## what make created
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,1 @@
+"""Edge out: the cluster, or a folder on this machine."""

@@ -1,0 +1,1 @@
+"""Pure: values in, values out. No clock, network, cluster, environment, randomness or logging."""

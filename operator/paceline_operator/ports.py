@@ -1,0 +1,130 @@
+"""What the loop needs of the world, as protocols and frozen values.
+
+`cluster/kubernetes.py` fulfils them with an API server, `cluster/local.py` with a folder and processes on loopback.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+
+
+class PolicyKey(NamedTuple):
+    """Names one TuningPolicy."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRef:
+    """What a policy points at: any kind with a scale subresource, in the policy's namespace."""
+
+    api_version: str
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyResource:
+    """A TuningPolicy as read, unparsed. `resource_version` is what a status write is compared with."""
+
+    key: PolicyKey
+    uid: str
+    generation: int
+    resource_version: str
+    created: datetime
+    spec: Mapping[str, Any]
+    status: Mapping[str, Any] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    deleting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """One pod of a target. `state_url` is None where it has no port named `paceline`."""
+
+    name: str
+    uid: str
+    state_url: str | None
+    ready: bool
+    terminating: bool = False
+    restarts: int = 0
+    out_of_memory: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """The target as it is now."""
+
+    namespace: str
+    api_version: str
+    kind: str
+    name: str
+    uid: str
+    replicas: int
+    rolling_out: bool
+    pods: tuple[Pod, ...]
+
+    @property
+    def document_name(self) -> str:
+        """The ConfigMap that holds the tuning document."""
+        return f"{self.name}-tuning"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """The tuning document as stored; both None while there is none."""
+
+    content: bytes | None = None
+    resource_version: str | None = None
+
+
+class Conflict(Exception):
+    """What was read has changed since; read anew and decide again."""
+
+
+class TargetNotFound(Exception):
+    """The policy's targetRef names nothing that exists, or a kind without a scale subresource."""
+
+
+class PlatformUnavailable(Exception):
+    """The API server, or what stands for it, did not answer; try later, change nothing."""
+
+
+class Platform(Protocol):
+    """Reads and writes of one reconcile pass. Every method may raise PlatformUnavailable."""
+
+    async def policies(self) -> Sequence[PolicyResource]:
+        """All policies in sight."""
+
+    async def policy(self, key: PolicyKey) -> PolicyResource | None:
+        """One policy, read anew; None when it is gone."""
+
+    async def workload(self, namespace: str, target: TargetRef) -> Workload:
+        """The target and its pods. Raises TargetNotFound."""
+
+    async def document(self, workload: Workload) -> StoredDocument:
+        """The stored tuning document."""
+
+    async def write_document(self, workload: Workload, content: bytes, expected: str | None) -> None:
+        """Stores the document if its resource version is still `expected` (None: creates it). Raises Conflict."""
+
+    async def nudge(self, workload: Workload, generation: int) -> None:
+        """Makes kubelet sync the mounted document at once, through `pods/status`; best effort."""
+
+    async def write_status(self, policy: PolicyResource, status: Mapping[str, Any]) -> None:
+        """Replaces the status if the policy is still the one read. Raises Conflict."""
+
+    async def record_event(self, policy: PolicyResource, reason: str, message: str, *, warning: bool = False) -> None:
+        """Emits a Kubernetes Event about the policy; best effort."""
+
+
+class Telemetry(Protocol):
+    """Reads what pods report."""
+
+    async def scrape(self, pods: Sequence[Pod]) -> Mapping[str, Mapping[str, Any]]:
+        """`/state` by pod uid; a pod that does not answer or answers nonsense is absent."""

@@ -1,0 +1,1 @@
+"""Edge in: what pods report."""

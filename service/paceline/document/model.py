@@ -1,0 +1,136 @@
+"""The tuning document as values. Parsing only: no file, no clock.
+
+The operator writes it, one generation after another; `docs/schemas/tuning.v1.schema.json` is the contract.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from paceline.errors import InvalidDocument
+
+SCHEMA = "paceline.dev/tuning/v1"
+
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class CacheValues:
+    """What is tuned of one cache. `ttl_seconds` 0 means: always fetch."""
+
+    ttl_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """A complete set of tunables; None or an absent name means the pod's start value.
+
+    Pool sizes are per worker.
+    """
+
+    workers: int | None = None
+    pools: Mapping[str, int] = field(default_factory=lambda: _EMPTY)
+    caches: Mapping[str, CacheValues] = field(default_factory=lambda: _EMPTY)
+
+    def to_json(self) -> dict[str, Any]:
+        """The wire form: `{"workers": 4, "pools": {…}, "caches": {"responses": {"ttlSeconds": 60}}}`."""
+        wire: dict[str, Any] = {} if self.workers is None else {"workers": self.workers}
+        wire["pools"] = dict(self.pools)
+        wire["caches"] = {name: {"ttlSeconds": cache.ttl_seconds} for name, cache in self.caches.items()}
+        return wire
+
+
+@dataclass(frozen=True, slots=True)
+class TuningDocument:
+    """One generation of tuned values for all pods of a target."""
+
+    generation: int
+    values: Values
+    overrides: Mapping[str, Values]
+    digest: str
+    policy: str = ""
+    traceparent: str | None = None
+
+    def values_for(self, pod_uid: str) -> Values:
+        """The values for one pod: an override (canary) replaces single tunables of the common values."""
+        override = self.overrides.get(pod_uid)
+        if override is None:
+            return self.values
+        return Values(
+            workers=self.values.workers if override.workers is None else override.workers,
+            pools={**self.values.pools, **override.pools},
+            caches={**self.values.caches, **override.caches},
+        )
+
+
+class _CacheWire(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    ttlSeconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]  # noqa: N815 - the wire's name
+
+
+class _ValuesWire(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
+    workers: Annotated[int, Field(ge=1)] | None = None
+    pools: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    caches: dict[str, _CacheWire] = Field(default_factory=dict)
+
+    def to_values(self) -> Values:
+        return Values(
+            self.workers,
+            MappingProxyType(self.pools),
+            MappingProxyType({name: CacheValues(cache.ttlSeconds) for name, cache in self.caches.items()}),
+        )
+
+
+class _DocumentWire(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True, populate_by_name=True)
+    schema_: Literal["paceline.dev/tuning/v1"] = Field(alias="schema")
+    generation: Annotated[int, Field(ge=1)]
+    values: _ValuesWire
+    overrides: dict[str, _ValuesWire] = Field(default_factory=dict)
+    policy: str = ""
+    traceparent: str | None = None
+
+
+def parse_document(content: bytes) -> TuningDocument:
+    """Parses the bytes of a tuning document; unknown fields are ignored, so that a newer operator may add some.
+
+    Raises:
+        InvalidDocument: names the field and what is wrong with it.
+    """
+    try:
+        wire = _DocumentWire.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "document"
+        raise InvalidDocument(f"tuning document: {where}: {first['msg']}") from error
+    return TuningDocument(
+        generation=wire.generation,
+        values=wire.values.to_values(),
+        overrides={uid: values.to_values() for uid, values in wire.overrides.items()},
+        digest=digest(content),
+        policy=wire.policy,
+        traceparent=wire.traceparent,
+    )
+
+
+def parse_values(wire: Mapping[str, Any]) -> Values:
+    """Parses the `values` object alone (the form inside `effective.json`).
+
+    Raises:
+        InvalidDocument: as `parse_document`.
+    """
+    try:
+        return _ValuesWire.model_validate_json(orjson.dumps(wire)).to_values()
+    except ValidationError as error:
+        raise InvalidDocument(f"values: {error.errors(include_url=False)[0]['msg']}") from error
+
+
+def digest(content: bytes) -> str:
+    """sha256 of the bytes read, as pods report it: `sha256:<hex>`."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"

@@ -1,0 +1,32 @@
+"""The runtime's errors. Each message says what is wrong, where, and what to do.
+
+PacelineError
+├── UsageError          wrong command line, module or setting (exit status 2)
+├── InvalidDocument     a tuning document that cannot be understood
+└── PoolError           a pool that cannot be tuned as asked
+    └── AcquireTimeout  no connection became free in time
+"""
+
+
+class PacelineError(Exception):
+    """Base of all errors that Paceline's runtime raises on purpose."""
+
+    exit_status = 1
+
+
+class UsageError(PacelineError):
+    """What the user asked for cannot be done as asked; nothing was started."""
+
+    exit_status = 2
+
+
+class InvalidDocument(PacelineError):
+    """The tuning document does not parse or breaks its schema; what runs stays."""
+
+
+class PoolError(PacelineError):
+    """The pool handed to `tune.pool` cannot be limited as asked."""
+
+
+class AcquireTimeout(PoolError, TimeoutError):
+    """No connection became free within the pool's own timeout."""

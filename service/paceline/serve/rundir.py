@@ -1,0 +1,100 @@
+"""The files between one pod's processes. Every write is atomic; readers poll `stat`, since inotify instances are few.
+
+workers          the worker count, as text; the agent writes, the arbiter reads
+effective.json   the values in force; the agent writes, every worker applies
+reports/PID.json what a worker measured; the worker writes once a second, the agent merges
+terminating      exists once the pod has been told to stop; the supervisor writes, the agent turns unready
+running          exists while the pod runs; left behind by an unclean exit
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from paceline.document.model import Values, parse_values
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """What workers must run now. `step` grows with every write; a generation may take several steps."""
+
+    generation: int
+    step: int
+    values: Values
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunDir:
+    """Paths and atomic reads and writes; knows no policy."""
+
+    path: Path
+
+    @property
+    def workers(self) -> Path:
+        return self.path / "workers"
+
+    @property
+    def effective(self) -> Path:
+        return self.path / "effective.json"
+
+    @property
+    def reports(self) -> Path:
+        return self.path / "reports"
+
+    @property
+    def terminating(self) -> Path:
+        return self.path / "terminating"
+
+    @property
+    def running(self) -> Path:
+        return self.path / "running"
+
+    def report(self, pid: int) -> Path:
+        return self.reports / f"{pid}.json"
+
+    def write_workers(self, count: int) -> None:
+        write_atomically(self.workers, str(count).encode())
+
+    def read_workers(self) -> int | None:
+        """The worker count asked for, or None before the agent has spoken."""
+        try:
+            return int(self.workers.read_bytes())
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def write_effective(self, effective: Effective) -> None:
+        wire = {
+            "generation": effective.generation,
+            "step": effective.step,
+            "values": effective.values.to_json(),
+            "traceparent": effective.traceparent,
+        }
+        write_atomically(self.effective, orjson.dumps(wire))
+
+    def read_effective(self) -> Effective | None:
+        """What workers must run, or None before the agent has spoken."""
+        try:
+            wire: dict[str, Any] = orjson.loads(self.effective.read_bytes())
+        except FileNotFoundError:
+            return None
+        return Effective(wire["generation"], wire["step"], parse_values(wire["values"]), wire["traceparent"])
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Readers see the old content or the new, never a part. Blocking, but short: meant for tmpfs."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.write_bytes(content)
+    fresh.replace(path)
+
+
+def stamp(path: Path) -> tuple[int, int, int] | None:
+    """Changes whenever the file was replaced or written; None while it does not exist."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size

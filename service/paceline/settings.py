@@ -1,0 +1,109 @@
+"""Every setting of the runtime: grouped, typed, read from the environment once per process.
+
+A value that changes while the process runs is a tunable, not a setting, and travels in the tuning document.
+"""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from paceline.errors import UsageError
+
+
+class ServeSettings(BaseSettings):
+    """One pod's process tree."""
+
+    model_config = SettingsConfigDict(env_prefix="PACELINE_", frozen=True)
+
+    bind: str = "127.0.0.1:8000"
+    """Address the application listens on, HOST:PORT."""
+    management_bind: str = "127.0.0.1:9090"
+    """Address of /livez /readyz /metrics /state, HOST:PORT; read-only."""
+    workers: int = Field(default=1, ge=1)
+    """Worker processes without a tuning document (the start value)."""
+    max_workers: int = Field(default=16, ge=1)
+    """Hard cap on workers, whatever a document says."""
+    tuning: Literal["on", "off"] = "on"
+    """`off` ignores the tuning document: the pod keeps its start values."""
+    tuning_file: Path | None = None
+    """The tuning document; it may appear, change and vanish. None: start values for ever."""
+    run_dir: Path | None = None
+    """Folder for the files between the processes, best on tmpfs; a fresh temporary one by default.
+    A marker in it survives an unclean exit, so in a container it must be an emptyDir."""
+    preload: bool = True
+    """Load the application before forking (6x less private memory per worker)."""
+    keepalive_seconds: float = Field(default=5.0, gt=0)
+    """How long an idle client connection stays open; bounds the drain of a removed worker."""
+    graceful_timeout_seconds: float = Field(default=30.0, gt=0)
+    """Longest request that a draining worker waits for."""
+    worker_timeout_seconds: float = Field(default=30.0, gt=0)
+    """A worker whose event loop is silent for this long is killed."""
+    termination_delay_seconds: float = Field(default=0.0, ge=0)
+    """Between `not ready` and the drain, so that load balancers notice; the chart sets 5."""
+    shrink_deadline_seconds: float = Field(default=30.0, gt=0)
+    """A shrink that connections still block after this is undone: ShrinkBlocked."""
+    pod_name: str = "local"
+    """This pod's name, for reports and spans."""
+    pod_uid: str = ""
+    """This pod's uid; the document's `overrides` address pods by it."""
+
+
+class TelemetrySettings(BaseSettings):
+    """Tracing. The exporter reads the standard OTEL_* variables itself; no endpoint means no exporter."""
+
+    model_config = SettingsConfigDict(env_prefix="PACELINE_TRACE_", frozen=True)
+
+    ratio: float = Field(default=0.05, ge=0, le=1)
+    """Share of requests that get a full trace."""
+    slow: float = Field(default=0.25, gt=0)
+    """Seconds; a slower request is exported whatever the draw said, and so is a failed one."""
+    trusted_proxies: str = "127.0.0.1,::1"
+    """Peers whose sampled flag in `traceparent` is believed, comma-separated addresses or networks."""
+
+
+class OpenTelemetrySettings(BaseSettings):
+    """The few standard variables that Paceline itself must know; the SDK reads the rest."""
+
+    model_config = SettingsConfigDict(env_prefix="OTEL_", frozen=True)
+
+    exporter_otlp_endpoint: str | None = None
+    exporter_otlp_traces_endpoint: str | None = None
+    service_name: str = "paceline-service"
+
+    @property
+    def enabled(self) -> bool:
+        """Spans are exported only where an endpoint is named."""
+        return bool(self.exporter_otlp_traces_endpoint or self.exporter_otlp_endpoint)
+
+
+class Settings(BaseSettings):
+    """All groups. Built once per process by `load_settings` and passed on."""
+
+    model_config = SettingsConfigDict(frozen=True)
+
+    serve: ServeSettings = Field(default_factory=ServeSettings)
+    telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
+    opentelemetry: OpenTelemetrySettings = Field(default_factory=OpenTelemetrySettings)
+
+    @cached_property
+    def tuning_on(self) -> bool:
+        return self.serve.tuning == "on"
+
+
+def load_settings() -> Settings:
+    """Reads the environment.
+
+    Raises:
+        UsageError: names the variable that is wrong and what it must be.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = "_".join(str(part) for part in first["loc"]).upper()
+        raise UsageError(
+            f"environment variable PACELINE_{field} is wrong: {first['msg'].lower()} (got {first['input']!r})"
+        ) from error

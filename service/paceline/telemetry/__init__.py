@@ -1,0 +1,1 @@
+"""Measures: histograms, request statistics, loop lag, cgroups, tracing, logs."""

@@ -1,0 +1,62 @@
+"""Marks tests by folder, skips what this machine cannot run, and says what was skipped and why.
+
+With PACELINE_STRICT=1 (CI) an unexpected skip fails the run.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+EXPECTED_SKIPS = ("benchmark: run by `make bench`",)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        folder = item.path.relative_to(TESTS).parts[0]
+        if folder in {"cluster", "e2e"}:
+            item.add_marker(pytest.mark.cluster)
+            item.add_marker(pytest.mark.timeout(600))
+            if "KUBECONFIG" not in os.environ:
+                item.add_marker(pytest.mark.skip(reason="cluster: KUBECONFIG names no test cluster"))
+        elif item.get_closest_marker("apiserver") and not (
+            os.environ.get("KUBECONFIG") or os.environ.get("KUBEBUILDER_ASSETS")
+        ):
+            item.add_marker(pytest.mark.skip(reason="apiserver: neither KUBECONFIG nor KUBEBUILDER_ASSETS is set"))
+    # The cheap and telling ones first: a broken core is seen in seconds, not after the cluster suites.
+    order = ("unit", "contract", "simulation", "integration", "faults", "cluster", "e2e")
+    items.sort(key=lambda item: _rank(item.path.relative_to(TESTS).parts[0], order))
+
+
+def _rank(folder: str, order: tuple[str, ...]) -> int:
+    return order.index(folder) if folder in order else len(order)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+    skipped = Counter(_reason(report) for report in terminalreporter.stats.get("skipped", []))
+    if skipped:
+        terminalreporter.section("what was skipped, and why")
+        for reason, count in skipped.most_common():
+            terminalreporter.write_line(f"{count:4d}  {reason}")
+    return (yield)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if os.environ.get("PACELINE_STRICT") != "1":
+        return
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    unexpected = [
+        report for report in reporter.stats.get("skipped", []) if not _reason(report).startswith(EXPECTED_SKIPS)
+    ]
+    if unexpected:
+        reporter.write_line(f"PACELINE_STRICT: {len(unexpected)} unexpected skips", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _reason(report: pytest.TestReport) -> str:
+    location = report.longrepr
+    return str(location[2] if isinstance(location, tuple) else location).removeprefix("Skipped: ")
