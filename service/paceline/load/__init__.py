@@ -1,1 +1,1 @@
-"""An open-loop load generator."""
+"""Open-loop load generator: requests leave when they are due, whatever the answers do."""
