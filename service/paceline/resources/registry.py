@@ -1,0 +1,120 @@
+"""The tunables of one process by name, and the one way in which values reach them. Knows no driver and no file."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from paceline.document.model import Values
+from paceline.errors import PoolError, UsageError
+
+
+class TunablePool(Protocol):
+    """Something that lends connections, at most `limit` at a time."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def cap(self) -> int:
+        """What the constructor allows; no document goes beyond it."""
+
+    @property
+    def start_limit(self) -> int:
+        """The limit that the code gave: in force without a document."""
+
+    def set_limit(self, limit: int) -> None:
+        """Takes effect at once for new checkouts; surplus connections close as they come back. 1 ≤ limit ≤ cap."""
+
+    def report(self) -> dict[str, Any]:
+        """The shape of `pools.<name>` in `/state`."""
+
+
+class TunableCache(Protocol):
+    """Something that keeps answers for `ttl_seconds`."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def start_ttl_seconds(self) -> float:
+        """The TTL that the code gave: in force without a document."""
+
+    def set_ttl(self, seconds: float) -> None:
+        """Takes effect at once, for entries that exist too; 0: always fetch."""
+
+    def report(self) -> dict[str, Any]:
+        """The shape of `caches.<name>` in `/state`."""
+
+
+class Tunables:
+    """Pools and caches by the names that a policy uses.
+
+    Values may arrive before a pool is registered (a worker starts late, a lifespan opens a pool): they are remembered,
+    and a pool registered later starts with them. Not thread-safe: belongs to the event loop's thread.
+    """
+
+    def __init__(self) -> None:
+        self._pools: dict[str, TunablePool] = {}
+        self._caches: dict[str, TunableCache] = {}
+        self._values = Values()
+
+    def add_pool(self, pool: TunablePool) -> None:
+        """Registers a pool and gives it the values in force.
+
+        Raises:
+            PoolError: the name is taken.
+        """
+        if pool.name in self._pools:
+            raise PoolError(f"pool {pool.name!r} is registered twice; give each pool a name of its own")
+        self._pools[pool.name] = pool
+        self._apply_to_pool(pool)
+
+    def add_cache(self, cache: TunableCache) -> None:
+        """Registers a cache and gives it the values in force.
+
+        Raises:
+            UsageError: the name is taken.
+        """
+        if cache.name in self._caches:
+            raise UsageError(f"cache {cache.name!r} is registered twice; give each cache a name of its own")
+        self._caches[cache.name] = cache
+        self._apply_to_cache(cache)
+
+    def remove_pool(self, name: str) -> None:
+        """Forgets a pool that was closed; a pool of that name may be registered again. Unknown names are fine."""
+        self._pools.pop(name, None)
+
+    def apply(self, values: Values) -> list[str]:
+        """Brings every tunable to `values`; what they do not name goes to its start value. Never raises.
+
+        Returns:
+            The names in `values` that nothing is registered under, sorted; they count once it is.
+        """
+        self._values = values
+        for pool in self._pools.values():
+            self._apply_to_pool(pool)
+        for cache in self._caches.values():
+            self._apply_to_cache(cache)
+        return sorted(({*values.pools} - {*self._pools}) | ({*values.caches} - {*self._caches}))
+
+    def report(self) -> dict[str, Any]:
+        """`{"pools": {…}, "caches": {…}}` in the shapes of `/state`; counters cover the life of the process."""
+        return {
+            "pools": {name: pool.report() for name, pool in self._pools.items()},
+            "caches": {name: cache.report() for name, cache in self._caches.items()},
+        }
+
+    def start_values(self) -> dict[str, Mapping[str, Any]]:
+        """In force without a document: `{"pools": {name: limit}, "caches": {name: {"ttlSeconds": x}}}`."""
+        return {
+            "pools": {name: pool.start_limit for name, pool in self._pools.items()},
+            "caches": {name: {"ttlSeconds": cache.start_ttl_seconds} for name, cache in self._caches.items()},
+        }
+
+    def _apply_to_pool(self, pool: TunablePool) -> None:
+        # The agent has clamped already, but only to caps it knew: a pool registered a moment ago is not among them.
+        asked = self._values.pools.get(pool.name, pool.start_limit)
+        pool.set_limit(max(1, min(asked, pool.cap)))
+
+    def _apply_to_cache(self, cache: TunableCache) -> None:
+        values = self._values.caches.get(cache.name)
+        cache.set_ttl(cache.start_ttl_seconds if values is None else values.ttl_seconds)
