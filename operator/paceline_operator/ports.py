@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
@@ -128,3 +129,38 @@ class Telemetry(Protocol):
 
     async def scrape(self, pods: Sequence[Pod]) -> Mapping[str, Mapping[str, Any]]:
         """`/state` by pod uid; a pod that does not answer or answers nonsense is absent."""
+
+
+class Span(Protocol):
+    """One traced step of a pass."""
+
+    @property
+    def traceparent(self) -> str | None:
+        """W3C trace context of this step, for the tuning document; None where nothing is recorded."""
+
+    def set(self, **attributes: str | int | float | bool) -> None:
+        """Adds attributes, e.g. the reason of a decision."""
+
+
+class Tracer(Protocol):
+    """Traces a pass: a span `reconcile` with `observe`, `decide`, `apply` and `propagate` inside."""
+
+    def span(self, name: str, **attributes: str | int | float | bool) -> AbstractContextManager[Span]:
+        """A span around the with-block; a child of the one that is open."""
+
+
+class NoSpan:
+    """Records nothing."""
+
+    traceparent: str | None = None
+
+    def set(self, **attributes: str | int | float | bool) -> None:
+        """Drops them."""
+
+
+class NoTracer:
+    """The tracer of an operator without an exporter."""
+
+    def span(self, name: str, **attributes: str | int | float | bool) -> AbstractContextManager[Span]:
+        """A block without a trace."""
+        return nullcontext(NoSpan())
