@@ -1,0 +1,62 @@
+{{/* Names and labels. A component is service, operator, postgresql or valkey. */}}
+
+{{- define "paceline.name" -}}
+{{- $root := index . 0 -}}
+{{- printf "%s-%s" $root.Release.Name (index . 1) -}}
+{{- end -}}
+
+{{- define "paceline.selector" -}}
+{{- $root := index . 0 -}}
+app.kubernetes.io/name: paceline
+app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end -}}
+
+{{- define "paceline.labels" -}}
+{{- $root := index . 0 -}}
+{{ include "paceline.selector" . }}
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
+{{- end -}}
+
+{{- define "paceline.image" -}}
+{{- printf "%s:%s" .repository .tag -}}
+{{- end -}}
+
+{{/* Pod security as the Restricted standard asks for, and a read-only root file system on top. */}}
+{{- define "paceline.podSecurityContext" -}}
+runAsNonRoot: true
+runAsUser: {{ . }}
+runAsGroup: {{ . }}
+fsGroup: {{ . }}
+seccompProfile: {type: RuntimeDefault}
+{{- end -}}
+
+{{- define "paceline.securityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{/* Where the service finds its database and its Redis: the user's Secrets, else those of the demo, else none. */}}
+{{- define "paceline.databaseSecret" -}}
+{{- .Values.service.database.existingSecret | default (ternary (include "paceline.name" (list . "postgresql")) "" .Values.demo.enabled) -}}
+{{- end -}}
+
+{{- define "paceline.redisSecret" -}}
+{{- .Values.service.redis.existingSecret | default (ternary (include "paceline.name" (list . "valkey")) "" .Values.demo.enabled) -}}
+{{- end -}}
+
+{{- define "paceline.isReferenceApi" -}}
+{{- if eq .Values.service.app "paceline_api.app:app" }}true{{ end -}}
+{{- end -}}
+
+{{/* The reference API brings its own migrations; any other application says how to run its own. */}}
+{{- define "paceline.migrationCommand" -}}
+{{- if .Values.service.migrations.command -}}
+{{- toJson .Values.service.migrations.command -}}
+{{- else if include "paceline.isReferenceApi" . -}}
+["python", "-m", "paceline_api.migrate"]
+{{- end -}}
+{{- end -}}
