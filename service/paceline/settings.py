@@ -49,6 +49,10 @@ class ServeSettings(BaseSettings):
     """This pod's name, for reports and spans."""
     pod_uid: str = ""
     """This pod's uid; the document's `overrides` address pods by it."""
+    service_version: str = ""
+    """The application's version, for spans; the chart sets the image tag."""
+    log_format: Literal["auto", "json", "text"] = "auto"
+    """`auto`: text where stderr is a terminal, else one JSON object a line."""
 
 
 class TelemetrySettings(BaseSettings):
@@ -72,11 +76,17 @@ class OpenTelemetrySettings(BaseSettings):
     exporter_otlp_endpoint: str | None = None
     exporter_otlp_traces_endpoint: str | None = None
     service_name: str = "paceline-service"
+    sdk_disabled: bool = False
+    traces_exporter: str = "otlp"
+    traces_sampler: str | None = None
+    bsp_max_queue_size: int = Field(default=2048, ge=1)
+    bsp_max_export_batch_size: int = Field(default=512, ge=1)
 
     @property
     def enabled(self) -> bool:
-        """Spans are exported only where an endpoint is named."""
-        return bool(self.exporter_otlp_traces_endpoint or self.exporter_otlp_endpoint)
+        """Spans are exported only where an endpoint is named and nothing switches the export off."""
+        endpoint = self.exporter_otlp_traces_endpoint or self.exporter_otlp_endpoint
+        return bool(endpoint) and not self.sdk_disabled and self.traces_exporter != "none"
 
 
 class Settings(BaseSettings):

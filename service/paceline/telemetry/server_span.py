@@ -1,0 +1,78 @@
+"""What a server span says: name and attributes, by OpenTelemetry's HTTP semantic conventions (stable). Pure.
+
+No query, header, body or exception message reaches a span: they may hold secrets.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from opentelemetry.trace import Status, StatusCode
+from opentelemetry.util.types import AttributeValue
+
+from paceline.telemetry.requests import route_template
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a request went. Times are of the process's monotonic clock, in seconds."""
+
+    status: int
+    started: float
+    ended: float
+    failure: BaseException | None
+
+    @property
+    def failed(self) -> bool:
+        return self.failure is not None or not 0 < self.status < 500
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return self.ended - self.started
+
+
+def request_attributes(scope: Mapping[str, Any], generation: int, *, sampled: bool) -> dict[str, AttributeValue]:
+    """What is known when a request arrives."""
+    attributes: dict[str, AttributeValue] = {
+        "http.request.method": scope["method"],
+        "url.path": scope["path"],
+        "url.scheme": scope.get("scheme", "http"),
+        "network.protocol.version": scope.get("http_version", "1.1"),
+        "paceline.generation": generation,
+        "paceline.sampled": sampled,
+    }
+    server, client = scope.get("server"), scope.get("client")
+    if server is not None:
+        attributes["server.address"] = server[0]
+        if server[1] is not None:  # a UNIX socket has none
+            attributes["server.port"] = server[1]
+    if client is not None:
+        attributes["client.address"] = client[0]
+    return attributes
+
+
+def outcome_attributes(scope: Mapping[str, Any], outcome: Outcome) -> dict[str, AttributeValue]:
+    """What is known when a request has been answered."""
+    attributes: dict[str, AttributeValue] = {}
+    template = route_template(scope)
+    if template is not None:
+        attributes["http.route"] = template
+    if outcome.status:
+        attributes["http.response.status_code"] = outcome.status
+    if outcome.failure is not None:
+        attributes["error.type"] = type(outcome.failure).__qualname__
+    elif outcome.failed:
+        attributes["error.type"] = str(outcome.status) if outcome.status else "no_response"
+    return attributes
+
+
+def span_name(scope: Mapping[str, Any]) -> str:
+    """`GET /products/{id}`, or `GET` alone where the route's template is not known."""
+    template = route_template(scope)
+    return f"{scope['method']} {template}" if template else scope["method"]
+
+
+def span_status(outcome: Outcome) -> Status:
+    """An error for 5xx, an exception or no answer; else left unset, as the conventions want it for servers."""
+    return Status(StatusCode.ERROR if outcome.failed else StatusCode.UNSET)
