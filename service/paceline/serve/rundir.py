@@ -3,18 +3,22 @@
 workers          the worker count, as text; the agent writes, the arbiter reads
 effective.json   the values in force; the agent writes, every worker applies
 reports/PID.json what a worker measured; the worker writes once a second, the agent merges
+                 A worker writes its first report (step 0, not ready) before it first reads effective.json: so whoever
+                 writes effective.json and then lists reports sees every process that may run something older.
 terminating      exists once the pod has been told to stop; the supervisor writes, the agent turns unready
 running          exists while the pod runs; left behind by an unclean exit
+unclean          exists if `running` was there when the pod started; the supervisor writes, the agent starts carefully
 """
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from paceline.document.model import Values, parse_values
+if TYPE_CHECKING:
+    from paceline.document.model import Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,7 @@ class Effective:
 
     generation: int
     step: int
-    values: Values
+    values: "Values"
     traceparent: str | None = None
 
 
@@ -53,6 +57,10 @@ class RunDir:
     def running(self) -> Path:
         return self.path / "running"
 
+    @property
+    def unclean(self) -> Path:
+        return self.path / "unclean"
+
     def report(self, pid: int) -> Path:
         return self.reports / f"{pid}.json"
 
@@ -77,6 +85,9 @@ class RunDir:
 
     def read_effective(self) -> Effective | None:
         """What workers must run, or None before the agent has spoken."""
+        # Here, because the supervisor needs the paths alone and pydantic would triple its memory (9 to 33 MB).
+        from paceline.document.model import parse_values
+
         try:
             wire: dict[str, Any] = orjson.loads(self.effective.read_bytes())
         except FileNotFoundError:

@@ -1,0 +1,83 @@
+"""The `paceline` command: reads the command line, makes one call for each command, and renders errors as one line.
+
+Each command imports what it needs when it runs, so that `paceline serve` does not load the load generator.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from typer.exceptions import TyperException
+
+from paceline.errors import PacelineError
+
+app = typer.Typer(
+    name="paceline",
+    help="Serves async Python applications and changes their capacity while they run.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Application = Annotated[str, typer.Argument(metavar="MODULE:APP", help="The ASGI application, e.g. shop.main:app.")]
+
+
+@app.command()
+def serve(
+    application: Application,
+    bind: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where it listens. [127.0.0.1:8000]")] = None,
+    management_bind: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="/livez /readyz /metrics /state. [127.0.0.1:9090]")
+    ] = None,
+    tuning: Annotated[Path | None, typer.Option(metavar="FILE", help="The tuning document; may appear later.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes without a document. [1]")] = None,
+    preload: Annotated[
+        bool | None, typer.Option("--preload/--no-preload", help="Load the application before forking. [preload]")
+    ] = None,
+    run_dir: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Files between the processes. [a temporary one]")
+    ] = None,
+) -> None:
+    """Serve an application: one pod's process tree. Every option has a PACELINE_* variable."""
+    from paceline.serve import launch
+
+    options = {
+        "PACELINE_BIND": bind,
+        "PACELINE_MANAGEMENT_BIND": management_bind,
+        "PACELINE_TUNING_FILE": tuning,
+        "PACELINE_WORKERS": workers,
+        "PACELINE_PRELOAD": preload,
+        "PACELINE_RUN_DIR": run_dir,
+    }
+    launch.serve(application, {name: str(value) for name, value in options.items() if value is not None})
+
+
+@app.command()
+def check(application: Application) -> None:
+    """Say what an application would do under `paceline serve`, before any deploy."""
+    from paceline.serve import launch
+
+    launch.check_target(application)
+    # A fresh interpreter: what this command has imported must not be taken for the application's.
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "paceline.serve.check", application])  # noqa: S606
+
+
+def main() -> NoReturn:
+    """The console entry. Expected errors are one line on stderr; only a bug shows a traceback."""
+    try:
+        status = app(standalone_mode=False, prog_name="paceline")
+    except (PacelineError, TyperException) as error:
+        message, status = _describe(error)
+        if message:
+            sys.stderr.write(f"paceline: error: {message}\n")
+    except (KeyboardInterrupt, typer.Abort):
+        status = 130
+    sys.exit(status)
+
+
+def _describe(error: PacelineError | TyperException) -> tuple[str, int]:
+    if isinstance(error, TyperException):
+        return " ".join(error.format_message().split()), error.exit_code
+    return " ".join(str(error).split()), error.exit_status
