@@ -29,7 +29,7 @@ check: $(STAMP) ## format, lint, types, layers, chart, rendered files
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	scripts/render --check
+	$(BIN)/python scripts/render --check
 
 format: $(STAMP) ## rewrite what the formatter and the linter can
 	$(BIN)/ruff format .
@@ -45,7 +45,7 @@ bench: $(STAMP) ## serving benchmarks (ONLY=name, JSON=1)
 	$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json)
 
 render: $(STAMP) ## chart -> k8s/manifests, CRD -> chart
-	scripts/render
+	$(BIN)/python scripts/render
 
 lock: $(STAMP) ## requirements.lock from pyproject.toml: versions only, no address
 	$(BIN)/uv pip compile --quiet --no-annotate --no-header --no-emit-index-url --universal --python-version 3.11 \

@@ -2,7 +2,7 @@
 - {name: PACELINE_OPERATOR_MAX_MODE, value: {{ .Values.operator.maxMode | quote }}}
 - {name: PACELINE_OPERATOR_NUDGE, value: {{ ternary "true" "false" .Values.operator.nudge | quote }}}
 {{- if .Values.operator.namespaced }}
-- {name: PACELINE_OPERATOR_NAMESPACE, value: {{ .Release.Namespace }}}
+- {name: PACELINE_OPERATOR_NAMESPACES, value: {{ .Release.Namespace }}}
 {{- end }}
 - {name: OTEL_SERVICE_NAME, value: {{ include "paceline.name" (list . "operator") }}}
 {{- with .Values.telemetry.otlpEndpoint }}

@@ -1,0 +1,196 @@
+"""The chart as rendered: names that others rely on, rights, security, and what it refuses."""
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "helm" / "paceline"
+CRD = ROOT / "operator" / "paceline_operator" / "crd" / "tuningpolicy.yaml"
+
+pytestmark = pytest.mark.skipif(not shutil.which("helm"), reason="chart: helm not found")
+
+Objects = dict[tuple[str, str], dict[str, Any]]
+
+
+def helm_template(*settings: str) -> subprocess.CompletedProcess[str]:
+    command = ["helm", "template", "paceline", str(CHART), "--namespace", "shop"]
+    for setting in settings:
+        command += ["--set", setting]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def rendered(*settings: str) -> Objects:
+    output = helm_template("demo.enabled=true", *settings)
+    assert output.returncode == 0, output.stderr
+    objects = [item for item in yaml.safe_load_all(output.stdout) if item]
+    return {(item["kind"], item["metadata"]["name"]): item for item in objects}
+
+
+def pod_of(objects: Objects, component: str) -> dict[str, Any]:
+    pod: dict[str, Any] = objects["Deployment", f"paceline-{component}"]["spec"]["template"]["spec"]
+    return pod
+
+
+def container_of(objects: Objects, component: str) -> dict[str, Any]:
+    container: dict[str, Any] = pod_of(objects, component)["containers"][0]
+    return container
+
+
+def environment_of(objects: Objects, component: str) -> dict[str, Any]:
+    return {item["name"]: item.get("value", item.get("valueFrom")) for item in container_of(objects, component)["env"]}
+
+
+def operator_rules(objects: Objects) -> list[dict[str, Any]]:
+    return [rule for (kind, _), item in objects.items() if kind in {"Role", "ClusterRole"} for rule in item["rules"]]
+
+
+def test_the_names_that_policies_and_people_rely_on() -> None:
+    objects = rendered("service.nodePort=30080")
+    port = objects["Service", "paceline-service"]["spec"]["ports"][0]
+    assert (port["port"], port["nodePort"]) == (80, 30080)
+    assert {("Deployment", "paceline-service"), ("Deployment", "paceline-operator")} <= objects.keys()
+    assert [port for port in container_of(objects, "service")["ports"] if port["name"] == "paceline"]
+
+
+def test_the_tuning_document_is_an_optional_folder_that_the_chart_never_writes() -> None:
+    objects = rendered()
+    volume = next(item for item in pod_of(objects, "service")["volumes"] if item["name"] == "tuning")
+    mount = next(item for item in container_of(objects, "service")["volumeMounts"] if item["name"] == "tuning")
+    assert volume["configMap"] == {"name": "paceline-service-tuning", "optional": True}
+    assert "subPath" not in mount
+    assert environment_of(objects, "service")["PACELINE_TUNING_FILE"] == f"{mount['mountPath']}/tuning.json"
+    assert not [name for kind, name in objects if kind == "ConfigMap"]
+    assert "annotations" not in objects["Deployment", "paceline-service"]["spec"]["template"]["metadata"]
+
+
+def test_the_grace_period_outlasts_delay_and_drain() -> None:
+    objects = rendered("service.terminationDelaySeconds=7", "service.gracefulTimeoutSeconds=40")
+    assert environment_of(objects, "service")["PACELINE_TERMINATION_DELAY_SECONDS"] == "7"
+    assert environment_of(objects, "service")["PACELINE_GRACEFUL_TIMEOUT_SECONDS"] == "40"
+    assert pod_of(objects, "service")["terminationGracePeriodSeconds"] > 7 + 40
+
+
+@pytest.mark.parametrize("component", ["service", "operator", "postgresql", "valkey"])
+def test_every_container_is_restricted_with_a_read_only_root(component: str) -> None:
+    pod = pod_of(rendered(), component)
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in pod["containers"] + pod.get("initContainers", []):
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert "memory" in container["resources"]["limits"]
+
+
+def test_only_the_operator_gets_a_token() -> None:
+    objects = rendered()
+    assert {
+        name for name in ("service", "postgresql", "valkey") if pod_of(objects, name)["automountServiceAccountToken"]
+    } == set()
+
+
+def test_the_operator_may_neither_change_pods_nor_read_secrets() -> None:
+    for settings in ([], ["operator.namespaced=true"]):
+        for rule in operator_rules(rendered(*settings)):
+            assert "*" not in rule["resources"] + rule["verbs"] + rule["apiGroups"]
+            assert "secrets" not in rule["resources"]
+            if "pods" in rule["resources"]:
+                assert set(rule["verbs"]) <= {"get", "list", "watch"}
+
+
+def test_a_namespaced_operator_needs_no_right_outside_its_namespace() -> None:
+    objects = rendered("operator.namespaced=true")
+    assert not [kind for kind, _ in objects if kind.startswith(("ClusterRole", "ValidatingAdmission"))]
+    assert environment_of(objects, "operator")["PACELINE_OPERATOR_NAMESPACES"] == "shop"
+    assert ("Role", "paceline-operator") in objects
+
+
+def test_without_nudging_there_is_no_right_to_it() -> None:
+    assert not [rule for rule in operator_rules(rendered("operator.nudge=false")) if "pods/status" in rule["resources"]]
+
+
+def test_an_autoscaler_owns_the_number_of_pods() -> None:
+    assert rendered()["Deployment", "paceline-service"]["spec"]["replicas"] == 2
+    scaled = rendered("service.autoscaling.enabled=true")
+    assert "replicas" not in scaled["Deployment", "paceline-service"]["spec"]
+    assert ("HorizontalPodAutoscaler", "paceline-service") in scaled
+
+
+def test_there_is_one_operator_and_never_two() -> None:
+    spec = rendered()["Deployment", "paceline-operator"]["spec"]
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+
+
+def test_the_custom_resource_is_the_operators_own_and_stays_unless_told_otherwise() -> None:
+    source = yaml.safe_load(CRD.read_text())
+    key = ("CustomResourceDefinition", source["metadata"]["name"])
+    kept, dropped = rendered()[key], rendered("crds.keep=false")[key]
+    assert kept["spec"] == dropped["spec"] == source["spec"]
+    assert kept["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    assert "helm.sh/resource-policy" not in dropped["metadata"].get("annotations", {})
+    assert key not in rendered("crds.enabled=false")
+
+
+def test_another_application_needs_an_image_and_a_module_and_gets_nothing_of_the_reference_api() -> None:
+    output = helm_template(
+        "service.image.repository=registry.example/shop", "service.image.tag=v1", "service.app=shop.main:app"
+    )
+    assert output.returncode == 0, output.stderr
+    objects = {(item["kind"], item["metadata"]["name"]): item for item in yaml.safe_load_all(output.stdout) if item}
+    assert container_of(objects, "service")["args"] == ["paceline", "serve", "shop.main:app"]
+    assert "initContainers" not in pod_of(objects, "service")
+    assert not {"DATABASE_URL", "REDIS_URL"} & environment_of(objects, "service").keys()
+
+
+def test_a_secret_of_the_users_own_wins_over_the_demo() -> None:
+    environment = environment_of(rendered("service.database.existingSecret=mine"), "service")
+    assert environment["DATABASE_URL"]["secretKeyRef"] == {"name": "mine", "key": "url"}
+    assert environment["REDIS_URL"]["secretKeyRef"] == {"name": "paceline-valkey", "key": "url"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        pytest.param(
+            ["service.bogus=1"], "additional properties 'bogus' not allowed", id="a value that does not exist"
+        ),
+        pytest.param(["service.image.tag="], "/service/image/tag", id="an empty tag"),
+        pytest.param(["service.replicas=-1"], "/service/replicas", id="fewer than no pods"),
+        pytest.param(["service.app=shop.main"], "/service/app", id="a module without its application"),
+        pytest.param(["service.nodePort=70000"], "/service/nodePort", id="a port that cannot be"),
+        pytest.param(["service.env.A-B=1"], "A-B", id="a name that no variable can have"),
+        pytest.param(["operator.maxMode=Loud"], "'Off', 'Recommend', 'Auto'", id="a mode that does not exist"),
+        pytest.param(["telemetry.sampleRatio=2"], "/telemetry/sampleRatio", id="more than all requests"),
+        pytest.param(
+            ["telemetry.otlpEndpoint=jaeger:4318"], "/telemetry/otlpEndpoint", id="an endpoint without a scheme"
+        ),
+        pytest.param(["demo.enabled=maybe"], "/demo/enabled", id="a switch that is neither on nor off"),
+        pytest.param(
+            ["service.autoscaling.enabled=true", "service.autoscaling.minReplicas=9"],
+            "service.autoscaling.minReplicas (9) is above maxReplicas (6)",
+            id="an autoscaler with min above max",
+        ),
+        pytest.param(["demo.enabled=false"], "set demo.enabled=true", id="the reference API without a database"),
+        pytest.param(
+            ["demo.enabled=false", "service.database.existingSecret=db"],
+            "service.redis.existingSecret",
+            id="the reference API without Redis",
+        ),
+        pytest.param(
+            ["service.enabled=false", "operator.enabled=false", "crds.enabled=false"],
+            "nothing to install",
+            id="everything switched off",
+        ),
+    ],
+)
+def test_the_chart_refuses(settings: list[str], complaint: str) -> None:
+    output = helm_template("demo.enabled=true", *settings)
+    assert output.returncode != 0
+    assert complaint in output.stderr

@@ -1,0 +1,75 @@
+"""Copies equal their sources, images and chart set only settings that exist, and every example says something valid."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from paceline.settings import ServeSettings, TelemetrySettings
+from paceline_operator.settings import OperatorSettings
+from pydantic_settings import BaseSettings
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "helm" / "paceline"
+EXAMPLES = sorted((ROOT / "k8s" / "examples").glob("*.yaml"))
+SETTINGS: list[type[BaseSettings]] = [ServeSettings, TelemetrySettings, OperatorSettings]
+
+
+def variables() -> set[str]:
+    prefixes = {settings: settings.model_config["env_prefix"] for settings in SETTINGS}
+    return {f"{prefix}{name}".upper() for settings, prefix in prefixes.items() for name in settings.model_fields}
+
+
+@pytest.mark.skipif(not shutil.which("helm"), reason="chart: helm not found")
+def test_rendered_files_are_up_to_date() -> None:
+    command = [sys.executable, str(ROOT / "scripts" / "render"), "--check"]
+    output = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert output.returncode == 0, output.stdout + output.stderr
+
+
+def test_the_check_for_rendered_files_finds_a_stale_copy(tmp_path: Path) -> None:
+    for name in ("scripts", "helm", "k8s", "operator/paceline_operator/crd"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    (tmp_path / "helm/paceline/files/crds/tuningpolicy.yaml").write_text("stale")
+    command = [sys.executable, str(tmp_path / "scripts" / "render"), "--check"]
+    output = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert output.returncode == 1
+    assert "helm/paceline/files/crds/tuningpolicy.yaml" in output.stderr
+    assert "make render" in output.stderr
+
+
+@pytest.mark.parametrize("file", [ROOT / "Dockerfile", *CHART.glob("templates/*/_env.tpl")], ids=lambda path: path.name)
+def test_images_and_chart_set_only_settings_that_exist(file: Path) -> None:
+    assert set(re.findall(r"\bPACELINE_[A-Z_]+", file.read_text())) <= variables()
+
+
+def test_the_lock_records_no_address() -> None:
+    assert "://" not in (ROOT / "requirements.lock").read_text()
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_every_example_fits_the_resource(example: Path) -> None:
+    crd = yaml.safe_load((ROOT / "operator/paceline_operator/crd/tuningpolicy.yaml").read_text())
+    schema = closed(crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"])
+    policy = yaml.safe_load(example.read_text())
+    jsonschema.validate(json.loads(json.dumps(policy["spec"])), schema)
+    assert policy["spec"]["targetRef"]["name"] == "paceline-service"
+    assert example.read_text().startswith("# ")
+
+
+def closed(schema: Any) -> Any:
+    """The schema with unknown fields forbidden, which an API server would only drop."""
+    if isinstance(schema, list):
+        return [closed(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    result = {name: closed(item) for name, item in schema.items() if not name.startswith("x-")}
+    if isinstance(schema.get("properties"), dict) and "type" in schema:
+        result["additionalProperties"] = False
+    return result
