@@ -1,0 +1,142 @@
+"""Requests to the API server: one deadline, plain JSON, and every failure as one of `ports`' three errors.
+
+It knows verbs and status codes; what the paths mean is `cluster/kubernetes.py`'s.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any, Final
+
+import aiohttp
+import orjson
+from kubernetes.aio import config
+from kubernetes.aio.client import ApiClient, Configuration
+
+from paceline_operator.errors import UsageError
+from paceline_operator.ports import Conflict, PlatformUnavailable
+
+MERGE_PATCH: Final = "application/merge-patch+json"
+
+
+class Missing(Exception):
+    """404: what the path names does not exist. The caller says what that means."""
+
+
+async def load_configuration() -> Configuration:
+    """Where the API server is and who we are: the pod's service account, else KUBECONFIG.
+
+    Raises:
+        UsageError: neither is there, or it cannot be read.
+    """
+    configuration = Configuration()
+    try:
+        if "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ:
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        else:
+            await config.load_kube_config(os.environ.get("KUBECONFIG"), client_configuration=configuration)  # type: ignore[no-untyped-call]
+    except (config.ConfigException, OSError) as error:
+        raise UsageError(f"no access to a cluster: {error}; run in a pod or set KUBECONFIG") from error
+    return configuration
+
+
+class ApiServer:
+    """One API server. `deadline_seconds` bounds each call from connecting to the last byte."""
+
+    def __init__(self, configuration: Configuration, *, deadline_seconds: float) -> None:
+        self._client = ApiClient(configuration)
+        self._client.user_agent = "paceline-operator"
+        self._timeout = aiohttp.ClientTimeout(total=deadline_seconds)
+        self._deadline_seconds = deadline_seconds
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._client.close()  # type: ignore[no-untyped-call]
+
+    async def get(self, path: str, **query: str) -> Mapping[str, Any]:
+        """Reads. Raises Missing, PlatformUnavailable."""
+        return await self._request("GET", path, query=query)
+
+    async def create(self, path: str, body: Mapping[str, Any]) -> None:
+        """POST. Raises Missing, Conflict (it exists), PlatformUnavailable."""
+        await self._request("POST", path, body=body)
+
+    async def replace(self, path: str, body: Mapping[str, Any]) -> None:
+        """PUT; compare-and-set where the body has a `resourceVersion`. Raises Missing, Conflict, PlatformUnavailable."""
+        await self._request("PUT", path, body=body)
+
+    async def merge(self, path: str, body: Mapping[str, Any]) -> None:
+        """Merge patch. Raises Missing, Conflict, PlatformUnavailable."""
+        await self._request("PATCH", path, body=body, content_type=MERGE_PATCH)
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        content_type: str = "application/json",
+    ) -> Mapping[str, Any]:
+        try:
+            status, answer = await self._exchange(method, path, query, body, content_type)
+        except TimeoutError as error:
+            raise PlatformUnavailable(
+                f"the API server did not answer {method} {path} within {self._deadline_seconds:g} s"
+            ) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise PlatformUnavailable(f"the API server cannot be reached for {method} {path}: {error}") from error
+        if status < 300:
+            return _parse(method, path, answer)
+        raise _error(status, f"{method} {path}", answer)
+
+    async def _exchange(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: Mapping[str, Any] | None,
+        content_type: str,
+    ) -> tuple[int, bytes]:
+        # The generated methods would build a model object for each pod; the raw answer is parsed once, in place.
+        method, url, headers, data, _ = await self._client.param_serialize(
+            method,
+            path,
+            query_params=list((query or {}).items()),
+            header_params={"Accept": "application/json", "Content-Type": content_type},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        response = await self._client.call_api(method, url, headers, data, _request_timeout=self._timeout)
+        return response.status, await response.read()  # type: ignore[no-untyped-call]
+
+
+def _parse(method: str, path: str, answer: bytes) -> Mapping[str, Any]:
+    try:
+        parsed: Mapping[str, Any] = orjson.loads(answer)
+    except orjson.JSONDecodeError as error:
+        raise PlatformUnavailable(f"the answer to {method} {path} is not JSON: is this an API server?") from error
+    return parsed
+
+
+def _error(status: int, request: str, answer: bytes) -> Exception:
+    message = _message(answer)
+    match status:
+        case 404:
+            return Missing(message)
+        case 409:
+            return Conflict(message)
+        case 401:
+            return PlatformUnavailable(f"the API server does not accept the operator's credentials for {request}")
+        case 403:
+            return PlatformUnavailable(f"{message}; add this right to the operator's role")
+        case 429:
+            return PlatformUnavailable(f"the API server is too busy for {request}")
+    return PlatformUnavailable(f"the API server answered {status} to {request}: {message}")
+
+
+def _message(answer: bytes) -> str:
+    """The message of a Status object; of anything else the first line."""
+    try:
+        return str(orjson.loads(answer)["message"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return answer.decode("utf-8", "replace").partition("\n")[0][:200] or "no message"

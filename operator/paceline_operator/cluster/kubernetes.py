@@ -1,0 +1,205 @@
+"""The platform on a Kubernetes API server: reads and writes of one reconcile pass, nothing decided, nothing remembered
+but which resource serves a kind."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import quote
+
+from paceline_operator.cluster import patches
+from paceline_operator.cluster.api_server import ApiServer, Missing
+from paceline_operator.cluster.objects import is_rolling_out, read_pods, read_policy
+from paceline_operator.ports import (
+    Conflict,
+    PlatformUnavailable,
+    Pod,
+    PolicyKey,
+    PolicyResource,
+    StoredDocument,
+    TargetNotFound,
+    TargetRef,
+    Workload,
+)
+
+logger = logging.getLogger(__name__)
+
+_POLICIES: Final = "tuningpolicies"
+_NUDGES_AT_ONCE: Final = 32
+
+
+class KubernetesPlatform:
+    """Fulfils `ports.Platform`. `namespaces` empty: the whole cluster."""
+
+    def __init__(
+        self,
+        server: ApiServer,
+        *,
+        namespaces: Sequence[str],
+        nudging: bool,
+        now: Callable[[], datetime],
+        reporter: str,
+    ) -> None:
+        self._server = server
+        self._namespaces = tuple(namespaces)
+        self._nudging = nudging
+        self._nudges = asyncio.Semaphore(_NUDGES_AT_ONCE)
+        self._now = now
+        self._reporter = reporter
+        self._resources: dict[tuple[str, str], str] = {}
+
+    async def policies(self) -> Sequence[PolicyResource]:
+        """All policies in sight. Raises PlatformUnavailable, also where the CRD is missing."""
+        paths = [_path(patches.API_VERSION, _POLICIES, namespace=name) for name in self._namespaces or (None,)]
+        try:
+            answers = await asyncio.gather(*(self._server.get(path) for path in paths))
+        except Missing as error:
+            raise PlatformUnavailable("the cluster has no TuningPolicy resource: install the chart's CRDs") from error
+        return [read_policy(item) for answer in answers for item in answer["items"]]
+
+    async def policy(self, key: PolicyKey) -> PolicyResource | None:
+        """One policy, read anew; None when it is gone."""
+        try:
+            return read_policy(await self._server.get(_policy_path(key)))
+        except Missing:
+            return None
+
+    async def workload(self, namespace: str, target: TargetRef) -> Workload:
+        """The target and its pods. Raises TargetNotFound."""
+        path = _path(target.api_version, await self._resource(target), namespace=namespace, name=target.name)
+        try:
+            item, scale = await asyncio.gather(self._server.get(path), self._server.get(f"{path}/scale"))
+        except Missing as error:
+            raise TargetNotFound(
+                f"namespace {namespace} has no {target.kind} {target.name}: create it or correct spec.targetRef"
+            ) from error
+        return Workload(
+            namespace=namespace,
+            api_version=target.api_version,
+            kind=target.kind,
+            name=target.name,
+            uid=item["metadata"]["uid"],
+            replicas=scale.get("spec", {}).get("replicas", 0),
+            rolling_out=is_rolling_out(item),
+            pods=await self._pods(namespace, target, scale.get("status", {}).get("selector")),
+        )
+
+    async def _pods(self, namespace: str, target: TargetRef, selector: str | None) -> tuple[Pod, ...]:
+        if not selector:  # an empty selector would name every pod of the namespace
+            raise TargetNotFound(
+                f"the scale of {target.kind} {target.name} names no selector, so its pods cannot be found: "
+                "set labelSelectorPath in the CRD of that kind"
+            )
+        answer = await self._server.get(_path("v1", "pods", namespace=namespace), labelSelector=selector)
+        return read_pods(answer["items"])
+
+    async def _resource(self, target: TargetRef) -> str:
+        """The plural under which the API server serves a kind, by discovery."""
+        known = self._resources.get((target.api_version, target.kind))
+        if known:
+            return known
+        try:
+            served = (await self._server.get(_path(target.api_version))).get("resources", ())
+        except Missing as error:
+            raise TargetNotFound(
+                f"the cluster does not serve {target.api_version}: correct spec.targetRef.apiVersion"
+            ) from error
+        name = _scalable(target, served)
+        self._resources[(target.api_version, target.kind)] = name
+        return name
+
+    async def document(self, workload: Workload) -> StoredDocument:
+        """The stored tuning document. Raises PlatformUnavailable where a foreign ConfigMap has its name."""
+        try:
+            found = await self._server.get(_document_path(workload))
+        except Missing:
+            return StoredDocument()
+        data: Mapping[str, str] = found.get("data") or {}
+        if set(data) - {patches.DOCUMENT_KEY}:
+            raise PlatformUnavailable(
+                f"ConfigMap {workload.namespace}/{workload.document_name} is not a tuning document: "
+                "rename or delete it, Paceline needs this name"
+            )
+        content = data.get(patches.DOCUMENT_KEY)
+        return StoredDocument(None if content is None else content.encode(), found["metadata"]["resourceVersion"])
+
+    async def write_document(self, workload: Workload, content: bytes, expected: str | None) -> None:
+        """Stores the document if its resource version is still `expected` (None: creates it). Raises Conflict."""
+        body = patches.document_config_map(workload, content, expected)
+        try:
+            if expected is None:
+                await self._server.create(_path("v1", "configmaps", namespace=workload.namespace), body)
+            else:
+                await self._server.replace(_document_path(workload), body)
+        except Missing as error:
+            raise Conflict(f"ConfigMap {workload.document_name} or its namespace is gone") from error
+
+    async def nudge(self, workload: Workload, generation: int) -> None:
+        """Makes kubelet sync the mounted document at once, through `pods/status`; best effort."""
+        if not self._nudging:
+            return
+        results = await asyncio.gather(
+            *(self._nudge(workload.namespace, pod, generation) for pod in workload.pods if not pod.terminating)
+        )
+        failures = [failure for failure in results if failure]
+        if failures:
+            logger.warning(
+                "%d pods of %s/%s were not nudged and see generation %d a minute later: %s",
+                len(failures), workload.namespace, workload.name, generation, failures[0],
+            )  # fmt: skip
+
+    async def _nudge(self, namespace: str, pod: Pod, generation: int) -> str | None:
+        path = _path("v1", "pods", namespace=namespace, name=pod.name)
+        async with self._nudges:
+            try:
+                await self._server.merge(f"{path}/status", patches.nudge_patch(pod, generation))
+            except (Missing, Conflict):
+                return None  # the pod has gone meanwhile
+            except PlatformUnavailable as error:
+                return str(error)
+        return None
+
+    async def write_status(self, policy: PolicyResource, status: Mapping[str, Any]) -> None:
+        """Replaces the status if the policy is still the one read. Raises Conflict."""
+        try:
+            await self._server.replace(f"{_policy_path(policy.key)}/status", patches.status_update(policy, status))
+        except Missing as error:
+            raise Conflict(f"TuningPolicy {policy.key} is gone") from error
+
+    async def record_event(self, policy: PolicyResource, reason: str, message: str, *, warning: bool = False) -> None:
+        """Emits a Kubernetes Event about the policy; best effort."""
+        body = patches.event(policy, reason, message, warning=warning, now=self._now(), reporter=self._reporter)
+        try:
+            await self._server.create(_path("events.k8s.io/v1", "events", namespace=policy.key.namespace), body)
+        except (Missing, Conflict, PlatformUnavailable) as error:
+            logger.warning("event %s about %s was not recorded: %s", reason, policy.key, error)
+
+
+def _scalable(target: TargetRef, served: Sequence[Mapping[str, Any]]) -> str:
+    names = {resource["name"] for resource in served}
+    kinds = [item["name"] for item in served if item["kind"] == target.kind and "/" not in item["name"]]
+    if not kinds:
+        raise TargetNotFound(f"{target.api_version} has no kind {target.kind}: correct spec.targetRef.kind")
+    if f"{kinds[0]}/scale" not in names:
+        raise TargetNotFound(f"a {target.kind} has no scale subresource, so Paceline cannot tune it")
+    return str(kinds[0])
+
+
+def _path(
+    api_version: str, resource: str | None = None, *, namespace: str | None = None, name: str | None = None
+) -> str:
+    """`/apis/GROUP/VERSION/namespaces/NAMESPACE/RESOURCE/NAME`; users' words are quoted, so none leaves its place."""
+    group, _, version = api_version.rpartition("/")
+    parts = ["apis", group, version] if group else ["api", version]
+    parts += ["namespaces", namespace] if namespace is not None else []
+    parts += [part for part in (resource, name) if part is not None]
+    return "".join(f"/{quote(part, safe='')}" for part in parts)
+
+
+def _policy_path(key: PolicyKey) -> str:
+    return _path(patches.API_VERSION, _POLICIES, namespace=key.namespace, name=key.name)
+
+
+def _document_path(workload: Workload) -> str:
+    return _path("v1", "configmaps", namespace=workload.namespace, name=workload.document_name)

@@ -1,0 +1,93 @@
+"""Kubernetes objects as the loop's values. Pure: JSON in, frozen values out."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from paceline_operator.ports import Pod, PolicyKey, PolicyResource
+
+PORT_NAME: Final = "paceline"
+_FINISHED: Final = ("Succeeded", "Failed")  # an evicted pod stays in the list for days
+
+
+def read_policy(item: Mapping[str, Any]) -> PolicyResource:
+    """A TuningPolicy as the API server shows it."""
+    metadata = item["metadata"]
+    return PolicyResource(
+        key=PolicyKey(metadata["namespace"], metadata["name"]),
+        uid=metadata["uid"],
+        generation=metadata["generation"],
+        resource_version=metadata["resourceVersion"],
+        created=datetime.fromisoformat(metadata["creationTimestamp"]),
+        spec=item.get("spec", {}),
+        status=item.get("status", {}),
+        annotations=metadata.get("annotations") or {},
+        deleting="deletionTimestamp" in metadata,
+    )
+
+
+def read_pods(items: Sequence[Mapping[str, Any]]) -> tuple[Pod, ...]:
+    """The pods that exist as processes, by name."""
+    living = (item for item in items if item.get("status", {}).get("phase") not in _FINISHED)
+    return tuple(sorted((_read_pod(item) for item in living), key=lambda pod: pod.name))
+
+
+def _read_pod(item: Mapping[str, Any]) -> Pod:
+    metadata, status = item["metadata"], item.get("status", {})
+    container, port = _paceline_port(item["spec"].get("containers", ()))
+    statuses = [
+        one for one in status.get("containerStatuses", ()) if container is None or one["name"] == container
+    ]  # a sidecar's restart says nothing about the tuned process
+    return Pod(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        state_url=_state_url(status.get("podIP"), port),
+        ready=any(one["type"] == "Ready" and one["status"] == "True" for one in status.get("conditions", ())),
+        terminating="deletionTimestamp" in metadata,
+        restarts=sum(one.get("restartCount", 0) for one in statuses),
+        out_of_memory=any(_killed_for_memory(one) for one in statuses),
+    )
+
+
+def _paceline_port(containers: Sequence[Mapping[str, Any]]) -> tuple[str | None, int | None]:
+    for container in containers:
+        for port in container.get("ports", ()):
+            if port.get("name") == PORT_NAME:
+                return container["name"], port["containerPort"]
+    return None, None
+
+
+def _state_url(address: str | None, port: int | None) -> str | None:
+    if not address or port is None:
+        return None
+    host = f"[{address}]" if ":" in address else address
+    return f"http://{host}:{port}/state"
+
+
+def _killed_for_memory(status: Mapping[str, Any]) -> bool:
+    return any(
+        (status.get(state) or {}).get("terminated", {}).get("reason") == "OOMKilled" for state in ("state", "lastState")
+    )
+
+
+def is_rolling_out(item: Mapping[str, Any]) -> bool:
+    """Whether pods of more than one template may be running, so that their figures must not be compared.
+
+    A Deployment as `kubectl rollout status` sees it, without the wait for availability: a crashing pod is no rollout.
+
+    | object | rolling out while |
+    | --- | --- |
+    | any | its controller has not seen the newest spec |
+    | Deployment | updated < wanted, or old pods are left (replicas > updated) |
+    | StatefulSet | currentRevision ≠ updateRevision |
+    """
+    status, spec = item.get("status", {}), item.get("spec", {})
+    if item["kind"] == "Deployment":
+        updated = status.get("updatedReplicas", 0)
+        if updated < spec.get("replicas", 1) or status.get("replicas", 0) > updated:
+            return True
+    if item["kind"] == "StatefulSet" and status.get("currentRevision") != status.get("updateRevision"):
+        return True
+    seen = status.get("observedGeneration")
+    # Some kinds write the number as text.
+    return seen is not None and str(seen).isdigit() and int(seen) < item["metadata"].get("generation", 0)
