@@ -1,0 +1,123 @@
+"""Names what limits the service, in the order loop lag, throttling, pool wait, oversized pool.
+
+Loop lag comes first: a coroutine keeps its connection until the loop resumes it, so a slow loop looks like a small
+pool (a 6 ms query held its connection for 17 ms at two workers, for 4 s when saturated).
+Thresholds: research/tuning.md §3.3. Worked example, objective p95 45 ms: loop lag is high above 5.4 ms, a pool's p99
+wait above 3.6 ms.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from paceline_operator.core.durations import format_duration
+from paceline_operator.core.model import WORKERS, Objective, Reason, Tunable, pool
+from paceline_operator.core.observe import Observation, PoolObservation
+from paceline_operator.core.queueing import servers_needed
+from paceline_operator.core.situation import Oversized, Situation
+
+LAG_SHARE: Final = 0.12
+"""Loop lag p95 above this share of the objective is high."""
+WAIT_SHARE: Final = 0.08
+"""A pool's wait p99 above this share of the objective is high."""
+THROTTLED: Final = 0.12
+"""Above this share of throttled periods another worker only adds throttling."""
+CPU_FULL: Final = 0.85
+"""From this share of the CPU limit on, another worker finds no CPU."""
+BURSTINESS: Final = 1.25
+"""p99 over mean of one-second arrival counts: headroom on the offered load of a pool."""
+LONGEST_WAIT: Final = timedelta(milliseconds=2)
+LONGEST_WAIT_SHARE: Final = 0.05
+"""A pool is sized for a p99 wait of at most the smaller of `LONGEST_WAIT` and this share of the objective."""
+SLACK: Final = 1.25
+"""A pool larger than this times what is needed is oversized; the gap to 1 keeps growing and shrinking apart."""
+OVERSIZED_WINDOWS: Final = 5
+LEAST_LAG_SAMPLES: Final = 20
+LEAST_CHECKOUTS: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One limit of the service. `severity` is the signal over its threshold, above 1."""
+
+    reason: Reason
+    tunable: Tunable | None
+    severity: float
+    evidence: str
+    needed: float | None = None
+    """The size that the signal alone asks for, where the law knows one."""
+
+
+def diagnose(situation: Situation, observation: Observation, objective: Objective) -> tuple[Finding, ...]:
+    """What limits the service, the bottleneck first; empty when nothing does."""
+    lag = _loop_lag(observation, objective)
+    waits = sorted(
+        _pool_waits(situation, observation, objective, measured_only=lag is not None),
+        key=lambda finding: -finding.severity,
+    )
+    limits = ((lag,) if lag else ()) + tuple(waits)
+    return limits or tuple(_oversized(situation))
+
+
+def connections_needed(pool: PoolObservation, objective: Objective, share: float = 1.0) -> int | None:
+    """Connections a worker needs so that p99 of the wait stays short; None with too few checkouts to tell.
+
+    `share` scales the arrivals: with twice the workers each sees half. Worked example: 200 checkouts a second and
+    worker, held 6 ms, objective 45 ms: a = 200 · 0.006 · 1.25 = 1.5 Erlang, p99 wait ≤ 2 ms → 6 connections.
+    """
+    hold = pool.hold.mean
+    if hold is None or pool.hold.count < LEAST_CHECKOUTS:
+        return None
+    longest = min(LONGEST_WAIT, LONGEST_WAIT_SHARE * objective.p95).total_seconds()
+    return servers_needed(pool.arrivals_per_worker * share * hold * BURSTINESS, hold, longest)
+
+
+def count_oversized(situation: Situation, observation: Observation, objective: Objective) -> Mapping[str, Oversized]:
+    """The runs of windows in which a pool was too large, this window added; a pool that fits has no run."""
+    runs = {}
+    for name, seen in observation.pools.items():
+        size, needed = situation.values.get(pool(name)), connections_needed(seen, objective)
+        if size is not None and needed is not None and size > max(SLACK * needed, needed + 1):
+            before = situation.memory.oversized.get(name, Oversized(0, 0))
+            runs[name] = Oversized(min(before.windows + 1, OVERSIZED_WINDOWS), max(before.needed, needed))
+    return runs
+
+
+def _loop_lag(observation: Observation, objective: Objective) -> Finding | None:
+    lag, high = observation.loop_lag_p95, LAG_SHARE * objective.p95.total_seconds()
+    if lag is None or observation.loop_lag.count < LEAST_LAG_SAMPLES or lag <= high:
+        return None
+    evidence = f"loop lag p95 {format_duration(lag)} > {format_duration(high)}"
+    throttled, cpu = observation.throttled_ratio, observation.cpu_ratio
+    if throttled is not None and throttled > THROTTLED:
+        evidence += f", but {throttled:.0%} of periods throttled > {THROTTLED:.0%}: raise the CPU limit or the replicas"
+        return Finding(Reason.THROTTLING_HIGH, None, lag / high, evidence)
+    if cpu is not None and cpu >= CPU_FULL:
+        evidence += f", but CPU at {cpu:.0%} of its limit ≥ {CPU_FULL:.0%}: raise the replicas or the CPU limit"
+        return Finding(Reason.SCALE_OUT_RECOMMENDED, None, lag / high, evidence)
+    return Finding(Reason.LOOP_LAG_HIGH, WORKERS, lag / high, evidence)
+
+
+def _pool_waits(
+    situation: Situation, observation: Observation, objective: Objective, *, measured_only: bool
+) -> Iterator[Finding]:
+    high = WAIT_SHARE * objective.p95.total_seconds()
+    for name, seen in observation.pools.items():
+        size, needed = situation.values.get(pool(name)), connections_needed(seen, objective)
+        wait = seen.wait.quantile(0.99)
+        if size is None or needed is None or wait is None:
+            continue
+        # While loops lag, holds are too long and with them what seems needed: only waits that were measured count.
+        severity = max(wait / high, 0.0 if measured_only else needed / size)
+        if severity > 1:
+            evidence = f"{name} wait p99 {format_duration(wait)} (high above {format_duration(high)}), {needed} needed"
+            yield Finding(Reason.POOL_WAIT_HIGH, pool(name), severity, evidence, needed)
+
+
+def _oversized(situation: Situation) -> Iterator[Finding]:
+    for name, run in situation.memory.oversized.items():
+        size = situation.values.get(pool(name))
+        if size is not None and run.windows >= OVERSIZED_WINDOWS:
+            evidence = f"{name} needs {run.needed} for {run.windows} windows"
+            yield Finding(Reason.POOL_OVERSIZED, pool(name), size / (SLACK * run.needed), evidence, run.needed)

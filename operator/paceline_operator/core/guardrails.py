@@ -1,0 +1,242 @@
+"""What may hold or cap a proposal: an ordered tuple of small named checks, each with a reason and a sentence.
+
+A gate looks at the situation before anything is diagnosed; a limit looks at one proposal. Adding a rule: one function,
+one line in the tuple, one row in the table test.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final, TypeAlias
+
+from paceline_operator.core.durations import format_duration
+from paceline_operator.core.model import WORKERS, Change, Kind, Reason, apply_changes
+from paceline_operator.core.recommend import Proposal, carried_pools
+from paceline_operator.core.situation import Situation
+
+LEAST_COVERAGE: Final = 0.8
+STALE_AFTER: Final = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Do nothing, for this reason."""
+
+    reason: Reason
+    message: str
+
+
+Gate: TypeAlias = Callable[[Situation], Hold | None]
+Limit: TypeAlias = Callable[[Situation, Proposal], Proposal | Hold]
+
+
+def runtime_too_old(situation: Situation) -> Hold | None:
+    """Applies before pinned values, too: such a pod would not understand the document."""
+    old = situation.fleet.too_old
+    if not old:
+        return None
+    return Hold(Reason.RUNTIME_TOO_OLD, f"{_some(old)}: the runtime does not accept tuning/v1; upgrade it")
+
+
+def not_reporting(situation: Situation) -> Hold | None:
+    fleet, age = situation.fleet, situation.telemetry_age_seconds
+    if fleet.total == 0:
+        return Hold(Reason.NOT_REPORTING, "the target has no pods")
+    if fleet.reporting:
+        return None
+    if age > STALE_AFTER.total_seconds():
+        return Hold(Reason.TELEMETRY_STALE, f"no pod has reported for {format_duration(age)}; values stay as they are")
+    return Hold(
+        Reason.NOT_REPORTING, f"none of {fleet.total} pods answers /state on a port named paceline; values stay"
+    )
+
+
+def rollout_in_progress(situation: Situation) -> Hold | None:
+    if not situation.fleet.rolling_out:
+        return None
+    return Hold(Reason.ROLLOUT_IN_PROGRESS, "the target is rolling out; measuring goes on when it is done")
+
+
+def shrink_blocked(situation: Situation) -> Hold | None:
+    if not situation.fleet.shrink_blocked:
+        return None
+    return Hold(Reason.SHRINK_BLOCKED, situation.fleet.shrink_blocked)
+
+
+def not_converged(situation: Situation) -> Hold | None:
+    fleet = situation.fleet
+    if fleet.converged:
+        return None
+    return Hold(Reason.NOT_CONVERGED, f"{fleet.applied} of {fleet.total} pods run generation {fleet.generation}")
+
+
+def insufficient_telemetry(situation: Situation) -> Hold | None:
+    fleet, observation = situation.fleet, situation.observation
+    if fleet.coverage < LEAST_COVERAGE:
+        message = f"{fleet.reporting} of {fleet.total} pods report, {LEAST_COVERAGE:.0%} are needed"
+        return Hold(Reason.INSUFFICIENT_TELEMETRY, message)
+    if observation is None:
+        return Hold(Reason.INSUFFICIENT_TELEMETRY, "the first window is being measured")
+    if observation.pods < LEAST_COVERAGE * fleet.total:
+        message = f"{observation.pods} of {fleet.total} pods have a whole window, {LEAST_COVERAGE:.0%} are needed"
+        return Hold(Reason.INSUFFICIENT_TELEMETRY, message)
+    return None
+
+
+def no_traffic(situation: Situation) -> Hold | None:
+    observation, wanted = situation.observation, situation.policy.behavior.min_samples
+    if observation is None or observation.requests >= wanted:
+        return None
+    window = format_duration(observation.window_seconds)
+    if observation.requests == 0:
+        return Hold(Reason.NO_TRAFFIC, f"no requests in {window}")
+    return Hold(
+        Reason.INSUFFICIENT_TELEMETRY,
+        f"{observation.requests} requests in {window}, {wanted} are needed: the window goes on",
+    )
+
+
+GATES: Final[tuple[Gate, ...]] = (
+    not_reporting,
+    rollout_in_progress,
+    shrink_blocked,
+    not_converged,
+    insufficient_telemetry,
+    no_traffic,
+)
+
+
+def within_tolerance(situation: Situation, proposal: Proposal) -> Proposal | Hold:
+    """A signal that is over its threshold by no more than the tolerance is left alone."""
+    tolerance = situation.policy.behavior.tolerance
+    if proposal.finding.severity > 1 + tolerance:
+        return proposal
+    return Hold(Reason.WITHIN_TOLERANCE, f"{proposal.finding.evidence}: within the tolerance of {tolerance:.0%}")
+
+
+def pinned_by_spec(situation: Situation, proposal: Proposal) -> Proposal | Hold:
+    """The policy gives the value, or does not name the tunable: never touched either way."""
+    tunable = proposal.lever.tunable
+    spec = situation.policy.tunables.get(tunable)
+    if spec is not None and spec.bounds is not None:
+        return proposal
+    why = "is not named in the policy" if spec is None else "is pinned by the policy"
+    return Hold(Reason.PINNED_BY_SPEC, f"{proposal.finding.evidence}; {tunable} {why}")
+
+
+def unregistered_pool(situation: Situation, proposal: Proposal) -> Proposal | Hold:
+    """One more worker multiplies a pool that nobody limits."""
+    addresses = situation.fleet.unregistered
+    if not addresses or proposal.lever.tunable != WORKERS:
+        return proposal
+    return Hold(
+        Reason.UNREGISTERED_POOL,
+        f"{proposal.finding.evidence}; connections to {_some(addresses)} belong to no registered pool: tune.pool() it",
+    )
+
+
+def clamped(situation: Situation, proposal: Proposal) -> Proposal | Hold:
+    """Pods already grant less than asked: asking for more is idle."""
+    why = situation.fleet.clamped.get(proposal.lever.tunable)
+    if why is None or not _grows(proposal.lever):
+        return proposal
+    return Hold(Reason.CLAMPED, f"{proposal.finding.evidence}; pods clamp {proposal.lever.tunable}: {why}")
+
+
+def at_maximum(situation: Situation, proposal: Proposal) -> Proposal | Hold:
+    """Caps the lever to the policy's bounds and to what the pool's constructor allows."""
+    lever = proposal.lever
+    allowed = situation.policy.tunables[lever.tunable].allowed(lever.new)
+    if lever.tunable.kind is Kind.POOL and situation.observation is not None:
+        allowed = min(allowed, max(situation.observation.pools[lever.tunable.name].cap, 1))
+    if lever.old is not None and (allowed > lever.old if _grows(lever) else allowed < lever.old):
+        return replace(proposal, changes=(replace(lever, new=allowed), *proposal.changes[1:]))
+    limit = "maximum" if _grows(lever) else "minimum"
+    return Hold(
+        Reason.AT_MAXIMUM if _grows(lever) else Reason.WITHIN_TOLERANCE,
+        f"{proposal.finding.evidence}; {lever.tunable} is at its {limit} of {lever.tunable.describe(allowed)}",
+    )
+
+
+def carry_pools(situation: Situation, proposal: Proposal) -> Proposal | Hold:
+    """Workers take their pools along, so that totals stay what they were or what is needed."""
+    observation, objective = situation.observation, situation.policy.objective
+    if proposal.lever.tunable != WORKERS or observation is None or objective is None:
+        return proposal
+    carried = carried_pools(situation, observation, objective, proposal.lever)
+    return replace(proposal, changes=(proposal.lever, *carried))
+
+
+def budget_not_found(situation: Situation, proposal: Proposal) -> Proposal | Hold:
+    """A pool whose budget cannot be read never grows in total, neither by itself nor with the workers."""
+    after = apply_changes(situation.values, proposal.changes)
+    for spec in situation.policy.tunables.values():
+        if spec.budget is None or spec.tunable not in situation.values:
+            continue
+        now, then = (values[spec.tunable] * values.get(WORKERS, 1) for values in (situation.values, after))
+        if then > now:
+            return Hold(
+                Reason.BUDGET_NOT_FOUND,
+                f"{proposal.finding.evidence}; {spec.tunable} would grow from {now:g} to {then:g} connections a pod, "
+                f"and there is no ConnectionBudget {spec.budget}",
+            )
+    return proposal
+
+
+def recently_rejected(situation: Situation, proposal: Proposal) -> Proposal | Hold:
+    """Values that were rolled back are not tried again for a while."""
+    after = apply_changes(situation.values, proposal.changes)
+    for rejected in situation.memory.rejected:
+        if rejected.values == after and situation.now < rejected.until:
+            wait = format_duration(rejected.until - situation.now)
+            return Hold(
+                Reason.COOLING_DOWN,
+                f"{proposal.finding.evidence}; {_listed(proposal.changes)} was rolled back, not again for {wait}",
+            )
+    return proposal
+
+
+def cooling_down(situation: Situation, proposal: Proposal) -> Proposal | Hold:
+    behavior = situation.policy.behavior
+    if not situation.memory.changes:
+        return proposal
+    wait = max(situation.memory.changes) + behavior.cooldown - situation.now
+    if wait <= timedelta():
+        return proposal
+    return Hold(
+        Reason.COOLING_DOWN, f"{proposal.finding.evidence}; next change in {format_duration(wait)} at the earliest"
+    )
+
+
+def change_rate(situation: Situation, proposal: Proposal) -> Proposal | Hold:
+    limit = situation.policy.behavior.max_changes_per_hour
+    recent = [time for time in situation.memory.changes if situation.now - time < timedelta(hours=1)]
+    if len(recent) < limit:
+        return proposal
+    return Hold(Reason.COOLING_DOWN, f"{proposal.finding.evidence}; {len(recent)} changes within the last hour")
+
+
+LIMITS: Final[tuple[Limit, ...]] = (
+    pinned_by_spec,
+    within_tolerance,
+    unregistered_pool,
+    clamped,
+    at_maximum,
+    carry_pools,
+    budget_not_found,
+    recently_rejected,
+    cooling_down,
+    change_rate,
+)
+
+
+def _grows(change: Change) -> bool:
+    return change.old is not None and change.new > change.old
+
+
+def _listed(changes: tuple[Change, ...]) -> str:
+    return ", ".join(map(str, changes))
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"

@@ -1,0 +1,79 @@
+"""The laws: from what limits the service to the value that the signal alone asks for. Bounds come later.
+
+| law | condition | step |
+| --- | --- | --- |
+| loop lag → workers | lag > 12 % of the objective | W+1; 2W when lag > 5 times that |
+| pool wait → pool | p99 wait > 8 % of the objective, or P < c* | max(P+1, min(c*, 2P)) |
+| oversized → pool | P > 1.25 c* for 5 windows | max(c*, P-1) |
+"""
+
+from dataclasses import dataclass
+from math import ceil, floor
+from typing import Final
+
+from paceline_operator.core.diagnose import Finding, connections_needed
+from paceline_operator.core.model import WORKERS, Change, Kind, Objective, Reason, TunableSpec
+from paceline_operator.core.observe import Observation
+from paceline_operator.core.situation import Situation
+
+DOUBLE_ABOVE: Final = 5.0
+"""Loop lag this many times its threshold doubles the workers instead of adding one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """Changes that are on their way through the guardrails; the first is the lever, the rest come with it."""
+
+    finding: Finding
+    changes: tuple[Change, ...]
+
+    @property
+    def lever(self) -> Change:
+        return self.changes[0]
+
+
+def recommend(situation: Situation, finding: Finding) -> Proposal | None:
+    """What the finding asks for, unbounded; None where no tunable could help, or its value is not known."""
+    if finding.tunable is None or finding.tunable not in situation.values:
+        return None
+    old = situation.values[finding.tunable]
+    return Proposal(finding, (Change(finding.tunable, old, _wanted(finding, old)),))
+
+
+def _wanted(finding: Finding, old: float) -> float:
+    if finding.reason is Reason.LOOP_LAG_HIGH:
+        return 2 * old if finding.severity > DOUBLE_ABOVE else old + 1
+    assert finding.needed is not None  # pool findings say what is needed
+    if finding.reason is Reason.POOL_OVERSIZED:
+        return max(finding.needed, old - 1)
+    return max(old + 1, min(finding.needed, 2 * old))
+
+
+def carried_pools(
+    situation: Situation, observation: Observation, objective: Objective, workers: Change
+) -> tuple[Change, ...]:
+    """The pools that move with the workers, so that the fleet's connections do not multiply with them.
+
+    `P' = max(⌈P·W/W'⌉, min(P, c*(W')))`, never above P when workers are added. Worked example: 2 → 4 workers with a
+    pool of 5 of which each worker then needs 4: max(⌈10/4⌉, min(5, 4)) = 4.
+    A pool with a budget keeps its total instead: ⌊P·W/W'⌋, at least its minimum.
+    """
+    specs = (spec for spec in situation.policy.tunables.values() if spec.tunable.kind is Kind.POOL and spec.bounds)
+    moved = (_carried(situation, observation, objective, workers, spec) for spec in specs)
+    return tuple(change for change in moved if change is not None)
+
+
+def _carried(
+    situation: Situation, observation: Observation, objective: Objective, workers: Change, spec: TunableSpec
+) -> Change | None:
+    size, seen = situation.values.get(spec.tunable), observation.pools.get(spec.tunable.name)
+    if size is None or workers.old is None or workers.tunable != WORKERS:
+        return None
+    total = size * workers.old
+    if spec.budget is not None:
+        new = float(floor(total / workers.new))
+    else:
+        needed = connections_needed(seen, objective, workers.old / workers.new) if seen else None
+        new = max(ceil(total / workers.new), min(size, size if needed is None else needed))
+    new = min(size, spec.allowed(max(1, new)))
+    return Change(spec.tunable, size, new) if new != size else None
