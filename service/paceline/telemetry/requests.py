@@ -41,7 +41,7 @@ class RequestStats:
             group.errors += 1
 
     def report(self) -> list[dict[str, Any]]:
-        """The `requests` of `/state`: `[{"group": "GET /products", "count", "errors", "duration"}]`, ≤ 8 and `other`."""
+        """The `requests` of `/state`: `[{"group": "GET /products", "count", "errors", "duration"}]`, ≤ 8 + `other`."""
         rows = []
         for name, group in self._groups.items():
             duration = group.duration.to_json()

@@ -12,21 +12,16 @@ from time import perf_counter, time_ns
 from typing import Any, Final
 
 from opentelemetry import context, trace
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags, TraceState
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags, Tracer, TraceState
 
 import paceline
 from paceline.settings import Settings, TelemetrySettings
-from paceline.telemetry.exporting import (
-    SHUTDOWN_SECONDS,
-    SpanOutbox,
-    exports_already,
-    make_outbox,
-    make_provider,
-    make_resource,
-)
+from paceline.telemetry.config_span import export_config_applied
+from paceline.telemetry.outbox import SHUTDOWN_SECONDS
+from paceline.telemetry.pipeline import SpanPipeline
 from paceline.telemetry.server_span import Outcome, outcome_attributes, request_attributes, span_name, span_status
 from paceline.telemetry.traceparent import Remote, TrustedPeers, parse_traceparent
 
@@ -41,31 +36,28 @@ class RequestTrace:
 
     __slots__ = ("parent", "span", "token")
 
-    def __init__(self, span: Span, parent: SpanContext | None, token: Token[context.Context]) -> None:
+    def __init__(self, span: Span, parent: SpanContext | None) -> None:
         self.span = span
         self.parent = parent
-        self.token = token
+        self.token: Token[context.Context] = context.attach(trace.set_span_in_context(span))
 
 
 class Tracing:
-    """One a process, made after fork. Without an endpoint nothing is traced and `begin` is never called."""
+    """One a process, made after fork. Without a pipeline it is off: `enabled` is false and nothing else is called."""
 
     def __init__(
         self,
         settings: TelemetrySettings,
-        provider: TracerProvider | None = None,
-        outbox: SpanOutbox | None = None,
+        pipeline: SpanPipeline | None = None,
         *,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self.enabled: Final = outbox is not None
         self.slow_seconds: Final = settings.slow
         self._ratio = settings.ratio
         self._trusted = TrustedPeers(settings.trusted_proxies)
-        self._own = provider
-        self._outbox = outbox
+        self._pipeline = pipeline
         self._draw = draw
-        self._provider: TracerProvider | None = None
+        self._tracer: Tracer | None = None
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Tracing":
@@ -74,12 +66,23 @@ class Tracing:
         Raises:
             UsageError: a trusted proxy is neither an address nor a network.
         """
-        if not settings.opentelemetry.enabled:
-            return cls(settings.telemetry)
-        outbox = make_outbox(settings)
-        resource = make_resource(settings, os.getpid(), paceline.__version__)
-        provider = make_provider(resource, outbox, own_sampler=settings.opentelemetry.traces_sampler is None)
-        return cls(settings.telemetry, provider, outbox)
+        pipeline = SpanPipeline(settings, os.getpid()) if settings.opentelemetry.enabled else None
+        return cls(settings.telemetry, pipeline)
+
+    @property
+    def enabled(self) -> bool:
+        """Whether any span can be exported."""
+        return self._pipeline is not None
+
+    @property
+    def exported(self) -> int:
+        """Spans the collector has accepted so far."""
+        return 0 if self._pipeline is None else self._pipeline.outbox.exported
+
+    @property
+    def dropped(self) -> int:
+        """Spans lost so far, because the queue was full or the collector did not take them."""
+        return 0 if self._pipeline is None else self._pipeline.outbox.dropped
 
     def begin(self, scope: Mapping[str, Any], generation: Callable[[], int]) -> RequestTrace | None:
         """Draws. None: not drawn and nobody's trace, so there is nothing to keep until the end."""
@@ -100,9 +103,9 @@ class Tracing:
         if request is not None:
             context.detach(request.token)
             if request.span.is_recording():
-                self._finish(scope, request.span, outcome)
+                _finish(scope, request.span, outcome)
                 return
-        if outcome.failed or outcome.duration > self.slow_seconds:
+        if outcome.failed or outcome.seconds > self.slow_seconds:
             self._export_late(scope, request, outcome, generation())
 
     def config_applied(
@@ -114,99 +117,66 @@ class Tracing:
         traceparent: str | None,
         seconds: float = 0.0,
     ) -> None:
-        """The span `config.applied`: this process runs `generation` now.
-
-        A root of its own, linked to the operator's span, since it is the consequence of a document, not a call.
+        """Exports the span `config.applied`: this process runs `generation` now.
 
         Args:
             old: the values before, in the wire form of `values`.
             new: the values now, likewise.
-            traceparent: the document's; malformed or absent means no link.
-            seconds: how long it took from adopting the document until now.
+            traceparent: the document's; the span is linked to it, if it is well-formed.
+            seconds: from adopting the document until now.
         """
-        if self._own is None:
-            return
-        remote = parse_traceparent(traceparent) if traceparent else None
-        origin = None if remote is None else _parent(remote, remote.sampled, None)
-        ended = time_ns()
-        span = self._own.get_tracer("paceline", paceline.__version__).start_span(
-            "config.applied",
-            context=context.Context(),  # not inside whatever span may be current
-            attributes={
-                "paceline.generation": generation,
-                **_flat("paceline.old", old),
-                **_flat("paceline.new", new),
-            },
-            links=[] if origin is None else [Link(origin)],
-            start_time=ended - int(seconds * 1e9),
-        )
-        span.end(ended)
-
-    @property
-    def dropped(self) -> int:
-        """Spans lost so far, because the queue was full or the collector did not take them."""
-        return 0 if self._outbox is None else self._outbox.dropped
-
-    @property
-    def exported(self) -> int:
-        """Spans the collector has accepted."""
-        return 0 if self._outbox is None else self._outbox.exported
+        if self._pipeline is not None:
+            export_config_applied(self._pipeline.own_tracer, generation, old, new, traceparent, seconds)
 
     def shutdown(self, timeout_seconds: float = SHUTDOWN_SECONDS) -> None:
         """Sends what waits, for at most `timeout_seconds`. Blocks: from a coroutine call it in a thread."""
-        if self._outbox is not None:
-            self._outbox.shutdown(timeout_seconds)
+        if self._pipeline is not None:
+            self._pipeline.shutdown(timeout_seconds)
 
     def _join(self, scope: Mapping[str, Any], remote: Remote, generation: int) -> RequestTrace:
         """Stays in the caller's trace. Whether it is sampled is the caller's word only if we trust the peer."""
         client = scope.get("client")
         trusted = (client[0] if client else None) in self._trusted
         sampled = remote.sampled if trusted else self._draw() < self._ratio
-        parent = _parent(remote, sampled, _tracestate(scope))
+        state = _tracestate(scope)
+        parent = SpanContext(remote.trace_id, remote.span_id, True, _SAMPLED if sampled else _NOT_SAMPLED, state)
         if sampled:
             return self._start(scope, parent, generation)
-        ours = SpanContext(parent.trace_id, _IDS.generate_span_id(), False, _NOT_SAMPLED, parent.trace_state)
-        return _attach(NonRecordingSpan(ours), parent)
+        ours = SpanContext(remote.trace_id, _IDS.generate_span_id(), False, _NOT_SAMPLED, state)
+        return RequestTrace(NonRecordingSpan(ours), parent)
 
     def _start(self, scope: Mapping[str, Any], parent: SpanContext | None, generation: int) -> RequestTrace:
-        provider = self._provider or self._choose_provider()
+        assert self._pipeline is not None
+        tracer = self._tracer
+        if tracer is None:
+            tracer = self._tracer = self._pipeline.request_tracer()
         above = context.Context()
         if parent is not None:
             above = trace.set_span_in_context(NonRecordingSpan(parent), above)
-        span = provider.get_tracer("paceline", paceline.__version__).start_span(
-            scope["method"],
-            context=above,
-            kind=SpanKind.SERVER,
-            attributes=request_attributes(scope, generation, sampled=True),
-        )
-        return _attach(span, parent)
-
-    def _finish(self, scope: Mapping[str, Any], span: Span, outcome: Outcome) -> None:
-        span.update_name(span_name(scope))
-        span.set_attributes(outcome_attributes(scope, outcome))
-        span.set_status(span_status(outcome))
-        span.end(_wall_clock_ns(outcome.ended))
+        attributes = request_attributes(scope, generation, sampled=True)
+        span = tracer.start_span(scope["method"], context=above, kind=SpanKind.SERVER, attributes=attributes)
+        return RequestTrace(span, parent)
 
     def _export_late(
         self, scope: Mapping[str, Any], request: RequestTrace | None, outcome: Outcome, generation: int
     ) -> None:
         """Exports a span after the fact.
 
-        Built directly and not by a tracer: the sampler has no say any more, and a request in a caller's trace has
+        Built directly and not by a tracer: samplers have no say any more, and a request in a caller's trace has
         already told its span id to those it called.
         """
-        provider = self._provider or self._choose_provider()
+        assert self._pipeline is not None
         if request is None:
-            parent, trace_id, span_id = None, _IDS.generate_trace_id(), _IDS.generate_span_id()
+            parent, state = None, None
+            trace_id, span_id = _IDS.generate_trace_id(), _IDS.generate_span_id()
         else:
-            ours = request.span.get_span_context()
-            parent, trace_id, span_id = request.parent, ours.trace_id, ours.span_id
-        state = None if parent is None else parent.trace_state
+            ours, parent = request.span.get_span_context(), request.parent
+            trace_id, span_id, state = ours.trace_id, ours.span_id, ours.trace_state
         span = ReadableSpan(
             name=span_name(scope),
             context=SpanContext(trace_id, span_id, False, _SAMPLED, state),
             parent=parent,
-            resource=provider.resource,
+            resource=self._pipeline.resource,
             attributes=request_attributes(scope, generation, sampled=False) | outcome_attributes(scope, outcome),
             kind=SpanKind.SERVER,
             status=span_status(outcome),
@@ -214,50 +184,21 @@ class Tracing:
             end_time=_wall_clock_ns(outcome.ended),
             instrumentation_scope=_SCOPE,
         )
-        assert self._outbox is not None
-        self._outbox.on_end(span)
-
-    def _choose_provider(self) -> TracerProvider:
-        """The application's provider if it has one by its first traced request, that is after its start-up; else ours.
-
-        Theirs is extended: it sends to our collector too, unless it already does so itself.
-        """
-        assert self._own is not None
-        assert self._outbox is not None
-        theirs = trace.get_tracer_provider()
-        if not isinstance(theirs, TracerProvider):
-            trace.set_tracer_provider(self._own)
-            self._provider = self._own
-            return self._own
-        if theirs is not self._own and not exports_already(theirs):
-            theirs.add_span_processor(self._outbox)
-        self._provider = theirs
-        return theirs
+        self._pipeline.export(span)
 
 
-def _parent(remote: Remote, sampled: bool, state: TraceState | None) -> SpanContext:
-    return SpanContext(remote.trace_id, remote.span_id, True, _SAMPLED if sampled else _NOT_SAMPLED, state)
+def _finish(scope: Mapping[str, Any], span: Span, outcome: Outcome) -> None:
+    span.update_name(span_name(scope))
+    span.set_attributes(outcome_attributes(scope, outcome))
+    span.set_status(span_status(outcome))
+    span.end(_wall_clock_ns(outcome.ended))
 
 
 def _tracestate(scope: Mapping[str, Any]) -> TraceState:
-    headers = [value.decode("latin-1") for name, value in scope["headers"] if name == b"tracestate"]
-    return TraceState.from_header(headers)
-
-
-def _attach(span: Span, parent: SpanContext | None) -> RequestTrace:
-    return RequestTrace(span, parent, context.attach(trace.set_span_in_context(span)))
+    return TraceState.from_header(
+        [value.decode("latin-1") for name, value in scope["headers"] if name == b"tracestate"]
+    )
 
 
 def _wall_clock_ns(monotonic: float) -> int:
     return time_ns() - int((perf_counter() - monotonic) * 1e9)
-
-
-def _flat(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """`{"pools": {"postgres": 8}}` → `{"paceline.new.pools.postgres": 8}`: one attribute a value, to search by."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(f"{prefix}.{name}", value)
-        elif value is not None:
-            flat[f"{prefix}.{name}"] = value
-    return flat

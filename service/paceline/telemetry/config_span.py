@@ -1,0 +1,54 @@
+"""The span `config.applied`: a process answers the operator's trace with what it runs now."""
+
+from collections.abc import Mapping
+from time import time_ns
+from typing import Any
+
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, SpanContext, TraceFlags, Tracer
+from opentelemetry.util.types import AttributeValue
+
+from paceline.telemetry.sampler import GENERATION
+from paceline.telemetry.traceparent import parse_traceparent
+
+
+def export_config_applied(
+    tracer: Tracer,
+    generation: int,
+    old: Mapping[str, Any],
+    new: Mapping[str, Any],
+    traceparent: str | None,
+    seconds: float,
+) -> None:
+    """A root span that ends now and began `seconds` ago.
+
+    Linked to the operator's span and not its child: the operator's trace is over when the last pod applies a document.
+    """
+    ended = time_ns()
+    span = tracer.start_span(
+        "config.applied",
+        context=Context(),  # not inside whatever span may be current
+        attributes={GENERATION: generation, **_flat("paceline.old", old), **_flat("paceline.new", new)},
+        links=_links(traceparent),
+        start_time=ended - int(seconds * 1e9),
+    )
+    span.end(ended)
+
+
+def _links(traceparent: str | None) -> list[Link]:
+    remote = parse_traceparent(traceparent) if traceparent else None
+    if remote is None:
+        return []
+    flags = TraceFlags(TraceFlags.SAMPLED if remote.sampled else TraceFlags.DEFAULT)
+    return [Link(SpanContext(remote.trace_id, remote.span_id, True, flags))]
+
+
+def _flat(prefix: str, values: Mapping[str, Any]) -> dict[str, AttributeValue]:
+    """`{"pools": {"postgres": 8}}` → `{"paceline.new.pools.postgres": 8}`: one attribute a value, to search by."""
+    flat: dict[str, AttributeValue] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(f"{prefix}.{name}", value)
+        elif value is not None:
+            flat[f"{prefix}.{name}"] = value
+    return flat

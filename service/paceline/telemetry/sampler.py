@@ -1,0 +1,42 @@
+"""What is sampled of the spans that have no parent. Requests are drawn before, in `tracing.py`."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler, SamplingResult
+from opentelemetry.trace import Link, SpanKind, TraceState
+from opentelemetry.util.types import Attributes
+
+GENERATION: Final = "paceline.generation"
+"""The attribute that every span made by Paceline carries."""
+
+
+class OwnRootsSampler(Sampler):
+    """Spans without a parent are in if Paceline made them, since those were drawn before; others are out.
+
+    A request that was not drawn has no context, so otherwise each of its database calls would start a trace.
+    """
+
+    def should_sample(
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None = None,
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = None,
+        trace_state: TraceState | None = None,
+    ) -> SamplingResult:
+        """Looks at the attributes alone."""
+        ours = attributes is not None and GENERATION in attributes
+        return SamplingResult(Decision.RECORD_AND_SAMPLE if ours else Decision.DROP, attributes, trace_state)
+
+    def get_description(self) -> str:
+        """The name the SDK shows."""
+        return "PacelineOwnRootsSampler"
+
+
+def follow_requests() -> Sampler:
+    """Children follow their request; roots are ours or nobody's."""
+    return ParentBased(root=OwnRootsSampler())
