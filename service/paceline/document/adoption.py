@@ -1,0 +1,67 @@
+"""Which tuning document a pod follows: a newer, valid one. Pure; whatever is refused, what runs stays."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from paceline.document.model import TuningDocument, Values, parse_document
+from paceline.errors import InvalidDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A document that this pod does not follow. `generation` is None where it could not be read."""
+
+    generation: int | None
+    reason: Literal["InvalidDocument", "OlderGeneration", "ConflictingContent", "ShrinkBlocked"]
+    message: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"generation": self.generation, "reason": self.reason, "message": self.message}
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """One generation as it addresses this pod, uncut. Generation 0: start values, before any document."""
+
+    generation: int
+    values: Values
+    digest: str | None = None
+    traceparent: str | None = None
+    after_unclean_exit: bool = False
+    """The pod crashed before it read this generation: it may have been the cause."""
+
+
+def consider(content: bytes, followed: Goal) -> TuningDocument | Refusal | None:
+    """Judges a document just read against the newest one ever followed: that document, why not, or None: the same."""
+    try:
+        document = parse_document(content)
+    except InvalidDocument as error:
+        return Refusal(None, "InvalidDocument", f"{error}; what runs stays until a valid document is written")
+    if document.generation < followed.generation:
+        return Refusal(
+            document.generation,
+            "OlderGeneration",
+            f"generation {document.generation} is older than {followed.generation}, which this pod has followed; "
+            f"write the values again as generation {followed.generation + 1} or later",
+        )
+    if document.generation > followed.generation:
+        return document
+    if document.digest == followed.digest:
+        return None
+    return Refusal(
+        document.generation,
+        "ConflictingContent",
+        f"generation {document.generation} was read before with other content; "
+        f"write the change as generation {document.generation + 1}",
+    )
+
+
+def goal_of(document: TuningDocument, pod_uid: str, *, after_unclean_exit: bool = False) -> Goal:
+    """The part of a document that addresses the pod with this uid."""
+    return Goal(
+        generation=document.generation,
+        values=document.values_for(pod_uid),
+        digest=document.digest,
+        traceparent=document.traceparent,
+        after_unclean_exit=after_unclean_exit,
+    )

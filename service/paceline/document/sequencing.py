@@ -1,0 +1,229 @@
+"""The order in which a pod moves from the values it runs to the values it wants. Pure: no file, no clock, no process.
+
+    pools shrink everywhere → wait → workers are added one by one, or removed and waited for → pools grow
+
+A worker process counts until it is gone, draining or not, with the largest limit that it may still hold. So at no
+time is the sum of a pool's limits over all processes above the larger of the old and the new total (workers × limit).
+
+Assumed of the others: a worker reports step 0 before it first reads what to run, and never again after; the arbiter
+follows a new count within `SETTLE_SECONDS` and replaces a process only once it is gone.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from paceline.document.adoption import Goal, Refusal
+from paceline.document.bounds import CompleteValues
+
+SETTLE_SECONDS: Final = 1.0
+"""How long after a write somebody may still act on what was written before: the arbiter starts a worker that the old
+count allowed, a new worker reads the old values."""
+
+MEMORY_RATIO: Final = 0.9
+"""Share of the memory limit that workers may fill; the rest is for growth under load."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolUse:
+    """Connections of one pool in one worker."""
+
+    in_use: int
+    open: int
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One worker process that has not gone yet, as it last reported; step 0: it has not read what to run."""
+
+    pid: int
+    step: int
+    reported: float
+    ready: bool
+    draining: bool = False
+    pools: Mapping[str, PoolUse] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """The pod's memory; `per_worker_bytes` is what one more worker is expected to take."""
+
+    limit_bytes: int | None
+    used_bytes: int
+    per_worker_bytes: int
+
+    def has_room(self) -> bool:
+        """Whether one more worker fits: used + one worker ≤ 0.9 × limit. 500 + 60 of 600 MB: 560 > 540, no."""
+        return self.limit_bytes is None or self.used_bytes + self.per_worker_bytes <= MEMORY_RATIO * self.limit_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a goal has been carried out: the sequencer's only memory."""
+
+    goal: Goal
+    fallback: Goal
+    """The last goal whose shrink went through; what runs again should this goal's be blocked."""
+    step: int
+    """Numbers what was written to workers; they report the step they run."""
+    generation: int
+    workers: int
+    values: CompleteValues
+    """Generation, worker count and values as written; `values.workers` is where the count is going."""
+    settled: Mapping[str, int]
+    """Pool limits that no process is above."""
+    since: float
+    """When the last write happened or the goal came (monotonic seconds)."""
+    removed_at: float | None = None
+    """When the worker count was last lowered."""
+    memory_bound: int | None = None
+    """Workers at which memory ran out; kept for the goal, so that an acknowledged count does not move by itself."""
+    blocked: Refusal | None = None
+    """The goal that was undone last."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a step is decided on. `workers` holds every process, draining ones included."""
+
+    workers: Sequence[Worker]
+    memory: Memory
+    now: float
+    shrink_deadline_seconds: float
+
+
+def begin(goal: Goal, wanted: CompleteValues, *, workers: int, step: int, now: float) -> Progress:
+    """Where no worker runs yet, the wanted values hold at once, with the first `workers` of the workers."""
+    return Progress(
+        goal=goal,
+        fallback=goal,
+        step=step,
+        generation=goal.generation,
+        workers=workers,
+        values=wanted,
+        settled=wanted.pools,
+        since=now,
+    )
+
+
+def follow(progress: Progress, goal: Goal, *, now: float) -> Progress:
+    """Turns to a new goal from wherever things are."""
+    return replace(progress, goal=goal, since=now, memory_bound=None, blocked=None)
+
+
+def advance(progress: Progress, wanted: CompleteValues, world: World) -> Progress:
+    """The next step towards `wanted`, what `progress.goal` grants this pod now. The same again while it must wait."""
+    progress = _lower_limits(progress, wanted, world.now)
+    if blockers(progress, world.workers):
+        return _undo_if_overdue(progress, world)
+    progress = replace(progress, settled=progress.values.pools, fallback=progress.goal)
+    progress = _move_workers(progress, wanted, world)
+    if _has_workers_wanted(progress, wanted, world):
+        progress = _write(progress, world.now, replace(wanted, workers=progress.workers))
+        progress = replace(progress, settled=wanted.pools)
+    return progress
+
+
+def blockers(progress: Progress, workers: Sequence[Worker]) -> list[str]:
+    """What a shrink still waits for, one phrase each; nothing where no limit is being lowered."""
+    # A pool that turned up just now has no settled limit: what its workers run is unknown until they answer.
+    lowered = {
+        name: limit for name, limit in progress.values.pools.items() if limit < progress.settled.get(name, limit + 1)
+    }
+    if not lowered:
+        return []
+    silent = [
+        f"worker {worker.pid} has not applied step {progress.step}"
+        for worker in workers
+        if _may_run_older(worker, progress)
+    ]
+    excess = {name: sum(_excess(worker, name, limit) for worker in workers) for name, limit in lowered.items()}
+    return silent + [
+        f"{name} {progress.settled.get(name, '')}→{lowered[name]}: {count} connections in use"
+        for name, count in excess.items()
+        if count
+    ]
+
+
+def pending(progress: Progress, wanted: CompleteValues, workers: Sequence[Worker]) -> list[str]:
+    """What is not done yet, one phrase each. Empty is the acknowledgement: all workers run it, nothing is left over."""
+    phrases = blockers(progress, workers)
+    count = _target(progress, wanted)
+    serving = [worker for worker in workers if not worker.draining]
+    ready = sum(worker.ready and worker.step >= progress.step for worker in serving)
+    if ready < count:
+        phrases.append(f"worker {ready + 1} of {count} not ready")
+    leaving = len(workers) - min(len(serving), count)
+    if leaving:
+        phrases.append(f"{leaving} removed workers not gone")
+    growing = [name for name, limit in wanted.pools.items() if progress.values.pools.get(name) != limit]
+    phrases += [f"{name} {progress.values.pools.get(name, '')}→{wanted.pools[name]}: not written" for name in growing]
+    if progress.generation != progress.goal.generation:
+        phrases.append(f"generation {progress.goal.generation} not written")
+    return phrases
+
+
+def _lower_limits(progress: Progress, wanted: CompleteValues, now: float) -> Progress:
+    pools = {name: min(limit, progress.settled.get(name, limit)) for name, limit in wanted.pools.items()}
+    return _write(progress, now, CompleteValues(_target(progress, wanted), pools, wanted.caches))
+
+
+def _may_run_older(worker: Worker, progress: Progress) -> bool:
+    # A worker that had read nothing yet well after the write will read what was written: one that takes long to start,
+    # or dies at every start, holds nobody up.
+    starting = worker.step == 0 and worker.reported >= progress.since + SETTLE_SECONDS
+    return worker.step < progress.step and not starting
+
+
+def _excess(worker: Worker, pool: str, limit: int) -> int:
+    use = worker.pools.get(pool)
+    return max(0, max(use.in_use, use.open) - limit) if use else 0
+
+
+def _undo_if_overdue(progress: Progress, world: World) -> Progress:
+    if (
+        world.now - progress.since < world.shrink_deadline_seconds
+        or progress.fallback.generation == progress.goal.generation
+    ):
+        return progress
+    refusal = Refusal(
+        progress.goal.generation,
+        "ShrinkBlocked",
+        f"undone after {world.shrink_deadline_seconds:g} s: {'; '.join(blockers(progress, world.workers))}; "
+        f"generation {progress.fallback.generation} stays in force",
+    )
+    # Growing back to `settled` needs no waiting: no worker was added meanwhile. The next pass writes it.
+    return replace(progress, goal=progress.fallback, since=world.now, memory_bound=None, blocked=refusal)
+
+
+def _move_workers(progress: Progress, wanted: CompleteValues, world: World) -> Progress:
+    target = _target(progress, wanted)
+    if progress.workers > target:
+        return replace(progress, workers=target, removed_at=world.now)
+    if progress.workers == target or not _all_present(progress, world.workers):
+        return progress
+    if world.memory.has_room():
+        return replace(progress, workers=progress.workers + 1)
+    return replace(progress, memory_bound=progress.workers)
+
+
+def _all_present(progress: Progress, workers: Sequence[Worker]) -> bool:
+    """Every worker asked for serves, and none is on its way out: only then may the next be added."""
+    ready = sum(worker.ready and not worker.draining for worker in workers)
+    return ready >= progress.workers and len(workers) <= progress.workers
+
+
+def _has_workers_wanted(progress: Progress, wanted: CompleteValues, world: World) -> bool:
+    """No more processes than wanted exist, nor can the arbiter be starting one that an older count allowed."""
+    quiet = progress.removed_at is None or world.now - progress.removed_at >= SETTLE_SECONDS
+    return progress.workers == _target(progress, wanted) and len(world.workers) <= progress.workers and quiet
+
+
+def _target(progress: Progress, wanted: CompleteValues) -> int:
+    return wanted.workers if progress.memory_bound is None else min(wanted.workers, progress.memory_bound)
+
+
+def _write(progress: Progress, now: float, values: CompleteValues) -> Progress:
+    if values == progress.values and progress.generation == progress.goal.generation:
+        return progress
+    return replace(progress, values=values, generation=progress.goal.generation, step=progress.step + 1, since=now)
