@@ -1,0 +1,161 @@
+"""Keeps as many workers as the file `workers` asks for: gunicorn's arbiter with the count taken from outside.
+
+It decides nothing about the count. No control socket, no reload: new code comes with a new pod.
+"""
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from time import monotonic
+from typing import Final
+
+from gunicorn.arbiter import Arbiter
+from gunicorn.errors import HaltServer
+
+from paceline.errors import PacelineError, UsageError
+from paceline.middleware import ASGIApp
+from paceline.serve.gunicorn_app import Application
+from paceline.serve.preload import fork_hazards, load_application
+from paceline.serve.rundir import RunDir, stamp
+from paceline.settings import ServeSettings, load_settings
+
+_POLL_SECONDS: Final = 0.1
+_BOOT_RETRY_SECONDS: Final = 2.0
+
+logger = logging.getLogger("paceline.serve")
+
+
+class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
+    """One a pod. Its loop passes at least once a second, and at once when the file or a worker changes."""
+
+    app: Application
+    num_workers: int
+
+    def __init__(self, app: Application) -> None:
+        self._run = app.run_dir
+        self._maximum = app.settings.serve.max_workers
+        self._seen: tuple[int, int, int] | None = None
+        self._leaving: set[int] = set()
+        self._spawn_after = 0.0
+        self._stopping = False
+        super().__init__(app)
+
+    def start(self) -> None:
+        super().start()
+        logger.info("serving %s at http://%s", self.app.target, self.app.settings.serve.bind)
+
+    def wait_for_signals(self, timeout: float = 1.0) -> list[int]:
+        """Returns early when the count asked for was written: a stat each 100 ms."""
+        deadline = monotonic() + timeout
+        while True:
+            signals: list[int] = super().wait_for_signals(timeout=_POLL_SECONDS)
+            if signals or stamp(self._run.workers) != self._seen or monotonic() >= deadline:
+                return signals
+
+    def manage_workers(self) -> None:
+        self._seen = stamp(self._run.workers)
+        asked = self._run.read_workers()
+        wanted = self.num_workers if asked is None else max(1, min(asked, self._maximum))
+        if wanted != self.num_workers:
+            logger.info("workers: %d to %d", self.num_workers, wanted)
+            self.num_workers = wanted
+        super().manage_workers()
+
+    def spawn_workers(self) -> None:
+        if monotonic() >= self._spawn_after:
+            super().spawn_workers()
+
+    def kill_worker(self, pid: int, sig: int) -> None:
+        """Tells a worker to leave only once: gunicorn would say it again on every pass while the worker drains."""
+        if sig == signal.SIGTERM:
+            if pid in self._leaving:
+                return
+            self._leaving.add(pid)
+        super().kill_worker(pid, sig)
+
+    def reap_workers(self) -> None:
+        """Buries the dead. A worker that cannot start stops the pod only if none ever could: the others go on."""
+        while True:
+            try:
+                super().reap_workers()
+                break
+            except HaltServer as halt:
+                if not self._stopping and not self._has_served():
+                    raise
+                logger.error("a new worker did not start (%s); trying again", halt.reason)
+                self._spawn_after = monotonic() + _BOOT_RETRY_SECONDS
+        self._leaving &= self.WORKERS.keys()
+
+    def stop(self, graceful: bool = True) -> None:
+        self._stopping = True
+        super().stop(graceful)
+
+    def handle_hup(self) -> None:
+        logger.info("signal ignored: values come from the tuning document, new code with a new pod")
+
+    handle_ttin = handle_ttou = handle_usr2 = handle_hup
+
+    def _has_served(self) -> bool:
+        """Whether any worker of this life was ready once; each leaves a report behind."""
+        return any(b'"ready":true' in report.read_bytes() for report in self._run.reports.glob("*.json"))
+
+
+def _preload(target: str, settings: ServeSettings, arguments: Sequence[str]) -> ASGIApp | None:
+    """The application, loaded once for all workers; None if each must load it itself.
+
+    If loading left alive what a fork would break, this process starts over without it.
+    """
+    if not settings.preload or "--no-preload" in arguments:
+        return None
+    application = load_application(target)
+    hazards = fork_hazards()
+    if hazards:
+        logger.warning(
+            "preload is off, since workers would share what loading %s started: %s; each worker loads it itself and"
+            " needs more memory. Start threads and connections in the lifespan instead",
+            target,
+            ", ".join(hazards),
+        )
+        command = [sys.executable, "-P", "-m", "paceline.serve.arbiter", target, "--no-preload"]
+        os.execv(command[0], command)  # noqa: S606 - no shell is wanted
+    return application
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("paceline: %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+def _serve(arguments: Sequence[str]) -> None:
+    target = arguments[0]
+    settings = load_settings()
+    if settings.serve.run_dir is None:
+        raise UsageError("PACELINE_RUN_DIR is not set; start the pod with `paceline serve`")
+    loaded = _preload(target, settings.serve, arguments)
+    application = Application(target, settings, RunDir(settings.serve.run_dir), loaded)
+    try:
+        TunedArbiter(application).run()
+    except SystemExit as end:
+        if end.code == Arbiter.APP_LOAD_ERROR:
+            raise UsageError(application.complaint()) from end
+        raise
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Entry of `python -m paceline.serve.arbiter MODULE:APP [--no-preload]`; the supervisor starts it."""
+    _log_to_stderr()
+    try:
+        _serve(arguments)
+    except PacelineError as error:
+        sys.stderr.write(f"paceline: error: {error}\n")
+        return error.exit_status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

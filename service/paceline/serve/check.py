@@ -1,0 +1,88 @@
+"""What `paceline check` finds out: how an application would behave under `paceline serve`. Runs in its own interpreter.
+
+It does what a worker does, without listening: loads the application, runs its lifespan once, and looks what is there.
+"""
+
+import asyncio
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.lifespan.on import LifespanOn
+
+from paceline import tune
+from paceline.errors import PacelineError, UsageError
+from paceline.serve.preload import fork_hazards, load_application
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What was found, in the order in which it is told."""
+
+    target: str
+    start_values: Mapping[str, Any]
+    pools: Mapping[str, Any]
+    fork_hazards: Sequence[str]
+    lifespan_tasks: Sequence[str]
+
+
+def examine(target: str) -> Findings:
+    """Loads and starts the application, then ends it again.
+
+    Raises:
+        UsageError: it does not load, or its start-up fails.
+    """
+    application = load_application(target)
+    hazards = fork_hazards()
+    return asyncio.run(_start(target, application, hazards))
+
+
+async def _start(target: str, application: Any, hazards: Sequence[str]) -> Findings:
+    lifespan = LifespanOn(Config(application, interface="asgi3", log_config=None, log_level="critical"))
+    before = asyncio.all_tasks()
+    await lifespan.startup()
+    if lifespan.should_exit:
+        raise UsageError(f"{target} loads, but its start-up fails; see the error above")
+    # The lifespan itself runs in a task of the server's, which is no task of the application's.
+    tasks = [task for task in asyncio.all_tasks() - before if getattr(task.get_coro(), "cr_frame", None)]
+    names = sorted(name for task in tasks if (name := _coroutine(task)) != "LifespanOn.main")
+    findings = Findings(
+        target, tune.tunables.start_values(), tune.tunables.report()["pools"], tuple(hazards), tuple(names)
+    )
+    await lifespan.shutdown()
+    return findings
+
+
+def _coroutine(task: asyncio.Task[Any]) -> str:
+    coroutine = task.get_coro()
+    return getattr(coroutine, "__qualname__", repr(coroutine))
+
+
+def describe(findings: Findings) -> list[str]:
+    """The findings as lines for a person."""
+    lines = [f"{findings.target} loads and starts"]
+    pools, caches = findings.start_values["pools"], findings.start_values["caches"]
+    lines += [f"pool {name}: {limit} of at most {findings.pools[name]['cap']}" for name, limit in pools.items()]
+    lines += [f"cache {name}: TTL {cache['ttlSeconds']:g} s" for name, cache in caches.items()]
+    if not pools and not caches:
+        lines.append("no pool and no cache is registered: only the worker count can be tuned (see paceline.tune)")
+    lines += [f"alive before fork: {hazard}; preload will be off" for hazard in findings.fork_hazards]
+    lines += [f"runs once in every worker: {name}, started in the lifespan" for name in findings.lifespan_tasks]
+    return lines
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Entry of `python -m paceline.serve.check MODULE:APP`."""
+    try:
+        findings = examine(arguments[0])
+    except PacelineError as error:
+        sys.stderr.write(f"paceline: error: {error}\n")
+        return error.exit_status
+    sys.stdout.write("\n".join(describe(findings)) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,122 @@
+"""The worker process: composes application, measuring layers, reporter and server, and runs them until told to stop."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from gunicorn.arbiter import Arbiter
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from uvicorn_worker import UvicornWorker
+
+from paceline import tune
+from paceline.errors import UsageError
+from paceline.middleware import instrument
+from paceline.serve import lifeline
+from paceline.serve.protocol import TunedProtocol
+from paceline.serve.reporter import Measured, Reporter
+from paceline.serve.server import Stages, TunedServer
+from paceline.telemetry.loop_lag import LoopLag
+from paceline.telemetry.requests import RequestStats
+from paceline.telemetry.tracing import Tracing
+
+if TYPE_CHECKING:
+    from paceline.serve.gunicorn_app import Application
+
+_HEARTBEAT_SECONDS: Final = 1.0
+
+logger = logging.getLogger("paceline.serve")
+
+
+class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
+    """gunicorn's handle on one worker; made in the arbiter, lives on in the forked child."""
+
+    CONFIG_KWARGS: ClassVar = {
+        "loop": "uvloop",
+        "http": TunedProtocol,
+        "interface": "asgi3",
+        "access_log": False,
+        "server_header": False,
+        "proxy_headers": False,  # ours go behind the measuring layers, which must see the true peer
+        "callback_notify": None,  # the heartbeat is our own: it also beats while starting and draining
+    }
+
+    app: "Application"
+
+    def init_process(self) -> None:
+        lifeline.die_with_parent(self.ppid, signal.SIGTERM)
+        super().init_process()
+
+    def load_wsgi(self) -> None:
+        try:
+            super().load_wsgi()
+        except UsageError as error:
+            self.app.complain(error)
+            sys.exit(Arbiter.APP_LOAD_ERROR)
+
+    async def _serve(self) -> None:
+        settings = self.app.settings
+        tracing = Tracing.from_settings(settings)
+        measured = Measured(tune.tunables, RequestStats(), LoopLag(), tracing)
+        reporter = Reporter(self.app.run_dir, os.getpid(), measured)
+        server = self._server(reporter, measured)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, server.stop)
+        loop.add_signal_handler(signal.SIGQUIT, server.stop_now)
+        async with _beside(self._beat()):
+            async with _beside(reporter.run(), reporter.weigh(), measured.loop_lag.run()):
+                # Not `serve`: that raises the signal again after the end, and no exit handler would run.
+                await server._serve(self.sockets)
+            reporter.write()
+            await asyncio.to_thread(tracing.shutdown)
+
+    def _server(self, reporter: Reporter, measured: Measured) -> TunedServer:
+        behind_proxies = ProxyHeadersMiddleware(self.wsgi, trusted_hosts=self.config.forwarded_allow_ips)
+        self.config.app = instrument(
+            behind_proxies,  # type: ignore[arg-type]
+            requests=measured.requests,
+            tracing=measured.tracing,
+            generation=lambda: reporter.generation,
+        )
+        settings = self.app.settings.serve
+        self.config.timeout_keep_alive = settings.keepalive_seconds
+        return TunedServer(
+            self.config,
+            Stages(
+                before_accepting=reporter.settle,
+                accepting=reporter.accepting,
+                draining=reporter.draining,
+                pod_stops=self.app.run_dir.terminating.exists,
+            ),
+            keepalive_seconds=settings.keepalive_seconds,
+            graceful_timeout_seconds=settings.graceful_timeout_seconds,
+        )
+
+    async def _beat(self) -> None:
+        while True:
+            self.notify()
+            await asyncio.sleep(min(_HEARTBEAT_SECONDS, self.timeout / 2))
+
+
+@asynccontextmanager
+async def _beside(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Runs the coroutines beside the body, until it ends. One that fails is logged and does not stop the others."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    for task in tasks:
+        task.add_done_callback(_log_failure)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("a background task of the worker failed", exc_info=error)
