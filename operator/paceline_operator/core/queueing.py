@@ -1,4 +1,4 @@
-"""Erlang-C: how many connections keep waiting short. `a` is the offered load in Erlang: arrivals a second × seconds held.
+"""Erlang-C: how many connections keep waiting short. `a` is the offered load: arrivals a second × seconds held.
 
 Source: Erlang's delay formula (M/M/c); research/tuning.md §1.6 holds the same recurrences and the check by simulation.
 

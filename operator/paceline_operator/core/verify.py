@@ -32,7 +32,7 @@ MOST_REJECTED: Final = 8
 
 
 def verify(situation: Situation) -> tuple[Decision | None, Memory]:
-    """The roll back, if there must be one, and the memory after the verdict; the pending change stays until it falls."""
+    """The roll back, if there must be one, and the memory after the verdict; until it falls the change stays pending."""
     pending, memory = situation.memory.pending, situation.memory
     if pending is None:
         return None, memory

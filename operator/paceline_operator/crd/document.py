@@ -1,0 +1,54 @@
+"""The tuning document: built here only, and read back. Its schema is docs/schemas/tuning.v1.schema.json."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from paceline_operator.core.model import Values
+from paceline_operator.core.values import values_from_wire, values_to_wire
+from paceline_operator.errors import InvalidState
+
+SCHEMA: Final = "paceline.dev/tuning/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class TuningDocument:
+    """One generation of values, as stored; `digest` is what pods report of the bytes they read."""
+
+    generation: int
+    values: Values
+    policy: str
+    digest: str
+
+
+def build_document(generation: int, values: Values, policy: str, traceparent: str | None = None) -> bytes:
+    """The bytes to store. The same arguments give the same bytes."""
+    wire: dict[str, Any] = {"schema": SCHEMA, "generation": generation, "policy": policy}
+    if traceparent is not None:
+        wire["traceparent"] = traceparent
+    wire["values"] = values_to_wire(values)
+    return orjson.dumps(wire)
+
+
+def parse_document(content: bytes) -> TuningDocument:
+    """Reads a stored document back.
+
+    Raises:
+        InvalidState: it is not one; somebody else wrote it.
+    """
+    try:
+        wire: Mapping[str, Any] = orjson.loads(content)
+        if wire["schema"] != SCHEMA or int(wire["generation"]) < 1:
+            raise ValueError(f"schema {wire['schema']!r}, generation {wire['generation']!r}")
+        values = values_from_wire(wire["values"])
+        return TuningDocument(int(wire["generation"]), values, str(wire.get("policy", "")), digest(content))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InvalidState(f"stored tuning document: {type(error).__name__}: {error}") from error
+
+
+def digest(content: bytes) -> str:
+    """sha256 of the bytes, as pods report it: `sha256:<hex>`."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"

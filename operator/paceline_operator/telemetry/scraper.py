@@ -1,0 +1,59 @@
+"""GET /state of every pod. A pod that is slow, down, or answers nonsense is absent: missing is not zero."""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import aiohttp
+import orjson
+
+from paceline_operator.ports import Pod
+
+logger = logging.getLogger(__name__)
+
+
+class PodScraper:
+    """Fulfils `ports.Telemetry`. The session is the caller's, who closes it."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        *,
+        timeout_seconds: float = 2.0,
+        concurrency: int = 64,
+        max_bytes: int = 4 << 20,
+    ) -> None:
+        self._session = session
+        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._slots = asyncio.Semaphore(concurrency)
+        self._max_bytes = max_bytes
+
+    async def scrape(self, pods: Sequence[Pod]) -> Mapping[str, Mapping[str, Any]]:
+        """`/state` by pod uid; a pod that does not answer or answers nonsense is absent."""
+        asked = [pod for pod in pods if pod.state_url is not None]
+        answers = await asyncio.gather(*(self._ask(str(pod.state_url)) for pod in asked))
+        return {pod.uid: answer for pod, answer in zip(asked, answers, strict=True) if answer is not None}
+
+    async def _ask(self, url: str) -> Mapping[str, Any] | None:
+        async with self._slots:
+            try:
+                content = await self._read(url)
+                answer = orjson.loads(content)
+                if not isinstance(answer, dict):
+                    raise ValueError(f"{type(answer).__name__} instead of an object")
+            except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+                logger.debug("no state from %s: %s: %s", url, type(error).__name__, error)
+                return None
+        return answer
+
+    async def _read(self, url: str) -> bytes:
+        async with self._session.get(url, timeout=self._timeout, allow_redirects=False) as response:
+            if response.status != 200:
+                raise ValueError(f"status {response.status}")
+            content = bytearray()
+            async for chunk in response.content.iter_chunked(1 << 16):
+                content += chunk
+                if len(content) > self._max_bytes:
+                    raise ValueError(f"more than {self._max_bytes} bytes")
+            return bytes(content)

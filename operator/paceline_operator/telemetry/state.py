@@ -1,0 +1,78 @@
+"""A pod's `/state` → PodState. Unknown fields are ignored, so that a newer runtime may add some."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from paceline_operator.core.histogram import Histogram
+from paceline_operator.core.pods import Cpu, PodState, PoolCounters, RequestCounters
+from paceline_operator.core.values import values_from_wire
+from paceline_operator.errors import InvalidState
+
+SCHEMA: Final = "paceline.dev/state/v1"
+DOCUMENTS: Final = "tuning/v1"
+
+
+def parse_state(wire: Mapping[str, Any]) -> PodState:
+    """What the pod reports.
+
+    Raises:
+        InvalidState: a field is missing or of another shape.
+    """
+    try:
+        if wire["schema"] != SCHEMA:
+            raise ValueError(f"schema {wire['schema']!r}, expected {SCHEMA!r}")
+        return _parse(wire)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InvalidState(f"/state: {type(error).__name__}: {error}") from error
+
+
+def _parse(wire: Mapping[str, Any]) -> PodState:
+    tuning = wire["tuning"]
+    refused = tuning["refused"] or {}
+    return PodState(
+        started_at=str(wire["startedAt"]),
+        uptime_seconds=float(wire["uptimeSeconds"]),
+        generation=int(tuning["generation"]),
+        digest=tuning["digest"],
+        pending=tuple(tuning["pending"]),
+        understands=DOCUMENTS in wire["accepts"],
+        clamped={entry["tunable"]: _clamp(entry) for entry in tuning["clamped"]},
+        unknown=tuple(tuning["unknown"]),
+        refused_reason=refused.get("reason"),
+        refused_message=refused.get("message", ""),
+        values=values_from_wire(wire["values"]),
+        start_values=values_from_wire(wire["startValues"]),
+        requests={group["group"]: _requests(group) for group in wire["requests"]},
+        loop_lag=Histogram.from_wire(wire["loopLag"]),
+        pools={name: _pool(pool) for name, pool in wire["pools"].items()},
+        unregistered=tuple(entry["address"] for entry in wire["unregistered"]),
+        cpu=_cpu(wire["cpu"]),
+    )
+
+
+def _clamp(entry: Mapping[str, Any]) -> str:
+    return f"asked {entry['asked']:g}, granted {entry['granted']:g}, by {entry['by']}"
+
+
+def _requests(group: Mapping[str, Any]) -> RequestCounters:
+    return RequestCounters(int(group["count"]), int(group["errors"]), Histogram.from_wire(group["duration"]))
+
+
+def _pool(pool: Mapping[str, Any]) -> PoolCounters:
+    return PoolCounters(
+        limit=int(pool["limit"]),
+        cap=int(pool["cap"]),
+        timeouts=int(pool["timeouts"]),
+        wait=Histogram.from_wire(pool["wait"]),
+        hold=Histogram.from_wire(pool["hold"]),
+    )
+
+
+def _cpu(cpu: Mapping[str, Any]) -> Cpu:
+    limit = cpu["limit"]
+    return Cpu(
+        None if limit is None else float(limit),
+        float(cpu["usageSeconds"]),
+        int(cpu["periods"]),
+        int(cpu["throttledPeriods"]),
+    )
