@@ -20,6 +20,7 @@ from paceline.serve.gunicorn_app import Application
 from paceline.serve.preload import fork_hazards, load_application
 from paceline.serve.rundir import RunDir, stamp
 from paceline.settings import ServeSettings, load_settings
+from paceline.telemetry import logs
 
 _POLL_SECONDS: Final = 0.1
 _BOOT_RETRY_SECONDS: Final = 2.0
@@ -41,6 +42,10 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
         self._spawn_after = 0.0
         self._stopping = False
         super().__init__(app)
+
+    def setup(self, app: Application) -> None:
+        super().setup(app)
+        logs.configure("arbiter", app.settings)  # gunicorn has made its own loggers by now
 
     def start(self) -> None:
         super().start()
@@ -123,17 +128,10 @@ def _preload(target: str, settings: ServeSettings, arguments: Sequence[str]) -> 
     return application
 
 
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("paceline: %(message)s"))
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-
-
 def _serve(arguments: Sequence[str]) -> None:
     target = arguments[0]
     settings = load_settings()
+    logs.configure("arbiter", settings)
     if settings.serve.run_dir is None:
         raise UsageError("PACELINE_RUN_DIR is not set; start the pod with `paceline serve`")
     loaded = _preload(target, settings.serve, arguments)
@@ -148,7 +146,6 @@ def _serve(arguments: Sequence[str]) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Entry of `python -m paceline.serve.arbiter MODULE:APP [--no-preload]`; the supervisor starts it."""
-    _log_to_stderr()
     try:
         _serve(arguments)
     except PacelineError as error:

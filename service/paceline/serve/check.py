@@ -39,17 +39,25 @@ def examine(target: str) -> Findings:
     return asyncio.run(_start(target, application, hazards))
 
 
+class _Lifespan(LifespanOn):
+    failure = "no reason given"
+
+    async def send(self, message: Any) -> None:
+        if lines := message.get("message", "").strip().splitlines():
+            self.failure = lines[-1]  # frameworks send the whole traceback, the error itself comes last
+        await super().send(message)
+
+
 async def _start(target: str, application: Any, hazards: Sequence[str]) -> Findings:
-    lifespan = LifespanOn(Config(application, interface="asgi3", log_config=None, log_level="critical"))
+    lifespan = _Lifespan(Config(application, interface="asgi3", log_config=None, log_level="critical"))
     before = asyncio.all_tasks()
     await lifespan.startup()
     if lifespan.should_exit:
-        raise UsageError(f"{target} loads, but its start-up fails; see the error above")
+        raise UsageError(f"{target} loads, but its start-up fails: {lifespan.failure}; start it to see the whole error")
     # The lifespan itself runs in a task of the server's, which is no task of the application's.
-    tasks = [task for task in asyncio.all_tasks() - before if getattr(task.get_coro(), "cr_frame", None)]
-    names = sorted(name for task in tasks if (name := _coroutine(task)) != "LifespanOn.main")
+    names = {_coroutine(task) for task in asyncio.all_tasks() - before} - {LifespanOn.main.__qualname__}
     findings = Findings(
-        target, tune.tunables.start_values(), tune.tunables.report()["pools"], tuple(hazards), tuple(names)
+        target, tune.tunables.start_values(), tune.tunables.report()["pools"], tuple(hazards), tuple(sorted(names))
     )
     await lifespan.shutdown()
     return findings

@@ -57,7 +57,8 @@ def _import(name: str) -> Any:
 
 
 def _import_failed(name: str, error: BaseException) -> UsageError:
-    message = " ".join(str(error).split())[:_MESSAGE_LIMIT]
+    said = error.msg if isinstance(error, SyntaxError) else str(error)
+    message = " ".join(said.split())[:_MESSAGE_LIMIT]
     last = traceback.extract_tb(error.__traceback__)[-1]
     file, line = (error.filename, error.lineno) if isinstance(error, SyntaxError) else (last.filename, last.lineno)
     return UsageError(

@@ -20,6 +20,7 @@ from paceline.serve import lifeline
 from paceline.serve.protocol import TunedProtocol
 from paceline.serve.reporter import Measured, Reporter
 from paceline.serve.server import Stages, TunedServer
+from paceline.telemetry import logs
 from paceline.telemetry.loop_lag import LoopLag
 from paceline.telemetry.requests import RequestStats
 from paceline.telemetry.tracing import Tracing
@@ -63,6 +64,7 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
         tracing = Tracing.from_settings(settings)
         measured = Measured(tune.tunables, RequestStats(), LoopLag(), tracing)
         reporter = Reporter(self.app.run_dir, os.getpid(), measured)
+        logs.configure("worker", settings, generation=lambda: reporter.generation)
         server = self._server(reporter, measured)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
