@@ -1,0 +1,71 @@
+"""A release from its installation to its removal, with an operator that has no right outside its namespace."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from release import ROOT, Release, example, new_release, settings_for
+from testcluster import Cluster, until
+
+
+@pytest.fixture(scope="module")
+def release(cluster: Cluster) -> Iterator[Release]:
+    made = new_release(cluster, "life")
+    yield made
+    cluster.delete_namespace(made.namespace)
+
+
+def finalizers(release: Release) -> list[str]:
+    kinds = "tuningpolicies,deployments,pods,configmaps"
+    items = json.loads(release.kubectl("get", kinds, "--output=json"))["items"]
+    return [name for item in items for name in item["metadata"].get("finalizers", [])]
+
+
+def left(release: Release) -> list[str]:
+    """Names of what is still there beside what every namespace has."""
+    kinds = "deployments,replicasets,pods,services,configmaps,secrets,serviceaccounts,roles,rolebindings"
+    names = release.kubectl("get", kinds, "--output=name").split()
+    return [name for name in names if not name.endswith(("/default", "/kube-root-ca.crt"))]
+
+
+def test_install_tune_upgrade_and_remove(release: Release) -> None:
+    settings = [item for item in settings_for(release.namespace) if "NAMESPACES" not in item]
+    release.install(*settings, "operator.namespaced=true", "service.replicas=1")
+    assert "paceline" not in release.cluster.kubectl("get", "clusterroles", "--output=name", "--selector", own(release))
+
+    release.cluster.apply(release.namespace, example("pinned"))
+    release.kubectl("wait", "tuningpolicy/api", "--for=condition=Converged", "--timeout=60s")
+    before = {name: state and state["values"] for name, state in release.states().items()}
+    passwords = release.kubectl("get", "secrets", "--output=jsonpath={.items[*].data.password}")
+
+    release.upgrade("service.podLabels.round=two")
+    until(lambda: not set(before) & set(release.states()), 60, "the upgrade replaced the pods")
+    assert [state and state["values"] for state in release.states().values()] == list(before.values())
+    assert release.kubectl("get", "secrets", "--output=jsonpath={.items[*].data.password}") == passwords
+    assert finalizers(release) == []
+
+    release.uninstall()
+    until(lambda: not left(release), 90, "nothing but the policy is left")
+    assert release.policy() is not None, "the CRD and its objects stay: crds.keep"
+    release.delete_policies()
+
+
+def own(release: Release) -> str:
+    return f"app.kubernetes.io/instance={release.name},app.kubernetes.io/component=operator"
+
+
+def test_the_rendered_manifests_and_the_examples_pass_the_api_servers_checks(
+    cluster: Cluster, release: Release
+) -> None:
+    crds = str(ROOT / "k8s" / "manifests" / "crds.yaml")
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "--filename", crds)
+    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "--filename", crds)
+    for file in ("operator.yaml", "service.yaml"):
+        manifest = (
+            (ROOT / "k8s" / "manifests" / file)
+            .read_text()
+            .replace("namespace: paceline", f"namespace: {release.namespace}")
+        )
+        release.kubectl("apply", "--dry-run=server", "--validate=strict", "--filename", "-", stdin=manifest)
+    for policy in sorted((ROOT / "k8s" / "examples").glob("*.yaml")):
+        release.kubectl("apply", "--dry-run=server", "--validate=strict", "--filename", str(policy))

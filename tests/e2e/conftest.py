@@ -1,0 +1,64 @@
+"""One release for the whole folder: the demo, an OTLP receiver beside it, the API on a NodePort of loopback."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+
+import otlp_receiver
+import pytest
+from background_load import BackgroundLoad
+from release import Release, new_release, settings_for
+from testcluster import TEST_LABEL, Cluster, connected
+
+NODE_PORT = int(os.environ.get("PACELINE_TEST_NODE_PORT", "30080"))
+# A query holds its connection this long, so that pools are used without a load that two cores could not carry.
+DISTANCE_SECONDS = 0.1
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    with connected() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def release(cluster: Cluster) -> Iterator[Release]:
+    # An interrupted run leaves its namespace, and in it the NodePort.
+    cluster.kubectl("delete", "namespaces", "--selector", f"{TEST_LABEL}=true", "--wait", "--timeout=180s")
+    made = new_release(cluster, "e2e")
+    cluster.apply(made.namespace, *otlp_receiver.objects())
+    made.install(
+        *settings_for(made.namespace),
+        f"service.nodePort={NODE_PORT}",
+        f"telemetry.otlpEndpoint=http://{otlp_receiver.NAME}:4318",
+        f"service.env.API_SIMULATED_DISTANCE_SECONDS={DISTANCE_SECONDS}",
+        "service.env.OTEL_BSP_SCHEDULE_DELAY=1000",
+    )
+    yield made
+    if os.environ.get("PACELINE_TEST_KEEP") != "1":
+        made.delete_policies()
+        made.uninstall()
+        cluster.delete_namespace(made.namespace)
+
+
+@pytest.fixture
+def api(release: Release) -> str:
+    """The API's address, through the NodePort."""
+    return f"http://127.0.0.1:{NODE_PORT}"
+
+
+@pytest.fixture
+def load(api: str) -> BackgroundLoad:
+    """All three endpoints at once, at rates that the smallest pool and two shared cores carry."""
+    return BackgroundLoad({f"{api}/products": 20, f"{api}/expensive-data": 20, f"{api}/cache/greeting": 20})
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Prints a measurement into the run's output, also when the test passes."""
+
+    def write(line: str) -> None:
+        with capsys.disabled():
+            sys.stdout.write(f"\n    {line}")
+
+    return write

@@ -1,0 +1,52 @@
+"""What the database sees of one pod: never more connections than the larger of the old and the new total."""
+
+import time
+from collections.abc import Callable
+from itertools import pairwise
+
+from background_load import BackgroundLoad
+from connection_samples import ConnectionSamples
+from release import Pinned, Release
+from testcluster import until
+
+# Equal totals with other parts: adding workers before shrinking, or growing before removing, would show at once.
+STEPS = [
+    Pinned(workers=1, postgres=8, ttl_seconds=60),
+    Pinned(workers=4, postgres=2, ttl_seconds=60),
+    Pinned(workers=1, postgres=8, ttl_seconds=60),
+    Pinned(workers=2, postgres=4, ttl_seconds=60),
+    Pinned(workers=4, postgres=2, ttl_seconds=60),
+    Pinned(workers=2, postgres=10, ttl_seconds=60),
+    Pinned(workers=1, postgres=8, ttl_seconds=60),
+]
+REQUESTS_PER_SECOND = 120
+"""Three quarters of what 2 pods with 8 connections carry at 0.1 s a query."""
+
+
+def total(values: Pinned) -> int:
+    return values.workers * values.postgres
+
+
+def test_a_pods_connections_stay_within_the_larger_total(
+    release: Release, api: str, say: Callable[[str], None]
+) -> None:
+    release.converge(STEPS[0])
+    load = BackgroundLoad({f"{api}/products": REQUESTS_PER_SECOND})
+    addresses = [pod["status"]["podIP"] for pod in release.pods()]
+    stretches: list[tuple[Pinned, Pinned, float, float]] = []
+    with load, ConnectionSamples(release.namespace, "paceline-postgresql") as seen:
+        until(lambda: len(seen.samples) > 20, 20, "samples arrive")
+        for old, new in pairwise(STEPS):
+            began = time.time()
+            release.converge(new)
+            time.sleep(1)  # connections are opened when they are needed: give the new values traffic
+            stretches.append((old, new, began, time.time()))
+    load.assert_nothing_failed()
+    say(f"{seen.per_second():.0f} samples a second; {load}")
+    assert seen.per_second() >= 20
+    for old, new, began, ended in stretches:
+        allowed = max(total(old), total(new))
+        largest = [seen.largest(address, began, ended) for address in addresses]
+        say(f"{old.workers}×{old.postgres} → {new.workers}×{new.postgres}: at most {largest} of {allowed} allowed")
+        assert max(largest) <= allowed
+    assert max(seen.largest(address, 0, time.time()) for address in addresses) >= 6, "the load used no connections"

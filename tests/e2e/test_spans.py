@@ -1,0 +1,55 @@
+"""A change can be followed through the traces: who decided, which pod applied it, which requests ran under it."""
+
+from typing import Any
+
+from background_load import BackgroundLoad
+from otlp_receiver import NAME
+from release import Pinned, Release
+from testcluster import until
+
+Spans = list[dict[str, Any]]
+
+
+def received(release: Release, service: str, name: str | None = None) -> Spans:
+    path = f"/api/v1/namespaces/{release.namespace}/pods/{NAME}:4318/proxy/spans"
+    spans: Spans = release.cluster.read(path) or []
+    return [span for span in spans if span["service"] == service and name in {None, span["name"]}]
+
+
+def generation_of(span: dict[str, Any]) -> int:
+    return int(span["attributes"].get("paceline.generation", -1))
+
+
+def test_pods_answer_a_decision_with_a_span_that_is_linked_to_it(release: Release, load: BackgroundLoad) -> None:
+    release.converge(Pinned(workers=1, postgres=5, ttl_seconds=60))
+    with load:
+        release.converge(Pinned(workers=2, postgres=4, ttl_seconds=30))
+        generation = next(state["tuning"]["generation"] for state in release.states().values() if state)
+        until(
+            lambda: (
+                len(
+                    [
+                        s
+                        for s in received(release, "paceline-service", "config.applied")
+                        if generation_of(s) == generation
+                    ]
+                )
+                >= 2
+            ),
+            30,
+            "every pod says that it applied the generation",
+        )
+        until(
+            lambda: [
+                s
+                for s in received(release, "paceline-service")
+                if s["kind"] == "SPAN_KIND_SERVER" and generation_of(s) == generation
+            ],
+            60,
+            "requests carry the generation that they ran under",
+        )
+    decided = {span["trace"] for span in received(release, "paceline-operator", "reconcile")}
+    for span in received(release, "paceline-service", "config.applied"):
+        if generation_of(span) == generation:
+            assert set(span["links"]) & decided, "the span is linked to the operator's trace"
+            assert span["trace"] not in decided, "linked, not a part of it"
