@@ -5,7 +5,7 @@ What differs from policy to policy is in the policy's `behavior`, not here.
 
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from paceline_operator.errors import UsageError
@@ -38,6 +38,25 @@ class OperatorSettings(BaseSettings):
     """Longest wait after failed passes."""
     idle_seconds: float = Field(default=60.0, gt=0)
     """How often a policy that cannot be tuned (invalid, no target) is looked at without an event."""
+
+    api_timeout_seconds: float = Field(default=10.0, gt=0)
+    """Deadline of one call to the API server, from connecting to the last byte."""
+    probe_bind: str = "0.0.0.0:8080"
+    """Address of kubelet's liveness probe, HOST:PORT; the path is /healthz."""
+    metrics_bind: str = "0.0.0.0:8081"
+    """Address of /metrics, HOST:PORT; empty: none."""
+    log_format: Literal["json", "plain"] = "json"
+    """JSON lines for a log collector, or text for people."""
+    otlp_endpoint: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+    )
+    """Each reconcile is traced where an OTLP endpoint is named; the exporter reads the standard variables itself."""
+
+    @property
+    def watched_namespaces(self) -> tuple[str, ...]:
+        """`namespaces` as names; empty: the whole cluster."""
+        return tuple(name.strip() for name in self.namespaces.split(",") if name.strip())
 
     @classmethod
     def from_environment(cls) -> "OperatorSettings":

@@ -39,6 +39,21 @@ async def load_configuration() -> Configuration:
     return configuration
 
 
+async def credentials(configuration: Configuration) -> dict[str, Any]:
+    """The same server and identity for a second client, in kopf's words. A pod's token is read anew when due."""
+    header = await configuration.get_api_key_with_prefix("BearerToken") or ""
+    scheme, _, token = header.partition(" ")
+    return {
+        "server": configuration.host,
+        "ca_path": configuration.ssl_ca_cert,
+        "insecure": not configuration.verify_ssl,
+        "scheme": scheme or None,
+        "token": token or None,
+        "certificate_path": configuration.cert_file,
+        "private_key_path": configuration.key_file,
+    }
+
+
 class ApiServer:
     """One API server. `deadline_seconds` bounds each call from connecting to the last byte."""
 
@@ -61,7 +76,7 @@ class ApiServer:
         await self._request("POST", path, body=body)
 
     async def replace(self, path: str, body: Mapping[str, Any]) -> None:
-        """PUT; compare-and-set where the body has a `resourceVersion`. Raises Missing, Conflict, PlatformUnavailable."""
+        """PUT; compare-and-set if the body has a `resourceVersion`. Raises Missing, Conflict, PlatformUnavailable."""
         await self._request("PUT", path, body=body)
 
     async def merge(self, path: str, body: Mapping[str, Any]) -> None:

@@ -52,6 +52,7 @@ class LoopSupervisor:
         self._woken: dict[PolicyKey, asyncio.Event] = {}
         self._tasks: dict[PolicyKey, asyncio.Task[None]] = {}
         self._passes: dict[PolicyKey, float] = {}
+        self._due: dict[PolicyKey, float] = {}
         self._started = asyncio.Event()
         self._stopped = asyncio.Event()
 
@@ -65,6 +66,7 @@ class LoopSupervisor:
         """The policy was deleted: ends its loop, which leaves the tuning document as it is."""
         self._woken.pop(key, None)
         self._passes.pop(key, None)
+        self._due.pop(key, None)
         task = self._tasks.pop(key, None)
         if task is not None:
             task.cancel()
@@ -81,6 +83,11 @@ class LoopSupervisor:
         if not self._passes:
             return timedelta()
         return timedelta(seconds=self._clock() - min(self._passes.values()))
+
+    @property
+    def overdue(self) -> timedelta:
+        """How late the latest loop is with the end of its pass; one that hangs or died grows late for ever."""
+        return timedelta(seconds=max(0.0, self._clock() - min(self._due.values(), default=self._clock())))
 
     async def run(self) -> None:
         """Runs until cancelled or `stop`; then no loop is left behind."""
@@ -101,7 +108,7 @@ class LoopSupervisor:
         self._stopped.set()
 
     def _start(self, key: PolicyKey) -> None:
-        self._passes[key] = self._clock()
+        self._passes[key] = self._due[key] = self._clock()
         self._tasks[key] = asyncio.create_task(self._loop(key, self._woken[key]), name=f"policy {key}")
 
     async def _loop(self, key: PolicyKey, woken: asyncio.Event) -> None:
@@ -117,9 +124,11 @@ class LoopSupervisor:
                 failures = min(failures + 1, 16)
                 logger.exception("a pass over policy %s failed; the next one comes in %s", key, wait)
             self._passes[key] = self._clock()
+            delay = self._jittered(wait).total_seconds()
+            self._due[key] = self._clock() + delay
             await asyncio.sleep(SHORTEST_GAP.total_seconds())
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(woken.wait(), self._jittered(wait).total_seconds())
+                await asyncio.wait_for(woken.wait(), delay)
 
     def _jittered(self, wait: timedelta) -> timedelta:
         if wait < JITTERED_FROM:

@@ -1,0 +1,44 @@
+"""The kopf edge: translates an event into one call. Nothing is decided, read or written here.
+
+Only stateless handlers: no finalizer on a policy, no annotations, and a deleted policy never waits for an operator.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import kopf
+
+from paceline_operator.crd.v1alpha1 import GROUP, PLURAL, VERSION
+from paceline_operator.wiring import OperatorProcess
+
+
+@kopf.on.login()
+async def log_in(memo: kopf.Memo, **_: Any) -> kopf.ConnectionInfo:
+    process: OperatorProcess = memo.process
+    return kopf.ConnectionInfo(**await process.credentials())
+
+
+@kopf.on.event(GROUP, VERSION, PLURAL)
+async def policy(type: str, body: kopf.Body, memo: kopf.Memo, **_: Any) -> None:
+    process: OperatorProcess = memo.process
+    process.policy_event(body, deleted=type == "DELETED")
+
+
+@kopf.on.event("apps", "v1", "deployments")
+@kopf.on.event("apps", "v1", "statefulsets")
+async def workload(type: str, body: kopf.Body, memo: kopf.Memo, **_: Any) -> None:
+    process: OperatorProcess = memo.process
+    process.workload_event(body, deleted=type == "DELETED")
+
+
+# A plain error would make kopf retry for a minute, and kubelet's probe hang as long.
+@kopf.on.probe(id="loop", errors=kopf.ErrorsMode.PERMANENT)
+async def probe(memo: kopf.Memo, **_: Any) -> Mapping[str, float]:
+    process: OperatorProcess = memo.process
+    return process.check_health()
+
+
+@kopf.on.cleanup()
+async def stop(memo: kopf.Memo, **_: Any) -> None:
+    process: OperatorProcess = memo.process
+    await process.stop()

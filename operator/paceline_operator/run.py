@@ -1,0 +1,86 @@
+"""`paceline-operator run`: the operator in a cluster, under kopf. Settings of kopf and its start, nothing else."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Iterator
+from typing import Final
+
+import kopf
+
+import paceline_operator.handlers  # noqa: F401 - registers the handlers with kopf
+from paceline_operator.cluster.api_server import load_configuration
+from paceline_operator.crd.v1alpha1 import GROUP
+from paceline_operator.errors import OperatorError
+from paceline_operator.settings import OperatorSettings
+from paceline_operator.telemetry.exposition import split_bind
+from paceline_operator.wiring import operator_process
+
+_FIRST: Final = (1, 1, 2, 3, 5, 8, 13, 21)
+
+
+class EndlessBackoffs:
+    """Seconds between attempts, for ever: kopf's own list ends after 54 s, and with it the watch.
+
+    Past the first minute 20–40 s, spread so that operators do not return in step after an outage.
+    """
+
+    def __iter__(self) -> Iterator[float]:
+        yield from _FIRST
+        while True:
+            yield 20 + 20 * random.random()  # noqa: S311 - no secret
+
+
+def kopf_settings() -> kopf.OperatorSettings:
+    """kopf as this operator needs it; each line keeps a known trap shut."""
+    settings = kopf.OperatorSettings()
+    settings.networking.error_backoffs = EndlessBackoffs()
+    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = 10
+    settings.networking.enforce_retry_after = True
+    settings.watching.server_timeout = 300
+    settings.watching.connect_timeout = 10
+    # One operator, started anew by its Deployment: peering would pause it for an object that anybody may create.
+    settings.peering.standalone = True
+    # No rights on CRDs and namespaces: what is watched is known before the start.
+    settings.scanning.disabled = True
+    # Events are written by the loop; kopf's own would need core/v1 rights.
+    settings.posting.enabled = False
+    # Nothing is stored on objects, but if a handler ever does it must not carry kopf's default prefix.
+    settings.persistence.finalizer = f"{GROUP}/operator"
+    settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)
+    settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=GROUP)
+    return settings
+
+
+def run(settings: OperatorSettings) -> None:
+    """Runs until SIGTERM or SIGINT.
+
+    Raises:
+        UsageError: no access to a cluster, or an address that cannot be used.
+        OperatorError: the loops ended by themselves.
+    """
+    kopf.configure(log_format=kopf.LogFormat.JSON if settings.log_format == "json" else kopf.LogFormat.FULL)
+    # kopf says a line for each event and each probe that succeeded; the aiohttp server one for each request.
+    for chatty in ("kopf.objects", "kopf.activities", "aiohttp.access"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    asyncio.run(_operate(settings))
+
+
+async def _operate(settings: OperatorSettings) -> None:
+    split_bind(settings.probe_bind)
+    configuration = await load_configuration()
+    namespaces = settings.watched_namespaces
+    async with operator_process(settings, configuration) as process:
+        await kopf.operator(
+            registry=kopf.get_default_registry(),
+            settings=kopf_settings(),
+            memo=kopf.Memo(process=process),
+            clusterwide=not namespaces,
+            namespaces=namespaces,
+            standalone=True,
+            liveness_endpoint=f"http://{settings.probe_bind}/healthz",
+            stop_flag=process.ended,
+        )
+        if process.failed:
+            raise OperatorError("the loops of the policies ended by themselves; see the log")

@@ -1,0 +1,149 @@
+"""The operator process in a cluster: everything is wired in `operator_process`, once. Decides nothing."""
+
+import asyncio
+import random
+import socket
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import aiohttp
+from kubernetes.aio.client import Configuration
+
+from paceline_operator.cluster.api_server import ApiServer, credentials
+from paceline_operator.cluster.kubernetes import KubernetesPlatform
+from paceline_operator.loop.reconcile import Reconciler
+from paceline_operator.loop.supervisor import LoopSupervisor
+from paceline_operator.ports import PolicyKey, Tracer
+from paceline_operator.settings import OperatorSettings
+from paceline_operator.telemetry.exposition import metrics_endpoint
+from paceline_operator.telemetry.metrics import MeasuringTracer, Metrics
+from paceline_operator.telemetry.scraper import PodScraper
+from paceline_operator.telemetry.tracing import OtlpTracer, make_tracer
+from paceline_operator.watching import Watching
+
+WATCHED: Final = ("tuningpolicies", "deployments", "statefulsets")
+LONGEST_OVERDUE: Final = timedelta(minutes=5)
+"""A pass has a deadline on everything it waits for; one that is this late hangs."""
+
+
+class Unhealthy(Exception):
+    """The process looks alive and is not; kubelet must start it again."""
+
+
+class OperatorProcess:
+    """What the handlers talk to."""
+
+    def __init__(self, supervisor: LoopSupervisor, configuration: Configuration, namespaces: tuple[str, ...]) -> None:
+        self._supervisor = supervisor
+        self._configuration = configuration
+        self._watchers = len(WATCHED) * max(1, len(namespaces))
+        self._watching = Watching()
+        self._loops = asyncio.create_task(supervisor.run(), name="policy loops")
+        self._stopping = False
+        self.ended = asyncio.Event()
+        """Set when the loops have ended, for whatever reason."""
+        self._loops.add_done_callback(lambda _: self.ended.set())
+
+    @property
+    def failed(self) -> bool:
+        """Whether the loops ended without being asked to."""
+        return self._loops.done() and not self._stopping
+
+    async def credentials(self) -> Mapping[str, Any]:
+        """For kopf's own client: the same server and the same identity as ours."""
+        return await credentials(self._configuration)
+
+    def policy_event(self, body: Mapping[str, Any], *, deleted: bool) -> None:
+        """A policy came, changed or went."""
+        key = PolicyKey(body["metadata"]["namespace"], body["metadata"]["name"])
+        if deleted:
+            self._supervisor.forget(key)
+            self._wake(self._watching.policy_deleted(key))
+        elif self._watching.policy_changed(key, body):
+            self._wake({key})
+
+    def workload_event(self, body: Mapping[str, Any], *, deleted: bool) -> None:
+        """A workload came, changed or went; it may be somebody's target."""
+        self._wake(self._watching.workload_changed(body, deleted=deleted))
+
+    def _wake(self, keys: frozenset[PolicyKey] | set[PolicyKey]) -> None:
+        for key in keys:
+            self._supervisor.wake(key)
+
+    def check_health(self) -> Mapping[str, float]:
+        """Whether every watch and the loops are alive. Raises Unhealthy: says which is not."""
+        watchers = [task for task in asyncio.all_tasks() if task.get_name().startswith("watcher for ")]
+        if len(watchers) < self._watchers:
+            raise Unhealthy(f"{len(watchers)} of {self._watchers} watches are alive: {', '.join(WATCHED)}")
+        if self._loops.done():
+            raise Unhealthy("the loops of the policies have ended")
+        if self._supervisor.overdue > LONGEST_OVERDUE:
+            raise Unhealthy(f"a pass is {self._supervisor.overdue} late")
+        return {"policies": len(self._supervisor.keys), "overdueSeconds": self._supervisor.overdue.total_seconds()}
+
+    async def stop(self) -> None:
+        """Ends the loops; what they wrote stays."""
+        self._stopping = self._stopping or not self._loops.done()
+        self._supervisor.stop()
+        await asyncio.wait([self._loops])
+
+
+@asynccontextmanager
+async def operator_process(settings: OperatorSettings, configuration: Configuration) -> AsyncIterator[OperatorProcess]:
+    """Wires the process. At the end all of it is closed, in reverse.
+
+    Raises:
+        UsageError: an address cannot be used.
+    """
+    instance = socket.gethostname()
+    metrics = Metrics()
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(metrics_endpoint(metrics.registry, settings.metrics_bind))
+        tracer = make_tracer(settings.otlp_endpoint, instance=instance)
+        stack.callback(_last_spans, tracer)
+        server = ApiServer(configuration, deadline_seconds=settings.api_timeout_seconds)
+        stack.push_async_callback(server.close)
+        session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
+        reconciler = Reconciler(
+            KubernetesPlatform(
+                server,
+                namespaces=settings.watched_namespaces,
+                nudging=settings.nudge,
+                now=_utc_now,
+                reporter=instance,
+            ),
+            PodScraper(
+                session,
+                timeout_seconds=settings.scrape_timeout_seconds,
+                concurrency=settings.scrape_concurrency,
+                max_bytes=settings.scrape_max_bytes,
+            ),
+            now=_utc_now,
+            settings=settings,
+            tracer=MeasuringTracer(tracer, metrics, clock=time.monotonic),
+        )
+        supervisor = LoopSupervisor(
+            reconciler,
+            retry=timedelta(seconds=settings.retry_seconds),
+            retry_max=timedelta(seconds=settings.retry_max_seconds),
+            random=random.random,
+            clock=time.monotonic,
+        )
+        metrics.policies.set_function(lambda: len(supervisor.keys))
+        metrics.overdue.set_function(lambda: supervisor.overdue.total_seconds())
+        process = OperatorProcess(supervisor, configuration, settings.watched_namespaces)
+        stack.push_async_callback(process.stop)
+        yield process
+
+
+def _last_spans(tracer: Tracer) -> None:
+    if isinstance(tracer, OtlpTracer):
+        tracer.shutdown()
+
+
+def _utc_now() -> datetime:
+    """The clock of the process."""
+    return datetime.now(UTC)
