@@ -1,1 +1,5 @@
-"""The reference API's models."""
+"""The tables, as SQLAlchemy sees them: alembic compares them with the database. Hot routes use plain SQL."""
+
+from paceline_api.models.product import Base, Product
+
+__all__ = ["Base", "Product"]

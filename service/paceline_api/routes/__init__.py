@@ -1,1 +1,13 @@
-"""The reference API's routes."""
+"""The routes, one module a noun. A route translates and makes one call."""
+
+from fastapi import APIRouter
+
+from paceline_api.routes import cache, index, products
+
+
+def build_router() -> APIRouter:
+    """All routes, in the order of the documentation."""
+    router = APIRouter()
+    for module in (products, cache, index):
+        router.include_router(module.router)
+    return router

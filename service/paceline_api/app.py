@@ -1,0 +1,51 @@
+"""The reference API, wired in one place. Importing it opens nothing; `paceline serve paceline_api.app:app` runs it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TypedDict
+
+import asyncpg
+from fastapi import FastAPI
+from redis.asyncio import Redis
+from starlette.middleware import Middleware
+
+from paceline_api.database import open_postgres, open_redis
+from paceline_api.errors import handle_errors
+from paceline_api.request_id import RequestId
+from paceline_api.routes import build_router
+from paceline_api.settings import Settings, load_settings
+
+MIDDLEWARE = (Middleware(RequestId),)
+"""Outermost first; pure ASGI only."""
+
+
+class State(TypedDict):
+    """What the lifespan opens and routes use, as `request.state`."""
+
+    postgres: asyncpg.Pool
+    redis: Redis
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application. Without `settings` its lifespan reads the environment."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[State]:
+        chosen = settings or load_settings()
+        async with await open_postgres(chosen) as postgres, open_redis(chosen) as redis:
+            yield {"postgres": postgres, "redis": redis}
+
+    app = FastAPI(
+        title="Paceline reference API",
+        description="How an async API looks whose workers, pools and caches are tuned while it runs.",
+        version="0.1.0",
+        lifespan=lifespan,
+        middleware=list(MIDDLEWARE),
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # Paceline's own is cheaper and keeps failures
+    )
+    app.include_router(build_router())
+    handle_errors(app)
+    return app
+
+
+app = create_app()

@@ -1,0 +1,117 @@
+"""Every answer that is not a success has the same shape, and a database that is down does not take the API with it."""
+
+import re
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+
+import httpx2
+import pytest
+from paceline_api.settings import Settings
+from pydantic import SecretStr
+
+Start = Callable[[Settings], AbstractAsyncContextManager[httpx2.AsyncClient]]
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port that accepts connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        yield silent.getsockname()[1]
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def assert_unavailable(answer: httpx2.Response) -> None:
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "1"
+    assert answer.json() == {
+        "error": "Unavailable",
+        "detail": "a database did not answer in time; try again",
+        "request_id": answer.headers["x-request-id"],
+    }
+
+
+@pytest.mark.parametrize("path", ["/products", "/expensive-data"])
+async def test_postgres_down_is_503_and_the_rest_works(
+    start: Start, settings: Settings, closed_port: int, path: str
+) -> None:
+    url = SecretStr(f"postgresql://postgres@127.0.0.1:{closed_port}/postgres")
+    async with start(settings.model_copy(update={"database_url": url})) as client:
+        assert_unavailable(await client.get(path))
+        assert (await client.put("/cache/still-works", content=b"x")).status_code == 204
+
+
+async def test_redis_down_is_503_and_the_rest_works(start: Start, settings: Settings, closed_port: int) -> None:
+    url = SecretStr(f"redis://127.0.0.1:{closed_port}/0")
+    async with start(settings.model_copy(update={"redis_url": url})) as client:
+        assert_unavailable(await client.get("/cache/key"))
+        assert (await client.get("/products")).status_code == 200
+        assert (await client.get("/expensive-data")).status_code == 200
+
+
+async def test_a_database_that_says_nothing_is_503_in_time(start: Start, settings: Settings, silent_port: int) -> None:
+    update = {
+        "database_url": SecretStr(f"postgresql://postgres@127.0.0.1:{silent_port}/postgres"),
+        "api_query_timeout_seconds": 0.2,
+    }
+    async with start(settings.model_copy(update=update)) as client:
+        assert_unavailable(await client.get("/products"))
+
+
+async def test_a_query_that_takes_too_long_is_503(start: Start, settings: Settings) -> None:
+    update = {"api_simulated_distance_seconds": 1.0, "api_query_timeout_seconds": 0.2}
+    async with start(settings.model_copy(update=update)) as client:
+        assert_unavailable(await client.get("/products"))
+
+
+async def test_the_liveness_probe_needs_no_database(start: Start, settings: Settings, closed_port: int) -> None:
+    url = SecretStr(f"postgresql://postgres@127.0.0.1:{closed_port}/postgres")
+    async with start(settings.model_copy(update={"database_url": url})) as client:
+        assert (await client.get("/healthz")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "error"),
+    [("GET", "/nothing", 404, "NotFound"), ("DELETE", "/products", 405, "MethodNotAllowed")],
+)
+async def test_what_does_not_exist_has_the_same_shape(
+    client: httpx2.AsyncClient, method: str, path: str, status: int, error: str
+) -> None:
+    answer = await client.request(method, path)
+    assert answer.status_code == status
+    assert answer.json()["error"] == error
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+async def test_a_request_keeps_the_id_that_it_came_with(client: httpx2.AsyncClient) -> None:
+    answer = await client.get("/healthz", headers={"X-Request-ID": "checkout-17.a_B"})
+    assert answer.headers["x-request-id"] == "checkout-17.a_B"
+
+
+@pytest.mark.parametrize("given", ["", "a b", "x" * 65, 'a"b', "ä"])
+async def test_an_id_that_could_harm_a_log_is_replaced(client: httpx2.AsyncClient, given: str) -> None:
+    answer = await client.get("/healthz", headers={"X-Request-ID": given.encode()})
+    assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-request-id"])
+
+
+async def test_the_front_page_links_the_documentation(client: httpx2.AsyncClient) -> None:
+    page = await client.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    for link in re.findall(r'href="([^"]+)"', page.text):
+        assert (await client.get(f"/{link}")).status_code == 200, link
+
+
+async def test_every_route_documents_its_answers(client: httpx2.AsyncClient) -> None:
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    assert set(paths) == {"/products", "/expensive-data", "/cache/{key}", "/healthz"}
+    for path in ("/products", "/expensive-data", "/cache/{key}"):
+        for operation in paths[path].values():
+            schema = operation["responses"]["503"]["content"]["application/json"]["schema"]
+            assert schema == {"$ref": "#/components/schemas/Problem"}
