@@ -20,6 +20,9 @@ SETTLE_SECONDS: Final = 1.0
 """How long after a write somebody may still act on what was written before: the arbiter starts a worker that the old
 count allowed, a new worker reads the old values."""
 
+WEIGH_SECONDS: Final = 5.0
+"""How long a worker is given to say what it weighs, before the next is added on what the pod uses alone."""
+
 MEMORY_RATIO: Final = 0.9
 """Share of the memory limit that workers may fill; the rest is for growth under load."""
 
@@ -46,15 +49,16 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """The pod's memory; `per_worker_bytes` is what one more worker is expected to take."""
+    """The pod's memory; `per_worker_bytes` is what one more worker will take, None before any was weighed."""
 
     limit_bytes: int | None
     used_bytes: int
-    per_worker_bytes: int
+    per_worker_bytes: int | None
 
     def has_room(self) -> bool:
         """Whether one more worker fits: used + one worker ≤ 0.9 × limit. 500 + 60 of 600 MB: 560 > 540, no."""
-        return self.limit_bytes is None or self.used_bytes + self.per_worker_bytes <= MEMORY_RATIO * self.limit_bytes
+        needed = self.used_bytes + (self.per_worker_bytes or 0)
+        return self.limit_bytes is None or needed <= MEMORY_RATIO * self.limit_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +204,7 @@ def _move_workers(progress: Progress, wanted: CompleteValues, world: World) -> P
     target = _target(progress, wanted)
     if progress.workers > target:
         return replace(progress, workers=target, removed_at=world.now)
-    if progress.workers == target or not _all_present(progress, world.workers):
+    if progress.workers == target or not _all_present(progress, world.workers) or _must_weigh(progress, world):
         return progress
     if world.memory.has_room():
         return replace(progress, workers=progress.workers + 1)
@@ -211,6 +215,11 @@ def _all_present(progress: Progress, workers: Sequence[Worker]) -> bool:
     """Every worker asked for serves, and none is on its way out: only then may the next be added."""
     ready = sum(worker.ready and not worker.draining for worker in workers)
     return ready >= progress.workers and len(workers) <= progress.workers
+
+
+def _must_weigh(progress: Progress, world: World) -> bool:
+    unknown = world.memory.limit_bytes is not None and world.memory.per_worker_bytes is None
+    return unknown and world.now - progress.since < WEIGH_SECONDS
 
 
 def _has_workers_wanted(progress: Progress, wanted: CompleteValues, world: World) -> bool:

@@ -7,6 +7,7 @@ reports/PID.json what a worker measured; the worker writes once a second, the ag
                  writes effective.json and then lists reports sees every process that may run something older.
 terminating      exists once the pod has been told to stop; the supervisor writes, the agent turns unready
 running          exists while the pod runs; left behind by an unclean exit
+registered.json  start values and caps as workers reported them; the agent writes it and reads it in the pod's next life
 unclean          exists if `running` was there when the pod started; the supervisor writes, the agent starts carefully
 """
 
@@ -60,6 +61,10 @@ class RunDir:
     @property
     def unclean(self) -> Path:
         return self.path / "unclean"
+
+    @property
+    def registered(self) -> Path:
+        return self.path / "registered.json"
 
     def report(self, pid: int) -> Path:
         return self.reports / f"{pid}.json"

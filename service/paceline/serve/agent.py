@@ -1,0 +1,128 @@
+"""The agent process: reads the tuning document, carries it out, merges workers' reports, answers the management port.
+
+    python -m paceline.serve.agent
+
+Reads PACELINE_*; the supervisor starts it before the arbiter. It stops by SIGTERM and never because of one bad pass.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any, Final
+
+from paceline.document.sequencing import Memory
+from paceline.errors import PacelineError, UsageError
+from paceline.serve.capacity import Capacity
+from paceline.serve.launch import parse_address
+from paceline.serve.management import ManagementServer, listen, management_app
+from paceline.serve.reports import Reports, process_started
+from paceline.serve.rundir import RunDir
+from paceline.serve.state import Clocks, Usage, build_state
+from paceline.settings import Settings, load_settings
+from paceline.telemetry import logs
+from paceline.telemetry.cgroup import Cgroup, Cpu, find_cgroup
+
+POLL_SECONDS: Final = 0.1
+
+logger = logging.getLogger("paceline.serve")
+
+
+async def run(settings: Settings) -> None:
+    """Wires the agent and runs it until SIGTERM or SIGINT.
+
+    Raises:
+        UsageError: there is no run folder, or the management port is taken.
+    """
+    serve = settings.serve
+    if serve.run_dir is None:
+        raise UsageError("PACELINE_RUN_DIR is not set; start the pod with `paceline serve`")
+    logs.configure("agent", settings)
+    listening = listen(*parse_address(serve.management_bind, option="--management-bind"))
+    run_dir = RunDir(serve.run_dir)
+    reports = Reports(run_dir, process_started)
+    cgroup = find_cgroup()
+    started = monotonic()
+    capacity = Capacity(serve, run_dir, reports, memory=lambda: read_memory(cgroup, reports), clock=monotonic)
+    logs.configure("agent", settings, generation=lambda: capacity.status.progress.goal.generation)
+
+    def state() -> dict[str, Any]:
+        usage = Usage(read_cpu(cgroup), read_memory(cgroup, reports))
+        clocks = Clocks(monotonic(), datetime.now(UTC), started)
+        return build_state(serve, capacity.status, reports, usage, clocks)
+
+    server = ManagementServer(management_app(state=state, unready=lambda: unready(run_dir, reports)))
+    stop = _stop_signal()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(server.serve(sockets=[listening]))
+        tasks.create_task(_repeat(capacity.run_pass, stop))
+        await stop.wait()
+        server.should_exit = True
+
+
+def unready(run_dir: RunDir, reports: Reports) -> str | None:
+    """Why the pod must get no requests, or None if it may: a worker serves and nobody has told the pod to stop."""
+    if run_dir.terminating.exists():
+        return "the pod is terminating"
+    if not any(report["ready"] for report in reports.living):
+        return "no worker is ready yet"
+    return None
+
+
+def read_cpu(cgroup: Cgroup | None) -> Cpu:
+    """What the kernel says; nothing used where it says nothing."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        if cgroup is not None:
+            return cgroup.cpu()
+    return Cpu(None, 0.0, 0, 0)
+
+
+def read_memory(cgroup: Cgroup | None, reports: Reports) -> Memory:
+    """What the kernel says, else what workers say of themselves; the heaviest worker is what one more will take."""
+    weights = [report["memoryBytes"] for report in reports.living if report["memoryBytes"]]
+    heaviest = max(weights, default=None)
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        if cgroup is not None:
+            memory = cgroup.memory()
+            return Memory(memory.limit_bytes, memory.used_bytes, heaviest)
+    return Memory(None, sum(weights), heaviest)
+
+
+async def _repeat(run_pass: Callable[[], None], stop: asyncio.Event) -> None:
+    """One pass each 100 ms. What goes wrong in one is said once, and the next tries again."""
+    complaint = ""
+    while not stop.is_set():
+        try:
+            run_pass()
+            complaint = ""
+        except Exception as error:  # the edge of the process: whatever it is, what runs stays
+            if repr(error) != complaint:
+                complaint = repr(error)
+                logger.exception("a pass failed; what runs stays, trying again")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), POLL_SECONDS)
+
+
+def _stop_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+def main() -> int:
+    """Entry of the process; returns its exit status."""
+    try:
+        asyncio.run(run(load_settings()))
+    except PacelineError as error:
+        sys.stderr.write(f"paceline: error: {error}\n")
+        return error.exit_status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

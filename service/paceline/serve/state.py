@@ -1,0 +1,94 @@
+"""Builds the pod's `/state` from what the last pass found: docs/schemas/state.v1.schema.json. Decides nothing."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from paceline import __version__
+from paceline.document.model import Values
+from paceline.document.sequencing import Memory
+from paceline.serve.capacity import Status
+from paceline.serve.reports import Reports
+from paceline.serve.totals import Report
+from paceline.settings import ServeSettings
+from paceline.telemetry.cgroup import Cpu
+
+SCHEMA: Final = "paceline.dev/state/v1"
+ACCEPTS: Final = ("tuning/v1",)
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """One moment on both clocks (monotonic seconds, wall clock), and when the pod started on the first."""
+
+    now: float
+    wall: datetime
+    started: float
+
+    def at(self, monotonic: float) -> str:
+        """A monotonic moment as RFC 3339 in UTC."""
+        moment = self.wall.astimezone(UTC) - timedelta(seconds=self.now - monotonic)
+        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the pod uses, and may."""
+
+    cpu: Cpu
+    memory: Memory
+
+
+def build_state(
+    settings: ServeSettings, status: Status, reports: Reports, usage: Usage, clocks: Clocks
+) -> dict[str, Any]:
+    """The whole answer; counters are cumulative since the pod started."""
+    return {
+        "schema": SCHEMA,
+        "version": __version__,
+        "accepts": list(ACCEPTS),
+        "pod": {"name": settings.pod_name, "uid": settings.pod_uid},
+        "startedAt": clocks.at(clocks.started),
+        "uptimeSeconds": round(clocks.now - clocks.started, 3),
+        "tuning": _tuning(status, reports, clocks),
+        "values": _values(status, status.progress.workers, status.progress.values),
+        "startValues": _values(status, status.start.workers, status.start),
+        "workers": [_worker(report, clocks.now) for report in reports.living],
+        **reports.totals(),
+        "cpu": {
+            "limit": usage.cpu.limit_cores,
+            "usageSeconds": usage.cpu.usage_seconds,
+            "periods": usage.cpu.periods,
+            "throttledPeriods": usage.cpu.throttled_periods,
+        },
+        "memory": {
+            "limitBytes": usage.memory.limit_bytes,
+            "usedBytes": usage.memory.used_bytes,
+            "perWorkerBytes": usage.memory.per_worker_bytes or 0,
+        },
+        "restarts": reports.restarts,
+    }
+
+
+def _tuning(status: Status, reports: Reports, clocks: Clocks) -> dict[str, Any]:
+    goal = status.progress.goal
+    # Before the first worker serves, its lifespan may still be registering.
+    registering = not any(report["ready"] for report in reports.living)
+    return {
+        "generation": goal.generation,
+        "digest": goal.digest,
+        "appliedAt": None if status.applied_at is None else clocks.at(status.applied_at),
+        "pending": list(status.pending),
+        "clamped": [clamp.to_json() for clamp in status.clamped],
+        "unknown": [] if registering else status.registered.unknown(goal.values),
+        "refused": None if status.refused is None else status.refused.to_json(),
+    }
+
+
+def _values(status: Status, workers: int, values: Values) -> dict[str, Any]:
+    return {**status.registered.only_known(values).to_json(), "workers": workers}
+
+
+def _worker(report: Report, now: float) -> dict[str, Any]:
+    same = ("pid", "generation", "ready", "draining", "inFlight", "memoryBytes")
+    return {**{key: report[key] for key in same}, "heartbeatAgeSeconds": round(max(0.0, now - report["time"]), 3)}

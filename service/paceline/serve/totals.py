@@ -1,0 +1,97 @@
+"""Adds up workers' reports into one pod's measures. Pure.
+
+Counters and histograms add; gauges add over living workers only. `retire` turns a dead worker's report into what stays
+of it, so that a pod's counters never go back.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from paceline.telemetry.histogram import merge
+from paceline.telemetry.requests import MAX_GROUPS, OTHER
+
+Report = Mapping[str, Any]
+
+_POOL_GAUGES = ("inUse", "open", "waiting")
+_POOL_HISTOGRAMS = ("wait", "hold")
+_CACHE_COUNTERS = ("hits", "misses", "staleHits")
+
+
+def add_up(reports: Sequence[Report], groups: Sequence[str]) -> dict[str, Any]:
+    """`requests`, `loopLag`, `pools`, `caches` and `unregistered` of `/state` over all reports, the oldest first.
+
+    `groups` are the request groups shown by name; all others are added to `other`.
+    """
+    return {
+        "requests": _requests(reports, groups),
+        "loopLag": merge(report["loopLag"] for report in reports if "loopLag" in report),
+        "pools": {name: _pool(entries) for name, entries in _by_name(reports, "pools").items()},
+        "caches": {name: _cache(entries) for name, entries in _by_name(reports, "caches").items()},
+        "unregistered": _unregistered(reports),
+    }
+
+
+def retire(reports: Sequence[Report], groups: Sequence[str]) -> dict[str, Any]:
+    """What stays of workers that are gone: counters and histograms, but nothing in use."""
+    totals = add_up(reports, groups)
+    for pool in totals["pools"].values():
+        pool.update(dict.fromkeys(_POOL_GAUGES, 0))
+    totals["unregistered"] = []
+    return totals
+
+
+def named_groups(known: Sequence[str], reports: Iterable[Report]) -> tuple[str, ...]:
+    """The request groups to show by name: the first ones seen keep their place, so that no counter goes back."""
+    seen = [entry["group"] for report in reports for entry in report.get("requests", ())]
+    return tuple(name for name in dict.fromkeys((*known, *seen)) if name != OTHER)[:MAX_GROUPS]
+
+
+def _requests(reports: Sequence[Report], groups: Sequence[str]) -> list[dict[str, Any]]:
+    entries: dict[str, list[Mapping[str, Any]]] = {}
+    for entry in (entry for report in reports for entry in report.get("requests", ())):
+        entries.setdefault(entry["group"] if entry["group"] in groups else OTHER, []).append(entry)
+    return [
+        {
+            "group": group,
+            "count": sum(entry["count"] for entry in same),
+            "errors": sum(entry["errors"] for entry in same),
+            "duration": merge(entry["duration"] for entry in same),
+        }
+        for group, same in entries.items()
+    ]
+
+
+def _by_name(reports: Sequence[Report], key: str) -> dict[str, list[Mapping[str, Any]]]:
+    entries: dict[str, list[Mapping[str, Any]]] = {}
+    for report in reports:
+        for name, entry in report.get(key, {}).items():
+            entries.setdefault(name, []).append(entry)
+    return entries
+
+
+def _pool(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    servers = [entry["serverMaxConnections"] for entry in entries if entry.get("serverMaxConnections") is not None]
+    return {
+        "kind": entries[-1]["kind"],
+        "limit": entries[-1]["limit"],
+        "cap": min(entry["cap"] for entry in entries),
+        "timeouts": sum(entry["timeouts"] for entry in entries),
+        "serverMaxConnections": min(servers, default=None),
+        **{key: sum(entry[key] for entry in entries) for key in _POOL_GAUGES},
+        **{key: merge(entry[key] for entry in entries) for key in _POOL_HISTOGRAMS},
+    }
+
+
+def _cache(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {
+        "ttlSeconds": entries[-1]["ttlSeconds"],
+        **{key: sum(entry[key] for entry in entries) for key in _CACHE_COUNTERS},
+        "fetch": merge(entry["fetch"] for entry in entries),
+    }
+
+
+def _unregistered(reports: Sequence[Report]) -> list[dict[str, Any]]:
+    connections: dict[str, int] = {}
+    for entry in (entry for report in reports for entry in report.get("unregistered", ())):
+        connections[entry["address"]] = connections.get(entry["address"], 0) + entry["connections"]
+    return [{"address": address, "connections": count} for address, count in connections.items()]
