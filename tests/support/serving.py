@@ -58,6 +58,9 @@ class Served:
     def stderr(self) -> str:
         return self.log.read_text()
 
+    def ended(self) -> bool:
+        return self.process.poll() is not None
+
     def get(self, path: str = "/", port: int | None = None) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=10)
         try:

@@ -1,0 +1,140 @@
+"""The worker count changes under load: nothing is lost, and a new worker takes its share at once."""
+
+import http.client
+import signal
+import socket
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import pytest
+from keepalive_load import KeepAliveLoad
+from serving import StartArbiter, eventually
+
+
+def test_no_request_is_lost_while_the_worker_count_moves(start_arbiter: StartArbiter) -> None:
+    pod = start_arbiter(keepalive_seconds=2)
+    with KeepAliveLoad(pod.port) as load:
+        for count in (4, 2, 3, 1):
+            pod.scale(count)
+    assert load.outcome.lost == []
+    assert load.outcome.refused == 0
+    assert set(load.outcome.answered) == {200}
+    assert load.outcome.closed_by_header >= 48, "the drained workers asked no client to come back elsewhere"
+
+
+@pytest.mark.parametrize("worker_timeout", [30, 2])
+def test_a_long_request_on_a_removed_worker_is_answered(start_arbiter: StartArbiter, worker_timeout: int) -> None:
+    """Also when it lasts longer than a silent worker may live: a draining worker is not silent."""
+    pod = start_arbiter(worker_timeout_seconds=worker_timeout)
+    oldest = pod.ready_workers()[0]
+    answers: list[tuple[int, bytes]] = []
+    request = threading.Thread(target=lambda: answers.append(pod.get("/?seconds=3.5")))
+    request.start()
+    eventually(lambda: pod.reports()[0]["inFlight"] == 1, "the request is being answered")
+    eventually(lambda: pod.run.write_workers(2) or pod.count() == 2, "a second worker")
+    pod.run.write_workers(1)
+    eventually(lambda: any(report["draining"] for report in pod.reports()), "the oldest drains")
+    request.join()
+    assert answers == [(200, str(oldest).encode())]
+    eventually(lambda: pod.count() == 1 and pod.ready_workers() != [oldest], "the oldest is gone")
+
+
+def test_connections_are_spread_over_the_workers(start_arbiter: StartArbiter) -> None:
+    pod = start_arbiter(workers=4)
+    connections = [http.client.HTTPConnection("127.0.0.1", pod.port, timeout=10) for _ in range(64)]
+    for connection in connections:
+        connection.connect()
+    for connection in connections:
+        connection.request("GET", "/")
+    owners = Counter(connection.getresponse().read() for connection in connections)
+    for connection in connections:
+        connection.close()
+    assert max(owners.values()) <= 32, owners
+    assert len(owners) >= 3, owners
+
+
+def test_an_added_worker_is_ready_within_a_second(start_arbiter: StartArbiter) -> None:
+    pod = start_arbiter()
+    started = time.monotonic()
+    pod.scale(2)
+    assert time.monotonic() - started < 1.0
+
+
+def test_the_count_stays_within_its_caps(start_arbiter: StartArbiter) -> None:
+    pod = start_arbiter(max_workers=2)
+    pod.run.write_workers(9)
+    eventually(lambda: pod.count() == 2, "no more workers than the cap")
+    pod.run.write_workers(0)
+    eventually(lambda: pod.count() == 1, "never less than one worker")
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2])
+def test_signals_do_not_move_the_worker_count(start_arbiter: StartArbiter, number: signal.Signals) -> None:
+    pod = start_arbiter(workers=2)
+    workers = sorted(pod.ready_workers())
+    pod.process.send_signal(number)
+    eventually(lambda: "signal ignored" in pod.stderr, "the signal was taken in")
+    pod.scale(3)
+    assert set(workers) < set(pod.ready_workers())
+
+
+def test_a_silent_connection_does_not_hold_a_removed_worker(start_arbiter: StartArbiter) -> None:
+    pod = start_arbiter(keepalive_seconds=0.5)
+    silent = socket.create_connection(("127.0.0.1", pod.port))
+    oldest = pod.ready_workers()[0]
+    pod.scale(2)
+    pod.scale(1, seconds=4)
+    assert pod.ready_workers() != [oldest]
+    assert silent.recv(1) == b""
+    silent.close()
+
+
+def test_a_request_that_arrives_in_pieces_is_answered_by_a_draining_worker(
+    start_arbiter: StartArbiter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIFE_NOTES", str(tmp_path))
+    pod = start_arbiter("lifecycle:app", keepalive_seconds=0.5)
+    oldest = pod.ready_workers()[0]
+    with socket.create_connection(("127.0.0.1", pod.port)) as client:
+        client.sendall(b"POST /echo HTTP/1.1\r\nHost: t\r\nContent-")
+        pod.scale(2)
+        pod.run.write_workers(1)
+        eventually(lambda: any(report["draining"] for report in pod.reports()), "the oldest drains")
+        time.sleep(2)  # longer than an idle connection is waited for: this one must not count as idle
+        client.sendall(b"Length: 6\r\n\r\nabc")
+        client.sendall(b"def")
+        answer = b""
+        while piece := client.recv(4096):
+            answer += piece
+    assert answer.endswith(f"6 {oldest}".encode())
+    assert b"connection: close" in answer
+    # The whole end of a worker's life was run: lifespan and exit handlers.
+    eventually(lambda: (tmp_path / f"exit.{oldest}").exists(), "the worker's exit handlers ran")
+    assert (tmp_path / f"shutdown.{oldest}").exists()
+
+
+def test_a_worker_that_cannot_start_leaves_the_others_alone(
+    start_arbiter: StartArbiter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fails = tmp_path / "fails"
+    monkeypatch.setenv("LIFE_NOTES", str(tmp_path))
+    monkeypatch.setenv("START_FAILS", str(fails))
+    pod = start_arbiter("lifecycle:app")
+    fails.touch()
+    pod.run.write_workers(2)
+    eventually(lambda: "a new worker did not start" in pod.stderr, "the failed start is logged")
+    assert pod.get()[0] == 200
+    fails.unlink()
+    eventually(lambda: pod.count() == 2, "the next try succeeds")
+
+
+def test_a_killed_worker_is_replaced_while_the_others_serve(start_arbiter: StartArbiter) -> None:
+    pod = start_arbiter(workers=2)
+    victim = pod.ready_workers()[0]
+    psutil.Process(victim).kill()
+    eventually(lambda: not psutil.pid_exists(victim), "the worker is dead")
+    assert pod.get()[0] == 200
+    eventually(lambda: pod.count() == 2, "it is replaced")
