@@ -61,5 +61,5 @@ FROM base AS operator
 COPY --from=operator-dependencies /opt/venv /opt/venv
 COPY --from=project /opt/venv/lib /opt/venv/lib
 COPY --from=project /opt/venv/bin/paceline-operator /opt/venv/bin/
-EXPOSE 8080
+EXPOSE 8080 8081
 CMD ["paceline-operator", "run"]

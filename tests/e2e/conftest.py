@@ -2,6 +2,7 @@
 
 import os
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 
 import otlp_receiver
@@ -43,8 +44,12 @@ def release(cluster: Cluster) -> Iterator[Release]:
 
 @pytest.fixture
 def api(release: Release) -> str:
-    """The API's address, through the NodePort."""
-    return f"http://127.0.0.1:{NODE_PORT}"
+    """The API's address, through the NodePort; the key that loads ask for is there."""
+    address = f"http://127.0.0.1:{NODE_PORT}"
+    put = urllib.request.Request(f"{address}/cache/greeting?ttl=86400", data=b"hello", method="PUT")
+    with urllib.request.urlopen(put, timeout=10) as answer:
+        assert answer.status < 300
+    return address
 
 
 @pytest.fixture
