@@ -1,0 +1,129 @@
+"""Kubernetes objects as values: what counts as a pod, where it is asked, and what is a rollout."""
+
+from typing import Any
+
+import pytest
+from paceline_operator.cluster.objects import is_rolling_out, read_pods, read_policy
+
+
+def pod(name: str = "api-1", **status: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"name": name, "uid": f"uid-{name}"},
+        "spec": {
+            "containers": [
+                {"name": "proxy", "ports": [{"name": "http", "containerPort": 80}]},
+                {"name": "api", "ports": [{"containerPort": 8000}, {"name": "paceline", "containerPort": 9090}]},
+            ]
+        },
+        "status": {"phase": "Running", **status},
+    }
+
+
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [
+        pytest.param("10.0.0.7", "http://10.0.0.7:9090/state", id="an IPv4 address and the port named paceline"),
+        pytest.param("fd00::7", "http://[fd00::7]:9090/state", id="an IPv6 address in brackets"),
+        pytest.param(None, None, id="no address yet"),
+    ],
+)
+def test_where_a_pod_is_asked(address: str | None, url: str | None) -> None:
+    assert read_pods([pod(podIP=address)])[0].state_url == url
+
+
+def test_a_pod_without_a_port_named_paceline_is_asked_nowhere() -> None:
+    stranger = pod(podIP="10.0.0.7")
+    stranger["spec"]["containers"] = [{"name": "api"}]
+    assert read_pods([stranger])[0].state_url is None
+
+
+def test_restarts_of_a_sidecar_do_not_count() -> None:
+    statuses = [
+        {"name": "proxy", "restartCount": 9, "lastState": {"terminated": {"reason": "OOMKilled"}}},
+        {"name": "api", "restartCount": 2, "lastState": {"terminated": {"reason": "Error"}}},
+    ]
+    read = read_pods([pod(containerStatuses=statuses)])[0]
+    assert (read.restarts, read.out_of_memory) == (2, False)
+
+
+@pytest.mark.parametrize("state", ["state", "lastState"])
+def test_a_process_killed_for_memory_is_seen_while_it_is_down_and_after(state: str) -> None:
+    status = {"name": "api", "restartCount": 1, state: {"terminated": {"reason": "OOMKilled"}}}
+    assert read_pods([pod(containerStatuses=[status])])[0].out_of_memory
+
+
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
+def test_finished_pods_are_left_out(phase: str) -> None:
+    assert [one.name for one in read_pods([pod("gone", phase=phase), pod("b"), pod("a")])] == ["a", "b"]
+
+
+def test_ready_and_terminating() -> None:
+    leaving = pod("leaving", conditions=[{"type": "Ready", "status": "False"}])
+    leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    serving = pod("serving", conditions=[{"type": "Ready", "status": "True"}])
+    read = read_pods([leaving, serving])
+    assert [(one.ready, one.terminating) for one in read] == [(False, True), (True, False)]
+
+
+def deployment(*, replicas: int = 2, generation: int = 3, **status: Any) -> dict[str, Any]:
+    return {
+        "kind": "Deployment",
+        "metadata": {"generation": generation},
+        "spec": {"replicas": replicas},
+        "status": status,
+    }
+
+
+@pytest.mark.parametrize(
+    ("item", "rolling"),
+    [
+        pytest.param(deployment(observedGeneration=3, replicas=2, updatedReplicas=2), False, id="all pods are new"),
+        pytest.param(deployment(observedGeneration=2, updatedReplicas=2), True, id="the newest spec is unseen"),
+        pytest.param(deployment(observedGeneration=3, updatedReplicas=1), True, id="a new pod is missing"),
+        pytest.param(deployment(observedGeneration=3), True, id="no new pod yet"),
+        pytest.param(deployment(replicas=0, observedGeneration=3), False, id="scaled to nothing"),
+        pytest.param(
+            deployment(observedGeneration=3, updatedReplicas=2, unavailableReplicas=1), False, id="a pod crashes"
+        ),
+        pytest.param(
+            {"kind": "StatefulSet", "metadata": {}, "status": {"currentRevision": "a", "updateRevision": "b"}},
+            True,
+            id="a StatefulSet between two revisions",
+        ),
+        pytest.param(
+            {"kind": "StatefulSet", "metadata": {}, "status": {"currentRevision": "b", "updateRevision": "b"}},
+            False,
+            id="a StatefulSet of one revision",
+        ),
+        pytest.param(
+            {"kind": "Rollout", "metadata": {"generation": 5}, "status": {"observedGeneration": "4"}},
+            True,
+            id="another kind that counts in text",
+        ),
+        pytest.param({"kind": "Fleet", "metadata": {"generation": 5}}, False, id="another kind that says nothing"),
+    ],
+)
+def test_what_is_a_rollout(item: dict[str, Any], rolling: bool) -> None:
+    assert is_rolling_out(item) is rolling
+
+
+def test_old_pods_that_are_left_are_a_rollout() -> None:
+    item = deployment(observedGeneration=3, updatedReplicas=2)
+    item["status"]["replicas"] = 3
+    assert is_rolling_out(item)
+
+
+def test_a_policy_is_read_with_what_a_write_is_compared_with() -> None:
+    policy = read_policy(
+        {
+            "metadata": {
+                "namespace": "shop", "name": "api", "uid": "u", "generation": 4, "resourceVersion": "77",
+                "creationTimestamp": "2026-01-02T03:04:05Z", "deletionTimestamp": "2026-01-03T00:00:00Z",
+            },
+            "spec": {"mode": "Auto"},
+        }
+    )  # fmt: skip
+    assert str(policy.key) == "shop/api"
+    assert (policy.generation, policy.resource_version, policy.deleting) == (4, "77", True)
+    assert policy.created.isoformat() == "2026-01-02T03:04:05+00:00"
+    assert policy.status == {}
