@@ -28,6 +28,8 @@ class Fleet:
     """The message of a pod that undid a shrink; empty when none did."""
     unregistered: tuple[str, ...] = ()
     """Outbound addresses that no registered pool accounts for."""
+    unknown: tuple[str, ...] = ()
+    """Names in the document that no worker registered."""
     clamped: Mapping[Tunable, str] = field(default_factory=lambda: NOTHING)
     """What pods grant less of than asked, and by what."""
 

@@ -29,10 +29,12 @@ MORE_ERRORS: Final = 0.001
 REJECTED_FOR: Final = 10
 """Windows for which values that were rolled back are not tried again."""
 MOST_REJECTED: Final = 8
+EXPLICIT: Final = frozenset({Reason.PINNED_BY_SPEC, Reason.CLAMPED})
+"""What a person or a bound demands: no cooldown, no verdict."""
 
 
 def verify(situation: Situation) -> tuple[Decision | None, Memory]:
-    """The roll back, if there must be one, and the memory after the verdict; until it falls the change stays pending."""
+    """The roll back, if there must be one, and the memory after the verdict; until then the change is pending."""
     pending, memory = situation.memory.pending, situation.memory
     if pending is None:
         return None, memory
@@ -49,6 +51,28 @@ def verify(situation: Situation) -> tuple[Decision | None, Memory]:
     if objection:
         return _roll_back(situation, pending, Reason.ROLLED_BACK, objection)
     return None, replace(memory, pending=None, last_known_good=dict(situation.values))
+
+
+def remember(situation: Situation, memory: Memory, decision: Decision, generation: int) -> Memory:
+    """The memory after a decision has been applied as `generation`: a tuned change waits for its verdict."""
+    if not decision.changes or decision.reason in EXPLICIT:
+        return memory
+    recent = tuple(time for time in memory.changes if situation.now - time < timedelta(hours=1))
+    memory = replace(memory, changes=(*recent, situation.now))
+    baseline = Measured.of(situation.observation) if situation.observation else None
+    if not decision.tuned or baseline is None:
+        return memory
+    behavior = situation.policy.behavior
+    pending = Pending(
+        generation,
+        decision.changes,
+        decision.reason,
+        baseline,
+        since=situation.now,
+        deadline=situation.now + behavior.settle + behavior.longest_window + behavior.interval,
+        restarts=situation.fleet.restarts,
+    )
+    return replace(memory, pending=pending, oversized={})
 
 
 def dead_band(tolerance: float, samples: int) -> float:

@@ -2,10 +2,45 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Final
 
-from paceline_operator.ports import NoTracer, Platform, PolicyKey, Telemetry, Tracer
+from paceline_operator.core.model import Decision, Mode, Policy, Reason, apply_changes
+from paceline_operator.core.verify import remember
+from paceline_operator.core.window import Window
+from paceline_operator.loop.act import paused, wait_for_acks, write_document
+from paceline_operator.loop.gather import World, fleet_of, gather
+from paceline_operator.loop.journal import Journal, Teller, silent
+from paceline_operator.loop.report import Outcome, Reporter
+from paceline_operator.loop.think import Thought, think
+from paceline_operator.loop.understand import NotReady, understand
+from paceline_operator.ports import (
+    Conflict,
+    NoTracer,
+    Platform,
+    PolicyKey,
+    PolicyResource,
+    Span,
+    TargetNotFound,
+    TargetRef,
+    Telemetry,
+    Tracer,
+)
 from paceline_operator.settings import OperatorSettings
+
+AT_ONCE: Final = timedelta(milliseconds=100)
+"""After a conflict: what was read is old, so read again."""
+CONVERGING: Final = timedelta(seconds=2)
+"""Between looks at pods that have not acked in time."""
+
+
+@dataclass(slots=True)
+class _Track:
+    """What a process keeps of a policy between passes; lost with it, which costs one window."""
+
+    reported: datetime
+    window: Window = field(default_factory=Window)
 
 
 class Reconciler:
@@ -19,23 +54,155 @@ class Reconciler:
         now: Callable[[], datetime],
         settings: OperatorSettings,
         tracer: Tracer | None = None,
+        journal: Journal = silent,
     ) -> None:
-        """`now` gives aware UTC time."""
+        """`now` gives aware UTC time; `journal` takes one line for each decision."""
         self._platform = platform
         self._telemetry = telemetry
         self._now = now
         self._settings = settings
         self._tracer = tracer or NoTracer()
+        self._reporter = Reporter(platform)
+        self._teller = Teller(journal)
+        self._tracks: dict[PolicyKey, _Track] = {}
 
     async def reconcile(self, key: PolicyKey, woken: asyncio.Event | None = None) -> timedelta:
         """One pass; returns when to come again. A set `woken` ends the wait for acks.
 
         Raises:
-            PlatformUnavailable: the platform did not answer; nothing was changed.
+            PlatformUnavailable: the platform did not answer; what was not written yet is decided again.
         """
-        with self._tracer.span("reconcile", policy=str(key)):
-            await self._platform.policy(key)
-        return timedelta(seconds=self._settings.idle_seconds)
+        with self._tracer.span("reconcile", policy=str(key)) as span:
+            resource = await self._platform.policy(key)
+            if resource is None or resource.deleting:
+                # The document stays: pods keep their values, and a policy that comes back goes on from them.
+                self.forget(key)
+                return timedelta(seconds=self._settings.idle_seconds)
+            try:
+                return await self._pass(resource, span, woken)
+            except Conflict:
+                return AT_ONCE
+            except NotReady as problem:
+                span.set(reason=problem.reason.value)
+                return await self._not_ready(resource, problem)
 
     def forget(self, key: PolicyKey) -> None:
         """Drops what is remembered of a policy's windows."""
+        self._tracks.pop(key, None)
+        self._teller.forget(key)
+
+    async def _pass(self, resource: PolicyResource, span: Span, woken: asyncio.Event | None) -> timedelta:
+        policy, target = await understand(self._platform, resource)
+        with self._tracer.span("observe"):
+            world = await self._gather(resource, policy, target)
+        outcome = self._decide(world, span)
+        thought = outcome.thought
+        if outcome.mode is Mode.AUTO and not outcome.paused and (_changes(thought) or thought.rewrite):
+            return await self._apply(world, outcome, span, woken)
+        await self._report(resource, outcome)
+        return self._next(world, outcome)
+
+    async def _gather(self, resource: PolicyResource, policy: Policy, target: TargetRef) -> World:
+        try:
+            return await gather(self._platform, self._telemetry, resource, policy, target)
+        except TargetNotFound as error:
+            raise NotReady(Reason.TARGET_NOT_FOUND, str(error)) from error
+
+    async def _not_ready(self, resource: PolicyResource, problem: NotReady) -> timedelta:
+        try:
+            await self._reporter.not_ready(resource, problem.reason, str(problem), self._now())
+        except Conflict:
+            return AT_ONCE
+        return timedelta(seconds=self._settings.idle_seconds)
+
+    def _decide(self, world: World, span: Span) -> Outcome:
+        now, resource = self._now(), world.resource
+        track = self._tracks.setdefault(resource.key, _Track(now))
+        if world.states:
+            track.reported = now
+        mode, is_paused = world.policy.mode.capped(Mode(self._settings.max_mode)), paused(resource)
+        age = (now - track.reported).total_seconds()
+        with self._tracer.span("decide") as deciding:
+            thought = think(world, track.window, now, mode=mode, paused=is_paused, telemetry_age_seconds=age)
+            if thought.decision is not None:
+                deciding.set(reason=thought.decision.reason.value)
+                span.set(reason=thought.decision.reason.value)
+        return Outcome(
+            thought=thought,
+            mode=mode,
+            paused=is_paused,
+            fleet=thought.situation.fleet,
+            values=thought.situation.values,
+            memory=thought.memory,
+            decision=thought.decision,
+            trace_id=span.traceparent.split("-")[1] if span.traceparent else None,
+        )
+
+    async def _apply(self, world: World, outcome: Outcome, span: Span, woken: asyncio.Event | None) -> timedelta:
+        decision = outcome.decision
+        if decision is None or not decision.changes:
+            decision = _written_anew(world)
+        values = apply_changes(outcome.values, decision.changes)
+        with self._tracer.span("apply"):
+            world = await write_document(self._platform, world, values, span.traceparent)
+        assert world.document is not None  # just written
+        outcome = replace(
+            outcome,
+            fleet=fleet_of(world, world.states),
+            values=values,
+            memory=remember(outcome.thought.situation, outcome.memory, decision, world.document.generation),
+            decision=decision,
+            applied=True,
+        )
+        await self._report(world.resource, outcome)
+        return await self._propagate(world, outcome, woken)
+
+    async def _propagate(self, world: World, outcome: Outcome, woken: asyncio.Event | None) -> timedelta:
+        with self._tracer.span("propagate") as span:
+            states = await wait_for_acks(
+                self._telemetry,
+                world,
+                woken=woken,
+                poll=timedelta(seconds=self._settings.ack_poll_seconds),
+                longest=timedelta(seconds=self._settings.ack_wait_seconds),
+            )
+            fleet = fleet_of(world, states)
+            span.set(applied=fleet.applied, pods=fleet.total)
+        resource = await self._platform.policy(world.resource.key)
+        if resource is None or (resource.uid, resource.generation) != (world.resource.uid, world.resource.generation):
+            return AT_ONCE
+        # The decision and its window were told with the change itself.
+        situation = replace(outcome.thought.situation, observation=None)
+        track = self._tracks[resource.key]
+        window = track.window.advanced(states, self._now(), world.policy.behavior.settle)
+        settled = replace(
+            outcome,
+            thought=replace(outcome.thought, situation=situation, window=window),
+            fleet=fleet,
+            decision=None,
+            applied=False,
+        )
+        await self._report(resource, settled)
+        return AT_ONCE if woken is not None and woken.is_set() else self._next(world, settled)
+
+    async def _report(self, resource: PolicyResource, outcome: Outcome) -> None:
+        now = self._now()
+        await self._reporter.outcome(resource, outcome, now)
+        self._tracks[resource.key].window = outcome.thought.window
+        self._teller.tell(resource.key, outcome, now)
+
+    def _next(self, world: World, outcome: Outcome) -> timedelta:
+        behavior = world.policy.behavior
+        if not outcome.fleet.converged:
+            return min(CONVERGING, behavior.interval)
+        return outcome.thought.window.next_look(self._now(), behavior.settle, behavior.interval)
+
+
+def _changes(thought: Thought) -> bool:
+    return thought.decision is not None and bool(thought.decision.changes)
+
+
+def _written_anew(world: World) -> Decision:
+    what = "was deleted" if world.stored.content is None else "was not what pods run"
+    message = f"the document {what}: written anew from what runs, as generation {world.highest_generation + 1}"
+    return Decision((), Reason.EXTERNAL_CHANGE, message)

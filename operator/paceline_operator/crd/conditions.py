@@ -1,0 +1,126 @@
+"""The conditions of a policy's status. Each speaks of one thing, so that one may fail and the others stay true."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from paceline_operator.core.durations import format_duration
+from paceline_operator.core.guardrails import LEAST_COVERAGE
+from paceline_operator.core.model import Policy, Reason
+from paceline_operator.core.observe import Observation
+from paceline_operator.core.situation import Fleet
+from paceline_operator.crd.memory import render_time
+
+TYPES: Final = ("Ready", "TelemetryAvailable", "Converged", "WithinBudget", "ObjectiveMet")
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition, before it is compared with the one in the status."""
+
+    type: str
+    status: Literal["True", "False", "Unknown"]
+    reason: str
+    message: str
+
+
+def ready(reason: str, message: str) -> Condition:
+    """The spec is understood and the target found."""
+    return Condition("Ready", "True", reason, message)
+
+
+def not_ready(reason: Reason, message: str) -> tuple[Condition, ...]:
+    """Nothing else can be said about a policy that is not ready."""
+    others = (Condition(name, "Unknown", reason.value, "the policy is not ready") for name in TYPES[1:])
+    return (Condition("Ready", "False", reason.value, message), *others)
+
+
+def telemetry_available(fleet: Fleet, *, stale: bool) -> Condition:
+    """Enough pods report."""
+    name, seen = "TelemetryAvailable", f"{fleet.reporting} of {fleet.total} pods report"
+    if fleet.total == 0:
+        return Condition(name, "Unknown", Reason.NOT_REPORTING.value, "the target has no pods")
+    if fleet.reporting == 0:
+        reason = Reason.TELEMETRY_STALE if stale else Reason.NOT_REPORTING
+        return Condition(name, "False", reason.value, f"{seen}; a pod needs a port named paceline")
+    if fleet.coverage < LEAST_COVERAGE:
+        return Condition(name, "False", Reason.INSUFFICIENT_TELEMETRY.value, f"{seen}; {LEAST_COVERAGE:.0%} are needed")
+    return Condition(name, "True", "PodsReport", seen)
+
+
+def converged(fleet: Fleet) -> Condition:
+    """Every pod runs the newest values."""
+    name = "Converged"
+    seen = f"{fleet.applied} of {fleet.total} pods run generation {fleet.generation}"
+    if fleet.unknown:
+        seen += f"; no worker registered {', '.join(fleet.unknown)}"
+    if fleet.clamped:
+        seen += "; " + "; ".join(f"{tunable} clamped: {why}" for tunable, why in sorted(fleet.clamped.items()))
+    if fleet.too_old:
+        return Condition(
+            name, "False", Reason.RUNTIME_TOO_OLD.value, f"{seen}; {fleet.too_old[0]} needs a newer runtime"
+        )
+    if fleet.total == 0 or (fleet.reporting == 0 and not fleet.converged):
+        return Condition(name, "Unknown", Reason.NOT_REPORTING.value, "no pod says what it runs")
+    if fleet.shrink_blocked:
+        return Condition(name, "False", Reason.SHRINK_BLOCKED.value, f"{seen}; {fleet.shrink_blocked}")
+    if not fleet.converged:
+        return Condition(name, "False", Reason.NOT_CONVERGED.value, seen)
+    return Condition(name, "True", "AllPodsApplied", seen)
+
+
+def within_budget(policy: Policy) -> Condition:
+    """The connections fit their budgets."""
+    missing = sorted({spec.budget for spec in policy.tunables.values() if spec.budget is not None})
+    if missing:
+        message = f"there is no ConnectionBudget {', '.join(missing)}: the pools that refer to it do not grow"
+        return Condition("WithinBudget", "Unknown", Reason.BUDGET_NOT_FOUND.value, message)
+    return Condition("WithinBudget", "True", "NoBudget", "no pool refers to a budget")
+
+
+def objective_met(policy: Policy, observation: Observation | None, previous: Mapping[str, Any]) -> Condition:
+    """The objective holds; between two windows what was last measured stands."""
+    name, objective = "ObjectiveMet", policy.objective
+    if objective is None:
+        return Condition(name, "Unknown", "NoObjective", "the policy states no objective")
+    p95 = observation.p95 if observation else None
+    if observation is None or p95 is None:
+        return _last(name, previous)
+    limit, errors = objective.p95.total_seconds(), objective.error_ratio
+    if p95 > limit:
+        return Condition(name, "False", "Slow", f"p95 is above {format_duration(limit)}")
+    if observation.error_ratio > errors:
+        return Condition(name, "False", "Failing", f"more than {errors:.3%} of the requests fail")
+    return Condition(name, "True", "WithinObjective", f"p95 is within {format_duration(limit)}")
+
+
+def _last(name: str, previous: Mapping[str, Any]) -> Condition:
+    for condition in previous.get("conditions") or ():
+        if (
+            condition["type"] == name
+            and condition["reason"] not in tuple(Reason)
+            and condition["reason"] != "NoObjective"
+        ):
+            return Condition(name, condition["status"], condition["reason"], condition["message"])
+    return Condition(name, "Unknown", Reason.INSUFFICIENT_TELEMETRY.value, "no window has been measured yet")
+
+
+def render_conditions(
+    previous: Mapping[str, Any], conditions: Iterable[Condition], generation: int, now: datetime
+) -> list[dict[str, Any]]:
+    """`lastTransitionTime` moves only when the status does."""
+    before = {condition["type"]: condition for condition in previous.get("conditions") or ()}
+    return [_render(before.get(condition.type), condition, generation, now) for condition in conditions]
+
+
+def _render(before: Mapping[str, Any] | None, condition: Condition, generation: int, now: datetime) -> dict[str, Any]:
+    same = before is not None and before["status"] == condition.status
+    return {
+        "type": condition.type,
+        "status": condition.status,
+        "reason": condition.reason,
+        "message": condition.message,
+        "observedGeneration": generation,
+        "lastTransitionTime": before["lastTransitionTime"] if before and same else render_time(now),
+    }

@@ -1,0 +1,69 @@
+"""`status.decisions`: the last changes, each with its reason; a run of holds is one counted entry, oldest first."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from paceline_operator.core.model import Decision, Values
+from paceline_operator.core.values import change_to_wire, values_to_wire
+from paceline_operator.crd.memory import parse_time, render_time
+
+MOST_CHANGES: Final = 20
+MOST_ENTRIES: Final = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A decision and what became of it. `applied` is False for holds and for what is only recommended."""
+
+    decision: Decision
+    generation: int
+    values: Values
+    applied: bool
+    trace_id: str | None = None
+
+
+def appended(
+    entries: Sequence[Mapping[str, Any]], decided: Decided, now: datetime, interval: timedelta
+) -> tuple[list[dict[str, Any]], bool]:
+    """The entries with this decision, and whether it is news: not the repetition of the last one."""
+    kept = [dict(entry) for entry in entries]
+    entry = _entry(decided, now)
+    if not decided.applied and kept and _same(kept[-1], entry):
+        kept[-1] = _repeated(kept[-1], entry, now, interval)
+        return kept, False
+    return _trimmed([*kept, entry]), True
+
+
+def _entry(decided: Decided, now: datetime) -> dict[str, Any]:
+    decision = decided.decision
+    entry: dict[str, Any] = {
+        "time": render_time(now),
+        "generation": decided.generation,
+        "reason": decision.reason.value,
+        "message": decision.message,
+    }
+    if decision.changes:
+        entry["changes"] = [change_to_wire(change) for change in decision.changes]
+        entry["values"] = values_to_wire(decided.values)
+    if decided.trace_id is not None:
+        entry["traceID"] = decided.trace_id
+    return entry
+
+
+def _same(last: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
+    return all(last.get(name) == entry.get(name) for name in ("reason", "changes", "generation"))
+
+
+def _repeated(last: Mapping[str, Any], entry: dict[str, Any], now: datetime, interval: timedelta) -> dict[str, Any]:
+    since = last.get("since", last["time"])
+    # Counted from the clock and not by adding one: the status is not written for each repetition.
+    count = max(1, round((now - parse_time(since)) / interval) + 1)
+    return {**entry, "since": since, "count": count}
+
+
+def _trimmed(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    changes = [index for index, entry in enumerate(entries) if entry.get("changes")]
+    first = changes[-MOST_CHANGES] if len(changes) > MOST_CHANGES else 0
+    return entries[first:][-MOST_ENTRIES:]

@@ -1,0 +1,57 @@
+"""Carries a decision out: writes the document, nudges pods, waits for their acks. The only place that writes one."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+
+from paceline_operator.core.model import Values
+from paceline_operator.core.pods import PodState
+from paceline_operator.crd.document import build_document, parse_document
+from paceline_operator.crd.v1alpha1 import PAUSED_ANNOTATION
+from paceline_operator.loop.gather import World, acked, scrape
+from paceline_operator.ports import Conflict, Platform, PolicyResource, StoredDocument, Telemetry
+
+
+def paused(resource: PolicyResource) -> bool:
+    """Whether a person has told the operator to leave this target alone."""
+    return resource.annotations.get(PAUSED_ANNOTATION, "").lower() == "true"
+
+
+async def write_document(platform: Platform, world: World, values: Values, traceparent: str | None) -> World:
+    """Stores the values as a new generation, above all that anybody has seen; the world with them.
+
+    The policy is read anew first: between gathering and acting a person may have changed their mind.
+
+    Raises:
+        Conflict: the policy or the document has changed since it was read; nothing was written.
+    """
+    fresh = await platform.policy(world.resource.key)
+    if fresh is None or _intent(fresh) != _intent(world.resource):
+        raise Conflict(f"policy {world.resource.key} changed while it was being worked on")
+    generation = world.highest_generation + 1
+    content = build_document(generation, values, str(world.resource.key), traceparent)
+    await platform.write_document(world.workload, content, world.stored.resource_version)
+    await platform.nudge(world.workload, generation)
+    return replace(world, document=parse_document(content), stored=StoredDocument(content))
+
+
+def _intent(resource: PolicyResource) -> tuple[str, int, bool, bool]:
+    return resource.uid, resource.generation, paused(resource), resource.deleting
+
+
+async def wait_for_acks(
+    telemetry: Telemetry, world: World, *, woken: asyncio.Event | None, poll: timedelta, longest: timedelta
+) -> Mapping[str, PodState]:
+    """The states once all pods have acked, at the deadline, or as soon as `woken` is set."""
+    generation = world.document.generation if world.document else 0
+    event = woken or asyncio.Event()
+    states = world.states
+    for _ in range(max(1, round(longest / poll))):
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(event.wait(), poll.total_seconds())
+        states = await scrape(telemetry, world.workload.pods)
+        if event.is_set() or all(pod.uid in states and acked(states[pod.uid], generation) for pod in world.pods):
+            break
+    return states

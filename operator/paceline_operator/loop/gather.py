@@ -1,0 +1,155 @@
+"""Gathers the world of one policy, and reads it: the first half of a pass. The reading is pure."""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from paceline_operator.core.model import NOTHING, Policy, Tunable, Values
+from paceline_operator.core.pods import PodState, running_values, start_values
+from paceline_operator.core.situation import Fleet
+from paceline_operator.core.values import tunable_from_wire, values_from_wire
+from paceline_operator.crd.document import TuningDocument, parse_document
+from paceline_operator.errors import InvalidState
+from paceline_operator.ports import Platform, Pod, PolicyResource, StoredDocument, TargetRef, Telemetry, Workload
+from paceline_operator.telemetry.state import parse_state
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What one pass has read. `states` holds the pods that answered, by uid."""
+
+    resource: PolicyResource
+    policy: Policy
+    workload: Workload
+    stored: StoredDocument
+    document: TuningDocument | None
+    states: Mapping[str, PodState]
+
+    @property
+    def pods(self) -> tuple[Pod, ...]:
+        """The pods that count: those that are not on their way out."""
+        return tuple(pod for pod in self.workload.pods if not pod.terminating)
+
+    @property
+    def highest_generation(self) -> int:
+        """The largest of document, status and any pod's report: the next document is one above."""
+        status = self.resource.status.get("tuning") or {}
+        stored = self.document.generation if self.document else 0
+        return max(stored, int(status.get("generation") or 0), *(s.generation for s in self.states.values()), 0)
+
+    @property
+    def in_force(self) -> TuningDocument | None:
+        """The stored document, unless pods have moved past it or refuse it: then what they run is the truth."""
+        document = self.document
+        if document is None or any(_contradicts(state, document) for state in self.states.values()):
+            return None
+        return document
+
+
+async def gather(
+    platform: Platform, telemetry: Telemetry, resource: PolicyResource, policy: Policy, target: TargetRef
+) -> World:
+    """Reads target, document and pods.
+
+    Raises:
+        TargetNotFound, PlatformUnavailable: from the platform.
+    """
+    workload = await platform.workload(resource.key.namespace, target)
+    stored = await platform.document(workload)
+    states = await scrape(telemetry, workload.pods)
+    return World(resource, policy, workload, stored, _parsed(stored, workload), states)
+
+
+async def scrape(telemetry: Telemetry, pods: Sequence[Pod]) -> Mapping[str, PodState]:
+    """The states of the pods that are not on their way out; an answer that cannot be understood counts as none."""
+    states = {}
+    for uid, wire in (await telemetry.scrape([pod for pod in pods if not pod.terminating])).items():
+        try:
+            states[uid] = parse_state(wire)
+        except InvalidState as error:
+            logger.warning("pod %s: %s", uid, error)
+    return states
+
+
+def _parsed(stored: StoredDocument, workload: Workload) -> TuningDocument | None:
+    if stored.content is None:
+        return None
+    try:
+        return parse_document(stored.content)
+    except InvalidState as error:
+        logger.warning("%s of %s: %s; it is written anew from what pods run", workload.document_name, workload, error)
+        return None
+
+
+def _contradicts(state: PodState, document: TuningDocument) -> bool:
+    conflicting = state.refused_reason == "ConflictingContent" and state.generation == document.generation
+    return conflicting or state.generation > document.generation
+
+
+def fleet_of(world: World, states: Mapping[str, PodState]) -> Fleet:
+    """How far the pods are, as the core sees it."""
+    generation = world.in_force.generation if world.in_force else world.highest_generation
+    names = {pod.uid: pod.name for pod in world.pods}
+    return Fleet(
+        total=len(world.pods),
+        reporting=len(states),
+        applied=sum(1 for state in states.values() if acked(state, generation)),
+        generation=generation,
+        rolling_out=world.workload.rolling_out,
+        restarts=sum(pod.restarts for pod in world.pods),
+        out_of_memory=any(pod.out_of_memory for pod in world.pods),
+        too_old=tuple(names.get(uid, uid) for uid, state in states.items() if not state.understands),
+        shrink_blocked=next((s.refused_message for s in states.values() if s.refused_reason == "ShrinkBlocked"), ""),
+        unregistered=tuple(sorted({address for state in states.values() for address in state.unregistered})),
+        unknown=tuple(sorted({name for state in states.values() for name in state.unknown})),
+        clamped=_clamped(states),
+    )
+
+
+def acked(state: PodState, generation: int) -> bool:
+    """Every live worker of the pod runs the generation, and nothing is left to do."""
+    return state.generation == generation and not state.pending
+
+
+def values_in_force(world: World) -> Values:
+    """What the fleet is meant to run.
+
+    The document, and for tunables that the policy names and it lacks, what pods run. Without a document that holds:
+    what pods run that have read one, else what the status says, else what pods run. Of tunables that the policy does
+    not name only those count that differ from their start value, so that nothing moves when a document is written anew.
+    """
+    states = tuple(world.states.values())
+    running = running_values(states)
+    named = {tunable: value for tunable, value in running.items() if tunable in world.policy.tunables}
+    if world.in_force is not None:
+        return {**named, **world.in_force.values}
+    tuned = tuple(state for state in states if state.generation)
+    start = start_values(tuned)
+    taught = {
+        tunable: value
+        for tunable, value in running_values(tuned).items()
+        if tunable in world.policy.tunables or start.get(tunable) != value
+    }
+    return {**named, **_status_values(world), **taught}
+
+
+def _status_values(world: World) -> Values:
+    tuning = world.resource.status.get("tuning") or {}
+    try:
+        return values_from_wire(tuning.get("values") or {}) if tuning.get("generation") else NOTHING
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return NOTHING
+
+
+def _clamped(states: Mapping[str, PodState]) -> Mapping[Tunable, str]:
+    found = Counter((name, why) for state in states.values() for name, why in state.clamped.items())
+    result: dict[Tunable, str] = {}
+    for (name, why), _ in found.most_common():
+        try:
+            result.setdefault(tunable_from_wire(name), why)
+        except ValueError:
+            logger.warning("a pod clamps %r, which this operator does not know", name)
+    return result

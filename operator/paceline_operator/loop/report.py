@@ -1,0 +1,133 @@
+"""Says what a pass did: status, Event and journal, each only when there is something new to say."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from paceline_operator.core.guardrails import STALE_AFTER
+from paceline_operator.core.model import Decision, Mode, Reason, Values
+from paceline_operator.core.situation import Fleet, Memory
+from paceline_operator.crd.conditions import (
+    Condition,
+    converged,
+    not_ready,
+    objective_met,
+    ready,
+    telemetry_available,
+    within_budget,
+)
+from paceline_operator.crd.decisions import Decided
+from paceline_operator.crd.status import Report, differs, render_not_ready, render_status
+from paceline_operator.loop.think import Thought
+from paceline_operator.ports import Conflict, Platform, PolicyResource
+
+WARNINGS: Final = frozenset(
+    {
+        Reason.ROLLED_BACK,
+        Reason.OUT_OF_MEMORY,
+        Reason.SHRINK_BLOCKED,
+        Reason.TELEMETRY_STALE,
+        Reason.RUNTIME_TOO_OLD,
+        Reason.UNREGISTERED_POOL,
+        Reason.BUDGET_NOT_FOUND,
+        Reason.SCALE_OUT_RECOMMENDED,
+        Reason.THROTTLING_HIGH,
+        Reason.OBJECTIVE_INFEASIBLE,
+    }
+)
+"""Reasons that ask a person to look; other holds are in the status and cause no Event."""
+
+
+STATUS_ATTEMPTS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A pass, carried out as far as it got: fleet, values and memory as they are after it."""
+
+    thought: Thought
+    mode: Mode
+    paused: bool
+    fleet: Fleet
+    values: Values
+    memory: Memory
+    decision: Decision | None
+    applied: bool = False
+    trace_id: str | None = None
+
+
+class Reporter:
+    """Writes status and Events through the platform."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    async def not_ready(self, resource: PolicyResource, reason: Reason, message: str, now: datetime) -> None:
+        """Ready=False; an Event when that is new."""
+        status = render_not_ready(resource.status, not_ready(reason, message), resource.generation, now)
+        if differs(resource.status, status):
+            await self._platform.write_status(resource, status)
+            await self._platform.record_event(resource, reason.value, message, warning=True)
+
+    async def outcome(self, resource: PolicyResource, outcome: Outcome, now: datetime) -> None:
+        """The status of a pass; an Event for a change, and for a hold that asks a person to look.
+
+        The status of a change that has been made must not be lost, so a conflict is answered by writing onto what is
+        there now; it speaks of the spec that was worked on either way.
+        """
+        for attempt in range(STATUS_ATTEMPTS):
+            report = _report(resource.status, resource.generation, outcome)
+            status, news = render_status(resource.status, report, now)
+            try:
+                if differs(resource.status, status):
+                    await self._platform.write_status(resource, status)
+            except Conflict:
+                fresh = await self._platform.policy(resource.key)
+                if fresh is None or fresh.uid != resource.uid or attempt + 1 == STATUS_ATTEMPTS:
+                    raise
+                resource = replace(fresh, generation=resource.generation)
+            else:
+                break
+        decision = outcome.decision
+        if news and decision is not None and (decision.changes or decision.reason in WARNINGS):
+            warning = decision.reason in WARNINGS
+            await self._platform.record_event(resource, decision.reason.value, decision.message, warning=warning)
+
+
+def _report(previous: Mapping[str, Any], generation: int, outcome: Outcome) -> Report:
+    situation = outcome.thought.situation
+    decided = None
+    if outcome.decision is not None:
+        # A recommendation starts from what is in force; what was applied is in force already.
+        decided = Decided(outcome.decision, outcome.fleet.generation, outcome.values, outcome.applied, outcome.trace_id)
+    return Report(
+        observed_generation=generation,
+        conditions=_conditions(previous, outcome),
+        fleet=outcome.fleet,
+        values=outcome.values,
+        memory=outcome.memory,
+        interval=situation.policy.behavior.interval,
+        observation=situation.observation,
+        decided=decided,
+    )
+
+
+def _conditions(previous: Mapping[str, Any], outcome: Outcome) -> tuple[Condition, ...]:
+    situation = outcome.thought.situation
+    stale = timedelta(seconds=situation.telemetry_age_seconds) > STALE_AFTER
+    return (
+        _ready(outcome),
+        telemetry_available(outcome.fleet, stale=stale),
+        converged(outcome.fleet),
+        within_budget(situation.policy),
+        objective_met(situation.policy, situation.observation, previous),
+    )
+
+
+def _ready(outcome: Outcome) -> Condition:
+    if outcome.paused:
+        return ready(Reason.PAUSED.value, "paused by annotation; remove it to go on")
+    if outcome.mode is not outcome.thought.situation.policy.mode:
+        return ready("ModeCapped", f"this operator is allowed no more than {outcome.mode}")
+    return ready("Accepted", f"mode {outcome.mode}")

@@ -1,0 +1,99 @@
+"""From what was gathered to what is decided: the pure middle of a pass."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from paceline_operator.core.decide import decide
+from paceline_operator.core.model import Decision, Mode, Reason, Values
+from paceline_operator.core.observe import Observation, observe
+from paceline_operator.core.situation import Memory, Situation
+from paceline_operator.core.window import Window
+from paceline_operator.crd.memory import parse_memory
+from paceline_operator.loop.gather import World, fleet_of, values_in_force
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """What a pass came to. `decision` is None where none was due and nothing has to change."""
+
+    situation: Situation
+    decision: Decision | None
+    memory: Memory
+    window: Window
+    rewrite: bool
+    """The stored document has to be written anew: it is gone, unreadable, or pods have moved past it."""
+
+    @property
+    def observation(self) -> Observation | None:
+        return self.situation.observation
+
+    @property
+    def values(self) -> Values:
+        return self.situation.values
+
+
+def think(
+    world: World, window: Window, now: datetime, *, mode: Mode, paused: bool, telemetry_age_seconds: float
+) -> Thought:
+    """Advances the windows, and decides if that is due or something must change at once."""
+    behavior, fleet = world.policy.behavior, fleet_of(world, world.states)
+    window = window.advanced(world.states, now, behavior.settle)
+    due = window.due(now, behavior.interval, fleet.reporting)
+    memory = parse_memory(world.resource.status)
+    if memory.pending is not None and memory.pending.generation != fleet.generation:
+        memory = replace(memory, pending=None)  # what was being judged is no longer in force
+    situation = Situation(
+        policy=world.policy,
+        values=values_in_force(world),
+        fleet=fleet,
+        now=now,
+        observation=_observed(world, window, now) if due else None,
+        memory=memory,
+        telemetry_age_seconds=telemetry_age_seconds,
+    )
+    decision, memory = _decided(situation, mode, paused)
+    if not due and not _urgent(world, decision, mode):
+        decision, memory = None, situation.memory
+    if mode is not Mode.AUTO or paused:
+        memory = replace(memory, pending=None)  # nobody waits for a verdict while nothing may be changed
+    return Thought(
+        situation,
+        decision,
+        memory,
+        _after(window, situation, world) if due else window,
+        rewrite=mode is Mode.AUTO and not paused and _rewrite(world),
+    )
+
+
+def _urgent(world: World, decision: Decision | None, mode: Mode) -> bool:
+    """Worth saying between two decisions: a change to make, or a spec whose recommendation nobody has seen."""
+    unseen = world.resource.status.get("observedGeneration") != world.resource.generation
+    return decision is not None and bool(decision.changes) and (mode is Mode.AUTO or unseen)
+
+
+def _observed(world: World, window: Window, now: datetime) -> Observation | None:
+    excluded = world.policy.objective.excluded_routes if world.policy.objective else frozenset()
+    return observe(window.pod_windows(world.states, now, world.policy.behavior.interval), excluded)
+
+
+def _decided(situation: Situation, mode: Mode, paused: bool) -> tuple[Decision | None, Memory]:
+    if mode is Mode.OFF:
+        return None, situation.memory
+    if paused:
+        return Decision((), Reason.PAUSED, "paused by annotation; values stay as they are"), situation.memory
+    return decide(situation)
+
+
+def _after(window: Window, situation: Situation, world: World) -> Window:
+    behavior, observation, now = situation.policy.behavior, situation.observation, situation.now
+    if observation is None:
+        return replace(window, decided=now)
+    if observation.requests < behavior.min_samples:
+        return window.extended(now, behavior.interval, behavior.longest_window)
+    return window.begun_anew(world.states, now)
+
+
+def _rewrite(world: World) -> bool:
+    if any(not state.understands for state in world.states.values()):
+        return False
+    return world.in_force is None and (world.highest_generation > 0 or world.stored.content is not None)

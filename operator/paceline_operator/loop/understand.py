@@ -1,0 +1,48 @@
+"""Whether a policy can be worked on at all: its spec parses, and no older policy has its target."""
+
+from paceline_operator.core.model import Policy, Reason
+from paceline_operator.crd.v1alpha1 import parse_policy, parse_target
+from paceline_operator.errors import InvalidSpec
+from paceline_operator.ports import Platform, PolicyResource, TargetRef
+
+
+class NotReady(Exception):
+    """The policy cannot be tuned; `reason` goes into its Ready condition."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+async def understand(platform: Platform, resource: PolicyResource) -> tuple[Policy, TargetRef]:
+    """The policy and what it points at.
+
+    Raises:
+        NotReady: the spec is invalid, or an older policy tunes the same target.
+        PlatformUnavailable: from the platform.
+    """
+    try:
+        policy, target = parse_policy(resource.spec, resource.key.namespace), parse_target(resource.spec)
+    except InvalidSpec as error:
+        raise NotReady(Reason.INVALID_SPEC, "; ".join(error.problems)) from error
+    assert target is not None  # parse_policy saw to it
+    for other in await platform.policies():
+        if _precedes(other, resource) and _same(parse_target(other.spec), target):
+            message = f"policy {other.key} is older and tunes {target.kind} {target.name}: delete one of the two"
+            raise NotReady(Reason.TARGET_CONFLICT, message)
+    return policy, target
+
+
+def _precedes(other: PolicyResource, resource: PolicyResource) -> bool:
+    if other.uid == resource.uid or other.key.namespace != resource.key.namespace or other.deleting:
+        return False
+    return (other.created, other.uid) < (resource.created, resource.uid)
+
+
+def _same(other: TargetRef | None, target: TargetRef) -> bool:
+    return other is not None and _identity(other) == _identity(target)
+
+
+def _identity(target: TargetRef) -> tuple[str, str, str]:
+    # The group without its version: apps/v1 and apps/v1beta1 name one workload.
+    return target.api_version.rpartition("/")[0], target.kind, target.name
