@@ -76,19 +76,21 @@ class Reporter:
         The status of a change that has been made must not be lost, so a conflict is answered by writing onto what is
         there now; it speaks of the spec that was worked on either way.
         """
-        for attempt in range(STATUS_ATTEMPTS):
-            report = _report(resource.status, resource.generation, outcome)
-            status, news = render_status(resource.status, report, now)
+        for _ in range(STATUS_ATTEMPTS - 1):
             try:
-                if differs(resource.status, status):
-                    await self._platform.write_status(resource, status)
+                return await self._publish(resource, outcome, now)
             except Conflict:
                 fresh = await self._platform.policy(resource.key)
-                if fresh is None or fresh.uid != resource.uid or attempt + 1 == STATUS_ATTEMPTS:
+                if fresh is None or fresh.uid != resource.uid:
                     raise
                 resource = replace(fresh, generation=resource.generation)
-            else:
-                break
+        return await self._publish(resource, outcome, now)
+
+    async def _publish(self, resource: PolicyResource, outcome: Outcome, now: datetime) -> None:
+        report = _report(resource.status, resource.generation, outcome)
+        status, news = render_status(resource.status, report, now)
+        if differs(resource.status, status):
+            await self._platform.write_status(resource, status)
         decision = outcome.decision
         if news and decision is not None and (decision.changes or decision.reason in WARNINGS):
             warning = decision.reason in WARNINGS
