@@ -18,22 +18,30 @@ from paceline.telemetry.tracing import Tracing
 class MeasureRequests:
     """Records duration and outcome of each request; hands those worth a span to `Tracing`."""
 
-    __slots__ = ("_app", "_generation", "_requests", "_slow", "_tracing")
+    __slots__ = ("_app", "_clock", "_generation", "_requests", "_slow", "_tracing")
 
     def __init__(
-        self, app: ASGIApp, *, requests: RequestStats, tracing: Tracing, generation: Callable[[], int]
+        self,
+        app: ASGIApp,
+        *,
+        requests: RequestStats,
+        tracing: Tracing,
+        generation: Callable[[], int],
+        clock: Callable[[], float] = perf_counter,
     ) -> None:
         self._app = app
         self._requests = requests
         self._tracing = tracing if tracing.enabled else None
         self._slow = tracing.slow_seconds if tracing.enabled else inf
         self._generation = generation
+        self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Runs on every request, about 1.5 µs of it: plain local variables instead of objects are meant."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
 
+        clock = self._clock
         status = 0
         answered = later = 0.0
 
@@ -46,23 +54,24 @@ class MeasureRequests:
             elif not answered:
                 # The first body message: the end of a plain answer, the first byte of a stream. What the
                 # application does afterwards, background tasks for instance, is not latency of the answer.
-                answered = perf_counter()
+                answered = clock()
             else:
-                later = perf_counter()
+                later = clock()
             return send(message)
 
-        requests, tracing, failure = self._requests, self._tracing, None
+        requests, tracing = self._requests, self._tracing
+        failure: type[BaseException] | None = None
         in_log = current_request.set(scope)
         trace = tracing.begin(scope, self._generation) if tracing is not None else None
         requests.in_flight += 1
-        started = perf_counter()
+        started = clock()
         try:
             await self._app(scope, receive, watch)
         except BaseException as error:
-            failure = error
+            failure = type(error)
             raise
         finally:
-            answered = answered or perf_counter()
+            answered = answered or clock()
             seconds = answered - started
             failed = failure is not None or not 0 < status < 500
             requests.in_flight -= 1

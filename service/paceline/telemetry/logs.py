@@ -114,19 +114,28 @@ def _timestamp(seconds: float) -> str:
 
 
 def _request_fields() -> dict[str, str]:
-    """Ids of the request at hand: `x-request-id` as the client or the ingress gave it, trace and span if there are."""
     fields: dict[str, str] = {}
-    scope = current_request.get()
-    if scope is not None:
-        for name, value in scope["headers"]:
-            if name == b"x-request-id":
-                fields["requestId"] = value[:_MAX_REQUEST_ID].decode("latin-1")
-                break
+    request_id = _request_id(current_request.get())
+    if request_id:
+        fields["requestId"] = request_id
     span = trace.get_current_span().get_span_context()
     if span.is_valid:
         fields["traceId"] = trace.format_trace_id(span.trace_id)
         fields["spanId"] = trace.format_span_id(span.span_id)
     return fields
+
+
+def _request_id(scope: Mapping[str, Any] | None) -> str | None:
+    """The id the application gave the request (`request.state.request_id`), else the one that came with it."""
+    if scope is None:
+        return None
+    given = scope.get("state", {}).get("request_id")
+    if given is not None:
+        return str(given)
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            return bytes(value[:_MAX_REQUEST_ID]).decode("latin-1")
+    return None
 
 
 def _log_uncaught(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:

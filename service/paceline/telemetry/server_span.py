@@ -25,7 +25,8 @@ class Outcome:
     """When the answer was complete, or the first byte of a stream was there."""
     ended: float
     """When the last byte was there."""
-    failure: BaseException | None = None
+    failure: type[BaseException] | None = None
+    """What the application raised; its type alone, since an exception would keep its frames alive."""
 
     @property
     def failed(self) -> bool:
@@ -40,31 +41,29 @@ class Outcome:
 
 def request_attributes(scope: Mapping[str, Any], generation: int, *, sampled: bool) -> dict[str, AttributeValue]:
     """What is known when a request arrives. Few on purpose: each costs about 3 µs a span."""
-    attributes: dict[str, AttributeValue] = {
+    return {
         "http.request.method": scope["method"],
         "url.path": scope["path"],
-        "url.scheme": scope.get("scheme", "http"),
         GENERATION: generation,
         "paceline.sampled": sampled,
     }
+
+
+def outcome_attributes(scope: Mapping[str, Any], outcome: Outcome) -> dict[str, AttributeValue]:
+    """What is known when a request has been answered; by then layers further in know what a proxy said."""
+    attributes: dict[str, AttributeValue] = {"url.scheme": scope.get("scheme", "http")}
     server = scope.get("server")
     if server is not None:
         attributes["server.address"] = server[0]
         if server[1] is not None:  # a UNIX socket has no port
             attributes["server.port"] = server[1]
-    return attributes
-
-
-def outcome_attributes(scope: Mapping[str, Any], outcome: Outcome) -> dict[str, AttributeValue]:
-    """What is known when a request has been answered."""
-    attributes: dict[str, AttributeValue] = {}
     template = route_template(scope)
     if template is not None:
         attributes["http.route"] = template
     if outcome.status:
         attributes["http.response.status_code"] = outcome.status
     if outcome.failure is not None:
-        attributes["error.type"] = type(outcome.failure).__qualname__
+        attributes["error.type"] = outcome.failure.__qualname__
     elif outcome.failed:
         attributes["error.type"] = str(outcome.status) if outcome.status else "no_response"
     return attributes

@@ -1,0 +1,195 @@
+"""Log lines: stable fields as JSON, text for people, and no other handler touched."""
+
+import io
+import json
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from opentelemetry import context, trace
+from opentelemetry.trace import NonRecordingSpan, SpanContext
+from paceline.settings import ServeSettings, Settings
+from paceline.telemetry.logs import configure, current_request
+
+log = logging.getLogger("paceline.test")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def _logging_restored() -> Iterator[None]:
+    root, hook = logging.getLogger(), sys.excepthook
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], sys.excepthook = handlers, hook
+    root.setLevel(level)
+    logging.captureWarnings(False)
+
+
+def settings(log_format: str) -> Settings:
+    return Settings(serve=ServeSettings(log_format=log_format))
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def record(logger: str, created: float) -> logging.LogRecord:
+    made = logging.LogRecord(logger, logging.WARNING, "", 0, "away", None, None)
+    made.created = created
+    return made
+
+
+def configured(role: str = "worker", log_format: str = "json", **more: Any) -> io.StringIO:
+    stream = io.StringIO()
+    configure(role, settings(log_format), stream=stream, **more)
+    return stream
+
+
+def test_a_line_is_one_json_object_with_stable_fields() -> None:
+    stream = configured(generation=lambda: 17)
+    log.info("pool %s\nshrinks", "postgres", extra={"pool": "postgres", "limit": 3})
+    [line] = lines(stream)
+    assert line.pop("time").endswith("Z")
+    assert line == {
+        "level": "info",
+        "logger": "paceline.test",
+        "message": "pool postgres\nshrinks",
+        "process": "worker",
+        "pid": os.getpid(),
+        "generation": 17,
+        "pool": "postgres",
+        "limit": 3,
+    }
+
+
+def test_the_time_is_utc_with_milliseconds() -> None:
+    stream = configured()
+    log.handle(record("paceline.test", 1_700_000_000.0625))
+    assert lines(stream)[0]["time"] == "2023-11-14T22:13:20.062Z"
+
+
+def test_an_exception_is_part_of_its_line() -> None:
+    stream = configured()
+    try:
+        raise LookupError("gone")
+    except LookupError:
+        log.exception("lost")
+    [line] = lines(stream)
+    assert line["message"] == "lost"
+    assert line["exception"].endswith("LookupError: gone")
+
+
+def test_extra_fields_cannot_replace_the_stable_ones() -> None:
+    stream = configured()
+    log.info("x", extra={"pid": 1, "level": "none", "odd": object()})
+    [line] = lines(stream)
+    assert (line["pid"], line["level"]) == (os.getpid(), "info")
+    assert line["odd"].startswith("<object")
+
+
+@pytest.mark.parametrize(
+    ("scope", "request_id"),
+    [
+        pytest.param({"headers": [(b"x-request-id", b"from-ingress")]}, "from-ingress", id="as it came in"),
+        pytest.param(
+            {"headers": [(b"x-request-id", b"x")], "state": {"request_id": "ours"}}, "ours", id="as the app says"
+        ),
+        pytest.param({"headers": []}, None, id="none"),
+        pytest.param({"headers": [(b"x-request-id", b"\xff" * 999)]}, "ÿ" * 128, id="no text and too long"),
+    ],
+)
+def test_a_line_within_a_request_has_its_id(scope: dict[str, Any], request_id: str | None) -> None:
+    stream = configured()
+    token = current_request.set(scope)
+    log.info("x")
+    current_request.reset(token)
+    log.info("x")
+    within, after = lines(stream)
+    assert within.get("requestId") == request_id
+    assert "requestId" not in after
+
+
+def test_a_line_within_a_span_has_its_ids() -> None:
+    stream = configured()
+    span = NonRecordingSpan(SpanContext(0xABC, 0xDEF, False))
+    token = context.attach(trace.set_span_in_context(span))
+    log.info("x")
+    context.detach(token)
+    [line] = lines(stream)
+    assert (line["traceId"], line["spanId"]) == (f"{0xABC:032x}", f"{0xDEF:016x}")
+
+
+def test_text_where_a_person_watches() -> None:
+    stream = Terminal()
+    configure("agent", settings("auto"), stream=stream)
+    log.warning("refused")
+    assert stream.getvalue().endswith(f"agent[{os.getpid()}] WARNING refused\n")
+
+
+@pytest.mark.parametrize(
+    ("log_format", "stream", "is_json"),
+    [
+        ("auto", io.StringIO, True),
+        ("auto", Terminal, False),
+        ("json", Terminal, True),
+        ("text", io.StringIO, False),
+    ],
+)
+def test_the_format_follows_the_setting(log_format: str, stream: type[io.StringIO], is_json: bool) -> None:
+    made = stream()
+    configure("agent", settings(log_format), stream=made)
+    log.info("x")
+    assert made.getvalue().startswith("{") is is_json
+
+
+def test_configuring_again_after_fork_replaces_our_handler_only() -> None:
+    theirs = io.StringIO()
+    handler = logging.StreamHandler(theirs)
+    logging.getLogger().addHandler(handler)
+    first = configured("arbiter")
+    second = configured("worker")
+    log.info("x")
+    assert (len(lines(first)), [line["process"] for line in lines(second)]) == (0, ["worker"])
+    assert theirs.getvalue() == "x\n"
+
+
+@pytest.mark.parametrize("name", ["gunicorn.error", "uvicorn.error", "uvicorn"])
+def test_the_servers_log_in_the_same_form(name: str) -> None:
+    server = logging.getLogger(name)
+    server.addHandler(logging.StreamHandler(io.StringIO()))
+    server.propagate = False
+    stream = configured()
+    server.warning("worker timeout")
+    assert [line["logger"] for line in lines(stream)] == [name]
+
+
+def test_warnings_and_uncaught_exceptions_are_lines_too() -> None:
+    stream = configured()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logging.captureWarnings(True)
+        warnings.warn("old", DeprecationWarning, stacklevel=1)
+    sys.excepthook(OSError, OSError("disk"), None)
+    warning, uncaught = lines(stream)
+    assert warning["logger"] == "py.warnings"
+    assert uncaught["level"] == "critical"
+    assert "OSError: disk" in uncaught["exception"]
+
+
+def test_opentelemetry_complains_once_a_minute() -> None:
+    stream = configured()
+    exporter = logging.getLogger("opentelemetry.exporter.test")
+    for second in range(0, 121, 5):
+        exporter.handle(record(exporter.name, 1000.0 + second))
+        log.info("x")
+    said = [line for line in lines(stream) if line["logger"] == exporter.name]
+    assert len(said) == 3
+    assert len(lines(stream)) == 3 + 25
