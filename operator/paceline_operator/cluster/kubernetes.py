@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 _POLICIES: Final = "tuningpolicies"
 _NUDGES_AT_ONCE: Final = 32
+# A policy's author writes parts of our paths; the API server forbids these in any name.
+_NO_NAMES: Final = frozenset({"", ".", ".."})
+_NOT_IN_NAMES: Final = frozenset("/%")
 
 
 class KubernetesPlatform:
@@ -67,8 +70,9 @@ class KubernetesPlatform:
 
     async def workload(self, namespace: str, target: TargetRef) -> Workload:
         """The target and its pods. Raises TargetNotFound."""
-        path = _path(target.api_version, await self._resource(target), namespace=namespace, name=target.name)
+        resource = await self._resource(target)
         try:
+            path = _path(target.api_version, resource, namespace=namespace, name=target.name)
             item, scale = await asyncio.gather(self._server.get(path), self._server.get(f"{path}/scale"))
         except Missing as error:
             raise TargetNotFound(
@@ -189,12 +193,19 @@ def _scalable(target: TargetRef, served: Sequence[Mapping[str, Any]]) -> str:
 def _path(
     api_version: str, resource: str | None = None, *, namespace: str | None = None, name: str | None = None
 ) -> str:
-    """`/apis/GROUP/VERSION/namespaces/NAMESPACE/RESOURCE/NAME`; users' words are quoted, so none leaves its place."""
+    """`/apis/GROUP/VERSION/namespaces/NAMESPACE/RESOURCE/NAME`.
+
+    Raises:
+        Missing: a part can name nothing, and would lead elsewhere.
+    """
     group, _, version = api_version.rpartition("/")
     parts = ["apis", group, version] if group else ["api", version]
     parts += ["namespaces", namespace] if namespace is not None else []
     parts += [part for part in (resource, name) if part is not None]
-    return "".join(f"/{quote(part, safe='')}" for part in parts)
+    for part in parts:
+        if part in _NO_NAMES or _NOT_IN_NAMES & set(part):
+            raise Missing(f"{part!r} is no name")
+    return "".join(f"/{quote(part)}" for part in parts)
 
 
 def _policy_path(key: PolicyKey) -> str:

@@ -71,7 +71,7 @@ def event(
     return {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
-        "metadata": {"generateName": f"{policy.key.name}.", "namespace": policy.key.namespace},
+        "metadata": {"generateName": f"{policy.key.name}-", "namespace": policy.key.namespace},
         "eventTime": now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "reportingController": "paceline.dev/operator",
         "reportingInstance": reporter,

@@ -1,0 +1,52 @@
+"""A real API server for the session, with the CRD and the rights that the chart gives; a namespace for each test."""
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from envtest import EnvtestServer, envtest
+
+ROOT = Path(__file__).parents[3]
+CRD = ROOT / "operator" / "paceline_operator" / "crd" / "tuningpolicy.yaml"
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EnvtestServer]:
+    """etcd and kube-apiserver. The user `operator` has exactly the chart's cluster role."""
+    if "KUBEBUILDER_ASSETS" not in os.environ:
+        pytest.skip("apiserver: KUBEBUILDER_ASSETS names no folder with etcd and kube-apiserver")
+    with envtest(tmp_path_factory.mktemp("envtest")) as running:
+        definition = yaml.safe_load(CRD.read_text())
+        running.apply(
+            f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{definition['metadata']['name']}", definition
+        )
+        running.wait_for("/apis/paceline.dev/v1alpha1")
+        _grant_the_charts_rights(running)
+        yield running
+
+
+def _grant_the_charts_rights(running: EnvtestServer) -> None:
+    manifests = yaml.safe_load_all((ROOT / "k8s" / "manifests" / "operator.yaml").read_text())
+    role = next(one for one in manifests if one and one["kind"] == "ClusterRole")
+    role["metadata"] = {"name": "operator"}
+    running.create("/apis/rbac.authorization.k8s.io/v1/clusterroles", role)
+    running.create(
+        "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+        {
+            "metadata": {"name": "operator"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "operator"},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "operator"}],
+        },
+    )
+
+
+@pytest.fixture
+def namespace(server: EnvtestServer) -> str:
+    """A namespace of this test's own; nothing in it is shared, so nothing is cleaned up."""
+    name = f"test-{next(_numbers)}"
+    server.create("/api/v1/namespaces", {"metadata": {"name": name}})
+    return name

@@ -1,0 +1,215 @@
+"""The TuningPolicy as a real API server keeps it: what it accepts, what it refuses and how, what it stores."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from envtest import EnvtestServer, RefusedError
+
+pytestmark = pytest.mark.apiserver
+
+EXAMPLES = sorted((Path(__file__).parents[3] / "k8s" / "examples").glob("*.yaml"))
+SPEC: dict[str, Any] = {
+    "targetRef": {"name": "api"},
+    "objective": {"p95": "45ms"},
+    "workers": {"min": 1, "max": 8},
+    "pools": [{"name": "postgres", "min": 2, "max": 40}, {"name": "redis", "value": 20}],
+    "caches": [{"name": "responses", "ttl": {"min": "5s", "max": "300s"}, "maxStaleness": "5m"}],
+    "admission": {"min": 16, "max": 512},
+    "maxReplicas": 12,
+    "behavior": {"interval": "60s", "cooldown": "90s"},
+}
+
+
+def policies(namespace: str) -> str:
+    return f"/apis/paceline.dev/v1alpha1/namespaces/{namespace}/tuningpolicies"
+
+
+def policy(spec: dict[str, Any], name: str = "api") -> dict[str, Any]:
+    return {"apiVersion": "paceline.dev/v1alpha1", "kind": "TuningPolicy", "metadata": {"name": name}, "spec": spec}
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """SPEC with one field set (None: removed); `pools.0.min` counts into lists."""
+    spec = copy.deepcopy(SPEC)
+    *parents, last = path.split(".")
+    where: Any = spec
+    for part in parents:
+        where = where[int(part)] if isinstance(where, list) else where.setdefault(part, {})
+    if value is None:
+        del where[last]
+    else:
+        where[int(last) if isinstance(where, list) else last] = value
+    return spec
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_every_example_is_accepted(server: EnvtestServer, namespace: str, example: Path) -> None:
+    accepted = [
+        server.create(policies(namespace), document)
+        for document in yaml.safe_load_all(example.read_text())
+        if document and document["kind"] == "TuningPolicy"
+    ]
+    assert accepted
+
+
+def test_defaults_are_filled_in_by_the_api_server(server: EnvtestServer, namespace: str) -> None:
+    stored = server.create(policies(namespace), policy({"targetRef": {"name": "api"}}))
+    assert stored["spec"] == {
+        "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "api"},
+        "mode": "Recommend",
+        "behavior": {"interval": "60s", "minSamples": 2000, "tolerance": 0.1, "maxChangesPerHour": 20},
+    }
+
+
+DURATION = "is not a duration: write a number and a unit, such as 45ms, 30s, 5m or 1h30m"
+EITHER = "give either value, which pins it, or max with an optional min, between which the operator chooses"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        pytest.param("targetRef", None, "spec.targetRef: Required value", id="no target"),
+        pytest.param("targetRef.name", None, "spec.targetRef.name: Required value", id="a target without a name"),
+        pytest.param("mode", "Automatic", 'supported values: "Off", "Recommend", "Auto"', id="an unknown mode"),
+        pytest.param("objective.p95", "45", f'"45" {DURATION}', id="a duration without a unit"),
+        pytest.param("objective.p95", "45 ms", f'"45 ms" {DURATION}', id="a duration with a blank"),
+        pytest.param("objective.p95", "2d", f'"2d" {DURATION}', id="a duration in days"),
+        pytest.param("objective.p95", "-5ms", f'"-5ms" {DURATION}', id="a negative duration"),
+        pytest.param("objective.p95", "0ms", "p95 must be longer than 0s", id="a p95 of nothing"),
+        pytest.param("objective.p95", 45, "must be of type string", id="a duration as a number"),
+        pytest.param("objective.errorRatio", 1, "should be less than 1", id="an error ratio of all"),
+        pytest.param("objective.prefer", "speed", 'supported values: "latency", "economy"', id="an unknown preference"),
+        pytest.param("objective", None, "objective.p95 is needed to choose between min and max", id="no objective"),
+        pytest.param("workers", {"min": 8, "max": 1}, "min is larger than max: swap them", id="workers min > max"),
+        pytest.param("workers", {"value": 4, "max": 8}, EITHER, id="workers pinned and bounded"),
+        pytest.param("workers", {"min": 1}, EITHER, id="workers with a min alone"),
+        pytest.param("workers", {}, EITHER, id="workers without any number"),
+        pytest.param("workers", {"value": 0}, "should be greater than or equal to 1", id="no workers at all"),
+        pytest.param("workers", {"value": "4"}, "must be of type integer", id="workers as text"),
+        pytest.param("pools.0.min", 50, "min is larger than max: swap them", id="a pool min > max"),
+        pytest.param("pools.1.min", 1, EITHER, id="a pool pinned and bounded"),
+        pytest.param("pools.1.name", "postgres", "Duplicate value", id="a pool named twice"),
+        pytest.param("pools.0.name", "", "should be at least 1 chars long", id="a pool without a name"),
+        pytest.param("pools.0.budgetRef", {}, "budgetRef.name: Required value", id="a budget without a name"),
+        pytest.param("caches.0.ttl", {"min": "10m", "max": "1m"}, "min 10m is longer than max 1m", id="ttl min > max"),
+        pytest.param("caches.0.ttl", {"min": "5", "max": "1m"}, f'"5" {DURATION}', id="a ttl without a unit"),
+        pytest.param("caches.0.ttl", {"value": "5s", "min": "5s"}, EITHER, id="a ttl pinned and bounded"),
+        pytest.param("caches.0.ttl", {"max": "1h"}, "ttl.max is longer than maxStaleness", id="a ttl past staleness"),
+        pytest.param("caches.0.ttl", {"value": "1h"}, "ttl.value is longer than maxStaleness", id="a pinned ttl too"),
+        pytest.param("caches.0.maxStaleness", "long", f'"long" {DURATION}', id="a staleness in words"),
+        pytest.param("admission", {"min": 4}, "spec.admission.max: Required value", id="admission without a max"),
+        pytest.param("admission", {"min": 4, "max": 2}, "min is larger than max", id="admission min > max"),
+        pytest.param("maxReplicas", 0, "should be greater than or equal to 1", id="no replicas at all"),
+        pytest.param(
+            "behavior.interval", "4s", "interval 4s is too short: write 5s or more", id="too short an interval"
+        ),
+        pytest.param("behavior.interval", "often", f'"often" {DURATION}', id="an interval in words"),
+        pytest.param("behavior.tolerance", 2, "should be less than or equal to 1", id="a tolerance above one"),
+        pytest.param("behavior.maxChangesPerHour", 0, "should be greater than or equal to 1", id="no changes at all"),
+        pytest.param("behavior.cooldown", "1", f'"1" {DURATION}', id="a cooldown without a unit"),
+    ],
+)
+def test_a_mistake_is_refused_with_words_that_help(
+    server: EnvtestServer, namespace: str, path: str, value: Any, message: str
+) -> None:
+    with pytest.raises(RefusedError) as refused:
+        server.create(policies(namespace), policy(changed(path, value)))
+    assert refused.value.status == 422
+    assert message in str(refused.value)
+    assert "no such" not in str(refused.value), "a rule must not fail on what another rule refuses"
+
+
+@pytest.mark.parametrize("duration", ["5s", "1m30s", "1.5h", "6000ms", "99999h"])
+def test_durations_of_every_form_are_accepted(server: EnvtestServer, namespace: str, duration: str) -> None:
+    server.create(policies(namespace), policy(changed("behavior.interval", duration)))
+
+
+STATUS: dict[str, Any] = {
+    "observedGeneration": 1,
+    "conditions": [
+        {
+            "type": name, "status": "True", "reason": "AsExpected", "message": "fine",
+            "observedGeneration": 1, "lastTransitionTime": "2026-01-02T03:04:05Z",
+        }
+        for name in ("Ready", "TelemetryAvailable", "Converged", "WithinBudget", "ObjectiveMet")
+    ],
+    "tuning": {
+        "generation": 17,
+        "values": {
+            "workers": 4, "pools": {"postgres": 8}, "caches": {"responses": {"ttlSeconds": 60}},
+            "admission": {"min": 16, "max": 512},
+        },
+        "lastKnownGood": {"workers": 3},
+        "gained": "p95 210ms → 41ms",
+    },
+    "pods": {"total": 6, "applied": 5},
+    "observed": {
+        "p95": "23ms", "errorRatio": 0.001, "samples": 143210, "requestsPerSecond": 12.5, "loopLagP95": "12ms",
+        "poolWaitP99": "400us", "throttledRatio": 0.04, "coverage": 1,
+    },
+    "recommendation": {
+        "values": {"workers": 4}, "uncapped": {"workers": 9}, "limitedReason": "AtMaximum", "confidence": "High",
+    },
+    "pending": {"generation": 17, "deadline": "2026-01-02T03:05:05Z", "baseline": {"p95Seconds": 0.2}},
+    "decisions": [
+        {
+            "time": "2026-01-02T03:04:05Z", "since": "2026-01-02T03:00:05Z", "count": 5, "generation": 17,
+            "changes": [{"tunable": "workers", "old": 1, "new": 4}, {"tunable": "caches.responses", "new": 60.5}],
+            "values": {"workers": 4}, "reason": "LoopLagHigh", "message": "p95 12 ms", "traceID": "4bf92f35",
+        }
+    ],
+    "tuner": {"version": 1, "regimes": [{"anything": {"goes": [1, 2.5, "x", None]}}]},
+}  # fmt: skip
+
+
+def test_a_status_comes_back_as_it_was_written(server: EnvtestServer, namespace: str) -> None:
+    stored = server.create(policies(namespace), policy(SPEC))
+    server.request("PUT", f"{policies(namespace)}/api/status", {**stored, "status": STATUS})
+    assert server.get(f"{policies(namespace)}/api")["status"] == STATUS
+
+
+def test_a_status_that_is_written_changes_no_spec_and_no_generation(server: EnvtestServer, namespace: str) -> None:
+    stored = server.create(policies(namespace), policy(SPEC))
+    written = server.request(
+        "PUT", f"{policies(namespace)}/api/status", {**stored, "spec": {"targetRef": {"name": "x"}}, "status": STATUS}
+    )
+    assert (written["spec"], written["metadata"]["generation"]) == (stored["spec"], 1)
+
+
+def test_the_table_shows_what_people_ask_first(server: EnvtestServer, namespace: str) -> None:
+    stored = server.create(policies(namespace), policy({**SPEC, "mode": "Auto"}))
+    server.request("PUT", f"{policies(namespace)}/api/status", {**stored, "status": STATUS})
+    table = server.table(policies(namespace))
+    columns = [column["name"] for column in table["columnDefinitions"]]
+    cells = dict(zip(columns, table["rows"][0]["cells"], strict=True))
+    assert columns == ["Name", "Mode", "Target", "P95", "Workers", "Applied", "Total", "Ready", "Reason", "Age"]
+    del cells["Age"]
+    assert cells == {
+        "Name": "api", "Mode": "Auto", "Target": "api", "P95": "23ms", "Workers": 4, "Applied": 5, "Total": 6,
+        "Ready": "True", "Reason": "LoopLagHigh",
+    }  # fmt: skip
+
+
+def test_the_short_name_and_the_category_are_served(server: EnvtestServer) -> None:
+    served = {one["name"]: one for one in server.get("/apis/paceline.dev/v1alpha1")["resources"]}
+    assert served["tuningpolicies"]["shortNames"] == ["tp"]
+    assert served["tuningpolicies"]["categories"] == ["paceline"]
+    assert served["tuningpolicies"]["namespaced"]
+
+
+def test_every_field_is_described(server: EnvtestServer) -> None:
+    definition = server.get("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/tuningpolicies.paceline.dev")
+    spec = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    assert list(_undescribed(spec, "spec")) == []
+
+
+def _undescribed(schema: dict[str, Any], path: str) -> list[str]:
+    found = [] if schema.get("description") or path.endswith("[]") else [path]
+    for name, child in schema.get("properties", {}).items():
+        found += _undescribed(child, f"{path}.{name}")
+    if "items" in schema:
+        found += _undescribed(schema["items"], f"{path}[]")
+    return found
