@@ -11,7 +11,7 @@ from paceline_operator.core.verify import remember
 from paceline_operator.core.window import Window
 from paceline_operator.loop.act import paused, wait_for_acks, write_document
 from paceline_operator.loop.gather import World, fleet_of, gather
-from paceline_operator.loop.journal import Journal, Teller, silent
+from paceline_operator.loop.journal import Journal, decision_line, logged
 from paceline_operator.loop.report import Outcome, Reporter
 from paceline_operator.loop.think import Thought, think
 from paceline_operator.loop.understand import NotReady, understand
@@ -54,7 +54,7 @@ class Reconciler:
         now: Callable[[], datetime],
         settings: OperatorSettings,
         tracer: Tracer | None = None,
-        journal: Journal = silent,
+        journal: Journal = logged,
     ) -> None:
         """`now` gives aware UTC time; `journal` takes one line for each decision."""
         self._platform = platform
@@ -63,7 +63,7 @@ class Reconciler:
         self._settings = settings
         self._tracer = tracer or NoTracer()
         self._reporter = Reporter(platform)
-        self._teller = Teller(journal)
+        self._journal = journal
         self._tracks: dict[PolicyKey, _Track] = {}
 
     async def reconcile(self, key: PolicyKey, woken: asyncio.Event | None = None) -> timedelta:
@@ -89,7 +89,6 @@ class Reconciler:
     def forget(self, key: PolicyKey) -> None:
         """Drops what is remembered of a policy's windows."""
         self._tracks.pop(key, None)
-        self._teller.forget(key)
 
     async def _pass(self, resource: PolicyResource, span: Span, woken: asyncio.Event | None) -> timedelta:
         policy, target = await understand(self._platform, resource)
@@ -100,6 +99,8 @@ class Reconciler:
         if outcome.mode is Mode.AUTO and not outcome.paused and (_changes(thought) or thought.rewrite):
             return await self._apply(world, outcome, span, woken)
         await self._report(resource, outcome)
+        if outcome.decision is not None:
+            self._journal(decision_line(resource.key, outcome, outcome.decision, self._now()))
         return self._next(world, outcome)
 
     async def _gather(self, resource: PolicyResource, policy: Policy, target: TargetRef) -> World:
@@ -168,6 +169,9 @@ class Reconciler:
             )
             fleet = fleet_of(world, states)
             span.set(applied=fleet.applied, pods=fleet.total)
+        if outcome.decision is not None:
+            acked = replace(outcome, fleet=fleet)
+            self._journal(decision_line(world.resource.key, acked, outcome.decision, self._now()))
         resource = await self._platform.policy(world.resource.key)
         if resource is None or (resource.uid, resource.generation) != (world.resource.uid, world.resource.generation):
             return AT_ONCE
@@ -186,10 +190,8 @@ class Reconciler:
         return AT_ONCE if woken is not None and woken.is_set() else self._next(world, settled)
 
     async def _report(self, resource: PolicyResource, outcome: Outcome) -> None:
-        now = self._now()
-        await self._reporter.outcome(resource, outcome, now)
+        await self._reporter.outcome(resource, outcome, self._now())
         self._tracks[resource.key].window = outcome.thought.window
-        self._teller.tell(resource.key, outcome, now)
 
     def _next(self, world: World, outcome: Outcome) -> timedelta:
         behavior = world.policy.behavior

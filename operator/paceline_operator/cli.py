@@ -1,0 +1,110 @@
+"""`paceline-operator run | local | check`. Translates the command line into one call; errors are one line on stderr."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from paceline_operator import __version__
+from paceline_operator.cluster.manifests import parse_manifests
+from paceline_operator.crd.v1alpha1 import parse_policy
+from paceline_operator.errors import InvalidSpec, OperatorError
+from paceline_operator.settings import OperatorSettings
+
+app = typer.Typer(
+    name="paceline-operator",
+    help="Tunes worker counts, pool sizes and cache TTLs of running services, within the bounds of their policies.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def run() -> None:
+    """In a cluster, under kopf. Settings come from the environment (PACELINE_OPERATOR_*)."""
+    # kopf and the Kubernetes client take a second to import, which `check` and `local` need not wait for.
+    from paceline_operator.run import run as run_in_cluster
+
+    run_in_cluster(OperatorSettings.from_environment())
+
+
+@app.command()
+def local(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Policies, and targets.yaml.")],
+) -> None:
+    """The same loop over a folder of policies and processes on this machine.
+
+    DIR/targets.yaml lists the processes: [{kind: Process, name: api, documentFile: tuning.json, stateUrls:
+    [http://127.0.0.1:9090/state]}]. Each decision is one line of JSON on stdout; the log is on stderr; the status of
+    policy NAME is in DIR/NAME.status.yaml.
+    """
+    from paceline_operator.local import run_local
+
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    asyncio.run(run_local(folder, OperatorSettings.from_environment(), _print_line))
+
+
+@app.command()
+def check(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="TuningPolicy manifests; - reads stdin.")],
+) -> None:
+    """Validates policies without a cluster: one line an error, exit status 2 if there is any."""
+    problems = [problem for file in files for problem in _problems(file)]
+    for problem in problems:
+        typer.echo(problem, err=True)
+    if problems:
+        raise typer.Exit(2)
+
+
+def _problems(file: Path) -> Iterator[str]:
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text()
+        manifests = parse_manifests(text)
+    except (OSError, UnicodeDecodeError) as error:
+        yield f"{file}: {error.strerror if isinstance(error, OSError) else 'is not text in UTF-8'}"
+        return
+    except InvalidSpec as error:
+        yield from (f"{file}: {problem}" for problem in error.problems)
+        return
+    if not manifests:
+        yield f"{file}: holds no TuningPolicy"
+    for manifest in manifests:
+        try:
+            parse_policy(manifest.spec, manifest.namespace)
+        except InvalidSpec as error:
+            yield from (f"{file}: {manifest.name}: {problem}" for problem in error.problems)
+
+
+def _print_line(line: Mapping[str, Any]) -> None:
+    sys.stdout.buffer.write(orjson.dumps(line) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"paceline-operator {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options before a command."""
+
+
+def main() -> None:
+    """The entry point: an expected error is one line on stderr and its exit status."""
+    try:
+        app()
+    except OperatorError as error:
+        typer.echo(f"paceline-operator: {error}", err=True)
+        sys.exit(error.exit_status)
