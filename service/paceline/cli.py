@@ -64,6 +64,51 @@ def check(application: Application) -> None:
     os.execv(sys.executable, [sys.executable, "-P", "-m", "paceline.serve.check", application])  # noqa: S606
 
 
+@app.command()
+def load(
+    url: Annotated[str, typer.Argument(metavar="URL", help="What to ask for, e.g. http://127.0.0.1:8000/products.")],
+    rate: Annotated[float, typer.Option(min=0.01, max=100_000, metavar="R", help="Requests a second.")],
+    duration: Annotated[str, typer.Option("--for", metavar="D", help="How long, e.g. 30s or 2m.")],
+    connections: Annotated[int, typer.Option(min=1, max=10_000, help="Keep-alive connections.")] = 64,
+    timeout: Annotated[str, typer.Option(metavar="D", help="A later answer is a failure.")] = "30s",
+    as_json: Annotated[bool, typer.Option("--json", help="The result as one JSON object.")] = False,
+) -> None:
+    """Ask for a URL at a constant rate, whatever the answers do. Exit status 0: rate kept, nothing failed."""
+    from paceline.durations import parse_duration
+    from paceline.load.command import drive
+    from paceline.load.openloop import Plan
+    from paceline.load.target import parse_target
+
+    plan = Plan(
+        target=parse_target(url),
+        rate=rate,
+        seconds=parse_duration(duration).total_seconds(),
+        connections=connections,
+        timeout_seconds=parse_duration(timeout).total_seconds(),
+    )
+    raise typer.Exit(drive(plan, as_json=as_json))
+
+
+@app.command()
+def up(
+    demo: Annotated[bool, typer.Option("--demo", help="Start mis-tuned, under load, and watch.")] = False,
+    duration: Annotated[
+        str | None, typer.Option("--for", metavar="D", help="End after this, e.g. 90s. [Ctrl-C]")
+    ] = None,
+    policy: Annotated[Path | None, typer.Option(metavar="FILE", help="A TuningPolicy; edit it while it runs.")] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where the API listens.")] = 8000,
+) -> None:
+    """Run the whole platform on this machine: PostgreSQL, Valkey, the reference API, the operator."""
+    from rich.console import Console
+
+    from paceline.durations import parse_duration
+    from paceline.local.up import Options
+    from paceline.local.up import up as run
+
+    seconds = None if duration is None else parse_duration(duration).total_seconds()
+    raise typer.Exit(run(Options(demo, seconds, policy, port), Console()))
+
+
 def main() -> NoReturn:
     """The console entry. Expected errors are one line on stderr; only a bug shows a traceback."""
     try:

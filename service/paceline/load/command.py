@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Final
 
 import orjson
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -67,7 +68,7 @@ def describe(window: Window, outstanding: int) -> str:
 
 def _print_summary(output: Console, summary: Summary) -> None:
     total = summary.total
-    table = Table(title=f"{summary.url}  {summary.rate:g} requests/s", title_justify="left", show_header=False)
+    table = Table(title=f"{summary.url}  {summary.rate:g} requests/s", title_justify="left", show_header=False, box=SIMPLE_HEAD)
     table.add_row("answered", f"{total.answered} of {summary.planned} planned")
     table.add_row("failed", "; ".join(f"{count} × {kind}" for kind, count in total.failures.items()) or "0")
     table.add_row("rate", "kept" if summary.kept_rate else f"missed: {summary.sent_in_time} left in time")

@@ -83,7 +83,7 @@ class OpenLoop:
         """What happened since the last call."""
         now = self._clock()
         window = self._recent.window(now - self._recent_since)
-        self._recent.clear()
+        self._recent = Recorder()
         self._recent_since = now
         return window
 
@@ -109,8 +109,10 @@ class OpenLoop:
         spread over all connections, and so over all workers of the server."""
         connection = self._idle_connection()
         if connection is not None:
+            self._count_departure()
             self._send(connection, due)
         elif self._open_connections < self._plan.connections:
+            self._count_departure()
             task = self._loop.create_task(self._open(due))
             self._opening.add(task)
             task.add_done_callback(self._opened)
@@ -149,10 +151,12 @@ class OpenLoop:
 
     def _send(self, connection: Connection, due: float) -> None:
         self._busy.add(connection)
+        connection.send(self._plan.target.request, due)
+
+    def _count_departure(self) -> None:
         seconds = self._plan.seconds
         if seconds is None or self._clock() <= self._started + seconds:
             self._sent_in_time += 1
-        connection.send(self._plan.target.request, due)
 
     def _expiry(self) -> float:
         """Half to all of `connection_seconds` from now, spread evenly, so that they are not replaced all at once."""

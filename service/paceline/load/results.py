@@ -1,6 +1,7 @@
 """What a load run saw, from the client's side. Counting only: no clock, no network."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -23,11 +24,23 @@ class Window:
     p50: float | None
     p95: float | None
     p99: float | None
+    histogram: Any = field(repr=False, compare=False)
+    """Microseconds; what lets windows be merged exactly, since percentiles cannot be averaged."""
+
+
+def merge(windows: Iterable[Window]) -> Window:
+    """Adds windows up, as if they had been one."""
+    recorder, seconds = Recorder(), 0.0
+    for window in windows:
+        seconds += window.seconds
+        recorder.failures.update(window.failures)
+        recorder.histogram.add(window.histogram)
+    return recorder.window(seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A whole run. `sent_in_time` counts the requests that left before the run's planned end."""
+    """A whole run. `sent_in_time` counts the requests that left, or tried to, before the run's planned end."""
 
     url: str
     rate: float
@@ -72,7 +85,7 @@ class Summary:
 
 @dataclass(slots=True)
 class Recorder:
-    """Counts since it was made or cleared."""
+    """Counts since it was made."""
 
     failures: Counter[str] = field(default_factory=Counter)
     histogram: Any = field(default_factory=lambda: HdrHistogram(1, _LONGEST_MICROSECONDS, _SIGNIFICANT_DIGITS))
@@ -90,7 +103,7 @@ class Recorder:
         return float(self.histogram.get_value_at_percentile(percent)) / 1e6
 
     def window(self, seconds: float) -> Window:
-        """What was counted, over `seconds`."""
+        """What was counted, over `seconds`. The recorder must not be used after this."""
         return Window(
             seconds=seconds,
             answered=self.histogram.get_total_count(),
@@ -99,8 +112,5 @@ class Recorder:
             p50=self.percentile(50),
             p95=self.percentile(95),
             p99=self.percentile(99),
+            histogram=self.histogram,
         )
-
-    def clear(self) -> None:
-        self.histogram.reset()
-        self.failures.clear()

@@ -1,0 +1,42 @@
+"""The demonstration: a service that starts mis-tuned under a steady load, one that it can serve once it is tuned.
+
+Every read waits 15 ms for the database, as with one in another zone: waiting, not CPU, since load, service, operator
+and databases share one small machine. The service starts with one worker and one connection to PostgreSQL, so it
+answers at most 1 / 15 ms = 66 requests/s less overhead, and the load asks for 80: requests queue, p95 grows to seconds.
+By Little's law 80/s x 16 ms = 1.3 connections are busy on average; with 4 or 5 nobody waits and p95 is near 20 ms.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from paceline.load.openloop import Plan
+from paceline.load.target import parse_target
+
+_SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
+    {"PACELINE_WORKERS": "1", "API_POSTGRES_LIMIT": "1", "API_SIMULATED_DISTANCE_SECONDS": "0.015"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What the load asks for, and with what settings the service starts. `seconds` None: until interrupted."""
+
+    seconds: float | None
+    rate: float = 80.0
+    connections: int = 32
+    """Also bounds how many requests the overloaded service holds at a time: the rest waits at the client."""
+    path: str = "/products?limit=20"
+    settings: Mapping[str, str] = field(default_factory=lambda: _SETTINGS)
+
+    def plan(self, port: int) -> Plan:
+        """No request of the overload may fail, so clients are patient."""
+        return Plan(
+            parse_target(f"http://127.0.0.1:{port}{self.path}"),
+            rate=self.rate,
+            seconds=self.seconds,
+            connections=self.connections,
+            timeout_seconds=60.0,
+            connection_seconds=5.0,
+        )

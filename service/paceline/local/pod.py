@@ -1,0 +1,51 @@
+"""Asks a pod on loopback, over plain HTTP: is it ready, and what does it run? A few requests a second, no more."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+_ANSWER_SECONDS: Final = 2.0
+_POLL_SECONDS: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What the pod says it runs; pool limits are per worker."""
+
+    generation: int
+    workers: int
+    pools: Mapping[str, int]
+    pending: tuple[str, ...] = ()
+
+
+async def wait_until_ready(port: int) -> None:
+    """Returns once /readyz on the management port says yes; waits for ever."""
+    while (answer := await _get(port, "/readyz")) is None or answer[0] != 200:  # noqa: ASYNC110 - another process
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+async def ask(port: int) -> Running | None:
+    """What /state on the management port says; None if it does not answer."""
+    answer = await _get(port, "/state")
+    if answer is None or answer[0] != 200:
+        return None
+    state: dict[str, Any] = orjson.loads(answer[1])
+    values, tuning = state["values"], state["tuning"]
+    return Running(tuning["generation"], values["workers"], values["pools"], tuple(tuning["pending"]))
+
+
+async def _get(port: int, path: str) -> tuple[int, bytes] | None:
+    try:
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
+                head = await reader.readuntil(b"\r\n\r\n")
+                return int(head.split(b" ", 2)[1]), await reader.read()
+            finally:
+                writer.close()
+    except (OSError, EOFError, ValueError):
+        return None

@@ -1,0 +1,71 @@
+"""The command lines and environments of what a local platform runs. Builds values; starts nothing."""
+
+import os
+import sys
+import sysconfig
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from paceline.errors import UsageError
+from paceline.local.children import Program
+from paceline.local.workspace import Workspace
+
+APPLICATION: Final = "paceline_api.app:app"
+SERVICE_STOP_SECONDS: Final = 45.0
+"""Longer than the service itself takes at most: it drains, and kills what does not end."""
+OPERATOR_STOP_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where everything listens, on loopback."""
+
+    database_url: str
+    redis_url: str
+    port: int
+    management_port: int
+
+
+def migration(workspace: Workspace, addresses: Addresses) -> Program:
+    """Brings the database to the newest schema and ends."""
+    command = (sys.executable, "-P", "-m", "paceline_api.migrate")
+    return Program("the migration", command, workspace.log("migrate"), _environment(addresses), 5.0)
+
+
+def service(workspace: Workspace, addresses: Addresses, settings: Mapping[str, str]) -> Program:
+    """The reference API as a pod runs it; `settings` are added to its environment."""
+    command = (
+        script("paceline"),
+        "serve",
+        APPLICATION,
+        f"--bind=127.0.0.1:{addresses.port}",
+        f"--management-bind=127.0.0.1:{addresses.management_port}",
+        f"--tuning={workspace.document.absolute()}",
+    )
+    environment = {**_environment(addresses), **settings}
+    return Program("paceline serve", command, workspace.log("service"), environment, SERVICE_STOP_SECONDS)
+
+
+def operator(workspace: Workspace, on_line: Callable[[bytes], None]) -> Program:
+    """The operator's loop over the workspace; each decision is a line for `on_line`."""
+    command = (script("paceline-operator"), "local", str(workspace.operator.absolute()))
+    log = workspace.log("operator")
+    return Program("paceline-operator local", command, log, dict(os.environ), OPERATOR_STOP_SECONDS, on_line)
+
+
+def script(name: str) -> str:
+    """The path of a command that was installed with this one.
+
+    Raises:
+        UsageError: it is missing.
+    """
+    path = Path(sysconfig.get_path("scripts")) / name
+    if not path.exists():
+        raise UsageError(f"{name} is not installed beside this Python; pip install 'paceline[local]'")
+    return str(path)
+
+
+def _environment(addresses: Addresses) -> dict[str, str]:
+    return {**os.environ, "DATABASE_URL": addresses.database_url, "REDIS_URL": addresses.redis_url}

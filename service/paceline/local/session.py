@@ -1,0 +1,138 @@
+"""One run of the local platform, from its databases on: starts the programs in order, watches them, stops in order."""
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack, suppress
+from time import monotonic
+from typing import Any, Final
+
+from paceline.errors import PacelineError
+from paceline.load.openloop import OpenLoop
+from paceline.local import children, pod, programs
+from paceline.local.board import Board, parse_decision
+from paceline.local.children import Child
+from paceline.local.demo import Demo
+from paceline.local.programs import Addresses
+from paceline.local.view import View
+from paceline.local.workspace import Workspace
+
+READY_SECONDS: Final = 60.0
+_LOOK_SECONDS: Final = 0.25
+_ASK_SECONDS: Final = 0.5
+_WINDOW_SECONDS: Final = 1.0
+
+
+class Session:
+    """Single use: `run()` once, then read `board`."""
+
+    def __init__(self, workspace: Workspace, addresses: Addresses, demo: Demo | None, seconds: float | None) -> None:
+        self._workspace = workspace
+        self._addresses = addresses
+        self._demo = demo
+        self._seconds = seconds
+        self._started = monotonic()
+        self.board = Board()
+        self.ended: float = 0.0
+        """When the load ended, in the board's time."""
+
+    async def run(self, view: View) -> bool:
+        """Runs until its time is up (True) or until SIGINT or SIGTERM comes (False).
+
+        Raises:
+            PacelineError: a program did not start, or ended although it should have gone on.
+        """
+        interrupted = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, interrupted.set)
+        platform = asyncio.create_task(self._platform(view))
+        interruption = asyncio.create_task(interrupted.wait())
+        await asyncio.wait({platform, interruption}, return_when=asyncio.FIRST_COMPLETED)
+        in_time = platform.done()
+        interruption.cancel()
+        platform.cancel()
+        with suppress(asyncio.CancelledError):
+            await platform
+        return in_time
+
+    async def _platform(self, view: View) -> None:
+        async with AsyncExitStack() as stack:
+            settings = self._demo.settings if self._demo else {}
+            program = programs.service(self._workspace, self._addresses, settings)
+            service = await stack.enter_async_context(children.running(program))
+            await _while_running(self._prepare(), service)
+            self._workspace.write_target(self._addresses.management_port)
+            program = programs.operator(self._workspace, self._take_line)
+            operator = await stack.enter_async_context(children.running(program))
+            self._started = monotonic()
+            await _while_running(self._watch(view), service, operator)
+
+    async def _prepare(self) -> None:
+        """Brings the database up to date while the service starts: it needs the tables only for requests."""
+        await children.run_to_end(programs.migration(self._workspace, self._addresses))
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                await pod.wait_until_ready(self._addresses.management_port)
+        except TimeoutError as error:
+            log = self._workspace.log("service")
+            raise PacelineError(f"the service was not ready after {READY_SECONDS:.0f} s; its log is {log}") from error
+
+    async def _watch(self, view: View) -> None:
+        load = OpenLoop(self._demo.plan(self._addresses.port)) if self._demo else None
+        watchers = [asyncio.create_task(self._ask()), asyncio.create_task(self._show(view))]
+        try:
+            if load is None:
+                await (asyncio.sleep(self._seconds) if self._seconds is not None else asyncio.Event().wait())
+            else:
+                watchers.append(asyncio.create_task(self._sample(load)))
+                await load.run()
+        finally:
+            for watcher in watchers:
+                watcher.cancel()
+            await asyncio.wait(watchers)
+            self.ended = self._now()
+            if load is not None:
+                self.board.sampled(self.ended, load.window(), 0)
+            view.update(self.board, self.ended)
+
+    async def _ask(self) -> None:
+        while True:
+            self.board.reported(await pod.ask(self._addresses.management_port))
+            await asyncio.sleep(_ASK_SECONDS)
+
+    async def _show(self, view: View) -> None:
+        while True:
+            view.update(self.board, self._now())
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _sample(self, load: OpenLoop) -> None:
+        while True:
+            await asyncio.sleep(_WINDOW_SECONDS)
+            self.board.sampled(self._now(), load.window(), load.outstanding)
+
+    def _take_line(self, line: bytes) -> None:
+        decision = parse_decision(line)
+        if decision is not None:
+            self.board.decided(self._now(), decision)
+
+    def _now(self) -> float:
+        return monotonic() - self._started
+
+
+async def _while_running(work: Coroutine[Any, Any, None], *programs_needed: Child) -> None:
+    """Does the work, as long as the programs run.
+
+    Raises:
+        PacelineError: one of them ended first.
+    """
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait({task, *(child.ended for child in programs_needed)}, return_when=asyncio.FIRST_COMPLETED)
+        for child in programs_needed:
+            if child.ended.done():
+                raise child.failure()
+        await task
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

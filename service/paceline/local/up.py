@@ -1,0 +1,147 @@
+"""`paceline up`: the whole platform on this machine, wired here. Everything it starts ends with it, however it ends."""
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from rich.console import Console
+
+from paceline.errors import UsageError
+from paceline.local import children
+from paceline.local.demo import Demo
+from paceline.local.postgres import postgres
+from paceline.local.programs import Addresses, script
+from paceline.local.server_process import free_port
+from paceline.local.session import Session
+from paceline.local.valkey import valkey
+from paceline.local.verdict import judge
+from paceline.local.view import Facts, render_summary, view_for
+from paceline.local.workspace import Workspace, claimed
+from paceline.serve import launch, lifeline
+
+_MANAGEMENT_PORT: Final = 9090
+_MAX_CONNECTIONS: Final = "max_connections=200"
+_INTERRUPTED: Final = 130
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for on the command line."""
+
+    demo: bool = False
+    seconds: float | None = None
+    """End after this long; None: at Ctrl-C."""
+    policy: Path | None = None
+    port: int = 8000
+    folder: Path = Path(".paceline")
+
+
+def up(options: Options, console: Console) -> int:
+    """Starts everything, runs until Ctrl-C or until the time is up, stops everything.
+
+    Returns the exit status: 0 when it ended as asked and a demonstration with a time showed what it promises.
+
+    Raises:
+        PacelineError: something could not start, or ended by itself.
+    """
+    lifeline.adopt_orphans()
+    launch.check_free(("127.0.0.1", options.port), option="--port")
+    if options.policy is not None:
+        _check_policy(options.policy)
+    try:
+        with _terminated_like_interrupted(), ExitStack() as stack:
+            folder = options.folder / "demo" if options.demo else options.folder / "up"
+            workspace = stack.enter_context(claimed(folder))
+            template = "demo.yaml" if options.demo else "policy.yaml"
+            workspace.prepare(options.policy, template, anew=options.demo)
+            console.print("Starting PostgreSQL, Valkey, the API and the operator ...", style="dim")
+            addresses = Addresses(
+                database_url=stack.enter_context(postgres(workspace.postgres, _MAX_CONNECTIONS)),
+                redis_url=stack.enter_context(valkey(workspace.valkey)),
+                port=options.port,
+                management_port=_management_port(),
+            )
+            return _run(options, workspace, addresses, console)
+    finally:
+        children.end_leftovers()
+
+
+def _run(options: Options, workspace: Workspace, addresses: Addresses, console: Console) -> int:
+    demo = Demo(options.seconds) if options.demo else None
+    facts = Facts(
+        links=_links(workspace, addresses),
+        rate=demo.rate if demo else None,
+        objective_seconds=workspace.objective_seconds(),
+        total_seconds=options.seconds,
+    )
+    session = Session(workspace, addresses, demo, options.seconds)
+    view = view_for(console, facts)
+    try:
+        in_time = asyncio.run(session.run(view))
+    finally:
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)  # what is left to do is to stop the databases; that takes a moment
+        view.close()
+    status = 0 if in_time or options.seconds is None else _INTERRUPTED
+    if demo is None or facts.objective_seconds is None:
+        return status
+    summary = judge(session.board, facts.objective_seconds, session.ended)
+    console.print(render_summary(session.board, facts, summary))
+    return 1 if in_time and summary.complaints else status
+
+
+def _links(workspace: Workspace, addresses: Addresses) -> tuple[tuple[str, str], ...]:
+    api, management = f"http://127.0.0.1:{addresses.port}", f"http://127.0.0.1:{addresses.management_port}"
+    return (
+        ("API", f"{api}/"),
+        ("documentation", f"{api}/docs"),
+        ("metrics", f"{management}/metrics"),
+        ("state", f"{management}/state"),
+        ("policy", f"{_readable(workspace.policy)}  (edit it: it counts at once)"),
+        ("logs", _readable(workspace.log("service").parent)),
+    )
+
+
+def _check_policy(policy: Path) -> None:
+    """Raises UsageError with what `paceline-operator check` says of the file."""
+    done = subprocess.run(  # noqa: S603 - our own command line
+        [script("paceline-operator"), "check", str(policy)], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise UsageError(f"--policy {(done.stderr.strip().splitlines() or ['cannot be checked'])[0]}")
+
+
+def _readable(path: Path) -> str:
+    return os.path.relpath(path)
+
+
+def _management_port() -> int:
+    """The usual one if it is free: nobody asked for a certain one."""
+    try:
+        launch.check_free(("127.0.0.1", _MANAGEMENT_PORT), option="")
+    except UsageError:
+        return free_port()
+    return _MANAGEMENT_PORT
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """SIGTERM raises, as Ctrl-C does, so that every context stops what it started."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,219 @@
+"""Shows a board: a live screen on a terminal, lines elsewhere. Rendering only; the board decides nothing here."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import log
+from typing import Final, Protocol
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from paceline.durations import format_seconds
+from paceline.local.board import Board, Decision, Row, Sample
+from paceline.local.verdict import Summary
+
+_BARS: Final = "▁▂▃▄▅▆▇█"
+_LEAST_SECONDS, _MOST_SECONDS = 0.005, 5.0
+_LINE_EVERY_SECONDS: Final = 5.0
+_CURVE_WIDTH: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What does not change while it runs."""
+
+    links: tuple[tuple[str, str], ...]
+    """What is where: ("API", "http://…")."""
+    rate: float | None = None
+    """Requests a second of the demonstration; None: nobody drives load."""
+    objective_seconds: float | None = None
+    total_seconds: float | None = None
+
+
+class View(Protocol):
+    """Told whenever something happened, and several times a second."""
+
+    def update(self, board: Board, at: float) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def view_for(console: Console, facts: Facts) -> View:
+    """A screen where there is one."""
+    console.print(header(facts))
+    return Screen(console, facts) if console.is_terminal else Lines(console, facts)
+
+
+class Screen:
+    """Redraws in place; what it showed last stays."""
+
+    def __init__(self, console: Console, facts: Facts) -> None:
+        self._facts = facts
+        # Without a thread of its own: programs are started by fork, and threads do not survive one.
+        self._live = Live(console=console, auto_refresh=False, vertical_overflow="visible")
+        self._live.start()
+
+    def update(self, board: Board, at: float) -> None:
+        self._live.update(render(board, self._facts, at), refresh=True)
+
+    def close(self) -> None:
+        self._live.stop()
+
+
+@dataclass(slots=True)
+class Lines:
+    """One line for each decision, and one every few seconds for the load."""
+
+    console: Console
+    facts: Facts
+    _shown: list[str] = field(default_factory=list)
+    _next: float = _LINE_EVERY_SECONDS
+
+    def update(self, board: Board, at: float) -> None:
+        for line in (*map(_row_line, board.rows), *_hold_line(board, at)):
+            key = line.partition("  ")[2]
+            if key not in self._shown:
+                self._shown.append(key)
+                self._print(line)
+        if at >= self._next and board.samples:
+            self._next = at + _LINE_EVERY_SECONDS
+            self._print(f"{_clock(at)}  {_load_text(board, self.facts).plain}; {_running_text(board).plain}")
+
+    def close(self) -> None:
+        return
+
+    def _print(self, line: str) -> None:
+        self.console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def header(facts: Facts) -> RenderableType:
+    """Where everything is."""
+    width = max(len(name) for name, _ in facts.links)
+    lines = [Text.assemble((name.ljust(width + 2), "bold"), (where, "cyan")) for name, where in facts.links]
+    for line in lines:
+        line.no_wrap = True
+        line.overflow = "ignore"  # an address in two pieces cannot be clicked or copied
+    return Group(Text("Paceline runs on this machine. Ctrl-C stops everything.", style="bold"), *lines, Text())
+
+
+def render(board: Board, facts: Facts, at: float) -> RenderableType:
+    """The whole screen at a time."""
+    now = Table.grid(padding=(0, 2))
+    total = f" of {_clock(facts.total_seconds)}" if facts.total_seconds else ""
+    now.add_row(Text("time", style="bold"), Text(_clock(at) + total))
+    if facts.rate is not None:
+        now.add_row(Text("load", style="bold"), _load_text(board, facts))
+    if facts.objective_seconds is not None and board.samples:
+        now.add_row(Text("p95", style="bold"), _curve(board, facts.objective_seconds))
+    now.add_row(Text("runs", style="bold"), _running_text(board))
+    if board.hold is not None:
+        now.add_row(Text("holds", style="bold"), _reason_text(board.hold))
+    return Group(now, _decisions(board)) if board.rows else now
+
+
+def render_summary(board: Board, facts: Facts, summary: Summary) -> RenderableType:
+    """Before → after, and the verdict."""
+    table = Table(box=SIMPLE_HEAD, title="before → after", title_justify="left", show_header=False)
+    objective = "" if facts.objective_seconds is None else f"objective {format_seconds(facts.objective_seconds)}"
+    table.add_row("p95", _milliseconds(summary.before_seconds), "→", _milliseconds(summary.after_seconds), objective)
+    if board.first and board.running:
+        first, last = board.first, board.running
+        table.add_row("workers", str(first.workers), "→", str(last.workers), "")
+        for name, size in last.pools.items():
+            table.add_row(f"pool {name}", str(first.pools.get(name, "-")), "→", str(size), "per worker")
+    failed = Text(str(board.failed), style="bold red" if board.failed else "bold green")
+    table.add_row("requests", "", "", f"{board.answered} answered", Text.assemble(failed, " failed"))
+    table.add_row("decisions", "", "", str(len(board.rows)), ", ".join(row.decision.reason for row in board.rows))
+    if not summary.complaints:
+        return Group(table, Text("The service met its objective, and no request failed.", style="bold green"))
+    return Group(table, *(Text(f"not as promised: {complaint}", style="bold red") for complaint in summary.complaints))
+
+
+def _decisions(board: Board) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("time", justify="right")
+    table.add_column("generation", justify="right")
+    table.add_column("p95 before", justify="right")
+    table.add_column("change")
+    table.add_column("why", overflow="fold")
+    for row in board.rows:
+        ack = "" if row.decision.acked else " …"
+        table.add_row(
+            _clock(row.at),
+            f"{row.decision.generation}{ack}",
+            _milliseconds(row.p95_seconds),
+            Text("\n".join(_changes(row.decision)), style="bold"),
+            _reason_text(row.decision),
+        )
+    return table
+
+
+def _changes(decision: Decision) -> Iterator[str]:
+    for change in decision.changes:
+        name = str(change["tunable"]).removeprefix("pools.").removeprefix("caches.")
+        yield f"{name} {'?' if change['old'] is None else change['old']} → {change['new']}"
+
+
+def _reason_text(decision: Decision) -> Text:
+    return Text.assemble((decision.reason, "yellow"), f": {decision.message}")
+
+
+def _load_text(board: Board, facts: Facts) -> Text:
+    latest = board.samples[-1] if board.samples else None
+    p95 = latest.window.p95 if latest else None
+    late = p95 is None or (facts.objective_seconds is not None and p95 > facts.objective_seconds)
+    return Text.assemble(
+        f"{facts.rate:g} requests/s, p95 " if facts.rate is not None else "p95 ",
+        (_milliseconds(p95), "bold red" if late else "bold green"),
+        f" (objective {_milliseconds(facts.objective_seconds)})",
+        f", waiting {latest.outstanding if latest else 0}, answered {board.answered}, failed ",
+        (str(board.failed), "bold red" if board.failed else "bold green"),
+    )
+
+
+def _running_text(board: Board) -> Text:
+    if board.running is None:
+        return Text("starting")
+    running = board.running
+    pools = ", ".join(f"pool {name} {size}" for name, size in running.pools.items())
+    text = f"generation {running.generation}: workers {running.workers}, {pools}"
+    return Text(f"{text} ({running.pending[0]})" if running.pending else text)
+
+
+def _curve(board: Board, objective_seconds: float) -> Text:
+    """p95 of each second on a logarithmic scale, 5 ms to 5 s, red above the objective."""
+    curve = Text()
+    for sample in list(board.samples)[-_CURVE_WIDTH:]:
+        curve.append(*_bar(sample, objective_seconds))
+    return curve
+
+
+def _bar(sample: Sample, objective_seconds: float) -> tuple[str, str]:
+    p95 = sample.window.p95
+    if p95 is None:
+        return "█", "red"
+    share = log(max(p95, _LEAST_SECONDS) / _LEAST_SECONDS) / log(_MOST_SECONDS / _LEAST_SECONDS)
+    bar = _BARS[min(int(share * len(_BARS)), len(_BARS) - 1)]
+    return bar, "red" if p95 > objective_seconds else "green"
+
+
+def _row_line(row: Row) -> str:
+    decision = row.decision
+    what = f"generation {decision.generation}: {', '.join(_changes(decision))}"
+    return f"{_clock(row.at)}  {what}  {decision.reason}: {decision.message}"
+
+
+def _hold_line(board: Board, at: float) -> Iterator[str]:
+    if board.hold is not None:
+        yield f"{_clock(at)}  holds  {board.hold.reason}: {board.hold.message}"
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "-" if seconds is None else format_seconds(seconds)
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

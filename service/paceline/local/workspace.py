@@ -1,0 +1,119 @@
+"""The folder of a local platform: what is kept where, and that nobody else uses it. Starts nothing."""
+
+import fcntl
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from paceline.durations import parse_duration
+from paceline.errors import UsageError
+
+TARGET: Final = "api"
+"""The name of the served application, where the policy gives no other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Paths below one folder. The databases keep their data between runs."""
+
+    folder: Path
+
+    @property
+    def postgres(self) -> Path:
+        return self.folder / "postgres"
+
+    @property
+    def valkey(self) -> Path:
+        return self.folder / "valkey"
+
+    @property
+    def operator(self) -> Path:
+        """What `paceline-operator local` reads and writes: policies, targets, the tuning document, status."""
+        return self.folder / "operator"
+
+    @property
+    def policy(self) -> Path:
+        return self.operator / "policy.yaml"
+
+    @property
+    def document(self) -> Path:
+        return self.operator / "tuning.json"
+
+    def log(self, program: str) -> Path:
+        return self.folder / "logs" / f"{program}.log"
+
+    def prepare(self, policy: Path | None, template: str, *, anew: bool) -> None:
+        """Makes the folders and the policy: the file given, else what is there, else the template.
+
+        Args:
+            policy: linked, not copied: editing it counts.
+            template: name of a file beside this module.
+            anew: forget policy, document and status of earlier runs.
+
+        Raises:
+            UsageError: the policy is not a file.
+        """
+        if policy is not None and not policy.is_file():
+            raise UsageError(f"--policy {policy}: no such file")
+        if anew:
+            shutil.rmtree(self.operator, ignore_errors=True)
+        for folder in (self.operator, self.folder / "logs"):
+            folder.mkdir(parents=True, exist_ok=True)
+        if policy is not None:
+            self.policy.unlink(missing_ok=True)
+            self.policy.symlink_to(policy.resolve())
+        elif self.policy.is_symlink() or not self.policy.exists():
+            self.policy.unlink(missing_ok=True)
+            self.policy.write_text((files("paceline.local") / template).read_text())
+
+    def objective_seconds(self) -> float | None:
+        """The p95 that the policy asks for; None if it asks for none."""
+        try:
+            return parse_duration(str(self._policy_part("objective").get("p95"))).total_seconds()
+        except UsageError:
+            return None
+
+    def write_target(self, management_port: int) -> None:
+        """Tells the operator what there is to tune: whatever the policy names, it is the one service here."""
+        target = self._policy_part("targetRef")
+        entry = {
+            "kind": target.get("kind", "Deployment"),
+            "name": target.get("name", TARGET),
+            "documentFile": self.document.name,
+            "stateUrls": [f"http://127.0.0.1:{management_port}/state"],
+        }
+        (self.operator / "targets.yaml").write_text(yaml.safe_dump([entry], sort_keys=False))
+
+    def _policy_part(self, name: str) -> Mapping[str, Any]:
+        """One object of the policy's spec; empty if it has none. The operator says what is wrong with a policy."""
+        try:
+            part = yaml.safe_load(self.policy.read_text())["spec"][name]
+        except (yaml.YAMLError, KeyError, TypeError):
+            return {}
+        return part if isinstance(part, dict) else {}
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[Workspace]:
+    """The workspace in this folder, for us alone.
+
+    Raises:
+        UsageError: another `paceline up` uses it, or it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("w")
+    except OSError as error:
+        raise UsageError(f"cannot write to the folder {folder}: {(error.strerror or str(error)).lower()}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(f"another `paceline up` uses the folder {folder}; stop it, or start elsewhere") from error
+        yield Workspace(folder)
