@@ -10,16 +10,15 @@ from paceline.errors import PoolError, UsageError
 class TunablePool(Protocol):
     """Something that lends connections, at most `limit` at a time."""
 
-    @property
-    def name(self) -> str: ...
+    name: str
+    cap: int
+    """What the constructor allows; no document goes beyond it."""
+    start_limit: int
+    """The limit that the code gave: in force without a document."""
 
     @property
-    def cap(self) -> int:
-        """What the constructor allows; no document goes beyond it."""
-
-    @property
-    def start_limit(self) -> int:
-        """The limit that the code gave: in force without a document."""
+    def closed(self) -> bool:
+        """Its owner closed it: another may take the name."""
 
     def set_limit(self, limit: int) -> None:
         """Takes effect at once for new checkouts; surplus connections close as they come back. 1 ≤ limit ≤ cap."""
@@ -61,9 +60,10 @@ class Tunables:
         """Registers a pool and gives it the values in force.
 
         Raises:
-            PoolError: the name is taken.
+            PoolError: the name is taken by a pool that is not closed.
         """
-        if pool.name in self._pools:
+        previous = self._pools.get(pool.name)
+        if previous is not None and not previous.closed:
             raise PoolError(f"pool {pool.name!r} is registered twice; give each pool a name of its own")
         self._pools[pool.name] = pool
         self._apply_to_pool(pool)
@@ -78,10 +78,6 @@ class Tunables:
             raise UsageError(f"cache {cache.name!r} is registered twice; give each cache a name of its own")
         self._caches[cache.name] = cache
         self._apply_to_cache(cache)
-
-    def remove_pool(self, name: str) -> None:
-        """Forgets a pool that was closed; a pool of that name may be registered again. Unknown names are fine."""
-        self._pools.pop(name, None)
 
     def apply(self, values: Values) -> list[str]:
         """Brings every tunable to `values`; what they do not name goes to its start value. Never raises.

@@ -1,0 +1,45 @@
+"""Chooses the adapter for an object by the name of its class: no driver is imported to find out."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from paceline.errors import PoolError
+from paceline.resources.asyncpg_pool import AsyncpgPool
+from paceline.resources.limited_pool import MARK, LimitedPool
+from paceline.resources.redis_pool import RedisPool
+
+_Adapter = Callable[[str, Any, int], LimitedPool]
+
+
+def _redis_client(name: str, client: Any, limit: int) -> LimitedPool:
+    return adapt(name, client.connection_pool, limit)
+
+
+ADAPTERS: Final[Mapping[str, _Adapter]] = MappingProxyType(
+    {
+        "asyncpg.pool.Pool": AsyncpgPool,
+        "redis.asyncio.connection.ConnectionPool": RedisPool,
+        "redis.asyncio.client.Redis": _redis_client,
+    }
+)
+"""By the full name of a class; it counts for subclasses too."""
+
+SUPPORTED: Final = "asyncpg.Pool, redis.asyncio.Redis, redis.asyncio.ConnectionPool and BlockingConnectionPool"
+
+
+def adapt(name: str, pool: Any, limit: int) -> LimitedPool:
+    """An adapter for a pool, not installed yet.
+
+    Raises:
+        PoolError: it is of no supported kind, limited already, or cannot have this limit.
+    """
+    taken: LimitedPool | None = getattr(pool, MARK, None)
+    if taken is not None:
+        raise PoolError(f"pool {name!r}: this object is tuned already, as {taken.name!r}")
+    for ancestor in type(pool).__mro__:
+        adapter = ADAPTERS.get(f"{ancestor.__module__}.{ancestor.__qualname__}")
+        if adapter is not None:
+            return adapter(name, pool, limit)
+    given = f"{type(pool).__module__}.{type(pool).__qualname__}"
+    raise PoolError(f"pool {name!r}: cannot limit {given}; supported are {SUPPORTED}")

@@ -1,0 +1,86 @@
+"""What every limited pool has in common: its checks, its limit and its report. Knows no driver."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from paceline.errors import PoolError
+from paceline.resources.limiter import Limiter
+
+MARK = "__paceline_pool__"
+"""Attribute that an adapter puts on the class of a limited object."""
+
+
+class LimitedPool(ABC):
+    """A pool with a limiter in front of its checkouts. Subclasses adapt one driver's pool each.
+
+    Raises:
+        PoolError: the limit is not between 1 and the cap.
+    """
+
+    kind: str
+    cap_option: str
+    """The constructor's parameter that sets the cap, for messages."""
+
+    def __init__(self, name: str, limit: int, cap: int) -> None:
+        if limit < 1:
+            raise PoolError(f"pool {name!r}: limit must be at least 1, got {limit}")
+        if limit > cap:
+            raise PoolError(
+                f"pool {name!r}: limit {limit} is above what the pool allows; "
+                f"raise {self.cap_option} (now {cap}) where it is made, or lower the limit"
+            )
+        self.name = name
+        self.cap = cap
+        self.start_limit = limit
+        self.limiter = Limiter(name, limit)
+
+    @abstractmethod
+    def install(self) -> None:
+        """Puts the limiter in front of the pool; until then the pool works as it did."""
+
+    @property
+    @abstractmethod
+    def open(self) -> int:
+        """Connections that the server may see: lent, idle, being opened or closed."""
+
+    @property
+    @abstractmethod
+    def closed(self) -> bool:
+        """Whether its owner closed it, so that another may take its name."""
+
+    @abstractmethod
+    def trim(self) -> None:
+        """Closes idle connections above the limit, without waiting for it."""
+
+    @property
+    def server_max_connections(self) -> int | None:
+        """What the server says it allows all its clients together; None: not known."""
+        return None
+
+    def set_limit(self, limit: int) -> None:
+        """See `TunablePool.set_limit`."""
+        self.limiter.set_limit(limit)
+        self.trim()
+
+    def report(self) -> dict[str, Any]:
+        """See `TunablePool.report`."""
+        limiter = self.limiter
+        return {
+            "kind": self.kind,
+            "limit": limiter.limit,
+            "cap": self.cap,
+            "inUse": limiter.in_use,
+            "open": self.open,
+            "waiting": limiter.waiting,
+            "timeouts": limiter.timeouts,
+            "wait": limiter.wait.to_json(),
+            "hold": limiter.hold.to_json(),
+            "serverMaxConnections": self.server_max_connections,
+        }
+
+
+def put_in_front(pool: Any, adapter: LimitedPool, methods: dict[str, Any]) -> None:
+    """Gives this one object a subclass of its own class with `methods` replaced: it stays itself, isinstance holds."""
+    base = type(pool)
+    names = {"__slots__": (), "__module__": base.__module__, "__qualname__": base.__qualname__, MARK: adapter}
+    pool.__class__ = type(base.__name__, (base,), {**names, **methods})

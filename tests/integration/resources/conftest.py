@@ -1,0 +1,113 @@
+"""What the pool suites share: sixty tasks that want more than there is, and a watch on what the server sees."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+import pytest
+
+LIMITS = (5, 20, 38, 3, 10, 1, 30)
+TASKS = 60
+SAMPLE_SECONDS = 0.02
+DEADLINE_SECONDS = 10.0
+
+Count = Callable[[], Awaitable[int]]
+SetLimit = Callable[[int], None]
+Condition = Callable[[], Awaitable[bool]]
+Eventually = Callable[[Condition, str], Awaitable[None]]
+Drive = Callable[[Callable[[], Awaitable[object]], SetLimit, Count], Awaitable[tuple["Watch", "Saturation"]]]
+
+
+@dataclass
+class Watch:
+    """Samples of the server's own count of connections, each judged by the bound that held when it was taken."""
+
+    count: Count
+    allowed: int
+    samples: int = 0
+    highest: int = 0
+    violations: list[tuple[int, int]] = field(default_factory=list)
+
+    async def run(self) -> None:
+        while True:
+            allowed = self.allowed  # before the question: a sample in flight during a change is judged by the larger
+            seen = await self.count()
+            self.samples += 1
+            self.highest = max(self.highest, seen)
+            if seen > max(allowed, self.allowed):
+                self.violations.append((seen, self.allowed))
+            await asyncio.sleep(SAMPLE_SECONDS)
+
+
+@dataclass
+class Saturation:
+    """Tasks that use a pool as fast as it lets them."""
+
+    use: Callable[[], Awaitable[object]]
+    done: int = 0
+    errors: list[BaseException] = field(default_factory=list)
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self.use()
+                self.done += 1
+            except Exception as error:
+                self.errors.append(error)
+                await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def _in_background(*coroutines: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    tasks = [asyncio.ensure_future(run()) for run in coroutines]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(result, Exception):
+                raise result
+
+
+async def _eventually(condition: Condition, what: str) -> None:
+    try:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while not await condition():  # noqa: ASYNC110 - a server's state has no event
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        pytest.fail(f"never: {what}")
+
+
+async def _drive(use: Callable[[], Awaitable[object]], set_limit: SetLimit, count: Count) -> tuple[Watch, Saturation]:
+    watch = Watch(count, allowed=LIMITS[0])
+    load = Saturation(use)
+
+    async def reached(limit: int) -> bool:
+        return await count() == limit
+
+    async def went_on(done: int, samples: int) -> bool:
+        return load.done > done + 50 and watch.samples > samples + 10
+
+    async with _in_background(watch.run, *[load.run] * TASKS):
+        for limit in LIMITS:
+            watch.allowed = max(watch.allowed, limit)
+            set_limit(limit)
+            await _eventually(partial(reached, limit), f"{limit} connections at the server")
+            watch.allowed = limit
+            await _eventually(partial(went_on, load.done, watch.samples), f"more uses under limit {limit}")
+    return watch, load
+
+
+@pytest.fixture
+def eventually() -> Eventually:
+    """Polls a condition until it holds; fails after ten seconds, saying what did not happen."""
+    return _eventually
+
+
+@pytest.fixture
+def drive() -> Drive:
+    """Moves a limit through LIMITS under saturation, each step once the server counts as many connections."""
+    return _drive
