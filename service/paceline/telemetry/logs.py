@@ -22,7 +22,7 @@ from paceline.settings import Settings
 current_request: ContextVar[Mapping[str, Any] | None] = ContextVar("paceline_current_request", default=None)
 """The ASGI scope of the request that is being handled, from which a log line takes the request id."""
 
-_SERVERS: Final = ("gunicorn.error", "gunicorn.access", "uvicorn", "uvicorn.error", "uvicorn.access")
+_SERVERS: Final = ("gunicorn.error", "uvicorn", "uvicorn.error")
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 _MAX_REQUEST_ID: Final = 128
 _QUIET_SECONDS: Final = 60.0

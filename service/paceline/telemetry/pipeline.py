@@ -3,7 +3,7 @@
 Starts a thread: make it after fork, never at import.
 """
 
-from opentelemetry import trace
+from opentelemetry import _logs, metrics, trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -57,6 +57,15 @@ class SpanPipeline:
         If it has a provider, that one is used and extended, not replaced.
         """
         return self._choose().get_tracer("paceline", paceline.__version__)
+
+    def frameworks_may_be_silenced(self) -> bool:
+        """Whether nothing is lost by switching a framework's own telemetry off: the application set up spans at most.
+
+        A framework has one switch for spans, metrics and logs, so an application's own meters must keep it on.
+        """
+        others = (metrics.get_meter_provider(), _logs.get_logger_provider())
+        # The API's placeholders are the sign of "not set up"; it has no other.
+        return all("Proxy" in type(provider).__name__ for provider in others)
 
     def export(self, span: ReadableSpan) -> None:
         """Sends a span that no tracer made."""

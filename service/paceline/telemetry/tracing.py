@@ -6,7 +6,7 @@ others the slow and the failed are exported when they end: one span, no children
 
 import os
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextvars import Token
 from time import perf_counter, time_ns
 from typing import Any, Final
@@ -58,6 +58,7 @@ class Tracing:
         self._pipeline = pipeline
         self._draw = draw
         self._tracer: Tracer | None = None
+        self._silence_frameworks = False
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Tracing":
@@ -84,8 +85,13 @@ class Tracing:
         """Spans lost so far, because the queue was full or the collector did not take them."""
         return 0 if self._pipeline is None else self._pipeline.outbox.dropped
 
-    def begin(self, scope: Mapping[str, Any], generation: Callable[[], int]) -> RequestTrace | None:
+    def begin(self, scope: MutableMapping[str, Any], generation: Callable[[], int]) -> RequestTrace | None:
         """Draws. None: not drawn and nobody's trace, so there is nothing to keep until the end."""
+        if self._tracer is None:
+            self._first_request()
+        if self._silence_frameworks:
+            # FastAPI from 0.142 on would make a second server span of every request, now that a provider is set.
+            scope["fastapi.telemetry"] = None
         for name, value in scope["headers"]:
             if name == b"traceparent":
                 remote = parse_traceparent(value)
@@ -133,6 +139,12 @@ class Tracing:
         if self._pipeline is not None:
             self._pipeline.shutdown(timeout_seconds)
 
+    def _first_request(self) -> None:
+        """The application has started by now and has set its own provider if it wants one."""
+        assert self._pipeline is not None
+        self._tracer = self._pipeline.request_tracer()
+        self._silence_frameworks = self._pipeline.frameworks_may_be_silenced()
+
     def _join(self, scope: Mapping[str, Any], remote: Remote, generation: int) -> RequestTrace:
         """Stays in the caller's trace. Whether it is sampled is the caller's word only if we trust the peer."""
         client = scope.get("client")
@@ -146,15 +158,12 @@ class Tracing:
         return RequestTrace(NonRecordingSpan(ours), parent)
 
     def _start(self, scope: Mapping[str, Any], parent: SpanContext | None, generation: int) -> RequestTrace:
-        assert self._pipeline is not None
-        tracer = self._tracer
-        if tracer is None:
-            tracer = self._tracer = self._pipeline.request_tracer()
+        assert self._tracer is not None
         above = context.Context()
         if parent is not None:
             above = trace.set_span_in_context(NonRecordingSpan(parent), above)
         attributes = request_attributes(scope, generation, sampled=True)
-        span = tracer.start_span(scope["method"], context=above, kind=SpanKind.SERVER, attributes=attributes)
+        span = self._tracer.start_span(scope["method"], context=above, kind=SpanKind.SERVER, attributes=attributes)
         return RequestTrace(span, parent)
 
     def _export_late(

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from opentelemetry import propagate, trace
+from opentelemetry import metrics, propagate, trace
+from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -375,3 +376,30 @@ async def test_without_an_exporter_nothing_is_traced(variables: dict[str, Any]) 
     tracing.config_applied(generation=1, old={}, new={}, traceparent=None)
     tracing.shutdown()
     assert (tracing.exported, tracing.dropped) == (0, 0)
+
+
+async def test_frameworks_do_not_trace_the_same_request_again(traced: Make) -> None:
+    made = traced(draw=drawn)
+    seen = []
+
+    async def look(scope: Any, receive: Any, send: Any) -> None:
+        seen.append("fastapi.telemetry" in scope)
+        await answer(scope, receive, send)
+
+    await call(made, look)
+    assert seen == [True]
+
+
+async def test_frameworks_are_left_alone_where_the_application_has_meters(
+    traced: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics, "get_meter_provider", NoOpMeterProvider)
+    made = traced(draw=drawn)
+    seen = []
+
+    async def look(scope: Any, receive: Any, send: Any) -> None:
+        seen.append("fastapi.telemetry" in scope)
+        await answer(scope, receive, send)
+
+    await call(made, look)
+    assert seen == [False]

@@ -1,0 +1,53 @@
+"""A collector that refuses, hangs or is not there costs spans, never requests, memory or a timely end."""
+
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from collector import StartCollector
+from paceline.settings import OpenTelemetrySettings, Settings
+from paceline.telemetry.pipeline import SpanPipeline
+from paceline.telemetry.tracing import Tracing
+from serving import StartPod, free_ports
+
+SHUTDOWN_SECONDS = 3.0
+
+
+def endpoint_of(kind: Any, start_collector: StartCollector) -> str:
+    if kind == "absent":
+        return f"http://127.0.0.1:{free_ports(1)[0]}"
+    return start_collector(kind).endpoint
+
+
+@pytest.mark.parametrize("kind", ["refuses", "hangs", "absent"])
+def test_requests_and_the_end_of_the_pod_are_unaffected(
+    kind: str, start_collector: StartCollector, start_traced: StartPod
+) -> None:
+    pod = start_traced(endpoint_of(kind, start_collector), PACELINE_TRACE_RATIO=1, OTEL_BSP_MAX_QUEUE_SIZE=64)
+    started = time.monotonic()
+    with ThreadPoolExecutor(8) as threads:
+        answers = Counter(status for status, _ in threads.map(pod.get, ["/products/1"] * 400))
+    assert answers == {200: 400}
+    assert time.monotonic() - started < 10
+    assert pod.reports()[0]["loopLag"]["sum"] < 3, "the event loop never waits for the collector"
+    assert pod.stop(seconds=15) == 0, "as without tracing, plus two seconds at most"
+
+
+@pytest.mark.parametrize("kind", ["refuses", "hangs", "absent"])
+def test_shutdown_takes_three_seconds_at_most_and_counts_what_is_lost(
+    kind: str, start_collector: StartCollector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint_of(kind, start_collector))
+    settings = Settings(opentelemetry=OpenTelemetrySettings(bsp_max_queue_size=8, bsp_max_export_batch_size=4))
+    pipeline = SpanPipeline(settings, 7)
+    tracing = Tracing(settings.telemetry, pipeline)
+    for generation in range(100):
+        tracing.config_applied(generation=generation, old={}, new={}, traceparent=None)
+        assert pipeline.outbox.waiting <= 8
+    started = time.monotonic()
+    tracing.shutdown()
+    assert time.monotonic() - started < SHUTDOWN_SECONDS
+    assert tracing.exported == 0
+    assert tracing.dropped >= 100 - 8 - 4, "all but what still waits or is on its way"
