@@ -70,6 +70,10 @@ class Served:
         finally:
             connection.close()
 
+    def state(self) -> dict[str, Any]:
+        """`/state`."""
+        return dict(orjson.loads(self.get("/state", self.management_port)[1]))
+
     def management(self, path: str) -> int:
         """The status of a management endpoint; 0 if nobody listens."""
         try:
@@ -116,6 +120,7 @@ class Served:
 
 
 StartArbiter = Callable[..., Served]
+StartPod = Callable[..., Served]
 
 
 @contextmanager
@@ -142,6 +147,16 @@ def serving(
         yield served
     finally:
         _end(served)
+
+
+@contextmanager
+def pod(folder: Path, target: str = "plain:app", *options: str, **settings: object) -> Iterator[Served]:
+    """`paceline serve`, ready; settings are PACELINE_* names in lower case."""
+    environment = {f"PACELINE_{name.upper()}": str(value) for name, value in settings.items()}
+    with serving(serve_command(target, *options), folder, environment) as served:
+        eventually(lambda: served.ended() or served.management("/readyz") == 200, "the pod is ready")
+        assert not served.ended(), served.stderr
+        yield served
 
 
 def arbiter_command(target: str) -> list[str]:

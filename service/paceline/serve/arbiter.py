@@ -40,16 +40,13 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
         self._seen: tuple[int, int, int] | None = None
         self._leaving: set[int] = set()
         self._spawn_after = 0.0
-        self._stopping = False
+        self._stopping = self._announced = False
         super().__init__(app)
 
     def setup(self, app: Application) -> None:
         super().setup(app)
         logs.configure("arbiter", app.settings)  # gunicorn has made its own loggers by now
-
-    def start(self) -> None:
-        super().start()
-        logger.info("serving %s at http://%s", self.app.target, self.app.settings.serve.bind)
+        logging.getLogger("gunicorn.error").addFilter(_is_news)
 
     def wait_for_signals(self, timeout: float = 1.0) -> list[int]:
         """Returns early when the count asked for was written: a stat each 100 ms."""
@@ -67,6 +64,7 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
             logger.info("workers: %d to %d", self.num_workers, wanted)
             self.num_workers = wanted
         super().manage_workers()
+        self._announce()
 
     def spawn_workers(self) -> None:
         if monotonic() >= self._spawn_after:
@@ -87,7 +85,9 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
                 super().reap_workers()
                 break
             except HaltServer as halt:
-                if not self._stopping and not self._has_served():
+                if self._stopping:
+                    continue
+                if not self._has_served():
                     raise
                 logger.error("a new worker did not start (%s); trying again", halt.reason)
                 self._spawn_after = monotonic() + _BOOT_RETRY_SECONDS
@@ -97,14 +97,37 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
         self._stopping = True
         super().stop(graceful)
 
+    def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
+        """Stops the workers and ends the process.
+
+        Raises:
+            UsageError: no worker could load the application.
+        """
+        self.stop()
+        if exit_status == self.APP_LOAD_ERROR:
+            raise UsageError(self.app.complaint())
+        if exit_status:
+            logger.error("no worker could start: %s", reason)
+        sys.exit(1 if exit_status else 0)
+
     def handle_hup(self) -> None:
         logger.info("signal ignored: values come from the tuning document, new code with a new pod")
 
     handle_ttin = handle_ttou = handle_usr2 = handle_hup
 
+    def _announce(self) -> None:
+        if not self._announced and self._has_served():
+            self._announced = True
+            logger.info("serving %s at http://%s", self.app.target, self.app.settings.serve.bind)
+
     def _has_served(self) -> bool:
         """Whether any worker of this life was ready once; each leaves a report behind."""
         return any(b'"ready":true' in report.read_bytes() for report in self._run.reports.glob("*.json"))
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not what gunicorn says of a worker that could not load the application: the arbiter says why, and once."""
+    return not record.getMessage().endswith(f"exited with code {Arbiter.APP_LOAD_ERROR}.")
 
 
 def _preload(target: str, settings: ServeSettings, arguments: Sequence[str]) -> ASGIApp | None:
@@ -135,13 +158,7 @@ def _serve(arguments: Sequence[str]) -> None:
     if settings.serve.run_dir is None:
         raise UsageError("PACELINE_RUN_DIR is not set; start the pod with `paceline serve`")
     loaded = _preload(target, settings.serve, arguments)
-    application = Application(target, settings, RunDir(settings.serve.run_dir), loaded)
-    try:
-        TunedArbiter(application).run()
-    except SystemExit as end:
-        if end.code == Arbiter.APP_LOAD_ERROR:
-            raise UsageError(application.complaint()) from end
-        raise
+    TunedArbiter(Application(target, settings, RunDir(settings.serve.run_dir), loaded)).run()
 
 
 def main(arguments: Sequence[str]) -> int:

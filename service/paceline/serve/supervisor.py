@@ -95,19 +95,21 @@ class Supervisor:
     def _stop_serving(self) -> bool:
         """Stops the arbiter, then waits for workers that outlived it. True if all ended by themselves."""
         stopped = self._stop(self._arbiter, seconds=self._plan.stop_seconds)
-        orphans = self._wait(lambda: not self._orphans(), seconds=self._plan.stop_seconds)
-        for pid in self._orphans():
+        self._wait(lambda: not self._orphans() or self._impatient(), seconds=self._plan.stop_seconds)
+        left = self._orphans()
+        for pid in left:
             _kill(pid, signal.SIGKILL)
-        return stopped and orphans
+        return stopped and not left
 
     def _stop(self, pid: int, *, seconds: float) -> bool:
         """SIGTERM, and SIGKILL after a deadline or a second Ctrl-C. True if SIGTERM was enough."""
         if self._gone(pid):
             return True
         _kill(pid, signal.SIGTERM)
-        if self._wait(lambda: self._gone(pid) or self._impatient(), seconds=seconds) and self._gone(pid):
+        self._wait(lambda: self._gone(pid) or self._impatient(), seconds=seconds)
+        if self._gone(pid):
             return True
-        self._say(f"process {pid} did not stop within {seconds:g} s: killed")
+        self._say(f"process {pid} killed: " + ("told to" if self._impatient() else f"not stopped within {seconds:g} s"))
         _kill(pid, signal.SIGKILL)
         self._wait(lambda: self._gone(pid))
         return False

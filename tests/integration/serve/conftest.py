@@ -1,11 +1,11 @@
-"""The arbiter alone, with the test in the agent's place."""
+"""Whole pods, and the arbiter alone with the test in the agent's place."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from serving import Served, StartArbiter, arbiter_command, eventually, serving
+from serving import Served, StartArbiter, StartPod, arbiter_command, eventually, pod, serving
 
 
 @pytest.fixture
@@ -22,3 +22,10 @@ def start_arbiter(tmp_path: Path) -> Iterator[StartArbiter]:
             return served
 
         yield start
+
+
+@pytest.fixture
+def start_pod(tmp_path: Path) -> Iterator[StartPod]:
+    """Starts `paceline serve` and waits until it is ready."""
+    with ExitStack() as stack:
+        yield lambda *target, **settings: stack.enter_context(pod(tmp_path, *target, **settings))
