@@ -1,8 +1,7 @@
 """What the pool suites share: sixty tasks that want more than there is, and a watch on what the server sees."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -30,8 +29,8 @@ class Watch:
     highest: int = 0
     violations: list[tuple[int, int]] = field(default_factory=list)
 
-    async def run(self) -> None:
-        while True:
+    async def run(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
             allowed = self.allowed  # before the question: a sample in flight during a change is judged by the larger
             seen = await self.count()
             self.samples += 1
@@ -49,27 +48,14 @@ class Saturation:
     done: int = 0
     errors: list[BaseException] = field(default_factory=list)
 
-    async def run(self) -> None:
-        while True:
+    async def run(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
             try:
                 await self.use()
                 self.done += 1
             except Exception as error:
                 self.errors.append(error)
                 await asyncio.sleep(0.05)
-
-
-@asynccontextmanager
-async def _in_background(*coroutines: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-    tasks = [asyncio.ensure_future(run()) for run in coroutines]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        for result in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(result, Exception):
-                raise result
 
 
 async def _eventually(condition: Condition, what: str) -> None:
@@ -91,13 +77,20 @@ async def _drive(use: Callable[[], Awaitable[object]], set_limit: SetLimit, coun
     async def went_on(done: int, samples: int) -> bool:
         return load.done > done + 50 and watch.samples > samples + 10
 
-    async with _in_background(watch.run, *[load.run] * TASKS):
-        for limit in LIMITS:
-            watch.allowed = max(watch.allowed, limit)
-            set_limit(limit)
-            await _eventually(partial(reached, limit), f"{limit} connections at the server")
-            watch.allowed = limit
-            await _eventually(partial(went_on, load.done, watch.samples), f"more uses under limit {limit}")
+    # An event, not cancellation: before Python 3.12 asyncio.wait_for, which redis-py uses, may swallow one.
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        for run in [watch.run, *[load.run] * TASKS]:
+            tasks.create_task(run(stop))
+        try:
+            for limit in LIMITS:
+                watch.allowed = max(watch.allowed, limit)
+                set_limit(limit)
+                await _eventually(partial(reached, limit), f"{limit} connections at the server")
+                watch.allowed = limit
+                await _eventually(partial(went_on, load.done, watch.samples), f"more uses under limit {limit}")
+        finally:
+            stop.set()
     return watch, load
 
 
