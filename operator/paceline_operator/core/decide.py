@@ -77,7 +77,8 @@ def _limited(situation: Situation, finding: Finding) -> Decision:
     for limit in LIMITS:
         result = limit(situation, proposal)
         if isinstance(result, Hold):
-            return replace(_hold(result), message=situation.evidence(result.message), uncapped=uncapped)
+            message = situation.evidence(result.message)
+            return Decision((), result.reason, message, uncapped, limited_by=result.reason)
         proposal = result
     return _decision(situation, proposal, uncapped)
 
@@ -91,7 +92,7 @@ def _decision(situation: Situation, proposal: Proposal, uncapped: tuple[Change, 
 
 
 def _hold(hold: Hold) -> Decision:
-    return Decision((), hold.reason, hold.message, limited_by=hold.reason)
+    return Decision((), hold.reason, hold.message)
 
 
 def _content(situation: Situation, observation: Observation, objective: Objective) -> Hold:

@@ -64,13 +64,17 @@ def connections_needed(pool: PoolObservation, objective: Objective, share: float
     """Connections a worker needs so that p99 of the wait stays short; None with too few checkouts to tell.
 
     `share` scales the arrivals: with twice the workers each sees half. Worked example: 200 checkouts a second and
-    worker, held 6 ms, objective 45 ms: a = 200 · 0.006 · 1.25 = 1.5 Erlang, p99 wait ≤ 2 ms → 6 connections.
+    worker, held 6 ms, objective 45 ms: a = 200 · 0.006 · 1.25 = 1.5 Erlang, p99 wait ≤ 2 ms → 5 connections.
     """
     hold = pool.hold.mean
     if hold is None or pool.hold.count < LEAST_CHECKOUTS:
         return None
-    longest = min(LONGEST_WAIT, LONGEST_WAIT_SHARE * objective.p95).total_seconds()
-    return servers_needed(pool.arrivals_per_worker * share * hold * BURSTINESS, hold, longest)
+    return servers_needed(pool.arrivals_per_worker * share * hold * BURSTINESS, hold, longest_wait_seconds(objective))
+
+
+def longest_wait_seconds(objective: Objective) -> float:
+    """The p99 wait that a pool is sized for."""
+    return min(LONGEST_WAIT, LONGEST_WAIT_SHARE * objective.p95).total_seconds()
 
 
 def count_oversized(situation: Situation, observation: Observation, objective: Objective) -> Mapping[str, Oversized]:
@@ -108,8 +112,10 @@ def _pool_waits(
         wait = seen.wait.quantile(0.99)
         if size is None or needed is None or wait is None:
             continue
-        # While loops lag, holds are too long and with them what seems needed: only waits that were measured count.
-        severity = max(wait / high, 0.0 if measured_only else needed / size)
+        # What seems needed counts only with waits to show for it. While loops lag it does not count at all: holds are
+        # too long then, and with them the need.
+        short = measured_only or wait <= longest_wait_seconds(objective)
+        severity = max(wait / high, 0.0 if short else needed / size)
         if severity > 1:
             evidence = f"{name} wait p99 {format_duration(wait)} (high above {format_duration(high)}), {needed} needed"
             yield Finding(Reason.POOL_WAIT_HIGH, pool(name), severity, evidence, needed)

@@ -3,7 +3,7 @@
 | law | condition | step |
 | --- | --- | --- |
 | loop lag → workers | lag > 12 % of the objective | W+1; 2W when lag > 5 times that |
-| pool wait → pool | p99 wait > 8 % of the objective, or P < c* | max(P+1, min(c*, 2P)) |
+| pool wait → pool | p99 wait > 8 % of the objective, or > 2 ms with P < c* | max(P+1, min(c*, 2P)) |
 | oversized → pool | P > 1.25 c* for 5 windows | max(c*, P-1) |
 """
 

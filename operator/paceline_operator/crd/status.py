@@ -14,7 +14,7 @@ from paceline_operator.crd.conditions import Condition, render_conditions
 from paceline_operator.crd.decisions import Decided, appended
 from paceline_operator.crd.memory import render_pending, render_tuner
 
-FIGURES_MOVED: Final = 0.1
+FIGURES_MOVED: Final = 0.2
 """Observed figures that moved by less than this share are not worth a write."""
 SURE_SAMPLES: Final = 5000
 USABLE_SAMPLES: Final = 2000

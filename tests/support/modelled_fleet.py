@@ -1,0 +1,270 @@
+"""A fleet that exists on paper: pods whose `/state` follows from queueing theory, a cluster in memory, a clock to turn.
+
+It stands at the other end of `ports.Platform` and `ports.Telemetry`, so that the whole loop runs unchanged above it.
+A worker is an M/M/1 event loop, its pool an M/M/c queue whose servers are held for a query plus the loop's lag.
+"""
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from paceline.telemetry.histogram import Histogram
+from paceline_operator.core.queueing import erlang_c
+from paceline_operator.crd.document import digest
+from paceline_operator.ports import (
+    Conflict,
+    Pod,
+    PolicyKey,
+    PolicyResource,
+    StoredDocument,
+    TargetNotFound,
+    TargetRef,
+    Workload,
+)
+
+KEY = PolicyKey("shop", "api")
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Service:
+    """What one request costs; load is per pod."""
+
+    requests_per_second: float = 300.0
+    cpu_seconds: float = 0.002
+    query_seconds: float = 0.006
+    cores: float = 4.0
+    cpu_limit: float | None = None
+
+
+@dataclass
+class ModelPod:
+    """One pod: what it runs, and its cumulative counters."""
+
+    uid: str
+    values: dict[str, Any]
+    start_values: dict[str, Any]
+    generation: int = 0
+    digest: str | None = None
+    uptime: float = 1000.0
+    started_at: str = "2026-01-01T00:00:00Z"
+    pending: list[str] = field(default_factory=list)
+    refused: dict[str, Any] | None = None
+    requests: int = 0
+    duration: Histogram = field(default_factory=Histogram)
+    lag: Histogram = field(default_factory=Histogram)
+    wait: Histogram = field(default_factory=Histogram)
+    hold: Histogram = field(default_factory=Histogram)
+    cpu_seconds: float = 0.0
+
+    def adopt(self, document: Mapping[str, Any], content: bytes) -> None:
+        values = document["values"]
+        self.values = {
+            "workers": values.get("workers", self.start_values["workers"]),
+            "pools": {**self.start_values["pools"], **values["pools"]},
+            "caches": {**self.start_values["caches"], **values["caches"]},
+        }
+        self.generation, self.digest = document["generation"], digest(content)
+
+    def serve(self, service: Service, seconds: float, rng: random.Random) -> None:
+        self.uptime += seconds
+        workers, pool = self.values["workers"], self.values["pools"]["postgres"]
+        # More busy workers than cores slow each other down.
+        busy = min(1.0, service.requests_per_second * service.cpu_seconds / workers) * workers
+        cpu = service.cpu_seconds * max(1.0, busy / service.cores)
+        offered = service.requests_per_second / workers
+        utilisation = min(0.99, offered * cpu)
+        lag_mean = utilisation * cpu / (1 - utilisation)
+        hold = service.query_seconds + lag_mean
+        served = min(offered, 0.99 / cpu, 0.99 * pool / hold)
+        erlangs = served * hold
+        waiting = erlang_c(pool, erlangs)
+        count = max(1, round(served * workers * seconds))
+        for _ in range(min(count, 3000)):
+            lag = rng.expovariate(1 / (cpu / (1 - utilisation))) if rng.random() < utilisation else 0.0
+            wait = rng.expovariate((pool - erlangs) / hold) if rng.random() < waiting else 0.0
+            query = rng.expovariate(1 / service.query_seconds)
+            self.wait.record(wait)
+            self.hold.record(query + lag)
+            self.duration.record(cpu + lag + wait + query)
+        self.requests += min(count, 3000)
+        for _ in range(min(round(seconds * 10 * workers), 2000)):
+            self.lag.record(rng.expovariate((1 - utilisation) / cpu) if rng.random() < utilisation else 0.0)
+        self.cpu_seconds += served * workers * cpu * seconds
+
+    def state(self, service: Service) -> dict[str, Any]:
+        workers, pool = self.values["workers"], self.values["pools"]["postgres"]
+        return {
+            "schema": "paceline.dev/state/v1",
+            "version": "0.1.0",
+            "accepts": ["tuning/v1"],
+            "pod": {"name": self.uid, "uid": self.uid},
+            "startedAt": self.started_at,
+            "uptimeSeconds": self.uptime,
+            "tuning": {
+                "generation": self.generation,
+                "digest": self.digest,
+                "appliedAt": None,
+                "pending": self.pending,
+                "clamped": [],
+                "unknown": [],
+                "refused": self.refused,
+            },
+            "values": self.values,
+            "startValues": self.start_values,
+            "workers": [
+                {"pid": pid, "generation": self.generation, "ready": True, "heartbeatAgeSeconds": 0.1, "inFlight": 0}
+                for pid in range(1, workers + 1)
+            ],
+            "requests": [
+                {"group": "GET /products", "count": self.requests, "errors": 0, "duration": self.duration.to_json()}
+            ],
+            "loopLag": self.lag.to_json(),
+            "pools": {
+                "postgres": {
+                    "kind": "asyncpg",
+                    "limit": pool,
+                    "cap": 64,
+                    "inUse": 0,
+                    "open": pool,
+                    "waiting": 0,
+                    "timeouts": 0,
+                    "wait": self.wait.to_json(),
+                    "hold": self.hold.to_json(),
+                    "serverMaxConnections": 100,
+                }
+            },
+            "unregistered": [],
+            "caches": {},
+            "admission": None,
+            "cpu": {
+                "limit": service.cpu_limit,
+                "usageSeconds": self.cpu_seconds,
+                "periods": round(self.uptime * 10),
+                "throttledPeriods": 0,
+            },
+            "memory": {"limitBytes": None, "usedBytes": 100, "perWorkerBytes": 50},
+            "restarts": 0,
+        }
+
+
+def start_values(workers: int = 1, postgres: int = 1) -> dict[str, Any]:
+    return {"workers": workers, "pools": {"postgres": postgres}, "caches": {"responses": {"ttlSeconds": 60}}}
+
+
+class ModelledFleet:
+    """Fulfils `ports.Platform` and `ports.Telemetry`; the test turns the clock with `pass_time`."""
+
+    def __init__(
+        self,
+        spec: Mapping[str, Any],
+        *,
+        pods: int = 2,
+        service: Service | None = None,
+        start: Mapping[str, Any] | None = None,
+        seed: int = 1,
+    ) -> None:
+        self.service = service or Service()
+        self.now = START
+        self.pods = [
+            ModelPod(f"pod-{n}", dict(start or start_values()), dict(start or start_values())) for n in range(pods)
+        ]
+        self.resources = {KEY: self.resource(spec)}
+        self.content: bytes | None = None
+        self.version = 0
+        self.events: list[tuple[str, bool]] = []
+        self.status_writes = 0
+        self.document_writes = 0
+        self.rolling_out = False
+        self.target_exists = True
+        self.acking = True
+        self.silent: set[str] = set()
+        self.before_write: Any = None
+        self._rng = random.Random(seed)
+
+    def resource(self, spec: Mapping[str, Any], key: PolicyKey = KEY, *, uid: str = "one") -> PolicyResource:
+        return PolicyResource(key, uid, 1, "1", self.now if hasattr(self, "now") else START, spec)
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+        for pod in self.pods:
+            pod.serve(self.service, seconds, self._rng)
+
+    def edit(self, **changes: Any) -> None:
+        """As `kubectl edit`: new fields of the spec, a new generation."""
+        before = self.resources[KEY]
+        spec = {**before.spec, **changes}
+        self.resources[KEY] = replace(
+            before, spec=spec, generation=before.generation + 1, resource_version=f"{int(before.resource_version) + 1}"
+        )
+
+    def annotate(self, **annotations: str) -> None:
+        before = self.resources[KEY]
+        named = {f"paceline.dev/{name}": value for name, value in annotations.items()}
+        version = f"{int(before.resource_version) + 1}"
+        self.resources[KEY] = replace(before, annotations=named, resource_version=version)
+
+    @property
+    def status(self) -> Mapping[str, Any]:
+        return self.resources[KEY].status
+
+    @property
+    def document_now(self) -> Mapping[str, Any] | None:
+        return None if self.content is None else json.loads(self.content)
+
+    def condition(self, name: str) -> Mapping[str, Any]:
+        return next(c for c in self.status["conditions"] if c["type"] == name)
+
+    async def policies(self) -> Sequence[PolicyResource]:
+        return tuple(self.resources.values())
+
+    async def policy(self, key: PolicyKey) -> PolicyResource | None:
+        return self.resources.get(key)
+
+    async def workload(self, namespace: str, target: TargetRef) -> Workload:
+        if not self.target_exists:
+            raise TargetNotFound(f"no {target.kind} {target.name}")
+        pods = tuple(Pod(p.uid, p.uid, f"http://{p.uid}/state", ready=True) for p in self.pods)
+        return Workload(namespace, target.api_version, target.kind, target.name, "w", len(pods), self.rolling_out, pods)
+
+    async def document(self, workload: Workload) -> StoredDocument:
+        return StoredDocument() if self.content is None else StoredDocument(self.content, str(self.version))
+
+    async def write_document(self, workload: Workload, content: bytes, expected: str | None) -> None:
+        if self.before_write:
+            hook, self.before_write = self.before_write, None
+            hook()
+        if expected != (None if self.content is None else str(self.version)):
+            raise Conflict("the document has changed")
+        self.content, self.version = content, self.version + 1
+        self.document_writes += 1
+
+    async def nudge(self, workload: Workload, generation: int) -> None:
+        pass
+
+    async def write_status(self, policy: PolicyResource, status: Mapping[str, Any]) -> None:
+        present = self.resources.get(policy.key)
+        if present is None or present.resource_version != policy.resource_version:
+            raise Conflict("the policy has changed")
+        # Through JSON, as an API server would: no live objects may hide in a status.
+        stored = json.loads(json.dumps(status))
+        version = f"{int(present.resource_version) + 1}"
+        self.resources[policy.key] = replace(present, status=stored, resource_version=version)
+        self.status_writes += 1
+
+    async def record_event(self, policy: PolicyResource, reason: str, message: str, *, warning: bool = False) -> None:
+        self.events.append((reason, warning))
+
+    async def scrape(self, pods: Sequence[Pod]) -> Mapping[str, Mapping[str, Any]]:
+        document = self.document_now
+        answers = {}
+        for pod in self.pods:
+            if self.acking and document is not None and document["generation"] > pod.generation:
+                assert self.content is not None
+                pod.adopt(document, self.content)
+            if pod.uid not in self.silent:
+                answers[pod.uid] = pod.state(self.service)
+        return answers

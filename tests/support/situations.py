@@ -1,0 +1,92 @@
+"""Situations for tests of the tuning core: valid and dull by default; a test overrides what it is about."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from math import ceil, log2
+from typing import Any
+
+from paceline_operator.core.histogram import Histogram
+from paceline_operator.core.model import WORKERS, Behavior, Bounds, Change, Objective, Policy, Reason, TunableSpec, pool
+from paceline_operator.core.observe import Observation, PoolObservation
+from paceline_operator.core.situation import Fleet, Measured, Memory, Pending, Situation
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+POSTGRES = pool("postgres")
+
+
+def seconds(value: float, count: int = 1000) -> Histogram:
+    """A histogram that holds one value, as good as scale 20 tells it."""
+    if value == 0:
+        return Histogram(20, count)
+    return Histogram(20, 0, {ceil(log2(value) * 2**20) - 1: count}, value * count)
+
+
+def workers_spec(minimum: int = 1, maximum: int = 8) -> TunableSpec:
+    return TunableSpec(WORKERS, bounds=Bounds(minimum, maximum))
+
+
+def pool_spec(minimum: int = 1, maximum: int = 40, budget: str | None = None) -> TunableSpec:
+    return TunableSpec(POSTGRES, bounds=Bounds(minimum, maximum), budget=budget)
+
+
+def policy(*specs: TunableSpec, **changes: Any) -> Policy:
+    chosen = specs or (workers_spec(), pool_spec())
+    base = Policy({s.tunable: s for s in chosen}, Objective(timedelta(milliseconds=45)), Behavior(min_samples=1000))
+    return replace(base, **changes)
+
+
+def pool_seen(**changes: Any) -> PoolObservation:
+    base = PoolObservation(limit=8, cap=64, wait=seconds(0), hold=seconds(0.006), timeouts=0, arrivals_per_worker=200.0)
+    return replace(base, **changes)
+
+
+def observation(**changes: Any) -> Observation:
+    base = Observation(
+        pods=4,
+        window_seconds=60.0,
+        requests=20_000,
+        errors=0,
+        requests_per_second=333.0,
+        duration=seconds(0.020),
+        loop_lag=seconds(0.001),
+        pools={"postgres": pool_seen()},
+    )
+    return replace(base, **changes)
+
+
+def fleet(**changes: Any) -> Fleet:
+    return replace(Fleet(total=4, reporting=4, applied=4, generation=17), **changes)
+
+
+def measured(**changes: Any) -> Measured:
+    return replace(Measured(0.020, 0.0, 333.0, 20_000), **changes)
+
+
+def pending(**changes: Any) -> Pending:
+    base = Pending(
+        generation=17,
+        changes=(Change(WORKERS, 2, 4), Change(POSTGRES, 10, 8)),
+        reason=Reason.LOOP_LAG_HIGH,
+        baseline=measured(),
+        since=NOW - timedelta(seconds=75),
+        deadline=NOW + timedelta(minutes=5),
+    )
+    return replace(base, **changes)
+
+
+def situation(**changes: Any) -> Situation:
+    """Four workers and eight connections each, nothing wrong."""
+    base = Situation(
+        policy=policy(),
+        values={WORKERS: 4, POSTGRES: 8},
+        fleet=fleet(),
+        now=NOW,
+        observation=observation(),
+        memory=Memory(),
+    )
+    return replace(base, **changes)
+
+
+def values(workers: int = 4, postgres: int = 8) -> Mapping[Any, float]:
+    return {WORKERS: workers, POSTGRES: postgres}

@@ -1,0 +1,105 @@
+"""Two reports of each pod → one observation: what counts, what is left out, what stays unknown."""
+
+from dataclasses import replace
+
+import pytest
+from paceline_operator.core.model import WORKERS, pool
+from paceline_operator.core.observe import PodWindow, observe
+from paceline_operator.core.pods import (
+    Cpu,
+    PodState,
+    PoolCounters,
+    RequestCounters,
+    running_values,
+    start_values,
+)
+from situations import seconds
+
+QUIET = RequestCounters(0, 0, seconds(0.02, 0))
+
+
+def state(uptime: float, requests: int, **changes: object) -> PodState:
+    base = PodState(
+        started_at="a",
+        uptime_seconds=uptime,
+        generation=3,
+        values={WORKERS: 2, pool("postgres"): 4},
+        requests={"GET /": RequestCounters(requests, requests // 10, seconds(0.02, requests))},
+        loop_lag=seconds(0.001, requests),
+        pools={"postgres": PoolCounters(4, 16, 0, seconds(0.001, requests), seconds(0.006, requests))},
+        cpu=Cpu(2.0, uptime, round(uptime * 10), round(uptime)),
+    )
+    return replace(base, **changes)
+
+
+BEFORE = state(100, 1000)
+
+
+def test_a_window_is_the_difference_of_its_ends() -> None:
+    seen = observe([PodWindow(BEFORE, state(110, 1600)), PodWindow(BEFORE, state(120, 1400))])
+
+    assert seen is not None
+    assert (seen.pods, seen.requests, seen.errors) == (2, 1000, 100)
+    assert seen.error_ratio == pytest.approx(0.1)
+    assert seen.requests_per_second == pytest.approx(600 / 10 + 400 / 20)
+    assert seen.window_seconds == 20
+    assert seen.p95 == pytest.approx(0.02)
+    assert seen.loop_lag_p95 == pytest.approx(0.001)
+    assert seen.pools["postgres"].arrivals_per_worker == pytest.approx(1000 / (2 * 30))
+    assert seen.cpu_ratio == pytest.approx(0.5)
+    assert seen.throttled_ratio == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(BEFORE, state(10, 100, started_at="b"), id="a pod that started anew"),
+        pytest.param(BEFORE, state(110, 1600, generation=4), id="a generation in between"),
+        pytest.param(BEFORE, state(110, 1600, pending=("postgres 4→8",)), id="something pending at the end"),
+        pytest.param(state(100, 1000, pending=("x",)), state(110, 1600), id="something pending at the start"),
+        pytest.param(BEFORE, state(110, 900), id="counters that went back"),
+        pytest.param(BEFORE, BEFORE, id="the same report twice"),
+        pytest.param(BEFORE, state(110, 1600, cpu=Cpu(2.0, 200.0, 10, 0)), id="cgroup counters that went back"),
+    ],
+)
+def test_a_pod_that_does_not_count_is_left_out(before: PodState, after: PodState) -> None:
+    assert observe([PodWindow(before, after)]) is None
+    alone = observe([PodWindow(BEFORE, state(110, 1600))])
+    assert observe([PodWindow(BEFORE, state(110, 1600)), PodWindow(before, after)]) == alone
+
+
+def test_excluded_routes_do_not_count() -> None:
+    noisy = {"GET /": QUIET, "GET /healthz": RequestCounters(50, 50, seconds(3.0, 50))}
+    seen = observe([PodWindow(state(100, 0), replace(state(110, 0), requests=noisy))], frozenset({"GET /healthz"}))
+
+    assert seen is not None
+    assert (seen.requests, seen.errors, seen.error_ratio, seen.p95) == (0, 0, 0.0, None)
+
+
+def test_a_route_and_a_pool_seen_for_the_first_time_count_from_zero() -> None:
+    seen = observe([PodWindow(replace(BEFORE, requests={}, pools={}), state(110, 1600))])
+
+    assert seen is not None
+    assert seen.requests == 1600
+    assert seen.pools["postgres"].hold.count == 1600
+
+
+def test_without_a_cpu_limit_cpu_is_unknown_not_zero() -> None:
+    bare = [replace(each, cpu=Cpu()) for each in (BEFORE, state(110, 1600))]
+    seen = observe([PodWindow(*bare)])
+
+    assert seen is not None
+    assert seen.cpu_ratio is None
+    assert seen.throttled_ratio is None
+
+
+def test_the_fleet_runs_what_most_pods_run() -> None:
+    states = [state(1, 1, values={WORKERS: n, pool("postgres"): 4}) for n in (2, 2, 3)]
+
+    assert running_values(states) == {WORKERS: 2, pool("postgres"): 4}
+    assert running_values([]) == {}
+    assert start_values([replace(each, start_values={WORKERS: 1}) for each in states]) == {WORKERS: 1}
+
+
+def test_a_tie_goes_to_the_smaller_value() -> None:
+    assert running_values([state(1, 1, values={WORKERS: n}) for n in (4, 2)]) == {WORKERS: 2}

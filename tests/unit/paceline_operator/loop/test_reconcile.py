@@ -1,0 +1,345 @@
+"""The loop over a modelled fleet: what a person sees who applies, edits, pauses, deletes and re-creates a policy."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from modelled_fleet import KEY, ModelledFleet, Service, start_values
+from paceline_operator.loop.reconcile import Reconciler
+from paceline_operator.ports import PolicyKey
+
+TARGET = {"kind": "Deployment", "name": "api"}
+PINNED = {"targetRef": TARGET, "mode": "Auto", "workers": {"value": 3}, "pools": [{"name": "postgres", "value": 5}]}
+CHOOSING = {
+    "targetRef": TARGET,
+    "mode": "Auto",
+    "objective": {"p95": "45ms"},
+    "workers": {"min": 1, "max": 8},
+    "pools": [{"name": "postgres", "min": 1, "max": 20}],
+    "behavior": {"interval": "5s", "minSamples": 200},
+}
+
+Make = Callable[..., Reconciler]
+Drive = Callable[[Reconciler, ModelledFleet, float], Awaitable[None]]
+
+
+async def test_a_pinned_value_is_written_acked_and_reported_in_one_pass(reconciler_of: Make) -> None:
+    fleet = ModelledFleet(PINNED)
+
+    await reconciler_of(fleet).reconcile(KEY)
+
+    assert fleet.document_now is not None
+    assert fleet.document_now["generation"] == 1
+    assert fleet.document_now["values"] == {"workers": 3, "pools": {"postgres": 5}, "caches": {}}
+    assert fleet.document_now["policy"] == "shop/api"
+    assert fleet.condition("Converged")["status"] == "True"
+    assert fleet.status["pods"] == {"total": 2, "applied": 2}
+    assert fleet.status["tuning"]["values"]["workers"] == 3
+    assert fleet.status["decisions"][-1]["reason"] == "PinnedBySpec"
+
+
+async def test_an_edit_is_carried_out_by_the_next_pass_under_a_higher_generation(reconciler_of: Make) -> None:
+    fleet = ModelledFleet(PINNED)
+    reconciler = reconciler_of(fleet)
+    await reconciler.reconcile(KEY)
+
+    fleet.edit(workers={"value": 2})
+    await reconciler.reconcile(KEY)
+
+    assert fleet.document_now is not None
+    assert (fleet.document_now["generation"], fleet.document_now["values"]["workers"]) == (2, 2)
+    assert fleet.status["observedGeneration"] == 2
+
+
+async def test_converged_is_false_while_pods_have_not_acked(reconciler_of: Make) -> None:
+    fleet = ModelledFleet(PINNED)
+    fleet.acking = False
+
+    wait = await reconciler_of(fleet).reconcile(KEY)
+
+    assert fleet.condition("Converged")["status"] == "False"
+    assert fleet.condition("Converged")["reason"] == "NotConverged"
+    assert wait.total_seconds() <= 2
+
+
+async def test_nothing_is_written_again_when_nothing_changes(reconciler_of: Make, drive: Drive) -> None:
+    fleet = ModelledFleet(PINNED)
+    reconciler = reconciler_of(fleet)
+    await drive(reconciler, fleet, 400)
+    writes, documents = fleet.status_writes, fleet.document_writes
+
+    await drive(reconciler, fleet, 600)
+
+    assert documents == fleet.document_writes == 1
+    assert fleet.status_writes - writes <= 1
+
+
+async def test_recommend_writes_no_document_and_says_what_auto_would_do(reconciler_of: Make, drive: Drive) -> None:
+    fleet = ModelledFleet({**CHOOSING, "mode": "Recommend"})
+
+    await drive(reconciler_of(fleet), fleet, 20)
+
+    assert fleet.content is None
+    assert fleet.status["recommendation"]["values"]["workers"] > 1 or (
+        fleet.status["recommendation"]["values"]["pools"]["postgres"] > 1
+    )
+    assert "pending" not in fleet.status
+
+
+async def test_off_observes_only(reconciler_of: Make, drive: Drive) -> None:
+    fleet = ModelledFleet({**CHOOSING, "mode": "Off"})
+
+    await drive(reconciler_of(fleet), fleet, 20)
+
+    assert fleet.content is None
+    assert "decisions" not in fleet.status
+    assert fleet.status["observed"]["samples"] > 0
+
+
+async def test_auto_tunes_a_mistuned_fleet_into_its_objective(reconciler_of: Make, drive: Drive) -> None:
+    fleet = ModelledFleet(CHOOSING)
+
+    await drive(reconciler_of(fleet), fleet, 90)
+
+    assert fleet.condition("ObjectiveMet")["status"] == "True"
+    changes = [entry for entry in fleet.status["decisions"] if entry.get("changes")]
+    assert len(changes) >= 2
+    assert {entry["reason"] for entry in changes} <= {"LoopLagHigh", "PoolWaitHigh"}
+    assert fleet.status["tuning"]["gained"].startswith("p95 ")
+
+
+async def test_the_first_window_after_a_start_only_observes(reconciler_of: Make) -> None:
+    fleet = ModelledFleet(CHOOSING)
+
+    await reconciler_of(fleet).reconcile(KEY)
+
+    assert fleet.content is None
+    assert fleet.status["decisions"][-1]["reason"] == "InsufficientTelemetry"
+
+
+async def test_a_deleted_policy_leaves_the_document_and_its_return_goes_on_above_it(
+    reconciler_of: Make, drive: Drive
+) -> None:
+    fleet = ModelledFleet(PINNED)
+    reconciler = reconciler_of(fleet)
+    await reconciler.reconcile(KEY)
+    del fleet.resources[KEY]
+    await reconciler.reconcile(KEY)
+    left = fleet.content
+    assert left is not None
+
+    fleet.resources[KEY] = fleet.resource(CHOOSING, uid="two")
+    await drive(reconciler, fleet, 12)
+
+    assert fleet.document_now is not None
+    assert fleet.document_now["generation"] == 1 or fleet.document_now["generation"] > 1
+    assert fleet.status["tuning"]["values"]["workers"] >= 3
+
+
+async def test_a_deleted_document_is_written_anew_from_what_pods_run(reconciler_of: Make) -> None:
+    fleet = ModelledFleet(PINNED)
+    reconciler = reconciler_of(fleet)
+    await reconciler.reconcile(KEY)
+    before = fleet.document_now
+
+    fleet.content = None
+    await reconciler.reconcile(KEY)
+
+    assert before is not None
+    assert fleet.document_now is not None
+    assert fleet.document_now["generation"] == 2
+    assert fleet.document_now["values"] == before["values"]
+    assert fleet.status["decisions"][-1]["reason"] == "ExternalChange"
+
+
+async def test_values_survive_the_loss_of_the_document_and_of_every_pod(reconciler_of: Make, drive: Drive) -> None:
+    """Pods that never read a document say nothing of the values meant for them; the status does."""
+    fleet = ModelledFleet(CHOOSING)
+    reconciler = reconciler_of(fleet)
+    await drive(reconciler, fleet, 60)
+    meant = fleet.status["tuning"]["values"]
+    fleet.content = None
+    for pod in fleet.pods:
+        pod.values, pod.generation, pod.started_at = start_values(), 0, "2026-01-01T01:00:00Z"
+
+    await reconciler_of(fleet).reconcile(KEY)
+
+    assert fleet.document_now is not None
+    assert fleet.document_now["values"] == meant
+
+
+async def test_a_document_from_a_backup_is_replaced_above_the_pods_generation(reconciler_of: Make) -> None:
+    fleet = ModelledFleet(PINNED)
+    reconciler = reconciler_of(fleet)
+    await reconciler.reconcile(KEY)
+    old = fleet.content
+    fleet.edit(workers={"value": 5})
+    await reconciler.reconcile(KEY)
+
+    fleet.content, fleet.version = old, 40
+    await reconciler.reconcile(KEY)
+
+    assert fleet.document_now is not None
+    assert (fleet.document_now["generation"], fleet.document_now["values"]["workers"]) == (3, 5)
+
+
+async def test_a_document_that_is_no_document_is_replaced(reconciler_of: Make) -> None:
+    fleet = ModelledFleet(PINNED)
+    reconciler = reconciler_of(fleet)
+    await reconciler.reconcile(KEY)
+
+    fleet.content = b"{}"
+    fleet.acking = False
+    await reconciler.reconcile(KEY)
+
+    assert fleet.document_now is not None
+    assert fleet.document_now["generation"] == 2
+    assert fleet.document_now["values"]["workers"] == 3
+
+
+async def test_conflicting_content_gets_a_new_generation(reconciler_of: Make) -> None:
+    fleet = ModelledFleet(PINNED)
+    reconciler = reconciler_of(fleet)
+    await reconciler.reconcile(KEY)
+    fleet.pods[0].refused = {"generation": 1, "reason": "ConflictingContent", "message": "other bytes"}
+
+    await reconciler.reconcile(KEY)
+
+    assert fleet.document_now is not None
+    assert fleet.document_now["generation"] == 2
+
+
+async def test_a_restarted_operator_goes_on_from_the_status(reconciler_of: Make, drive: Drive) -> None:
+    fleet = ModelledFleet(CHOOSING)
+    await drive(reconciler_of(fleet), fleet, 60)
+    generation, decisions = fleet.status["tuning"]["generation"], len(fleet.status["decisions"])
+
+    await reconciler_of(fleet).reconcile(KEY)
+
+    assert fleet.status["tuning"]["generation"] == generation
+    assert len(fleet.status["decisions"]) in (decisions, decisions + 1)
+
+
+async def test_a_policy_edited_between_reading_and_writing_is_read_again(reconciler_of: Make) -> None:
+    fleet = ModelledFleet(PINNED)
+    fleet.before_write = lambda: setattr(fleet, "version", 9) or setattr(fleet, "content", b"{}")
+
+    wait = await reconciler_of(fleet).reconcile(KEY)
+
+    assert wait.total_seconds() < 1
+    assert fleet.document_writes == 0
+
+
+async def test_the_status_of_a_change_survives_an_edit_of_the_policy_meanwhile(reconciler_of: Make) -> None:
+    fleet = ModelledFleet(PINNED)
+    fleet.before_write = lambda: fleet.annotate(note="meanwhile")
+
+    await reconciler_of(fleet).reconcile(KEY)
+
+    assert fleet.status["tuning"]["generation"] == 1
+    assert fleet.status["decisions"][-1]["reason"] == "PinnedBySpec"
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        pytest.param({**PINNED, "workers": {"min": 5, "max": 2}}, "InvalidSpec", id="min above max"),
+        pytest.param({"mode": "Auto"}, "InvalidSpec", id="no target"),
+        pytest.param({**PINNED, "behavior": {"interval": "soon"}}, "InvalidSpec", id="a malformed duration"),
+    ],
+)
+async def test_a_spec_that_cannot_be_used_is_not_ready(spec: Any, reason: str, reconciler_of: Make) -> None:
+    fleet = ModelledFleet(spec)
+
+    await reconciler_of(fleet).reconcile(KEY)
+
+    assert fleet.condition("Ready")["status"] == "False"
+    assert fleet.condition("Ready")["reason"] == reason
+    assert fleet.content is None
+    assert fleet.events == [(reason, True)]
+
+
+async def test_a_target_that_does_not_exist_is_said_once(reconciler_of: Make) -> None:
+    fleet = ModelledFleet(PINNED)
+    fleet.target_exists = False
+    reconciler = reconciler_of(fleet)
+
+    await reconciler.reconcile(KEY)
+    await reconciler.reconcile(KEY)
+
+    assert fleet.condition("Ready")["reason"] == "TargetNotFound"
+    assert fleet.events == [("TargetNotFound", True)]
+
+
+async def test_of_two_policies_on_one_target_the_older_wins(reconciler_of: Make) -> None:
+    fleet = ModelledFleet(PINNED)
+    younger = PolicyKey("shop", "younger")
+    fleet.pass_time(1)
+    fleet.resources[younger] = fleet.resource({**PINNED, "workers": {"value": 8}}, younger, uid="two")
+    reconciler = reconciler_of(fleet)
+
+    await reconciler.reconcile(younger)
+    await reconciler.reconcile(KEY)
+
+    assert fleet.document_now is not None
+    assert fleet.document_now["values"]["workers"] == 3
+    assert fleet.condition("Ready")["status"] == "True"
+    assert fleet.resources[younger].status["conditions"][0]["reason"] == "TargetConflict"
+
+
+async def test_a_paused_policy_changes_nothing_until_the_annotation_goes(reconciler_of: Make) -> None:
+    fleet = ModelledFleet(PINNED)
+    fleet.annotate(paused="true")
+    reconciler = reconciler_of(fleet)
+
+    await reconciler.reconcile(KEY)
+    assert fleet.content is None
+    assert fleet.condition("Ready")["reason"] == "Paused"
+
+    fleet.annotate()
+    await reconciler.reconcile(KEY)
+    assert fleet.document_now is not None
+
+
+async def test_max_mode_caps_every_policy(reconciler_of: Make, settings: Any) -> None:
+    fleet = ModelledFleet(PINNED)
+    capped = settings.model_copy(update={"max_mode": "Recommend"})
+
+    await Reconciler(fleet, fleet, now=lambda: fleet.now, settings=capped).reconcile(KEY)
+
+    assert fleet.content is None
+    assert fleet.condition("Ready")["reason"] == "ModeCapped"
+    assert fleet.status["recommendation"]["values"]["workers"] == 3
+
+
+async def test_silent_pods_hold_everything(reconciler_of: Make, drive: Drive) -> None:
+    fleet = ModelledFleet(CHOOSING)
+    fleet.silent = {pod.uid for pod in fleet.pods}
+
+    await drive(reconciler_of(fleet), fleet, 60)
+
+    assert fleet.content is None
+    assert fleet.condition("TelemetryAvailable")["status"] == "False"
+    assert fleet.status["decisions"][-1]["reason"] == "NotReporting"
+
+
+async def test_an_app_without_traffic_is_left_alone(reconciler_of: Make, drive: Drive) -> None:
+    fleet = ModelledFleet(CHOOSING, service=Service(requests_per_second=0.2))
+
+    await drive(reconciler_of(fleet), fleet, 60)
+
+    assert fleet.content is None
+    assert fleet.status["decisions"][-1]["reason"] in {"NoTraffic", "InsufficientTelemetry"}
+
+
+async def test_the_journal_tells_each_change_once_with_its_ack(reconciler_of: Make, drive: Drive) -> None:
+    fleet, lines = ModelledFleet(CHOOSING), []
+
+    await drive(reconciler_of(fleet, lines.append), fleet, 60)
+
+    changes = [line for line in lines if line["changes"]]
+    assert len({line["generation"] for line in changes}) == len(changes) >= 2
+    assert all(line["acked"] and line["p95"] > 0 for line in changes)
+    assert set(lines[0]) == {
+        "time", "policy", "generation", "reason", "message", "changes", "p95", "values", "acked",
+    }  # fmt: skip
