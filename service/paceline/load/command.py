@@ -68,7 +68,8 @@ def describe(window: Window, outstanding: int) -> str:
 
 def _print_summary(output: Console, summary: Summary) -> None:
     total = summary.total
-    table = Table(title=f"{summary.url}  {summary.rate:g} requests/s", title_justify="left", show_header=False, box=SIMPLE_HEAD)
+    table = Table(box=SIMPLE_HEAD, title=f"{summary.url}  {summary.rate:g} requests/s", title_justify="left")
+    table.show_header = False
     table.add_row("answered", f"{total.answered} of {summary.planned} planned")
     table.add_row("failed", "; ".join(f"{count} × {kind}" for kind, count in total.failures.items()) or "0")
     table.add_row("rate", "kept" if summary.kept_rate else f"missed: {summary.sent_in_time} left in time")

@@ -1,15 +1,18 @@
 """Runs a server program on a loopback port for as long as a context lasts. Knows neither PostgreSQL nor Valkey."""
 
+import os
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 from paceline.errors import PacelineError, UsageError
+from paceline.serve import lifeline
 
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
@@ -49,7 +52,12 @@ def running(
     with log.open("wb") as output:
         # A session of its own: Ctrl-C in the terminal must reach the application first, not its database.
         process = subprocess.Popen(  # noqa: S603 - our own command line
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=partial(lifeline.die_with_parent, os.getpid(), stop),  # should we be killed, the kernel stops it
         )
     try:
         _wait_until_ready(process, program, log, is_ready)

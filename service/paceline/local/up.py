@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+import uvloop
 from rich.console import Console
 
 from paceline.errors import UsageError
@@ -85,7 +86,9 @@ def _run(options: Options, workspace: Workspace, addresses: Addresses, console: 
     session = Session(workspace, addresses, demo, options.seconds)
     view = view_for(console, facts)
     try:
-        in_time = asyncio.run(session.run(view))
+        # uvloop: the load must not take the CPU that it is to measure, and children are started without threads about.
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            in_time = runner.run(session.run(view))
     finally:
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)  # what is left to do is to stop the databases; that takes a moment

@@ -1,0 +1,228 @@
+"""`paceline up` as a person runs it: real processes, and none of them left behind, however it ends."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sysconfig
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import orjson
+import psutil
+import pytest
+
+PACELINE = Path(sysconfig.get_path("scripts")) / "paceline"
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def until(condition: Callable[[], object], seconds: float, what: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        time.sleep(0.1)
+
+
+class Platform:
+    """A `paceline up` in a folder of its own, and everything it has started."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.output = folder / "output"
+        with self.output.open("wb") as output:
+            self.process = psutil.Popen(
+                [PACELINE, "up", "--port", str(self.port), *arguments],
+                cwd=folder,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        self.started: set[psutil.Process] = set()
+
+    def look(self) -> set[psutil.Process]:
+        """Adds what runs now to what has been started."""
+        if self.process.is_running():
+            self.started |= set(self.process.children(recursive=True))
+        return self.started
+
+    def wait_until_tuned(self) -> None:
+        """Until the operator has spoken: then everything runs."""
+        until(lambda: self.look() and " holds " in self.text(), START_SECONDS, "the operator's first words")
+        self.look()
+
+    def text(self) -> str:
+        return self.output.read_text()
+
+    def process_named(self, *words: str) -> psutil.Process:
+        """The process that was started with all these words."""
+        running = [one for one in self.look() if one.is_running()]
+        found = [one for one in running if all(word in " ".join(one.cmdline()) for word in words)]
+        assert len(found) == 1, [one.cmdline() for one in found]
+        return found[0]
+
+    def state(self) -> dict[str, dict[str, object]]:
+        address = re.search(r"http://127\.0\.0\.1:\d+/state", self.text())
+        assert address
+        with urllib.request.urlopen(address[0], timeout=5) as answer:
+            return dict(orjson.loads(answer.read()))
+
+    def wait_until_all_ended(self) -> int:
+        status = self.process.wait(STOP_SECONDS)
+        until(lambda: not self.left(), STOP_SECONDS, "the end of what it started")
+        return int(status)
+
+    def left(self) -> list[psutil.Process]:
+        return [one for one in self.started if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+
+@contextmanager
+def platform(folder: Path, *arguments: str) -> Iterator[Platform]:
+    running = Platform(folder, *arguments)
+    try:
+        yield running
+    finally:
+        running.look()
+        for process in (running.process, *running.started):
+            if process.is_running():
+                process.kill()
+        running.process.wait()
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Platform]:
+    with platform(tmp_path) as running:
+        running.wait_until_tuned()
+        yield running
+
+
+def test_a_policy_counts_when_it_is_saved_and_sigterm_ends_everything(up: Platform) -> None:
+    with urllib.request.urlopen(f"http://127.0.0.1:{up.port}/products?limit=2", timeout=10) as answer:
+        assert len(orjson.loads(answer.read())["items"]) == 2
+    assert len(up.look()) >= 6, "PostgreSQL, Valkey, supervisor, agent, arbiter, worker, operator"
+    policy = up.folder / ".paceline" / "up" / "operator" / "policy.yaml"
+    policy.write_text(policy.read_text().replace("{name: postgres, min: 1, max: 20}", "{name: postgres, value: 3}"))
+    until(lambda: up.state()["values"]["pools"]["postgres"] == 3, 30, "the pinned pool")  # type: ignore[index]
+    until(lambda: "PinnedBySpec" in up.text(), 10, "the decision on the screen")
+    up.process.terminate()
+    assert up.wait_until_all_ended() == 0
+
+
+def test_a_second_one_in_the_same_folder_is_refused(up: Platform) -> None:
+    second = subprocess.run(
+        [PACELINE, "up", "--port", str(free_port())],
+        cwd=up.folder,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert second.returncode == 2
+    assert second.stderr.startswith("paceline: error: another `paceline up` uses the folder")
+    assert up.process.is_running()
+
+
+@pytest.mark.parametrize(
+    ("victim", "program"),
+    [
+        (("paceline.serve.supervisor",), "paceline serve"),
+        (("paceline.serve.agent",), "paceline serve"),
+        (("paceline-operator", "local"), "paceline-operator local"),
+    ],
+    ids=["the supervisor", "the agent", "the operator"],
+)
+def test_a_part_that_is_killed_ends_the_rest_with_one_line(up: Platform, victim: tuple[str, ...], program: str) -> None:
+    up.process_named(*victim).kill()
+    assert up.wait_until_all_ended() == 1
+    error = up.text().splitlines()[-1]
+    assert error.startswith(f"paceline: error: {program} ended (")
+    assert "Traceback" not in up.text()
+
+
+def test_killed_itself_it_leaves_nothing_behind(up: Platform) -> None:
+    up.process.kill()
+    up.wait_until_all_ended()
+
+
+def test_a_port_in_use_is_one_line_and_nothing_is_started(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            [PACELINE, "up", "--port", str(port)], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False
+        )
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"paceline: error: cannot listen on port {port} of 127.0.0.1: address already in use;"
+        " stop what uses it or choose another with --port\n"
+    )
+    assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "No such file or directory"),
+        ("kind: TuningPolicy\nspec: [", "not YAML"),
+        (
+            "apiVersion: paceline.dev/v1alpha1\nkind: TuningPolicy\nmetadata: {name: api}\n"
+            "spec: {targetRef: {name: api}, objective: {p95: soon}}",
+            "'soon'",
+        ),
+    ],
+    ids=["no such file", "not YAML", "a duration that is none"],
+)
+def test_a_bad_policy_is_one_line_and_nothing_is_started(tmp_path: Path, content: str | None, message: str) -> None:
+    policy = tmp_path / "policy.yaml"
+    if content is not None:
+        policy.write_text(content)
+    done = subprocess.run(
+        [PACELINE, "up", "--policy", str(policy), "--port", str(free_port())],
+        cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("paceline: error: --policy ")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / ".paceline").exists()
+
+
+@pytest.mark.timeout(180)
+def test_the_demonstration_shows_what_it_promises(tmp_path: Path) -> None:
+    with platform(tmp_path, "--demo", "--for", "45s") as demo:
+        until(lambda: demo.look() and " generation 1: " in demo.text(), START_SECONDS, "a first decision")
+        status = demo.process.wait(120)
+        text = demo.text()
+        assert status == 0, text
+        assert demo.left() == []
+    assert "The service met its objective, and no request failed." in text
+    assert "failed 0;" in text
+    decisions = re.findall(r"^\d+:\d\d  generation (\d+): .* → .*  (\w+): .+$", text, re.MULTILINE)
+    assert len(decisions) >= 2
+    assert [int(generation) for generation, _ in decisions] == list(range(1, len(decisions) + 1))
+
+
+@pytest.mark.timeout(180)
+def test_a_demonstration_without_time_to_tune_says_what_is_missing(tmp_path: Path) -> None:
+    with platform(tmp_path, "--demo", "--for", "2s") as demo:
+        assert demo.process.wait(120) == 1
+        assert "not as promised: decisions: 0, expected at least 2" in demo.text()
+
+
+def test_ctrl_c_before_everything_runs_ends_everything(tmp_path: Path) -> None:
+    with platform(tmp_path) as early:
+        until(lambda: early.look(), START_SECONDS, "a first process")
+        os.kill(early.process.pid, signal.SIGINT)
+        early.wait_until_all_ended()
+    assert "Traceback" not in early.text()
