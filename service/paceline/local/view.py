@@ -19,6 +19,8 @@ _BARS: Final = "▁▂▃▄▅▆▇█"
 _LEAST_SECONDS, _MOST_SECONDS = 0.005, 5.0
 _LINE_EVERY_SECONDS: Final = 5.0
 _CURVE_WIDTH: Final = 60
+_MOST_ROWS: Final = 6
+"""Decisions on the screen: a terminal of 24 lines must hold everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class View(Protocol):
 
 def view_for(console: Console, facts: Facts) -> View:
     """A screen where there is one."""
-    console.print(header(facts))
+    console.print(header(facts), soft_wrap=True)  # an address in two pieces cannot be clicked or copied
     return Screen(console, facts) if console.is_terminal else Lines(console, facts)
 
 
@@ -93,9 +95,6 @@ def header(facts: Facts) -> RenderableType:
     """Where everything is."""
     width = max(len(name) for name, _ in facts.links)
     lines = [Text.assemble((name.ljust(width + 2), "bold"), (where, "cyan")) for name, where in facts.links]
-    for line in lines:
-        line.no_wrap = True
-        line.overflow = "ignore"  # an address in two pieces cannot be clicked or copied
     return Group(Text("Paceline runs on this machine. Ctrl-C stops everything.", style="bold"), *lines, Text())
 
 
@@ -137,9 +136,9 @@ def _decisions(board: Board) -> Table:
     table.add_column("time", justify="right")
     table.add_column("generation", justify="right")
     table.add_column("p95 before", justify="right")
-    table.add_column("change")
+    table.add_column("change", no_wrap=True)
     table.add_column("why", overflow="fold")
-    for row in board.rows:
+    for row in board.rows[-_MOST_ROWS:]:
         ack = "" if row.decision.acked else " …"
         table.add_row(
             _clock(row.at),

@@ -1,0 +1,133 @@
+"""What the board makes of events, and what the verdict makes of the board."""
+
+from typing import Any
+
+import orjson
+import pytest
+from paceline.load.results import Recorder, Window
+from paceline.local.board import Board, Decision, parse_decision
+from paceline.local.pod import Running
+from paceline.local.verdict import judge
+
+OBJECTIVE_SECONDS = 0.1
+
+
+def window(p95: float, *, answered: int = 100, failures: dict[str, int] | None = None) -> Window:
+    """A second in which every request took `p95`."""
+    recorder = Recorder()
+    for _ in range(answered):
+        recorder.answered(p95)
+    for kind, count in (failures or {}).items():
+        recorder.failures[kind] += count
+    return recorder.window(1.0)
+
+
+def decision(generation: int, *, old: int | None = 1, new: int = 2, acked: bool = True) -> Decision:
+    change = {"tunable": "pools.postgres", "old": old, "new": new}
+    return Decision("PoolWaitHigh", f"postgres {old}→{new}", generation, (change,), {}, acked)
+
+
+def hold(reason: str = "WithinTolerance") -> Decision:
+    return Decision(reason, "all is well", 1, (), {}, True)
+
+
+def tuned_board() -> Board:
+    """Slow for ten seconds, two decisions, then fast for twenty."""
+    board = Board()
+    for second in range(1, 31):
+        board.sampled(float(second), window(1.5 if second <= 10 else 0.02), outstanding=0)
+        if second in {6, 10}:
+            board.decided(float(second), decision(1 if second == 6 else 2))
+    return board
+
+
+def test_a_change_that_is_told_twice_is_one_row_and_becomes_acked() -> None:
+    board = Board()
+    board.decided(5.0, decision(1, acked=False))
+    board.decided(5.8, decision(1, acked=True))
+    board.decided(11.0, decision(2))
+    assert [(row.at, row.decision.acked) for row in board.rows] == [(5.0, True), (11.0, True)]
+
+
+def test_a_hold_is_shown_until_something_is_changed() -> None:
+    board = Board()
+    board.decided(1.0, hold())
+    assert board.hold == hold()
+    board.decided(2.0, decision(1))
+    assert board.hold is None
+
+
+def test_a_row_says_what_clients_saw_just_before() -> None:
+    board = tuned_board()
+    assert [row.p95_seconds for row in board.rows] == pytest.approx([1.5, 1.5], rel=0.01)
+
+
+def test_what_ran_first_is_kept_and_silence_changes_nothing() -> None:
+    board = Board()
+    board.reported(None)
+    board.reported(Running(0, 1, {"postgres": 1}))
+    board.reported(Running(1, 1, {"postgres": 2}))
+    board.reported(None)
+    assert (board.first, board.running) == (Running(0, 1, {"postgres": 1}), Running(1, 1, {"postgres": 2}))
+
+
+def test_percentiles_of_windows_are_merged_not_averaged() -> None:
+    board = Board()
+    board.sampled(1.0, window(0.01, answered=1900), outstanding=0)
+    board.sampled(2.0, window(1.0, answered=100), outstanding=0)
+    # One answer in twenty is slow: the mean of the two p95 would be half a second.
+    assert board.p95_seconds(0.0, 2.0) == pytest.approx(0.01, rel=0.01)
+    assert board.p95_seconds(2.0, 3.0) is None
+
+
+def test_a_tuned_service_is_as_promised() -> None:
+    summary = judge(tuned_board(), OBJECTIVE_SECONDS, ended=30.0)
+    assert summary.complaints == ()
+    assert summary.before_seconds == pytest.approx(1.5, rel=0.01)
+    assert summary.after_seconds == pytest.approx(0.02, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "complaint"),
+    [
+        (lambda board: board.rows.pop(), "decisions: 1, expected at least 2"),
+        (lambda board: board.sampled(30.0, window(2.0), 0), "p95 of the last 10 s is 2 s, objective 100 ms"),
+        (
+            lambda board: board.sampled(12.0, window(0.02, failures={"HTTP 503": 2, "answer is not HTTP": 1}), 0),
+            "failed requests: 2 × HTTP 503, 1 × answer is not HTTP",
+        ),
+    ],
+    ids=["too few decisions", "slow at the end", "requests failed"],
+)
+def test_what_is_missing_is_said(spoil: Any, complaint: str) -> None:
+    board = tuned_board()
+    spoil(board)
+    assert judge(board, OBJECTIVE_SECONDS, ended=30.0).complaints == (complaint,)
+
+
+def test_no_answers_at_the_end_are_not_a_success() -> None:
+    assert "nothing was answered in the last 10 s" in judge(tuned_board(), OBJECTIVE_SECONDS, ended=60.0).complaints
+
+
+WIRE = {
+    "time": "2026-11-22T23:03:57Z",
+    "policy": "default/api",
+    "generation": 3,
+    "reason": "PoolWaitHigh",
+    "message": "postgres 2→4",
+    "changes": [{"tunable": "pools.postgres", "old": 2, "new": 4}],
+    "p95": 0.41,
+    "values": {"workers": 1, "pools": {"postgres": 4}, "caches": {}},
+    "acked": False,
+}
+
+
+def test_a_line_of_the_operator_is_understood() -> None:
+    assert parse_decision(orjson.dumps(WIRE)) == Decision(
+        "PoolWaitHigh", "postgres 2→4", 3, (WIRE["changes"][0],), WIRE["values"], False  # type: ignore[index,arg-type]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("line", [b"", b"starting", b"[]", b'{"reason": "PoolWaitHigh"}', b"\xff"])
+def test_any_other_line_is_left_alone(line: bytes) -> None:
+    assert parse_decision(line) is None
