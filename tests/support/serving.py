@@ -1,5 +1,6 @@
 """Real process trees on loopback: `paceline serve`, or its arbiter alone with the test in the agent's place."""
 
+import asyncio
 import http.client
 import os
 import signal
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,14 @@ def eventually(condition: Callable[[], Any], what: str, seconds: float = DEADLIN
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
         time.sleep(0.02)
     return value
+
+
+async def eventually_async(condition: Callable[[], Any], what: str, seconds: float = DEADLINE_SECONDS) -> None:
+    """`eventually` for a condition that this event loop brings about."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        await asyncio.sleep(0.005)
 
 
 def free_ports(count: int) -> list[int]:
@@ -140,7 +149,11 @@ def serving(
     log = folder / "stderr"
     with log.open("wb") as stderr:
         process = subprocess.Popen(
-            command, cwd=application_folder, env={**inherited, **defaults, **environment}, stderr=stderr
+            command,
+            cwd=application_folder,
+            env={**inherited, **defaults, **environment},
+            stderr=stderr,
+            process_group=0,  # as a shell does: Ctrl-C can be sent to all that are in it
         )
     served = Served(process, run, port, management_port, log)
     try:
@@ -168,14 +181,14 @@ def serve_command(target: str, *options: str) -> list[str]:
 
 
 def _end(served: Served) -> None:
-    left = served.descendants() if served.process.poll() is None else []
-    if served.process.poll() is None:
+    if not served.ended():
         served.process.terminate()
         try:
             served.process.wait(15)
         except subprocess.TimeoutExpired:
             served.process.kill()
             served.process.wait()
-    for process in left:
-        if process.is_running():
-            process.kill()
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get("PACELINE_RUN_DIR") == str(served.run.path):
+                process.kill()

@@ -15,7 +15,7 @@ from typing import Any, Final
 import orjson
 
 from paceline.document.model import Values
-from paceline.errors import PacelineError
+from paceline.errors import InvalidDocument
 from paceline.resources.registry import Tunables
 from paceline.serve.rundir import Effective, RunDir, stamp, write_atomically
 from paceline.telemetry.loop_lag import LoopLag
@@ -52,6 +52,7 @@ class Reporter:
         self._seen: tuple[int, int, int] | None = None
         self._memory_bytes = 0
         self._ready = self._draining = False
+        self._due = clock()
         self._complaint = ""
 
     @property
@@ -61,11 +62,14 @@ class Reporter:
 
     async def run(self) -> None:
         """Follows the file and reports until cancelled."""
-        due = self._clock()
         while True:
-            if self.refresh() or self._clock() >= due:
-                self.write()
-                due = self._clock() + _REPORT_SECONDS
+            try:
+                if self.refresh() or self._clock() >= self._due:
+                    self.write()
+            except Exception:
+                # A pool of the application that cannot be asked must not end live tuning for good.
+                logger.exception("a report failed; trying again in %g s", _REPORT_SECONDS)
+                self._due = self._clock() + _REPORT_SECONDS
             await asyncio.sleep(POLL_SECONDS)
 
     async def weigh(self) -> None:
@@ -96,8 +100,8 @@ class Reporter:
             return False
         try:
             effective = self._run.read_effective()
-        except (PacelineError, ValueError, KeyError, OSError) as error:
-            self._complain(f"cannot read {self._run.effective.name}, what runs stays: {error}")
+        except (InvalidDocument, OSError) as error:
+            self._complain(f"what runs stays: {error}")
             return False
         if effective is None:
             return False
@@ -106,7 +110,8 @@ class Reporter:
         return True
 
     def write(self) -> None:
-        """Writes the report now. A failure is logged; the next report tries again."""
+        """Writes the report now; the next is due in a second. Where it cannot be written is logged, not raised."""
+        self._due = self._clock() + _REPORT_SECONDS
         try:
             write_atomically(self._run.report(self._pid), orjson.dumps(self._report()))
         except OSError as error:

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from paceline.errors import InvalidDocument
+
 if TYPE_CHECKING:
     from paceline.document.model import Values
 
@@ -89,15 +91,21 @@ class RunDir:
         write_atomically(self.effective, orjson.dumps(wire))
 
     def read_effective(self) -> Effective | None:
-        """What workers must run, or None before the agent has spoken."""
+        """What workers must run, or None before the agent has spoken.
+
+        Raises:
+            InvalidDocument: somebody else has written the file.
+        """
         # Here, because the supervisor needs the paths alone and pydantic would triple its memory (9 to 33 MB).
         from paceline.document.model import parse_values
 
         try:
             wire: dict[str, Any] = orjson.loads(self.effective.read_bytes())
+            return Effective(wire["generation"], wire["step"], parse_values(wire["values"]), wire["traceparent"])
         except FileNotFoundError:
             return None
-        return Effective(wire["generation"], wire["step"], parse_values(wire["values"]), wire["traceparent"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise InvalidDocument(f"{self.effective.name} is not what the agent writes: {error}") from error
 
 
 def write_atomically(path: Path, content: bytes) -> None:

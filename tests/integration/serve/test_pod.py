@@ -1,6 +1,7 @@
 """`paceline serve` from start to end: what it runs, how it stops, what it leaves behind."""
 
 import http.client
+import os
 import signal
 import threading
 from pathlib import Path
@@ -37,7 +38,8 @@ def test_a_pod_told_to_stop_turns_unready_first_and_loses_nothing(start_pod: Sta
     pod = start_pod(workers=2, termination_delay_seconds=1.5, keepalive_seconds=1)
     slow: list[tuple[int, bytes]] = []
     with KeepAliveLoad(pod.port) as load:
-        pod.process.send_signal(number)
+        # To the whole group, as a terminal sends Ctrl-C: only the supervisor may be in it.
+        os.killpg(pod.pid, number)
         eventually(lambda: pod.management("/readyz") == 503, "unready")
         assert pod.get()[0] == 200, "unready but serving: load balancers have not noticed yet"
         request = threading.Thread(target=lambda: slow.append(pod.get("/?seconds=3")))
