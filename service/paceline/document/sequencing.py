@@ -117,8 +117,10 @@ def follow(progress: Progress, goal: Goal, *, now: float) -> Progress:
 
 def advance(progress: Progress, wanted: CompleteValues, world: World) -> Progress:
     """The next step towards `wanted`, what `progress.goal` grants this pod now. The same again while it must wait."""
-    progress = _lower_limits(progress, wanted, world.now)
-    if blockers(progress, world.workers):
+    former, progress = progress, _lower_limits(progress, wanted, world.now)
+    # `world` is older than a write made now: a worker that it does not show may have read the former values.
+    unseen = progress.step != former.step
+    if _lowered(progress) and (unseen or blockers(progress, world.workers)):
         return _undo_if_overdue(progress, world)
     progress = replace(progress, settled=progress.values.pools, fallback=progress.goal)
     progress = _move_workers(progress, wanted, world)
@@ -130,10 +132,7 @@ def advance(progress: Progress, wanted: CompleteValues, world: World) -> Progres
 
 def blockers(progress: Progress, workers: Sequence[Worker]) -> list[str]:
     """What a shrink still waits for, one phrase each; nothing where no limit is being lowered."""
-    # A pool that turned up just now has no settled limit: what its workers run is unknown until they answer.
-    lowered = {
-        name: limit for name, limit in progress.values.pools.items() if limit < progress.settled.get(name, limit + 1)
-    }
+    lowered = _lowered(progress)
     if not lowered:
         return []
     silent = [
@@ -149,17 +148,23 @@ def blockers(progress: Progress, workers: Sequence[Worker]) -> list[str]:
     ]
 
 
-def pending(progress: Progress, wanted: CompleteValues, workers: Sequence[Worker]) -> list[str]:
+def pending(progress: Progress, wanted: CompleteValues, world: World) -> list[str]:
     """What is not done yet, one phrase each. Empty is the acknowledgement: all workers run it, nothing is left over."""
+    workers = world.workers
     phrases = blockers(progress, workers)
     count = _target(progress, wanted)
     serving = [worker for worker in workers if not worker.draining]
-    ready = sum(worker.ready and worker.step >= progress.step for worker in serving)
+    ready = sum(worker.ready for worker in serving)
     if ready < count:
         phrases.append(f"worker {ready + 1} of {count} not ready")
+    behind = sum(worker.step < progress.step for worker in serving)
+    if behind:
+        phrases.append(f"{behind} of {len(serving)} workers have not applied step {progress.step}")
     leaving = len(workers) - min(len(serving), count)
     if leaving:
         phrases.append(f"{leaving} removed workers not gone")
+    elif not _is_quiet(progress, world.now):
+        phrases.append("workers removed a moment ago")
     growing = [name for name, limit in wanted.pools.items() if progress.values.pools.get(name) != limit]
     phrases += [f"{name} {progress.values.pools.get(name, '')}→{wanted.pools[name]}: not written" for name in growing]
     if progress.generation != progress.goal.generation:
@@ -170,6 +175,13 @@ def pending(progress: Progress, wanted: CompleteValues, workers: Sequence[Worker
 def _lower_limits(progress: Progress, wanted: CompleteValues, now: float) -> Progress:
     pools = {name: min(limit, progress.settled.get(name, limit)) for name, limit in wanted.pools.items()}
     return _write(progress, now, CompleteValues(_target(progress, wanted), pools, wanted.caches))
+
+
+def _lowered(progress: Progress) -> dict[str, int]:
+    """Pools whose limit was lowered and is not settled. One that turned up just now counts: it may run anything."""
+    return {
+        name: limit for name, limit in progress.values.pools.items() if limit < progress.settled.get(name, limit + 1)
+    }
 
 
 def _may_run_older(worker: Worker, progress: Progress) -> bool:
@@ -223,9 +235,13 @@ def _must_weigh(progress: Progress, world: World) -> bool:
 
 
 def _has_workers_wanted(progress: Progress, wanted: CompleteValues, world: World) -> bool:
-    """No more processes than wanted exist, nor can the arbiter be starting one that an older count allowed."""
-    quiet = progress.removed_at is None or world.now - progress.removed_at >= SETTLE_SECONDS
-    return progress.workers == _target(progress, wanted) and len(world.workers) <= progress.workers and quiet
+    reached = progress.workers == _target(progress, wanted) and len(world.workers) <= progress.workers
+    return reached and _is_quiet(progress, world.now)
+
+
+def _is_quiet(progress: Progress, now: float) -> bool:
+    """Whether the arbiter can no longer be starting a worker that an older, larger count allowed."""
+    return progress.removed_at is None or now - progress.removed_at >= SETTLE_SECONDS
 
 
 def _target(progress: Progress, wanted: CompleteValues) -> int:

@@ -29,6 +29,8 @@ class Status:
     pending: tuple[str, ...]
     refused: Refusal | None
     registered: Registered
+    served: bool
+    """Whether a worker was ready yet; before, its lifespan may still be registering names."""
     start: CompleteValues
     applied_at: float | None
     """When the generation was first carried out in full (monotonic seconds)."""
@@ -147,13 +149,14 @@ class Capacity:
         clamped = granted.clamped
         if progress.memory_bound is not None and progress.memory_bound < granted.values.workers:
             clamped += (Clamp("workers", granted.values.workers, progress.memory_bound, "memory"),)
-        left = tuple(pending(progress, granted.values, self._reports.workers()))
+        left = tuple(pending(progress, granted.values, self._world()))
         return Status(
             progress=progress,
             clamped=clamped,
             pending=left,
             refused=self._refused or progress.blocked,
             registered=self._known,
+            served=self._served,
             start=self._start(),
             applied_at=self._applied_at(progress.goal.generation, done=not left),
         )

@@ -108,7 +108,7 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family)
     except OSError as error:
         # asyncio and socket put the address into the text; the number's own text is enough beside ours.
-        reason = os.strerror(error.errno).lower() if error.errno and error.errno > 0 else str(error)
+        reason = os.strerror(error.errno).lower() if error.errno and error.errno > 0 else error.strerror or str(error)
         raise UsageError(
             f"cannot listen on port {port} of {host}: {reason}; "
             "stop what uses it or choose another with --management-bind (PACELINE_MANAGEMENT_BIND)"

@@ -26,9 +26,7 @@ class Registered:
         return sorted((asked.pools.keys() - self.start.pools.keys()) | (asked.caches.keys() - self.start.caches.keys()))
 
     def only_known(self, values: Values) -> Values:
-        """The values without names that nothing is registered under; all of them while nothing is known at all."""
-        if self == Registered():
-            return values
+        """The values without names that nothing is registered under."""
         return Values(
             values.workers,
             {name: limit for name, limit in values.pools.items() if name in self.start.pools},

@@ -50,7 +50,7 @@ def build_state(
         "pod": {"name": settings.pod_name, "uid": settings.pod_uid},
         "startedAt": clocks.at(clocks.started),
         "uptimeSeconds": round(clocks.now - clocks.started, 3),
-        "tuning": _tuning(status, reports, clocks),
+        "tuning": _tuning(status, clocks),
         "values": _values(status, status.progress.workers, status.progress.values),
         "startValues": _values(status, status.start.workers, status.start),
         "workers": [_worker(report, clocks.now) for report in reports.living],
@@ -70,23 +70,22 @@ def build_state(
     }
 
 
-def _tuning(status: Status, reports: Reports, clocks: Clocks) -> dict[str, Any]:
+def _tuning(status: Status, clocks: Clocks) -> dict[str, Any]:
     goal = status.progress.goal
-    # Before the first worker serves, its lifespan may still be registering.
-    registering = not any(report["ready"] for report in reports.living)
     return {
         "generation": goal.generation,
         "digest": goal.digest,
         "appliedAt": None if status.applied_at is None else clocks.at(status.applied_at),
         "pending": list(status.pending),
         "clamped": [clamp.to_json() for clamp in status.clamped],
-        "unknown": [] if registering else status.registered.unknown(goal.values),
+        "unknown": status.registered.unknown(goal.values) if status.served else [],
         "refused": None if status.refused is None else status.refused.to_json(),
     }
 
 
 def _values(status: Status, workers: int, values: Values) -> dict[str, Any]:
-    return {**status.registered.only_known(values).to_json(), "workers": workers}
+    known = status.registered.only_known(values) if status.served else values
+    return {**known.to_json(), "workers": workers}
 
 
 def _worker(report: Report, now: float) -> dict[str, Any]:

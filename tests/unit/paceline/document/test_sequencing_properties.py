@@ -1,0 +1,193 @@
+"""The safety heart against random interleavings: the total never exceeds the larger one, and it ends as wanted.
+
+Agent, arbiter and workers each act, or do not, in each round, and no faster than the example's pace; what the agent
+decides reaches the files later; connections are taken greedily and held at will.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import inf
+from random import Random
+
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from paceline.document.adoption import Goal
+from paceline.document.bounds import CompleteValues
+from paceline.document.model import Values
+from paceline.document.sequencing import (
+    SETTLE_SECONDS,
+    Memory,
+    PoolUse,
+    Worker,
+    World,
+    advance,
+    begin,
+    follow,
+    pending,
+)
+
+POOLS = ("postgres", "redis")
+PLENTY = Memory(None, 0, 0)
+DEADLINE_SECONDS = 3.0
+
+some_values = st.builds(
+    CompleteValues,
+    workers=st.integers(1, 5),
+    pools=st.fixed_dictionaries({name: st.integers(1, 8) for name in POOLS}),
+)
+
+
+@dataclass
+class Process:
+    """A worker as it truly is; the agent knows only `report`."""
+
+    pid: int
+    step: int = 0
+    limits: dict[str, int] = field(default_factory=dict)
+    in_use: dict[str, int] = field(default_factory=lambda: dict.fromkeys(POOLS, 0))
+    draining: bool = False
+    report: Worker | None = None
+
+    def held(self, pool: str) -> int:
+        return max(self.limits.get(pool, 0), self.in_use[pool])
+
+    def write_report(self, now: float) -> None:
+        use = {name: PoolUse(number, number) for name, number in self.in_use.items()}
+        ready = self.step > 0 and not self.draining
+        self.report = Worker(self.pid, self.step, now, ready=ready, draining=self.draining, pools=use)
+
+
+class Pod:
+    """What exists, beside what the agent believes."""
+
+    def __init__(self, start: CompleteValues, chance: Random) -> None:
+        self.chance = chance
+        self.pace = chance.choice([0.1, 0.4, 0.8])
+        self.drain_pace = chance.choice([0.03, 0.3])
+        self.now = 0.0
+        self.asked = {0: start}
+        self.totals_of = [start]
+        self.progress = begin(Goal(0, Values()), start, workers=start.workers, step=1, now=self.now)
+        self.files = self.progress
+        self.due = inf
+        self.count_read = start.workers
+        self.processes: list[Process] = []
+        self.pids = 0
+        self.calm(rounds=1)
+
+    def wanted(self) -> CompleteValues:
+        return self.asked[self.progress.goal.generation]
+
+    def reported(self) -> list[Worker]:
+        return [process.report for process in self.processes if process.report is not None]
+
+    def left(self) -> list[str]:
+        return pending(self.progress, self.wanted(), self.world())
+
+    def world(self) -> World:
+        return World(self.reported(), PLENTY, self.now, DEADLINE_SECONDS)
+
+    def operator_writes(self, values: CompleteValues) -> None:
+        generation = len(self.asked)
+        self.asked[generation] = values
+        self.totals_of.append(values)
+        self.progress = follow(self.progress, Goal(generation, Values()), now=self.now)
+
+    def agent_decides(self) -> None:
+        if self.files is not self.progress:
+            return
+        self.progress = advance(self.progress, self.wanted(), self.world())
+        if (self.progress.step, self.progress.workers) != (self.files.step, self.files.workers):
+            self.due = min(self.due, self.now + SETTLE_SECONDS)
+        if not self.left():
+            self.totals_of = [self.wanted()]
+
+    def agent_writes(self) -> None:
+        self.files = self.progress
+
+    def arbiter_reads(self) -> None:
+        self.count_read = self.files.workers
+
+    def arbiter_acts(self) -> None:
+        while len(self.processes) < self.count_read:
+            self.pids += 1
+            self.processes.append(Process(self.pids))
+        for process in self.processes[: len(self.processes) - self.count_read]:
+            process.draining = True
+
+    def worker_acts(self, process: Process) -> None:
+        if process.report is None:
+            process.write_report(self.now)
+        elif self.chance.random() < self.pace:
+            process.step, process.limits = self.files.step, dict(self.files.values.pools)
+        for pool in POOLS:
+            most = max(process.limits.get(pool, 0), process.in_use[pool])
+            process.in_use[pool] = most if self.chance.random() < 0.6 else self.chance.randint(0, most)
+        if process.step and self.chance.random() < self.pace:
+            process.write_report(self.now)
+
+    def round(self) -> None:
+        """Each acts or does not, in any order."""
+        actors = [self.agent_decides, self.agent_writes, self.arbiter_reads, self.arbiter_acts]
+        actors += [lambda process=process: self.worker_acts(process) for process in self.processes]
+        self.chance.shuffle(actors)
+        for act in actors[: self.chance.randint(0, len(actors))]:
+            act()
+            self.check()
+        self.processes = [process for process in self.processes if not self.goes(process)]
+        self.now += self.chance.choice([0.02, 0.1, 0.4])
+        if self.now >= self.due:
+            self.what_is_assumed_after_a_second()
+        self.check()
+
+    def goes(self, process: Process) -> bool:
+        return self.chance.random() < (self.drain_pace if process.draining else 0.01)
+
+    def what_is_assumed_after_a_second(self) -> None:
+        self.due = inf
+        self.agent_writes()
+        self.arbiter_reads()
+        self.arbiter_acts()
+        for process in self.processes:
+            if process.report is None:
+                process.write_report(self.now)
+
+    def calm(self, *, rounds: int) -> None:
+        """Nothing blocks any more, and everybody acts."""
+        for _ in range(rounds):
+            self.agent_decides()
+            self.agent_writes()
+            self.arbiter_reads()
+            self.arbiter_acts()
+            self.processes = [process for process in self.processes if not process.draining]
+            for process in self.processes:
+                process.step, process.limits = self.files.step, dict(self.files.values.pools)
+                process.in_use = {name: min(number, process.limits[name]) for name, number in process.in_use.items()}
+                process.write_report(self.now)
+            self.check()
+            self.now += 0.1
+
+    def check(self) -> None:
+        for pool in POOLS:
+            total = sum(process.held(pool) for process in self.processes)
+            allowed = max(values.workers * values.pools[pool] for values in self.totals_of)
+            assert total <= allowed, f"{pool}: {total} of at most {allowed} after {self.now:.2f} s"
+
+
+# No shrinking: a smaller seed is no simpler story.
+@settings(max_examples=300, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@given(start=some_values, goals=st.lists(some_values, min_size=1, max_size=3), seed=st.integers(0, 2**32))
+def test_the_total_never_exceeds_the_larger_one_and_it_ends_as_wanted(
+    start: CompleteValues, goals: Sequence[CompleteValues], seed: int
+) -> None:
+    chance = Random(seed)
+    pod = Pod(start, chance)
+    for values in goals:
+        pod.operator_writes(values)
+        for _ in range(chance.randint(1, 60)):
+            pod.round()
+    pod.calm(rounds=60)
+    assert not pod.left()
+    wanted = pod.wanted()
+    assert [process.limits for process in pod.processes] == [wanted.pools] * wanted.workers
+    assert pod.progress.goal.generation == len(goals) or pod.progress.blocked
