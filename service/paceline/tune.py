@@ -3,14 +3,26 @@
 Without `paceline serve` the values given here stay in force, and tests run as before.
 """
 
-from typing import Final, TypeVar
+import inspect
+from collections.abc import Callable, Coroutine
+from functools import partial, update_wrapper
+from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
 
+from paceline.errors import UsageError
 from paceline.resources.adapters import adapt
+from paceline.resources.cache import Cache
+from paceline.resources.cache_entry import Serializer
+from paceline.resources.cache_key import KeyTemplate
+from paceline.resources.cache_redis import RedisClient, RedisTier
 from paceline.resources.registry import Tunables
+from paceline.resources.serializers import serializer_for
 
-__all__ = ["Tunables", "pool", "tunables"]
+__all__ = ["Cached", "Tunables", "cache", "pool", "tunables"]
 
 T = TypeVar("T")
+P = ParamSpec("P")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 tunables: Final = Tunables()
 """The registry that `paceline serve` tunes; `Tunables()` makes an isolated one, for a library or a test."""
@@ -42,3 +54,84 @@ def pool(obj: T, *, name: str, limit: int, tunables: Tunables | None = None) -> 
     (_default if tunables is None else tunables).add_pool(adapter)
     adapter.install()
     return obj
+
+
+class Cached(Protocol[P, R_co]):
+    """A cached function: called as before, and asked about what it keeps for the same arguments."""
+
+    __name__: str
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]: ...
+
+    def age(self, *args: P.args, **kwargs: P.kwargs) -> float | None:
+        """Seconds since this process's answer was fetched, for an `Age` header; None where it keeps none."""
+
+    def forget(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, None]:
+        """Drops the answer here and in Redis. Other processes keep theirs until it is as old as the TTL."""
+
+
+def cache(
+    *,
+    name: str,
+    ttl: float,
+    max_staleness: float = 0.0,
+    key: str | None = None,
+    redis: RedisClient | None = None,
+    serializer: Serializer | None = None,
+    max_entries: int = 1024,
+    tunables: Tunables | None = None,
+) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Cached[P, R]]:
+    """Keeps the answers of an async function for a time that moves with the policy, for answers kept already too.
+
+        @tune.cache(name="products", ttl=60, max_staleness=300, key="products:{page}")
+        async def load_products(page: int) -> list[Product]: ...
+
+    Concurrent calls with one key share one fetch. An error is never kept. The answer is shared between callers: do not
+    change it. Redis, if given, is a second tier for all processes; while it fails, each fetches by itself.
+
+    Args:
+        name: the cache's name in the policy.
+        ttl: seconds without a tuning document: the start value. 0: every call fetches.
+        max_staleness: seconds beyond the TTL in which an answer may still be given, while a new one is fetched in the
+            background, or where fetching fails.
+        key: a template of the function's parameters; without it all of them count and must be plain values.
+        redis: a `redis.asyncio.Redis` without `decode_responses`; without it `tunables.cache_redis`, if that is set.
+        serializer: for Redis, an object with `dumps` and `loads`; without it the return annotation decides.
+        max_entries: answers in memory per process; the one unused longest makes room.
+        tunables: the registry, if not the one that `paceline serve` tunes.
+
+    Raises:
+        UsageError: negative duration, key that names no parameter, not an `async def`, name taken by another function.
+    """
+    registry = _default if tunables is None else tunables
+
+    def decorate(function: Callable[P, Coroutine[Any, Any, R]]) -> Cached[P, R]:
+        if not inspect.iscoroutinefunction(function):
+            raise UsageError(f"tune.cache: {function.__qualname__} must be an `async def`")
+        template = KeyTemplate(function, key)
+        make_serializer = partial(serializer_for, function) if serializer is None else lambda: serializer
+        tier = RedisTier(name, lambda: redis or registry.cache_redis, make_serializer)
+        origin = f"{function.__module__}.{function.__qualname__}"
+        answers = Cache(
+            name, ttl, redis=tier, max_staleness_seconds=max_staleness, max_entries=max_entries, origin=origin
+        )
+        registry.add_cache(answers)
+        return _cached(function, answers, template)
+
+    return decorate
+
+
+def _cached(function: Callable[P, Coroutine[Any, Any, R]], answers: Cache, template: KeyTemplate) -> Cached[P, R]:
+    async def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        answer: R = await answers.get(template.key(args, kwargs), lambda: function(*args, **kwargs))
+        return answer
+
+    def age(*args: P.args, **kwargs: P.kwargs) -> float | None:
+        return answers.age(template.key(args, kwargs))
+
+    async def forget(*args: P.args, **kwargs: P.kwargs) -> None:
+        await answers.forget(template.key(args, kwargs))
+
+    update_wrapper(call, function)
+    call.__dict__.update(age=age, forget=forget)
+    return cast(Cached[P, R], call)

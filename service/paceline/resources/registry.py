@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from paceline.document.model import Values
 from paceline.errors import PoolError, UsageError
+from paceline.resources.cache_redis import RedisClient
 
 
 class TunablePool(Protocol):
@@ -28,14 +29,13 @@ class TunablePool(Protocol):
 
 
 class TunableCache(Protocol):
-    """Something that keeps answers for `ttl_seconds`."""
+    """Something that keeps answers for a TTL."""
 
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def start_ttl_seconds(self) -> float:
-        """The TTL that the code gave: in force without a document."""
+    name: str
+    origin: str
+    """The function whose answers it keeps; one that is defined anew takes the place of the earlier one."""
+    start_ttl_seconds: float
+    """The TTL that the code gave: in force without a document."""
 
     def set_ttl(self, seconds: float) -> None:
         """Takes effect at once, for entries that exist too; 0: always fetch."""
@@ -52,6 +52,8 @@ class Tunables:
     """
 
     def __init__(self) -> None:
+        self.cache_redis: RedisClient | None = None
+        """The `redis.asyncio.Redis` that caches of this registry share, where they are given none of their own."""
         self._pools: dict[str, TunablePool] = {}
         self._caches: dict[str, TunableCache] = {}
         self._values = Values()
@@ -72,10 +74,14 @@ class Tunables:
         """Registers a cache and gives it the values in force.
 
         Raises:
-            UsageError: the name is taken.
+            UsageError: the name is taken by another function.
         """
-        if cache.name in self._caches:
-            raise UsageError(f"cache {cache.name!r} is registered twice; give each cache a name of its own")
+        previous = self._caches.get(cache.name)
+        if previous is not None and previous.origin != cache.origin:
+            raise UsageError(
+                f"cache {cache.name!r} is registered by {previous.origin} and by {cache.origin}; "
+                "give each cache a name of its own"
+            )
         self._caches[cache.name] = cache
         self._apply_to_cache(cache)
 

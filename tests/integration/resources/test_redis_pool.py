@@ -12,6 +12,8 @@ from paceline.document.model import Values
 from paceline.errors import AcquireTimeout, PoolError
 from redis import Redis as BlockingRedis
 from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 NAME = "paceline-pool-test"
 POOLS: dict[str, Callable[..., ConnectionPool]] = {
@@ -103,7 +105,8 @@ async def test_a_killed_connection_leaks_no_permit(
 
 
 async def test_an_unreachable_server_leaks_no_permit(tunables: tune.Tunables) -> None:
-    client = tune.pool(Redis(host="127.0.0.1", port=1, max_connections=5), name="redis", limit=2, tunables=tunables)
+    refused = Redis(host="127.0.0.1", port=1, max_connections=5, retry=Retry(NoBackoff(), 0))
+    client = tune.pool(refused, name="redis", limit=2, tunables=tunables)
     for _ in range(5):
         with pytest.raises(redis.exceptions.ConnectionError):
             await client.get("k")
