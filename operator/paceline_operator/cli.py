@@ -13,7 +13,7 @@ import typer
 from paceline_operator import __version__
 from paceline_operator.cluster.manifests import parse_manifests
 from paceline_operator.crd.v1alpha1 import parse_policy
-from paceline_operator.errors import InvalidSpec, OperatorError
+from paceline_operator.errors import InvalidSpec, OperatorError, UsageError
 from paceline_operator.settings import OperatorSettings
 
 app = typer.Typer(
@@ -26,12 +26,20 @@ app = typer.Typer(
 
 
 @app.command()
-def run() -> None:
+def run(
+    namespace: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Watch only this; repeat it.")] = None,
+    all_namespaces: Annotated[bool, typer.Option("--all-namespaces", help="Watch the whole cluster.")] = False,
+) -> None:
     """In a cluster, under kopf. Settings come from the environment (PACELINE_OPERATOR_*)."""
+    settings = OperatorSettings.from_environment()
+    if namespace and all_namespaces:
+        raise UsageError("--namespace and --all-namespaces exclude each other: give one of them")
+    if namespace or all_namespaces:
+        settings = settings.model_copy(update={"namespaces": ",".join(namespace or ())})
     # kopf and the Kubernetes client take a second to import, which `check` and `local` need not wait for.
     from paceline_operator.run import run as run_in_cluster
 
-    run_in_cluster(OperatorSettings.from_environment())
+    run_in_cluster(settings)
 
 
 @app.command()

@@ -9,7 +9,7 @@ from typing import Any
 import kopf
 
 from paceline_operator.crd.v1alpha1 import GROUP, PLURAL, VERSION
-from paceline_operator.wiring import OperatorProcess
+from paceline_operator.wiring import OperatorProcess, Unhealthy
 
 
 @kopf.on.login()
@@ -31,11 +31,14 @@ async def workload(type: str, body: kopf.Body, memo: kopf.Memo, **_: Any) -> Non
     process.workload_event(body, deleted=type == "DELETED")
 
 
-# A plain error would make kopf retry for a minute, and kubelet's probe hang as long.
-@kopf.on.probe(id="loop", errors=kopf.ErrorsMode.PERMANENT)
+@kopf.on.probe(id="loop")
 async def probe(memo: kopf.Memo, **_: Any) -> Mapping[str, float]:
     process: OperatorProcess = memo.process
-    return process.check_health()
+    try:
+        return process.check_health()
+    except Unhealthy as error:
+        # Any other error would make kopf retry for a minute, and kubelet's probe hang as long.
+        raise kopf.PermanentError(str(error)) from error
 
 
 @kopf.on.cleanup()

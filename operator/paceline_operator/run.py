@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import socket
 from collections.abc import Iterator
 from typing import Final
 
@@ -11,7 +12,7 @@ import kopf
 import paceline_operator.handlers  # noqa: F401 - registers the handlers with kopf
 from paceline_operator.cluster.api_server import load_configuration
 from paceline_operator.crd.v1alpha1 import GROUP
-from paceline_operator.errors import OperatorError
+from paceline_operator.errors import OperatorError, UsageError
 from paceline_operator.settings import OperatorSettings
 from paceline_operator.telemetry.exposition import split_bind
 from paceline_operator.wiring import operator_process
@@ -31,11 +32,12 @@ class EndlessBackoffs:
             yield 20 + 20 * random.random()  # noqa: S311 - no secret
 
 
-def kopf_settings() -> kopf.OperatorSettings:
+def kopf_settings(api_timeout_seconds: float) -> kopf.OperatorSettings:
     """kopf as this operator needs it; each line keeps a known trap shut."""
     settings = kopf.OperatorSettings()
     settings.networking.error_backoffs = EndlessBackoffs()
-    settings.networking.request_timeout = 30
+    # kopf lists whole clusters, which takes longer than our own calls.
+    settings.networking.request_timeout = 3 * api_timeout_seconds
     settings.networking.connect_timeout = 10
     settings.networking.enforce_retry_after = True
     settings.watching.server_timeout = 300
@@ -61,26 +63,42 @@ def run(settings: OperatorSettings) -> None:
         OperatorError: the loops ended by themselves.
     """
     kopf.configure(log_format=kopf.LogFormat.JSON if settings.log_format == "json" else kopf.LogFormat.FULL)
-    # kopf says a line for each event and each probe that succeeded; the aiohttp server one for each request.
-    for chatty in ("kopf.objects", "kopf.activities", "aiohttp.access"):
+    # A line for each event and each probe that succeeded.
+    for chatty in ("kopf.objects", "kopf.activities"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # A failed probe has said why already; this adds a traceback of the web server.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     asyncio.run(_operate(settings))
 
 
+def _require_free(bind: str) -> None:
+    """kopf opens this address itself, and a failure there would be a page of tracebacks."""
+    host, port = split_bind(bind)
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        message = f"/healthz cannot listen on {bind}: {error.strerror}; free it or set PACELINE_OPERATOR_PROBE_BIND"
+        raise UsageError(message) from error
+
+
 async def _operate(settings: OperatorSettings) -> None:
-    split_bind(settings.probe_bind)
+    _require_free(settings.probe_bind)
     configuration = await load_configuration()
     namespaces = settings.watched_namespaces
     async with operator_process(settings, configuration) as process:
-        await kopf.operator(
-            registry=kopf.get_default_registry(),
-            settings=kopf_settings(),
-            memo=kopf.Memo(process=process),
-            clusterwide=not namespaces,
-            namespaces=namespaces,
-            standalone=True,
-            liveness_endpoint=f"http://{settings.probe_bind}/healthz",
-            stop_flag=process.ended,
-        )
+        try:
+            await kopf.operator(
+                registry=kopf.get_default_registry(),
+                settings=kopf_settings(settings.api_timeout_seconds),
+                memo=kopf.Memo(process=process),
+                clusterwide=not namespaces,
+                namespaces=namespaces,
+                standalone=True,
+                liveness_endpoint=f"http://{settings.probe_bind}/healthz",
+                stop_flag=process.ended,
+            )
+        except Exception as error:
+            # The edge of the process: whatever kopf ends with, kubelet starts the pod anew.
+            raise OperatorError(f"the operator ended by itself: {error}") from error
         if process.failed:
             raise OperatorError("the loops of the policies ended by themselves; see the log")

@@ -32,13 +32,13 @@ class EnvtestServer:
     def __init__(self, url: str, folder: Path) -> None:
         self.url = url
         self._folder = folder
-        self._ca = folder / "certs" / "apiserver.crt"
-        self._ssl = ssl.create_default_context(cafile=str(self._ca))
+        self.ca = folder / "certs" / "apiserver.crt"
+        self._ssl = ssl.create_default_context(cafile=str(self.ca))
 
     def kubeconfig(self, user: str = "admin", url: str | None = None) -> Path:
         """A kubeconfig for one of the users, optionally by way of a proxy."""
         path = self._folder / f"kubeconfig-{user}-{abs(hash(url))}"
-        cluster = {"server": url} if url else {"server": self.url, "certificate-authority": str(self._ca)}
+        cluster = {"server": url} if url else {"server": self.url, "certificate-authority": str(self.ca)}
         path.write_text(
             yaml.safe_dump(
                 {

@@ -5,6 +5,7 @@ It knows verbs and status codes; what the paths mean is `cluster/kubernetes.py`'
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
@@ -29,14 +30,22 @@ async def load_configuration() -> Configuration:
         UsageError: neither is there, or it cannot be read.
     """
     configuration = Configuration()
+    kubeconfig = os.environ.get("KUBECONFIG")
     try:
-        if "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ:
+        if kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         else:
-            await config.load_kube_config(os.environ.get("KUBECONFIG"), client_configuration=configuration)  # type: ignore[no-untyped-call]
+            _require_files(kubeconfig or config.KUBE_CONFIG_DEFAULT_LOCATION)
+            await config.load_kube_config(kubeconfig, client_configuration=configuration)  # type: ignore[no-untyped-call]
     except (config.ConfigException, OSError) as error:
         raise UsageError(f"no access to a cluster: {error}; run in a pod or set KUBECONFIG") from error
     return configuration
+
+
+def _require_files(paths: str) -> None:
+    """The loader takes a file that does not exist for an empty one."""
+    if not any(Path(path).expanduser().is_file() for path in paths.split(os.pathsep) if path):
+        raise FileNotFoundError(f"there is no file {paths}")
 
 
 async def credentials(configuration: Configuration) -> dict[str, Any]:

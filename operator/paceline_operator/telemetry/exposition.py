@@ -32,7 +32,8 @@ async def metrics_endpoint(registry: CollectorRegistry, bind: str) -> AsyncItera
         await web.TCPSite(runner, host, port).start()
     except OSError as error:
         await runner.cleanup()
-        raise UsageError(f"/metrics cannot listen on {bind}: {error.strerror}; free it or set another") from error
+        message = f"/metrics cannot listen on {bind}: {error.strerror}; free it or set PACELINE_OPERATOR_METRICS_BIND"
+        raise UsageError(message) from error
     try:
         yield
     finally:

@@ -38,7 +38,7 @@ class Metrics:
         )
         self.propagation = Histogram(
             "paceline_operator_propagation_seconds",
-            "From writing a tuning document to the last pod that runs it.",
+            "From the nudge to the last pod that runs the new document, or to the end of the wait.",
             buckets=_PROPAGATION_SECONDS,
             registry=self.registry,
         )

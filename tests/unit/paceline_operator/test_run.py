@@ -20,7 +20,7 @@ def test_backoffs_start_anew_for_each_outage() -> None:
 
 
 def test_kopf_stores_nothing_under_its_own_names() -> None:
-    settings = kopf_settings()
+    settings = kopf_settings(10)
     assert settings.persistence.finalizer == "paceline.dev/operator"
     assert settings.persistence.progress_storage.prefix == "paceline.dev"
     assert settings.persistence.diffbase_storage.prefix == "paceline.dev"

@@ -1,0 +1,224 @@
+"""`paceline-operator run` with a real API server and the chart's rights: a policy's life, the process's start, end."""
+
+import base64
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from envtest import EnvtestServer
+from operator_process import COMMAND, OperatorUnderTest, until
+from otlp_receiver import Receiver
+from policy_namespace import PolicyNamespace
+
+pytestmark = pytest.mark.apiserver
+
+
+@pytest.fixture
+def home(server: EnvtestServer, namespace: str) -> PolicyNamespace:
+    return PolicyNamespace(server, namespace)
+
+
+def start(server: EnvtestServer, folder: Path, *namespaces: str) -> OperatorUnderTest:
+    return OperatorUnderTest(server.kubeconfig("operator"), folder, *namespaces)
+
+
+@pytest.fixture
+def operator(server: EnvtestServer, home: PolicyNamespace, tmp_path: Path) -> Iterator[OperatorUnderTest]:
+    """Watches the test's namespace alone, so that tests do not meet."""
+    with start(server, tmp_path, home.name) as running:
+        running.wait_until_healthy()
+        yield running
+
+
+def test_a_policy_is_carried_out_and_says_so(operator: OperatorUnderTest, home: PolicyNamespace) -> None:
+    home.create_target()
+    home.apply_policy(workers=3)
+    until(lambda: home.workers() == 3, 10, "the document")
+    until(lambda: home.ready() == ("True", "Accepted"), 10, "the condition Ready")
+    policy = home.policy()
+    assert policy is not None
+    assert policy["status"]["observedGeneration"] == 1
+    assert policy["status"]["tuning"]["generation"] == 1
+    assert home.document()["policy"] == f"{home.name}/api"
+    until(lambda: [event["reason"] for event in home.events()] == ["PinnedBySpec"], 10, "an Event")
+
+
+def test_the_operator_leaves_no_trace_on_a_policy_but_its_status(
+    operator: OperatorUnderTest, home: PolicyNamespace
+) -> None:
+    home.create_target()
+    home.apply_policy(workers=3)
+    until(lambda: home.ready() is not None, 10, "a status")
+    metadata = (home.policy() or {})["metadata"]
+    assert "finalizers" not in metadata
+    assert "annotations" not in metadata
+    home.delete_policy()
+    assert home.policy() is None, "deleting waits for nobody"
+
+
+def test_a_deleted_policy_leaves_the_document_and_a_new_one_goes_on_from_it(
+    operator: OperatorUnderTest, home: PolicyNamespace
+) -> None:
+    home.create_target()
+    home.apply_policy(workers=3)
+    until(lambda: home.workers() == 3, 10, "the document")
+    home.delete_policy()
+    home.apply_policy(workers=2)
+    until(lambda: home.workers() == 2, 10, "the new policy's document")
+    assert home.document()["generation"] == 2
+
+
+def test_a_target_that_appears_late_is_seen_at_once(operator: OperatorUnderTest, home: PolicyNamespace) -> None:
+    home.apply_policy(workers=3)
+    until(lambda: home.ready() == ("False", "TargetNotFound"), 10, "the condition Ready")
+    home.create_target()
+    until(lambda: home.workers() == 3, 10, "the document")
+    until(lambda: home.ready() == ("True", "Accepted"), 10, "the condition Ready")
+
+
+def test_of_two_policies_the_older_wins_and_the_other_follows_when_it_goes(
+    operator: OperatorUnderTest, home: PolicyNamespace
+) -> None:
+    home.create_target()
+    home.apply_policy(workers=3)
+    until(lambda: home.workers() == 3, 10, "the document")
+    first = (home.policy() or {})["metadata"]["creationTimestamp"]
+    until(lambda: datetime.now(UTC) > datetime.fromisoformat(first) + timedelta(seconds=1.1), 5, "a later second")
+    home.apply_policy(workers=5, name="second")
+    until(lambda: home.ready("second") == ("False", "TargetConflict"), 10, "the conflict")
+    home.delete_policy()
+    until(lambda: home.workers() == 5, 10, "the second policy's document")
+
+
+def test_a_killed_operator_goes_on_where_it_was(server: EnvtestServer, home: PolicyNamespace, tmp_path: Path) -> None:
+    home.create_target()
+    with start(server, tmp_path, home.name) as first:
+        home.apply_policy(workers=3)
+        until(lambda: home.ready() == ("True", "Accepted"), 40, "a status")
+        first.process.kill()
+    home.apply_policy(workers=4)
+    with start(server, tmp_path, home.name):
+        until(lambda: home.workers() == 4, 40, "the new document")
+    assert home.document()["generation"] == 2
+
+
+def test_an_operator_at_rest_writes_nothing(operator: OperatorUnderTest, home: PolicyNamespace) -> None:
+    home.create_target()
+    home.apply_policy(workers=3)
+    until(lambda: (home.policy() or {}).get("status", {}).get("decisions"), 10, "a decision")
+    passes = _passes(operator)
+    version = until(lambda: _settled(home), 20, "a status that stays")
+    until(lambda: _passes(operator) >= passes + 1, 20, "another pass")
+    assert (home.policy() or {})["metadata"]["resourceVersion"] == version
+
+
+def _passes(operator: OperatorUnderTest) -> float:
+    line = next(line for line in operator.metrics().splitlines() if "reconcile_seconds_count" in line)
+    return float(line.split()[-1])
+
+
+def _settled(home: PolicyNamespace) -> str | None:
+    version = (home.policy() or {})["metadata"]["resourceVersion"]
+    for _ in range(30):
+        if (home.policy() or {})["metadata"]["resourceVersion"] != version:
+            return None
+    return str(version)
+
+
+def test_only_the_named_namespaces_are_served(server: EnvtestServer, home: PolicyNamespace, tmp_path: Path) -> None:
+    with start(server, tmp_path, home.name, "default") as operator:
+        operator.wait_until_healthy()
+        server.create("/api/v1/namespaces", {"metadata": {"name": f"{home.name}-other"}})
+        other = PolicyNamespace(server, f"{home.name}-other")
+        for one in (other, home):
+            one.create_target()
+            one.apply_policy(workers=3)
+        until(lambda: home.workers() == 3, 10, "the document")
+        assert other.ready() is None
+
+
+def test_sigterm_ends_it_quickly_and_well(operator: OperatorUnderTest, home: PolicyNamespace) -> None:
+    home.create_target()
+    home.apply_policy(workers=3)
+    until(lambda: home.ready() is not None, 10, "a status")
+    assert operator.terminate() == 0
+    assert [line["message"] for line in operator.log_lines if "exc_info" in line] == []
+
+
+def test_the_log_is_json_and_speaks_of_each_decision(operator: OperatorUnderTest, home: PolicyNamespace) -> None:
+    home.create_target()
+    home.apply_policy(workers=3)
+    until(lambda: home.ready() is not None, 10, "a status")
+    until(lambda: "PinnedBySpec" in operator.log, 20, "the decision in the log")
+    assert operator.log_lines, "every line parses"
+
+
+def test_metrics_count_decisions_by_reason(operator: OperatorUnderTest, home: PolicyNamespace) -> None:
+    home.create_target()
+    home.apply_policy(workers=3)
+    until(lambda: 'decisions_total{reason="PinnedBySpec"} 1.0' in operator.metrics(), 10, "the counter")
+    assert "paceline_operator_policies 1.0" in operator.metrics()
+
+
+def test_each_pass_is_a_trace_that_status_and_document_name(
+    server: EnvtestServer, home: PolicyNamespace, tmp_path: Path
+) -> None:
+    with receiving_spans() as (endpoint, spans):
+        kubeconfig = server.kubeconfig("operator")
+        with OperatorUnderTest(kubeconfig, tmp_path, home.name, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint) as operator:
+            home.create_target()
+            home.apply_policy(workers=3)
+            until(lambda: home.ready() == ("True", "Accepted"), 40, "a status")
+            assert operator.terminate() == 0
+        trace = home.document()["traceparent"].split("-")[1]
+        steps = [span["name"] for span in spans if base64.b64decode(span["trace"]).hex() == trace]
+    assert sorted(steps) == ["apply", "decide", "observe", "propagate", "reconcile"]
+    (decision,) = ((home.policy() or {})["status"]["decisions"])[:1]
+    assert decision["traceID"] == trace
+
+
+@contextmanager
+def receiving_spans() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """An OTLP/HTTP endpoint, and the spans that it has received."""
+
+    class OwnReceiver(Receiver):
+        spans: ClassVar[list[dict[str, Any]]] = []
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), OwnReceiver) as receiver:
+        thread = threading.Thread(target=receiver.serve_forever, name="OTLP receiver")
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{receiver.server_address[1]}", OwnReceiver.spans
+        finally:
+            receiver.shutdown()
+            thread.join(10)
+
+
+def run_expecting_failure(kubeconfig: Path, **environment: str) -> str:
+    done = subprocess.run(
+        [COMMAND, "run"], env={"KUBECONFIG": str(kubeconfig), **environment}, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+def test_without_a_cluster_it_says_so_in_one_line(tmp_path: Path) -> None:
+    assert "run in a pod or set KUBECONFIG" in run_expecting_failure(tmp_path / "absent")
+
+
+def test_a_port_in_use_is_named_in_one_line(server: EnvtestServer) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        for variable in ("METRICS_BIND", "PROBE_BIND"):
+            ports = {"PACELINE_OPERATOR_METRICS_BIND": "", f"PACELINE_OPERATOR_{variable}": bind}
+            assert bind in run_expecting_failure(server.kubeconfig("operator"), **ports)
