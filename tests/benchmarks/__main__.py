@@ -1,0 +1,50 @@
+"""`make bench`: what Paceline costs, measured against what one would run without it.
+
+python -m tests.benchmarks [--only NAME] [--json] [--pairs N]
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.benchmarks import serve
+from tests.benchmarks.row import Row
+
+BENCHES: Final[dict[str, Callable[[int], Iterable[Row]]]] = {"serve": serve.run}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=sorted(BENCHES), help="run this one alone")
+    parser.add_argument("--json", action="store_true", help="one JSON object a row on stdout")
+    parser.add_argument("--pairs", type=int, default=7, help="interleaved measurements of each variant")
+    options = parser.parse_args()
+    for name, run in BENCHES.items():
+        if options.only in {None, name}:
+            rows = run(options.pairs)
+            if options.json:
+                for row in rows:
+                    print(json.dumps(row.to_json()), flush=True)
+            else:
+                Console().print(_table(name, rows))
+    return 0
+
+
+def _table(name: str, rows: Iterable[Row]) -> Table:
+    table = Table(title=f"{name}: medians of interleaved pairs; a ratio above 1 means that ours is better")
+    for column in ("metric", "ours", "theirs", "ratio", "goal", "met"):
+        table.add_column(column, justify="left" if column == "metric" else "right")
+    for row in rows:
+        goal = "" if row.goal is None else f"≥ {row.goal:.2f}"
+        met = "" if row.met is None else "yes" if row.met else "[red]no[/]"
+        table.add_row(row.metric, f"{row.ours:,.1f}", f"{row.theirs:,.1f}", f"{row.ratio:.3f}", goal, met)
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""The servers that are compared, each a process tree on the same core, and what CPU time they use."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+APPLICATIONS: Final = Path(__file__).parent / "applications"
+_START_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that answers on `port`."""
+
+    port: int
+    process: psutil.Process
+
+    def cpu_seconds(self) -> float:
+        """User and system time of all its processes so far."""
+        tree = [self.process, *self.process.children(recursive=True)]
+        return sum(sum(each.cpu_times()[:2]) for each in tree)
+
+
+@dataclass(frozen=True)
+class Cores:
+    """Which core serves and which one loads; the same if there is only one."""
+
+    serve: set[int]
+    load: set[int]
+
+    def busy_seconds(self) -> float:
+        """Time that the serving core has worked so far, for whomever."""
+        times = psutil.cpu_times(percpu=True)
+        return sum(sum(times[core]) - times[core].idle - times[core].iowait for core in self.serve)
+
+    @classmethod
+    def of_this_machine(cls) -> "Cores":
+        mine = sorted(os.sched_getaffinity(0))
+        return cls({mine[0]}, {mine[-1]})
+
+
+def gunicorn(target: str, port: int) -> list[str]:
+    """What one would run without Paceline."""
+    worker = ["-k", "uvicorn_worker.UvicornWorker", "-w", "1", "--no-control-socket", "--log-level", "warning"]
+    return [sys.executable, "-m", "gunicorn", *worker, "-b", f"127.0.0.1:{port}", target]
+
+
+def paceline(target: str, port: int, management_port: int) -> list[str]:
+    """`paceline serve`, as it comes."""
+    addresses = ["--bind", f"127.0.0.1:{port}", "--management-bind", f"127.0.0.1:{management_port}"]
+    return [sys.executable, "-m", "paceline", "serve", target, *addresses]
+
+
+@contextmanager
+def running(command: list[str], port: int, environment: Mapping[str, str], cores: Cores) -> Iterator[Server]:
+    """Runs a server until the end of the block.
+
+    Raises:
+        RuntimeError: it ended, or did not answer within a minute.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PACELINE_", "OTEL_"))}
+    os.sched_setaffinity(0, cores.serve)  # inherited by all that it starts
+    try:
+        process = subprocess.Popen(command, cwd=APPLICATIONS, env={**inherited, **environment})
+    finally:
+        os.sched_setaffinity(0, cores.load)
+    try:
+        _wait_for(port, process, command)
+        yield Server(port, psutil.Process(process.pid))
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes], command: list[str]) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+                connection.sendall(b"GET / HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
+                if connection.recv(12) == b"HTTP/1.1 200":
+                    return
+        except OSError:
+            pass
+        time.sleep(0.1)
+    raise RuntimeError(f"does not serve: {' '.join(command)}")
