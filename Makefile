@@ -30,6 +30,7 @@ check: $(STAMP) ## format, lint, types, layers, chart, rendered files
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/render --check
+	$(BIN)/python scripts/reference --check
 
 format: $(STAMP) ## rewrite what the formatter and the linter can
 	$(BIN)/ruff format .
@@ -44,8 +45,9 @@ image: ## both images, into the cluster (IMAGE_BUILD, IMAGE_LOAD)
 bench: $(STAMP) ## serving benchmarks (ONLY=name, JSON=1)
 	$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json)
 
-render: $(STAMP) ## chart -> k8s/manifests, CRD -> chart
+render: $(STAMP) ## CRD -> chart, chart -> k8s/manifests, code -> docs/reference.md
 	$(BIN)/python scripts/render
+	$(BIN)/python scripts/reference
 
 lock: $(STAMP) ## requirements.lock from pyproject.toml: versions only, no address
 	$(BIN)/uv pip compile --quiet --no-annotate --no-header --no-emit-index-url --universal --python-version 3.11 \

@@ -33,6 +33,12 @@ def test_rendered_files_are_up_to_date() -> None:
     assert output.returncode == 0, output.stdout + output.stderr
 
 
+def test_the_reference_is_up_to_date() -> None:
+    command = [sys.executable, str(ROOT / "scripts" / "reference"), "--check"]
+    output = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert output.returncode == 0, output.stdout + output.stderr
+
+
 def test_the_check_for_rendered_files_finds_a_stale_copy(tmp_path: Path) -> None:
     for name in ("scripts", "helm", "k8s", "operator/paceline_operator/crd"):
         shutil.copytree(ROOT / name, tmp_path / name)
