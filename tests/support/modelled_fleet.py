@@ -26,6 +26,7 @@ from paceline_operator.ports import (
 )
 
 KEY = PolicyKey("shop", "api")
+MOST_DRAWN = 3000
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -75,22 +76,26 @@ class ModelPod:
         # More busy workers than cores slow each other down.
         busy = min(1.0, service.requests_per_second * service.cpu_seconds / workers) * workers
         cpu = service.cpu_seconds * max(1.0, busy / service.cores)
-        offered = service.requests_per_second / workers
-        utilisation = min(0.99, offered * cpu)
-        lag_mean = utilisation * cpu / (1 - utilisation)
-        hold = service.query_seconds + lag_mean
-        served = min(offered, 0.99 / cpu, 0.99 * pool / hold)
-        erlangs = served * hold
+        offered = served = service.requests_per_second / workers
+        utilisation, hold = 0.0, service.query_seconds
+        for _ in range(30):  # a slow loop holds connections longer, and a small pool keeps the loop idle
+            utilisation = min(0.99, served * cpu)
+            hold = service.query_seconds + utilisation * cpu / (1 - utilisation)
+            served = (served + min(offered, 0.99 / cpu, 0.99 * pool / hold)) / 2
+        erlangs = min(served * hold, 0.99 * pool)
         waiting = erlang_c(pool, erlangs)
         count = max(1, round(served * workers * seconds))
-        for _ in range(min(count, 3000)):
-            lag = rng.expovariate(1 / (cpu / (1 - utilisation))) if rng.random() < utilisation else 0.0
+        # At most so many are drawn; each stands for as many as it takes.
+        weight = -(-count // MOST_DRAWN)
+        for _ in range(count // weight):
+            lag = rng.expovariate((1 - utilisation) / cpu) if rng.random() < utilisation else 0.0
             wait = rng.expovariate((pool - erlangs) / hold) if rng.random() < waiting else 0.0
             query = rng.expovariate(1 / service.query_seconds)
-            self.wait.record(wait)
-            self.hold.record(query + lag)
-            self.duration.record(cpu + lag + wait + query)
-        self.requests += min(count, 3000)
+            drawn = ((self.wait, wait), (self.hold, query + lag), (self.duration, cpu + lag + wait + query))
+            for histogram, value in drawn:
+                for _ in range(weight):
+                    histogram.record(value)
+        self.requests += count // weight * weight
         for _ in range(min(round(seconds * 10 * workers), 2000)):
             self.lag.record(rng.expovariate((1 - utilisation) / cpu) if rng.random() < utilisation else 0.0)
         self.cpu_seconds += served * workers * cpu * seconds

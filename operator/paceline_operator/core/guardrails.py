@@ -184,14 +184,14 @@ def budget_not_found(situation: Situation, proposal: Proposal) -> Proposal | Hol
 
 
 def recently_rejected(situation: Situation, proposal: Proposal) -> Proposal | Hold:
-    """Values that were rolled back are not tried again for a while."""
+    """Values that were rolled back or outgrown are not tried again for a while."""
     after = apply_changes(situation.values, proposal.changes)
     for rejected in situation.memory.rejected:
         if rejected.values == after and situation.now < rejected.until:
             wait = format_duration(rejected.until - situation.now)
             return Hold(
                 Reason.COOLING_DOWN,
-                f"{proposal.finding.evidence}; {_listed(proposal.changes)} was rolled back, not again for {wait}",
+                f"{proposal.finding.evidence}; {_listed(proposal.changes)} did not do before, not again for {wait}",
             )
     return proposal
 

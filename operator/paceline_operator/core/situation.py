@@ -76,7 +76,7 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Values that were rolled back; not tried again before `until`."""
+    """Values that were rolled back, or outgrown; not tried again before `until`."""
 
     values: Values
     until: datetime

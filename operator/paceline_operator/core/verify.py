@@ -28,6 +28,8 @@ MORE_ERRORS: Final = 0.001
 """A rise of the error ratio that counts: 0.1 percentage points."""
 REJECTED_FOR: Final = 10
 """Windows for which values that were rolled back are not tried again."""
+OUTGROWN_FOR: Final = 30
+"""Windows for which values that proved too small are not returned to: theory must not undo what was measured."""
 MOST_REJECTED: Final = 8
 EXPLICIT: Final = frozenset({Reason.PINNED_BY_SPEC, Reason.CLAMPED})
 """What a person or a bound demands: no cooldown, no verdict."""
@@ -72,7 +74,15 @@ def remember(situation: Situation, memory: Memory, decision: Decision, generatio
         deadline=situation.now + behavior.settle + behavior.longest_window + behavior.interval,
         restarts=situation.fleet.restarts,
     )
-    return replace(memory, pending=pending, oversized={})
+    return replace(memory, pending=pending, oversized={}, rejected=_outgrown(situation, memory, decision))
+
+
+def _outgrown(situation: Situation, memory: Memory, decision: Decision) -> tuple[Rejected, ...]:
+    lever = decision.changes[0]
+    if lever.old is None or lever.new < lever.old:
+        return memory.rejected
+    until = situation.now + OUTGROWN_FOR * situation.policy.behavior.interval
+    return (*memory.rejected, Rejected(dict(situation.values), until))[-MOST_REJECTED:]
 
 
 def dead_band(tolerance: float, samples: int) -> float:

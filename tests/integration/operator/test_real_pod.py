@@ -1,0 +1,34 @@
+"""The whole way on one machine: a saved policy, the operator's loop, `paceline serve`, and back as acks."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from serving import eventually, pod
+
+if TYPE_CHECKING:
+    from conftest import StartOperator
+
+
+@pytest.mark.timeout(120)
+def test_a_pod_follows_its_policy(tmp_path: Path, start_operator: "StartOperator") -> None:
+    (tmp_path / "pod").mkdir()
+    with pod(tmp_path / "pod", "tuned:app", tuning_file=tmp_path / "tuning.json", keepalive_seconds=1) as served:
+        operator = start_operator(tmp_path, [f"http://127.0.0.1:{served.management_port}/state"])
+        caches = [{"name": "answers", "ttl": {"value": "5s"}}]
+        operator.apply(mode="Auto", workers={"value": 3}, caches=caches)
+        eventually(lambda: operator.status().get("pods") == {"total": 1, "applied": 1}, "the pod acks")
+        eventually(lambda: operator.condition("Converged")[0] == "True", "the pod acks")
+
+        state = served.state()
+        assert state["values"]["workers"] == len(state["workers"]) == 3
+        assert state["values"]["caches"] == {"answers": {"ttlSeconds": 5}}
+        assert state["tuning"]["generation"] == operator.status()["tuning"]["generation"]
+
+        operator.apply(mode="Auto", workers={"value": 1}, caches=caches)
+        eventually(lambda: len(served.state()["workers"]) == 1, "workers are removed")
+        eventually(lambda: operator.condition("Converged")[0] == "True", "the pod acks again")
+        eventually(lambda: operator.status()["observedGeneration"] == 2, "the status speaks of the edit")
+
+        operator.apply(mode="Auto", workers={"value": 1}, caches=[{"name": "anwsers", "ttl": {"value": "9s"}}])
+        eventually(lambda: "no worker registered" in str(operator.status()["conditions"]), "a slip is named")
