@@ -6,6 +6,7 @@ from typing import TypedDict
 
 import asyncpg
 from fastapi import FastAPI
+from paceline import tune
 from redis.asyncio import Redis
 from starlette.middleware import Middleware
 
@@ -33,6 +34,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
         chosen = settings or load_settings()
         async with await open_postgres(chosen) as postgres, open_redis(chosen) as redis:
+            tune.tunables.cache_redis = redis
             yield {"postgres": postgres, "redis": redis}
 
     app = FastAPI(

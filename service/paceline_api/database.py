@@ -39,7 +39,7 @@ def _connection_class(distance_seconds: float) -> type[asyncpg.Connection]:
         return asyncpg.Connection
 
     class DistantConnection(asyncpg.Connection):
-        async def fetch(self, query: str, *arguments: Any, **options: Any) -> list[Any]:  # type: ignore[override]
+        async def fetch(self, query: str, *arguments: Any, **options: Any) -> Any:
             await super().fetch("SELECT pg_sleep($1)", distance_seconds)
             return await super().fetch(query, *arguments, **options)
 

@@ -9,10 +9,13 @@ import httpx2
 import pytest
 from blockbuster import blockbuster_ctx
 from fastapi import FastAPI
+from paceline import tune
 from paceline_api.app import create_app
 from paceline_api.migrate import migrate
+from paceline_api.routes.expensive_data import spread_report
 from paceline_api.settings import Settings
 from pydantic import SecretStr
+from redis.asyncio import Redis
 
 Start = Callable[[Settings], AbstractAsyncContextManager[httpx2.AsyncClient]]
 
@@ -36,6 +39,15 @@ def no_blocking() -> Iterator[None]:
         for name in ("os.stat", "os.path.abspath"):
             blockbuster.functions[name].can_block_in("asyncpg/connect_utils.py", {"_parse_connect_dsn_and_args"})
         yield
+
+
+@pytest.fixture(autouse=True)
+async def nothing_kept(valkey_url: str) -> None:
+    """The cache of a process outlives an application in it; each test starts without."""
+    async with Redis.from_url(valkey_url) as redis:
+        tune.tunables.cache_redis = redis
+        await spread_report.forget(None)  # type: ignore[arg-type]
+    tune.tunables.cache_redis = None
 
 
 @asynccontextmanager

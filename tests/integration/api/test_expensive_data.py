@@ -1,0 +1,83 @@
+"""GET /expensive-data: the figures, and the cache in front of them."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from itertools import product
+from statistics import fmean
+
+import asyncpg
+import httpx2
+import pytest
+from paceline import tune
+from paceline.document.model import CacheValues, Values
+from paceline_api.routes.expensive_data import spread_report
+from paceline_api.schemas.expensive_data import SpreadReport
+from paceline_api.settings import Settings
+
+Start = Callable[[Settings], AbstractAsyncContextManager[httpx2.AsyncClient]]
+
+
+async def test_the_figures_are_right(client: httpx2.AsyncClient, migrated_dsn: str) -> None:
+    report = SpreadReport.model_validate_json((await client.get("/expensive-data")).content)
+    connection = await asyncpg.connect(migrated_dsn)
+    prices = defaultdict(list)
+    for row in await connection.fetch("SELECT category, price_cents FROM products"):
+        prices[row["category"]].append(row["price_cents"])
+    await connection.close()
+    assert {one.category for one in report.categories} == set(prices)
+    for one in report.categories:
+        of_category = prices[one.category]
+        difference = fmean(abs(a - b) for a, b in product(of_category, repeat=2))
+        assert one.products == len(of_category)
+        assert one.mean_price_cents == pytest.approx(fmean(of_category))
+        assert one.mean_difference_cents == pytest.approx(difference)
+        assert one.gini == pytest.approx(difference / (2 * fmean(of_category)))
+    ginis = [one.gini for one in report.categories]
+    assert ginis == sorted(ginis, reverse=True)
+
+
+async def test_the_second_answer_is_the_first_one_kept(client: httpx2.AsyncClient) -> None:
+    first, second = await client.get("/expensive-data"), await client.get("/expensive-data")
+    assert first.headers["cache-status"] == "paceline; fwd=miss; stored"
+    assert second.headers["cache-status"] == "paceline; hit"
+    assert (first.headers["age"], second.headers["age"]) == ("0", "0")
+    assert first.content == second.content
+
+
+async def test_many_at_once_ask_the_database_once(client: httpx2.AsyncClient) -> None:
+    before = tune.tunables.report()["caches"]["responses"]["fetch"]["count"]
+    answers = await asyncio.gather(*(client.get("/expensive-data") for _ in range(20)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert tune.tunables.report()["caches"]["responses"]["fetch"]["count"] == before + 1
+
+
+async def test_what_one_process_fetched_serves_the_next_one(start: Start, settings: Settings) -> None:
+    async with start(settings) as client:
+        first = await client.get("/expensive-data")
+        await until_shared(client)
+    tune.tunables.cache_redis = None
+    await spread_report.forget(None)  # type: ignore[arg-type]  # this process forgets, Redis does not
+    async with start(settings) as client:
+        second = await client.get("/expensive-data")
+    assert second.headers["cache-status"] == "paceline; hit"
+    assert second.content == first.content
+
+
+async def test_a_ttl_of_zero_asks_the_database_each_time(client: httpx2.AsyncClient) -> None:
+    tune.tunables.apply(Values(caches={"responses": CacheValues(0)}))
+    try:
+        answers = [await client.get("/expensive-data") for _ in range(3)]
+    finally:
+        tune.tunables.apply(Values())
+    assert [answer.headers["cache-status"] for answer in answers] == ["paceline; fwd=miss; stored"] * 3
+
+
+async def until_shared(client: httpx2.AsyncClient) -> None:
+    """The write to Redis happens behind the answer."""
+    async with asyncio.timeout(5):
+        redis = tune.tunables.cache_redis
+        assert redis is not None
+        while await redis.get("paceline:responses:expensive-data") is None:  # noqa: ASYNC110 - nobody says when
+            await asyncio.sleep(0.01)

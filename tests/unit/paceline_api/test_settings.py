@@ -1,0 +1,86 @@
+"""The reference API's settings: nothing unsafe by default, mistakes named without their values."""
+
+import subprocess
+import sys
+
+import pytest
+from paceline_api.errors import ConfigurationError
+from paceline_api.settings import Settings, load_settings
+
+DATABASE = "postgresql://api:Dq8k2-long-enough@db:5432/shop"
+REDIS = "redis://:Dq8k2-long-enough@redis:6379/0"
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    monkeypatch.setenv("DATABASE_URL", DATABASE)
+    monkeypatch.setenv("REDIS_URL", REDIS)
+    return monkeypatch
+
+
+def test_two_addresses_are_enough(environment: pytest.MonkeyPatch) -> None:
+    settings = load_settings()
+    assert settings.database_url.get_secret_value() == DATABASE
+    assert settings.api_postgres_limit <= settings.api_postgres_cap
+
+
+@pytest.mark.parametrize("variable", ["DATABASE_URL", "REDIS_URL"])
+def test_there_is_no_default_address(environment: pytest.MonkeyPatch, variable: str) -> None:
+    environment.delenv(variable)
+    with pytest.raises(ConfigurationError, match=f"^environment variable {variable} is not set$"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("DATABASE_URL", "mysql://u:hidden@db/shop", "write postgresql://USER:PASSWORD@HOST:PORT/NAME"),
+        ("DATABASE_URL", "postgresql:///shop", "write postgresql://USER:PASSWORD@HOST:PORT/NAME"),
+        ("DATABASE_URL", "postgresql://postgres:postgres@db/shop", "one that everybody knows"),
+        ("REDIS_URL", "redis://:changeme@redis/0", "one that everybody knows"),
+        ("API_POSTGRES_LIMIT", "0", "greater than or equal to 1"),
+        ("API_QUERY_TIMEOUT_SECONDS", "soon", "valid number"),
+    ],
+    ids=["another database", "no host", "a usual password", "another usual password", "no connections", "not a number"],
+)
+def test_a_wrong_value_is_named_but_not_shown(
+    environment: pytest.MonkeyPatch, variable: str, value: str, message: str
+) -> None:
+    environment.setenv(variable, value)
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+    text = str(caught.value)
+    assert text.startswith(f"environment variable {variable} is wrong: ")
+    assert message in text
+    assert value not in text
+    assert "hidden" not in text
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+def test_a_usual_password_is_fine_on_this_machine(environment: pytest.MonkeyPatch, host: str) -> None:
+    environment.setenv("DATABASE_URL", f"postgresql://postgres:postgres@{host}:5432/shop")
+    load_settings()
+
+
+def test_passwords_do_not_appear_in_what_is_printed(environment: pytest.MonkeyPatch) -> None:
+    assert "long-enough" not in repr(load_settings())
+    assert "long-enough" not in str(load_settings().model_dump())
+
+
+def test_importing_the_application_reads_and_opens_nothing() -> None:
+    program = (
+        "import socket, sys\n"
+        "def refuse(*arguments): raise AssertionError('a socket at import')\n"
+        "socket.socket.connect = refuse\n"
+        "from paceline_api.app import app\n"
+        "from paceline import tune\n"
+        "assert tune.tunables.report()['pools'] == {}, 'a pool at import'\n"
+        "assert app.openapi()['info']['title']\n"
+    )
+    subprocess.run([sys.executable, "-c", program], env={"PATH": ""}, check=True, timeout=60)
+
+
+def test_settings_cannot_be_changed(environment: pytest.MonkeyPatch) -> None:
+    settings: Settings = load_settings()
+    with pytest.raises(ValueError, match="frozen"):
+        settings.api_postgres_limit = 9  # type: ignore[misc]
