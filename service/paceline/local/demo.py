@@ -1,9 +1,10 @@
-"""The demonstration: a service that starts mis-tuned under a steady load, one that it can serve once it is tuned.
+"""The demonstration: a service that starts mis-tuned under a steady load that it can easily serve once it is tuned.
 
-Every read waits 15 ms for the database, as with one in another zone: waiting, not CPU, since load, service, operator
+Every read waits 20 ms for the database, as with one in another region: waiting, not CPU, since load, service, operator
 and databases share one small machine. The service starts with one worker and one connection to PostgreSQL, so it
-answers at most 1 / 15 ms = 66 requests/s less overhead, and the load asks for 80: requests queue, p95 grows to seconds.
-By Little's law 80/s x 16 ms = 1.3 connections are busy on average; with 4 or 5 nobody waits and p95 is near 20 ms.
+answers at most 1 / 21 ms = 47 requests/s, and the load asks for 100: requests queue, and p95 grows to seconds.
+By Little's law 100/s · 21 ms = 2.1 connections are busy on average; with 4 the queue is gone, with 7 hardly anybody
+waits and p95 is near 25 ms.
 """
 
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from paceline.load.openloop import Plan
 from paceline.load.target import parse_target
 
 _SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
-    {"PACELINE_WORKERS": "1", "API_POSTGRES_LIMIT": "1", "API_SIMULATED_DISTANCE_SECONDS": "0.015"}
+    {"PACELINE_WORKERS": "1", "API_POSTGRES_LIMIT": "1", "API_SIMULATED_DISTANCE_SECONDS": "0.02"}
 )
 
 
@@ -24,7 +25,7 @@ class Demo:
     """What the load asks for, and with what settings the service starts. `seconds` None: until interrupted."""
 
     seconds: float | None
-    rate: float = 80.0
+    rate: float = 100.0
     connections: int = 32
     """Also bounds how many requests the overloaded service holds at a time: the rest waits at the client."""
     path: str = "/products?limit=20"

@@ -94,6 +94,7 @@ class Session:
             if load is not None:
                 self.board.sampled(self.ended, load.window(), 0)
             view.update(self.board, self.ended)
+            view.close()
 
     async def _ask(self) -> None:
         while True:

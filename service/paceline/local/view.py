@@ -1,7 +1,7 @@
 """Shows a board: a live screen on a terminal, lines elsewhere. Rendering only; the board decides nothing here."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import log
 from typing import Final, Protocol
 
@@ -12,13 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from paceline.durations import format_seconds
-from paceline.local.board import Board, Decision, Row, Sample
+from paceline.local.board import Board, Decision, Sample
 from paceline.local.verdict import Summary
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _LEAST_SECONDS, _MOST_SECONDS = 0.005, 5.0
 _LINE_EVERY_SECONDS: Final = 5.0
 _CURVE_WIDTH: Final = 60
+_STOPPING: Final = "Stopping everything ..."
 _MOST_ROWS: Final = 6
 """Decisions on the screen: a terminal of 24 lines must hold everything."""
 
@@ -40,7 +41,8 @@ class View(Protocol):
 
     def update(self, board: Board, at: float) -> None: ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Everything is about to stop; may be called again."""
 
 
 def view_for(console: Console, facts: Facts) -> View:
@@ -53,6 +55,7 @@ class Screen:
     """Redraws in place; what it showed last stays."""
 
     def __init__(self, console: Console, facts: Facts) -> None:
+        self._console = console
         self._facts = facts
         # Without a thread of its own: programs are started by fork, and threads do not survive one.
         self._live = Live(console=console, auto_refresh=False, vertical_overflow="visible")
@@ -62,33 +65,41 @@ class Screen:
         self._live.update(render(board, self._facts, at), refresh=True)
 
     def close(self) -> None:
-        self._live.stop()
+        if self._live.is_started:
+            self._live.stop()
+            self._console.print(_STOPPING, style="dim")
 
 
 @dataclass(slots=True)
 class Lines:
-    """One line for each decision, and one every few seconds for the load."""
+    """One line for each decision, for each new reason to hold, and every few seconds for the load."""
 
     console: Console
     facts: Facts
-    _shown: list[str] = field(default_factory=list)
+    _rows: int = 0
+    _held: str = ""
+    _closed: bool = False
     _next: float = _LINE_EVERY_SECONDS
 
     def update(self, board: Board, at: float) -> None:
-        for line in (*map(_row_line, board.rows), *_hold_line(board, at)):
-            key = line.partition("  ")[2]
-            if key not in self._shown:
-                self._shown.append(key)
-                self._print(line)
+        for row in board.rows[self._rows :]:
+            self._print(row.at, f"{_change_text(row.decision)}  {_reason_text(row.decision).plain}")
+            self._held = ""
+        self._rows = len(board.rows)
+        if board.hold is not None and board.hold.reason != self._held:
+            self._held = board.hold.reason
+            self._print(at, f"holds  {_reason_text(board.hold).plain}")
         if at >= self._next and board.samples:
             self._next = at + _LINE_EVERY_SECONDS
-            self._print(f"{_clock(at)}  {_load_text(board, self.facts).plain}; {_running_text(board).plain}")
+            self._print(at, f"{_load_text(board, self.facts).plain}; {_running_text(board).plain}")
 
     def close(self) -> None:
-        return
+        if not self._closed:
+            self._closed = True
+            self.console.print(_STOPPING)
 
-    def _print(self, line: str) -> None:
-        self.console.print(line, soft_wrap=True, highlight=False, markup=False)
+    def _print(self, at: float, text: str) -> None:
+        self.console.print(f"{_clock(at)}  {text}", soft_wrap=True, highlight=False, markup=False)
 
 
 def header(facts: Facts) -> RenderableType:
@@ -157,7 +168,9 @@ def _changes(decision: Decision) -> Iterator[str]:
 
 
 def _reason_text(decision: Decision) -> Text:
-    return Text.assemble((decision.reason, "yellow"), f": {decision.message}")
+    """Reason and message, without the changes at the message's start: they stand beside it."""
+    changes = ", ".join(_changes(decision)).replace(" → ", "→")
+    return Text.assemble((decision.reason, "yellow"), f": {decision.message.removeprefix(f'{changes}: ')}")
 
 
 def _load_text(board: Board, facts: Facts) -> Text:
@@ -199,15 +212,8 @@ def _bar(sample: Sample, objective_seconds: float) -> tuple[str, str]:
     return bar, "red" if p95 > objective_seconds else "green"
 
 
-def _row_line(row: Row) -> str:
-    decision = row.decision
-    what = f"generation {decision.generation}: {', '.join(_changes(decision))}"
-    return f"{_clock(row.at)}  {what}  {decision.reason}: {decision.message}"
-
-
-def _hold_line(board: Board, at: float) -> Iterator[str]:
-    if board.hold is not None:
-        yield f"{_clock(at)}  holds  {board.hold.reason}: {board.hold.message}"
+def _change_text(decision: Decision) -> str:
+    return f"generation {decision.generation}: {', '.join(_changes(decision))}"
 
 
 def _milliseconds(seconds: float | None) -> str:

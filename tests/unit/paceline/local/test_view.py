@@ -57,7 +57,7 @@ def test_the_screen_shows_load_curve_values_and_every_decision(board: Board) -> 
         "generation 1: workers 1, pool postgres 2",
         "WithinTolerance: p95 20ms",
         "postgres 1 → 2",
-        "PoolWaitHigh: postgres 1→2: wait p99 607ms",
+        "PoolWaitHigh: wait p99 607ms",
     ):
         assert expected in text
 
@@ -78,12 +78,17 @@ def test_in_a_pipe_each_decision_is_one_line_said_once(board: Board) -> None:
     lines = Lines(console, FACTS)
     lines.update(board, 15.0)
     lines.update(board, 15.2)
+    board.decided(16.0, Decision("WithinTolerance", "p95 21ms", 1, (), {}, True))
+    lines.update(board, 16.0)
+    board.decided(17.0, Decision("CoolingDown", "not for 3s", 1, (), {}, True))
+    lines.update(board, 17.0)
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue().splitlines() == [
-        "0:07  generation 1: postgres 1 → 2  PoolWaitHigh: postgres 1→2: wait p99 607ms",
+        "0:07  generation 1: postgres 1 → 2  PoolWaitHigh: wait p99 607ms",
         "0:15  holds  WithinTolerance: p95 20ms",
         "0:15  80 requests/s, p95 20 ms (objective 100 ms), waiting 2, answered 640, failed 0;"
         " generation 1: workers 1, pool postgres 2",
+        "0:17  holds  CoolingDown: not for 3s",
     ]
 
 
