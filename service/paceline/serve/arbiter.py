@@ -16,7 +16,7 @@ from gunicorn.errors import HaltServer
 
 from paceline.errors import PacelineError, UsageError
 from paceline.middleware import ASGIApp
-from paceline.serve.gunicorn_app import Application
+from paceline.serve.gunicorn_app import Application, taken_slots
 from paceline.serve.preload import fork_hazards, load_application
 from paceline.serve.rundir import RunDir, stamp
 from paceline.settings import ServeSettings, load_settings
@@ -92,6 +92,7 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
                 logger.error("a new worker did not start (%s); trying again", halt.reason)
                 self._spawn_after = monotonic() + _BOOT_RETRY_SECONDS
         self._leaving &= self.WORKERS.keys()
+        self.app.shares.forget_all_but(taken_slots(self))
 
     def stop(self, graceful: bool = True) -> None:
         self._stopping = True

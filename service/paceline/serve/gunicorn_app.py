@@ -4,17 +4,20 @@ import gc
 import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from gunicorn.app.base import BaseApplication
 
 from paceline.errors import UsageError
 from paceline.middleware import ASGIApp
 from paceline.serve import deadlines
+from paceline.serve.balance import Share, Shares
 from paceline.serve.preload import load_application
 from paceline.serve.rundir import RunDir
 from paceline.serve.worker import TunedWorker
 from paceline.settings import ServeSettings, Settings
+
+_MEMORY_FOLDER: Final = "/dev/shm"  # noqa: S108 - gunicorn makes its heartbeat files in it; on a disk they could block
 
 
 class Application(BaseApplication):  # type: ignore[misc] # gunicorn has no types
@@ -25,6 +28,8 @@ class Application(BaseApplication):  # type: ignore[misc] # gunicorn has no type
         self.settings = settings
         self.run_dir = run_dir
         self._loaded = loaded
+        # Twice the cap: workers that drain keep their slot until they are gone.
+        self.shares = Shares(2 * settings.serve.max_workers)
         self._complaints = os.pipe()
         os.set_blocking(self._complaints[0], False)
         super().__init__()
@@ -33,6 +38,7 @@ class Application(BaseApplication):  # type: ignore[misc] # gunicorn has no type
         for name, value in gunicorn_settings(self.settings.serve, self.run_dir.path).items():
             self.cfg.set(name, value)
         self.cfg.set("when_ready", _freeze)
+        self.cfg.set("pre_fork", _give_share)
 
     def load(self) -> ASGIApp:
         return self._loaded or load_application(self.target)
@@ -56,7 +62,7 @@ def gunicorn_settings(settings: ServeSettings, run_dir: Path) -> dict[str, Any]:
         "bind": settings.bind,
         "workers": settings.workers,
         "worker_class": TunedWorker,
-        "worker_tmp_dir": str(run_dir),  # heartbeats on a disk could block
+        "worker_tmp_dir": _MEMORY_FOLDER if os.access(_MEMORY_FOLDER, os.W_OK) else str(run_dir),
         "preload_app": False,  # we load before gunicorn starts, where an error is one line
         "control_socket_disable": True,
         "keepalive": math.ceil(settings.keepalive_seconds),
@@ -70,3 +76,14 @@ def _freeze(_: Any) -> None:
     # Objects that live now are never collected in a worker: so the collector never touches, and copies, their pages.
     gc.collect()
     gc.freeze()
+
+
+def _give_share(arbiter: Any, worker: TunedWorker) -> None:
+    shares = arbiter.app.shares
+    worker.share = Share(shares, shares.free_slot(taken_slots(arbiter)))
+
+
+def taken_slots(arbiter: Any) -> set[int]:
+    """The slots of all workers that live."""
+    slots = {worker.share.slot for worker in arbiter.WORKERS.values()}
+    return slots - {None}

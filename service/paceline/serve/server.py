@@ -13,6 +13,7 @@ from uvicorn.server import Server
 
 from paceline.serve import deadlines
 from paceline.serve.acceptor import Acceptor
+from paceline.serve.balance import Share
 from paceline.serve.drain import drain
 from paceline.serve.protocol import TunedProtocol
 
@@ -37,9 +38,16 @@ class TunedServer(Server):
     """Serves on the sockets it is given. Signals are the caller's: `stop` drains, `stop_now` does not."""
 
     def __init__(
-        self, config: Config, stages: Stages, *, keepalive_seconds: float, graceful_timeout_seconds: float
+        self,
+        config: Config,
+        stages: Stages,
+        share: Share,
+        *,
+        keepalive_seconds: float,
+        graceful_timeout_seconds: float,
     ) -> None:
         super().__init__(config)
+        self._share = share
         self._stages = stages
         self._idle_seconds = deadlines.idle_drain_seconds(keepalive_seconds)
         self._busy_seconds = graceful_timeout_seconds
@@ -56,11 +64,16 @@ class TunedServer(Server):
             sys.exit(STARTUP_FAILURE)
         await self._stages.before_accepting(lambda: self.should_exit)
         self.servers = []
-        self._acceptor = Acceptor(sockets or [], self._protocol)
+        connections = self.server_state.connections
+        self._acceptor = Acceptor(sockets or [], self._protocol, share=self._share, held=lambda: len(connections))
         self.started = True
         if not self.should_exit:
             self._acceptor.start()
             self._stages.accepting()
+
+    async def on_tick(self, counter: int) -> bool:
+        self._acceptor.tell()  # connections have ended since it last took one
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._stages.draining()

@@ -17,6 +17,7 @@ from paceline import tune
 from paceline.errors import UsageError
 from paceline.middleware import instrument
 from paceline.serve import lifeline
+from paceline.serve.balance import Share
 from paceline.serve.protocol import TunedProtocol
 from paceline.serve.reporter import Measured, Reporter
 from paceline.serve.server import Stages, TunedServer
@@ -47,6 +48,8 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
     }
 
     app: "Application"
+    share: Share
+    """Given by the arbiter before the fork."""
 
     def init_process(self) -> None:
         lifeline.die_with_parent(self.ppid, signal.SIGTERM)
@@ -96,6 +99,7 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
                 draining=reporter.draining,
                 pod_stops=self.app.run_dir.terminating.exists,
             ),
+            self.share,
             keepalive_seconds=settings.keepalive_seconds,
             graceful_timeout_seconds=settings.graceful_timeout_seconds,
         )

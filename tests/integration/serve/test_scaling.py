@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections import Counter
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import psutil
@@ -42,18 +43,25 @@ def test_a_long_request_on_a_removed_worker_is_answered(start_arbiter: StartArbi
     eventually(lambda: pod.count() == 1 and pod.ready_workers() != [oldest], "the oldest is gone")
 
 
+def _owners(port: int, count: int) -> list[int]:
+    """Opens connections, all at once, and returns the pids of the workers that took them."""
+    with ExitStack() as stack:
+        connections = [
+            stack.enter_context(closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)))
+            for _ in range(count)
+        ]
+        for connection in connections:
+            connection.connect()
+        for connection in connections:
+            connection.request("GET", "/")
+        return [int(connection.getresponse().read()) for connection in connections]
+
+
 def test_connections_are_spread_over_the_workers(start_arbiter: StartArbiter) -> None:
     pod = start_arbiter(workers=4)
-    connections = [http.client.HTTPConnection("127.0.0.1", pod.port, timeout=10) for _ in range(64)]
-    for connection in connections:
-        connection.connect()
-    for connection in connections:
-        connection.request("GET", "/")
-    owners = Counter(connection.getresponse().read() for connection in connections)
-    for connection in connections:
-        connection.close()
+    owners = Counter(_owners(pod.port, 64))
+    assert len(owners) == 4, owners
     assert max(owners.values()) <= 32, owners
-    assert len(owners) >= 3, owners
 
 
 def test_an_added_worker_is_ready_within_a_second(start_arbiter: StartArbiter) -> None:
@@ -138,3 +146,14 @@ def test_a_killed_worker_is_replaced_while_the_others_serve(start_arbiter: Start
     eventually(lambda: not psutil.pid_exists(victim), "the worker is dead")
     assert pod.get()[0] == 200
     eventually(lambda: pod.count() == 2, "it is replaced")
+
+
+def test_new_connections_go_to_a_new_worker_first(start_arbiter: StartArbiter) -> None:
+    pod = start_arbiter()
+    old = [socket.create_connection(("127.0.0.1", pod.port)) for _ in range(20)]
+    first = pod.ready_workers()
+    pod.scale(2)
+    owners = Counter(_owners(pod.port, 16))
+    assert sum(number for owner, number in owners.items() if owner not in first) >= 14, owners
+    for connection in old:
+        connection.close()
