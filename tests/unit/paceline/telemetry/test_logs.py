@@ -164,11 +164,13 @@ def test_configuring_again_after_fork_replaces_our_handler_only() -> None:
 @pytest.mark.parametrize("name", ["gunicorn.error", "uvicorn.error", "uvicorn"])
 def test_the_servers_log_in_the_same_form(name: str) -> None:
     server = logging.getLogger(name)
-    server.addHandler(logging.StreamHandler(io.StringIO()))
+    theirs = io.StringIO()
+    server.addHandler(logging.StreamHandler(theirs))
     server.propagate = False
     stream = configured()
     server.warning("worker timeout")
     assert [line["logger"] for line in lines(stream)] == [name]
+    assert theirs.getvalue() == "", "and once only"
 
 
 def test_warnings_and_uncaught_exceptions_are_lines_too() -> None:
