@@ -37,9 +37,15 @@ def release(cluster: Cluster) -> Iterator[Release]:
     )
     yield made
     if os.environ.get("PACELINE_TEST_KEEP") != "1":
-        made.delete_policies()
         made.uninstall()
         cluster.delete_namespace(made.namespace)
+
+
+@pytest.fixture(autouse=True)
+def no_policy_stays(release: Release) -> Iterator[None]:
+    """Each test begins without a policy; the values that the last one left stay, as they do for users."""
+    yield
+    release.delete_policies()
 
 
 @pytest.fixture

@@ -38,7 +38,11 @@ class Pinned:
         if state is None or state["tuning"]["pending"]:
             return False
         values = state["values"]
-        found = (values["workers"], values["pools"]["postgres"], values["caches"]["responses"]["ttlSeconds"])
+        found = (
+            values["workers"],
+            values["pools"]["postgres"],
+            values["caches"].get("responses", {}).get("ttlSeconds"),
+        )
         alive = [worker["generation"] for worker in state["workers"] if worker["ready"]]
         return found == (self.workers, self.postgres, self.ttl_seconds) and len(alive) == self.workers
 
