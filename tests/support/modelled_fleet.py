@@ -16,6 +16,7 @@ from paceline_operator.core.queueing import erlang_c
 from paceline_operator.crd.document import digest
 from paceline_operator.ports import (
     Conflict,
+    PlatformUnavailable,
     Pod,
     PolicyKey,
     PolicyResource,
@@ -187,11 +188,13 @@ class ModelledFleet:
         self.target_exists = True
         self.acking = True
         self.silent: set[str] = set()
+        self.down = False
+        self.accepts = ["tuning/v1"]
         self.before_write: Any = None
         self._rng = random.Random(seed)
 
     def resource(self, spec: Mapping[str, Any], key: PolicyKey = KEY, *, uid: str = "one") -> PolicyResource:
-        return PolicyResource(key, uid, 1, "1", self.now if hasattr(self, "now") else START, spec)
+        return PolicyResource(key, uid, 1, "1", self.now, spec)
 
     def pass_time(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
@@ -227,6 +230,8 @@ class ModelledFleet:
         return tuple(self.resources.values())
 
     async def policy(self, key: PolicyKey) -> PolicyResource | None:
+        if self.down:
+            raise PlatformUnavailable("the API server does not answer")
         return self.resources.get(key)
 
     async def workload(self, namespace: str, target: TargetRef) -> Workload:
@@ -271,5 +276,5 @@ class ModelledFleet:
                 assert self.content is not None
                 pod.adopt(document, self.content)
             if pod.uid not in self.silent:
-                answers[pod.uid] = pod.state(self.service)
+                answers[pod.uid] = {**pod.state(self.service), "accepts": self.accepts}
         return answers

@@ -104,9 +104,16 @@ def fleet_of(world: World, states: Mapping[str, PodState]) -> Fleet:
         too_old=tuple(names.get(uid, uid) for uid, state in states.items() if not state.understands),
         shrink_blocked=next((s.refused_message for s in states.values() if s.refused_reason == "ShrinkBlocked"), ""),
         unregistered=tuple(sorted({address for state in states.values() for address in state.unregistered})),
-        unknown=tuple(sorted({name for state in states.values() for name in state.unknown})),
+        unknown=_unknown(world, states),
         clamped=_clamped(states),
     )
+
+
+def _unknown(world: World, states: Mapping[str, PodState]) -> tuple[str, ...]:
+    """Names that are asked for, in the document or in the policy, and that no worker registered."""
+    running = running_values(states.values())
+    named = {str(tunable) for tunable in world.policy.tunables if running and tunable not in running}
+    return tuple(sorted(named.union(*(state.unknown for state in states.values()))))
 
 
 def acked(state: PodState, generation: int) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final, Protocol
 
-from paceline_operator.ports import PolicyKey
+from paceline_operator.ports import PlatformUnavailable, PolicyKey
 
 logger = logging.getLogger(__name__)
 
@@ -118,11 +118,13 @@ class LoopSupervisor:
             try:
                 wait = await self._reconciler.reconcile(key, woken)
                 failures = 0
-            except Exception:
+            except Exception as error:
                 # The edge of the process: whatever a pass raises, the next one comes.
                 wait = min(self._retry * 2**failures, self._retry_max)
                 failures = min(failures + 1, 16)
-                logger.exception("a pass over policy %s failed; the next one comes in %s", key, wait)
+                expected = isinstance(error, PlatformUnavailable)
+                told = "a pass over policy %s failed: %s; the next one comes in %g s"
+                logger.warning(told, key, error, wait.total_seconds(), exc_info=None if expected else error)
             self._passes[key] = self._clock()
             delay = self._jittered(wait).total_seconds()
             self._due[key] = self._clock() + delay

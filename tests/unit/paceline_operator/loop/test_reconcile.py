@@ -1,12 +1,13 @@
 """The loop over a modelled fleet: what a person sees who applies, edits, pauses, deletes and re-creates a policy."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from modelled_fleet import KEY, ModelledFleet, Service, start_values
 from paceline_operator.loop.reconcile import Reconciler
-from paceline_operator.ports import PolicyKey
+from paceline_operator.ports import PlatformUnavailable, PolicyKey
 
 TARGET = {"kind": "Deployment", "name": "api"}
 PINNED = {"targetRef": TARGET, "mode": "Auto", "workers": {"value": 3}, "pools": [{"name": "postgres", "value": 5}]}
@@ -343,3 +344,71 @@ async def test_the_journal_tells_each_change_once_with_its_ack(reconciler_of: Ma
     assert set(lines[0]) == {
         "time", "policy", "generation", "reason", "message", "changes", "p95", "values", "acked",
     }  # fmt: skip
+
+
+async def test_a_name_that_no_worker_registered_is_said(reconciler_of: Make) -> None:
+    fleet = ModelledFleet({**CHOOSING, "pools": [{"name": "postgress", "min": 1, "max": 20}]})
+
+    await reconciler_of(fleet).reconcile(KEY)
+
+    assert "no worker registered postgress" in fleet.condition("Converged")["message"]
+
+
+async def test_a_runtime_that_is_too_old_is_left_alone(reconciler_of: Make) -> None:
+    fleet = ModelledFleet(PINNED)
+    fleet.accepts = ["tuning/v9"]
+
+    await reconciler_of(fleet).reconcile(KEY)
+
+    assert fleet.content is None
+    assert fleet.condition("Converged")["reason"] == "RuntimeTooOld"
+    assert fleet.events == [("RuntimeTooOld", True)]
+
+
+async def test_a_shrink_that_pods_undid_is_said_and_holds(reconciler_of: Make, drive: Drive) -> None:
+    fleet = ModelledFleet(CHOOSING)
+    reconciler = reconciler_of(fleet)
+    await drive(reconciler, fleet, 12)
+    fleet.acking = False
+    fleet.edit(pools=[{"name": "postgres", "value": 1}])
+    for pod in fleet.pods:
+        pod.refused = {"generation": 9, "reason": "ShrinkBlocked", "message": "postgres holds 5 of 1"}
+
+    await drive(reconciler, fleet, 30)
+
+    assert fleet.condition("Converged")["reason"] == "ShrinkBlocked"
+    assert "postgres holds 5 of 1" in fleet.condition("Converged")["message"]
+
+
+async def test_a_change_that_made_things_worse_is_rolled_back_with_an_event(reconciler_of: Make, drive: Drive) -> None:
+    fleet = ModelledFleet(CHOOSING, start=start_values(1, 8))
+    reconciler = reconciler_of(fleet)
+    while fleet.document_writes == 0:
+        await drive(reconciler, fleet, 0.1)
+    fleet.service = Service(query_seconds=0.1, requests_per_second=240)
+
+    await drive(reconciler, fleet, 8)
+
+    assert ("RolledBack", True) in fleet.events
+    assert fleet.document_now is not None
+    assert (fleet.document_now["generation"], fleet.document_now["values"]["workers"]) == (2, 1)
+
+
+async def test_a_platform_that_does_not_answer_fails_the_pass(reconciler_of: Make) -> None:
+    fleet = ModelledFleet(PINNED)
+    fleet.down = True
+
+    with pytest.raises(PlatformUnavailable):
+        await reconciler_of(fleet).reconcile(KEY)
+
+    assert fleet.content is None
+
+
+async def test_an_interrupted_wait_for_acks_comes_back_at_once(reconciler_of: Make) -> None:
+    fleet, woken = ModelledFleet(PINNED), asyncio.Event()
+    fleet.acking = False
+    fleet.before_write = woken.set
+
+    wait = await reconciler_of(fleet).reconcile(KEY, woken)
+
+    assert wait.total_seconds() < 0.5

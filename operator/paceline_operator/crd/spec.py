@@ -1,0 +1,178 @@
+"""The spec of a TuningPolicy as pydantic models: shapes, and rules between fields. Meaning is given in `v1alpha1`."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from paceline_operator.core.durations import parse_duration
+from paceline_operator.core.model import WORKERS, Bounds, Prefer, Tunable, TunableSpec, cache, pool
+
+DEFAULT_TARGET_API: Final = "apps/v1"
+
+
+def _duration(value: object) -> timedelta:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not a duration such as 45ms, 60s or 1m30s")
+    return parse_duration(value)
+
+
+_Duration = Annotated[timedelta, BeforeValidator(_duration)]
+_Count = Annotated[int, Field(ge=1, strict=True)]
+_Name = Annotated[str, Field(min_length=1, max_length=63)]
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TargetWire(_Wire):
+    apiVersion: str = DEFAULT_TARGET_API  # noqa: N815 - the wire's name
+    kind: _Name = "Deployment"
+    name: Annotated[str, Field(min_length=1, max_length=253)]
+
+
+class _RangeWire(_Wire):
+    """`{value: N}` pins, `{min, max}` lets the operator choose."""
+
+    value: _Count | None = None
+    min: _Count | None = None
+    max: _Count | None = None
+
+    @model_validator(mode="after")
+    def _either_or(self) -> "_RangeWire":
+        _check_range(self.value, self.min, self.max)
+        return self
+
+    def spec(self, tunable: Tunable, budget: str | None = None) -> TunableSpec:
+        if self.value is not None:
+            return TunableSpec(tunable, pinned=self.value, budget=budget)
+        assert self.max is not None  # _either_or saw to it
+        return TunableSpec(tunable, bounds=Bounds(self.min or 1, self.max), budget=budget)
+
+
+class _TtlWire(_Wire):
+    value: _Duration | None = None
+    min: _Duration | None = None
+    max: _Duration | None = None
+
+    @model_validator(mode="after")
+    def _either_or(self) -> "_TtlWire":
+        _check_range(self.value, self.min, self.max)
+        return self
+
+
+class _BudgetRefWire(_Wire):
+    name: _Name
+    namespace: _Name | None = None
+
+
+class _PoolWire(_RangeWire):
+    name: _Name
+    budgetRef: _BudgetRefWire | None = None  # noqa: N815
+
+
+class _CacheWire(_Wire):
+    name: _Name
+    ttl: _TtlWire
+    maxStaleness: _Duration | None = None  # noqa: N815
+
+    @model_validator(mode="after")
+    def _never_staler(self) -> "_CacheWire":
+        longest = self.ttl.value or self.ttl.max
+        if self.maxStaleness is not None and longest is not None and longest > self.maxStaleness:
+            raise ValueError("ttl may not be longer than maxStaleness")
+        return self
+
+    def spec(self) -> TunableSpec:
+        tunable = cache(self.name)
+        if self.ttl.value is not None:
+            return TunableSpec(tunable, pinned=self.ttl.value.total_seconds())
+        assert self.ttl.max is not None  # _either_or saw to it
+        minimum = self.ttl.min or timedelta()
+        return TunableSpec(tunable, bounds=Bounds(minimum.total_seconds(), self.ttl.max.total_seconds()))
+
+
+class _AdmissionWire(_Wire):
+    min: _Count
+    max: _Count
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "_AdmissionWire":
+        _check_range(None, self.min, self.max)
+        return self
+
+
+class _RoutesWire(_Wire):
+    exclude: list[str] = Field(default_factory=list)
+
+
+class ObjectiveWire(_Wire):
+    p95: _Duration
+    errorRatio: float = Field(default=0.001, ge=0, lt=1)  # noqa: N815
+    prefer: Prefer = Prefer.LATENCY
+    routes: _RoutesWire = Field(default_factory=_RoutesWire)
+
+    @model_validator(mode="after")
+    def _positive(self) -> "ObjectiveWire":
+        if self.p95 <= timedelta():
+            raise ValueError("p95 must be longer than 0s")
+        return self
+
+
+class _CanaryWire(_Wire):
+    pods: int = Field(default=1, ge=0, strict=True)
+
+
+class BehaviorWire(_Wire):
+    interval: _Duration = timedelta(seconds=60)
+    minSamples: _Count = 2000  # noqa: N815
+    tolerance: float = Field(default=0.1, ge=0.01, le=1)
+    cooldown: _Duration | None = None
+    maxChangesPerHour: Annotated[int, Field(ge=1, le=120, strict=True)] = 20  # noqa: N815
+    canary: _CanaryWire = Field(default_factory=_CanaryWire)
+
+    @model_validator(mode="after")
+    def _patient(self) -> "BehaviorWire":
+        if self.interval < timedelta(seconds=5):
+            raise ValueError("interval may not be shorter than 5s")
+        return self
+
+
+class SpecWire(_Wire):
+    targetRef: TargetWire  # noqa: N815
+    mode: Literal["Off", "Recommend", "Auto"] = "Recommend"
+    objective: ObjectiveWire | None = None
+    workers: _RangeWire | None = None
+    pools: list[_PoolWire] = Field(default_factory=list)
+    caches: list[_CacheWire] = Field(default_factory=list)
+    admission: _AdmissionWire | None = None
+    maxReplicas: _Count | None = None  # noqa: N815
+    behavior: BehaviorWire = Field(default_factory=BehaviorWire)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "SpecWire":
+        for field, names in (("pools", [p.name for p in self.pools]), ("caches", [c.name for c in self.caches])):
+            for name in sorted({name for name in names if names.count(name) > 1}):
+                raise ValueError(f"{field}: {name!r} is named twice")
+        if self.objective is None and any(spec.bounds for spec in self.tunables("")):
+            raise ValueError("objective.p95 is needed to choose between min and max; or pin each tunable with value")
+        return self
+
+    def tunables(self, namespace: str) -> Iterator[TunableSpec]:
+        if self.workers is not None:
+            yield self.workers.spec(WORKERS)
+        for wire in self.pools:
+            reference = wire.budgetRef
+            budget = f"{reference.namespace or namespace}/{reference.name}" if reference else None
+            yield wire.spec(pool(wire.name), budget)
+        for cached in self.caches:
+            yield cached.spec()
+
+
+def _check_range(value: Any, minimum: Any, maximum: Any) -> None:
+    if (value is None) == (maximum is None) or (value is not None and minimum is not None):
+        raise ValueError("give either value, or max with an optional min")
+    if minimum is not None and maximum is not None and minimum > maximum:
+        raise ValueError("min is larger than max")
