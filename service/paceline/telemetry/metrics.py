@@ -154,7 +154,7 @@ def buckets(histogram: Mapping[str, Any]) -> list[tuple[str, float]]:
     """A wire histogram in Prometheus's cumulative buckets.
 
     A bucket that straddles a boundary counts above it: at scale 4 a value at most 4.4 % below a boundary may be counted
-    one bucket too high, never too low. Worked example: 0.0097 s lies in (0.00960, 0.01003], so above 0.01.
+    one bucket too high, never too low. Worked example: 0.0099 s lies in (0.00970, 0.01013], so above 0.01.
     """
     base = 2.0 ** (2.0 ** -histogram["scale"])
     counts = [0] * (len(BOUNDARIES) + 1)

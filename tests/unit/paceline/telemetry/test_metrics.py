@@ -1,0 +1,100 @@
+from typing import Any
+
+import pytest
+from paceline.telemetry.histogram import Histogram
+from paceline.telemetry.metrics import BOUNDARIES, METRICS, StateCollector, buckets
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+
+def histogram(*values: float) -> dict[str, Any]:
+    recorded = Histogram()
+    for value in values:
+        recorded.record(value)
+    return recorded.to_json()
+
+
+@pytest.fixture
+def state() -> dict[str, Any]:
+    pool = {"kind": "asyncpg", "limit": 8, "cap": 40, "inUse": 3, "open": 5, "waiting": 2, "timeouts": 1}
+    cache = {"ttlSeconds": 60.0, "hits": 9, "misses": 4, "staleHits": 2, "fetch": histogram(0.2)}
+    return {
+        "values": {"workers": 4},
+        "workers": [{"ready": True, "draining": False}, {"ready": False, "draining": False}],
+        "requests": [
+            {"group": "GET /products", "count": 3, "errors": 1, "duration": histogram(0.004, 0.02, 3)},
+            {"group": "other", "count": 1, "errors": 0, "duration": histogram(0.1)},
+        ],
+        "loopLag": histogram(0.001),
+        "pools": {"postgres": {**pool, "wait": histogram(), "hold": histogram(0.01)}},
+        "caches": {"responses": cache},
+        "tuning": {
+            "generation": 17,
+            "pending": ["x"],
+            "clamped": [1, 2],
+            "unknown": [],
+            "refused": {"reason": "OlderGeneration"},
+        },
+        "restarts": 5,
+    }
+
+
+def samples(state: dict[str, Any]) -> dict[tuple[str, tuple[str, ...]], float]:
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(StateCollector(lambda: state))
+    families = text_string_to_metric_families(generate_latest(registry).decode())
+    return {(s.name, tuple(s.labels.values())): s.value for family in families for s in family.samples}
+
+
+def test_every_row_says_what_state_says(state: dict[str, Any]) -> None:
+    read = samples(state)
+    expected = {
+        ("paceline_workers", ("ready",)): 1,
+        ("paceline_workers", ("starting",)): 1,
+        ("paceline_workers", ("draining",)): 0,
+        ("paceline_workers_wanted", ()): 4,
+        ("paceline_worker_restarts_total", ()): 5,
+        ("paceline_generation", ()): 17,
+        ("paceline_pending", ()): 1,
+        ("paceline_clamped", ()): 2,
+        ("paceline_unknown", ()): 0,
+        ("paceline_refused", ("OlderGeneration",)): 1,
+        ("paceline_request_errors_total", ("GET", "/products")): 1,
+        ("http_server_request_duration_seconds_count", ("GET", "/products")): 3,
+        ("http_server_request_duration_seconds_count", ("_OTHER", "other")): 1,
+        ("db_client_connection_max", ("postgres",)): 8,
+        ("db_client_connection_count", ("postgres", "used")): 3,
+        ("db_client_connection_count", ("postgres", "idle")): 2,
+        ("db_client_connection_pending_requests", ("postgres",)): 2,
+        ("db_client_connection_timeouts_total", ("postgres",)): 1,
+        ("db_client_connection_use_time_seconds_count", ("postgres",)): 1,
+        ("paceline_cache_lookups_total", ("responses", "hit")): 9,
+        ("paceline_cache_lookups_total", ("responses", "miss")): 4,
+        ("paceline_cache_lookups_total", ("responses", "stale")): 2,
+        ("paceline_cache_ttl_seconds", ("responses",)): 60,
+        ("paceline_cache_fetch_seconds_count", ("responses",)): 1,
+        ("paceline_event_loop_lag_seconds_count", ()): 1,
+    }
+    assert {key: read.get(key) for key in expected} == expected
+
+
+def test_names_are_unique_and_no_label_is_a_pid_or_a_path() -> None:
+    assert len({row.name for row in METRICS}) == len(METRICS)
+    labels = {label for row in METRICS for label in row.labels}
+    assert not labels & {"pid", "worker", "path", "url", "pod"}
+
+
+def test_buckets_are_cumulative_and_hold_what_was_recorded() -> None:
+    read = dict(buckets(histogram(0.0, 0.0004, 0.02, 3, 60)))
+    assert read == {
+        **{str(boundary): 2.0 for boundary in BOUNDARIES if boundary < 0.02},
+        **{str(boundary): 3.0 for boundary in BOUNDARIES if 0.02 < boundary < 3},
+        **{str(boundary): 4.0 for boundary in BOUNDARIES if boundary > 3},
+        "+Inf": 5.0,
+    }
+
+
+def test_a_bucket_across_a_boundary_counts_above_it() -> None:
+    assert dict(buckets(histogram(0.0099)))["0.01"] == 0
+    assert dict(buckets(histogram(0.0096)))["0.01"] == 1
