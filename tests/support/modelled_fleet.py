@@ -6,7 +6,7 @@ A worker is an M/M/1 event loop, its pool an M/M/c queue whose servers are held 
 
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -190,7 +190,9 @@ class ModelledFleet:
         self.silent: set[str] = set()
         self.down = False
         self.accepts = ["tuning/v1"]
-        self.before_write: Any = None
+        self.before_write: Callable[[], object] | None = None
+        self.before_status: Callable[[], object] | None = None
+        self.after_read: Callable[[], object] | None = None
         self._rng = random.Random(seed)
 
     def resource(self, spec: Mapping[str, Any], key: PolicyKey = KEY, *, uid: str = "one") -> PolicyResource:
@@ -241,11 +243,14 @@ class ModelledFleet:
         return Workload(namespace, target.api_version, target.kind, target.name, "w", len(pods), self.rolling_out, pods)
 
     async def document(self, workload: Workload) -> StoredDocument:
+        hook, self.after_read = self.after_read, None
+        if hook:
+            hook()
         return StoredDocument() if self.content is None else StoredDocument(self.content, str(self.version))
 
     async def write_document(self, workload: Workload, content: bytes, expected: str | None) -> None:
-        if self.before_write:
-            hook, self.before_write = self.before_write, None
+        hook, self.before_write = self.before_write, None
+        if hook:
             hook()
         if expected != (None if self.content is None else str(self.version)):
             raise Conflict("the document has changed")
@@ -256,6 +261,9 @@ class ModelledFleet:
         pass
 
     async def write_status(self, policy: PolicyResource, status: Mapping[str, Any]) -> None:
+        hook, self.before_status = self.before_status, None
+        if hook:
+            hook()
         present = self.resources.get(policy.key)
         if present is None or present.resource_version != policy.resource_version:
             raise Conflict("the policy has changed")

@@ -154,3 +154,11 @@ def test_what_was_not_tuned_waits_for_no_verdict(decision: Decision, changes: in
 
     assert memory.pending is None
     assert len(memory.changes) == changes
+
+
+def test_values_that_were_outgrown_are_not_returned_to_for_a_while() -> None:
+    grown = Decision((Change(POSTGRES, 8, 11),), Reason.POOL_WAIT_HIGH, "more", tuned=True)
+    shrunk = Decision((Change(POSTGRES, 8, 7),), Reason.POOL_OVERSIZED, "less", tuned=True)
+
+    assert remember(situation(), Memory(), grown, 18).rejected[0].values == values(4, 8)
+    assert remember(situation(), Memory(), shrunk, 18).rejected == ()

@@ -1,6 +1,7 @@
 """The loop over a modelled fleet: what a person sees who applies, edits, pauses, deletes and re-creates a policy."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -221,9 +222,19 @@ async def test_a_restarted_operator_goes_on_from_the_status(reconciler_of: Make,
     assert len(fleet.status["decisions"]) in (decisions, decisions + 1)
 
 
-async def test_a_policy_edited_between_reading_and_writing_is_read_again(reconciler_of: Make) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda fleet: fleet.edit(workers={"value": 7}), id="edited"),
+        pytest.param(lambda fleet: fleet.annotate(paused="true"), id="paused"),
+        pytest.param(lambda fleet: fleet.resources.clear(), id="deleted"),
+    ],
+)
+async def test_a_policy_that_changed_since_it_was_read_is_not_acted_on(
+    change: Callable[[ModelledFleet], None], reconciler_of: Make
+) -> None:
     fleet = ModelledFleet(PINNED)
-    fleet.before_write = lambda: setattr(fleet, "version", 9) or setattr(fleet, "content", b"{}")
+    fleet.after_read = lambda: change(fleet)
 
     wait = await reconciler_of(fleet).reconcile(KEY)
 
@@ -231,14 +242,52 @@ async def test_a_policy_edited_between_reading_and_writing_is_read_again(reconci
     assert fleet.document_writes == 0
 
 
-async def test_the_status_of_a_change_survives_an_edit_of_the_policy_meanwhile(reconciler_of: Make) -> None:
+async def test_a_document_that_changed_since_it_was_read_is_not_overwritten(reconciler_of: Make) -> None:
     fleet = ModelledFleet(PINNED)
-    fleet.before_write = lambda: fleet.annotate(note="meanwhile")
+    fleet.before_write = lambda: setattr(fleet, "content", b"{}")
+
+    wait = await reconciler_of(fleet).reconcile(KEY)
+
+    assert wait.total_seconds() < 1
+    assert (fleet.document_writes, fleet.content) == (0, b"{}")
+
+
+async def test_the_status_of_a_change_survives_an_edit_and_speaks_of_the_spec_it_was_made_for(
+    reconciler_of: Make,
+) -> None:
+    fleet = ModelledFleet(PINNED)
+    fleet.before_status = lambda: fleet.edit(workers={"value": 7})
 
     await reconciler_of(fleet).reconcile(KEY)
 
     assert fleet.status["tuning"]["generation"] == 1
     assert fleet.status["decisions"][-1]["reason"] == "PinnedBySpec"
+    assert fleet.status["observedGeneration"] == 1
+
+
+async def test_a_pod_with_something_pending_has_not_applied(reconciler_of: Make) -> None:
+    fleet = ModelledFleet(PINNED)
+    fleet.pods[0].pending = ["workers 1 of 3"]
+
+    await reconciler_of(fleet).reconcile(KEY)
+
+    assert fleet.status["pods"] == {"total": 2, "applied": 1}
+    assert fleet.condition("Converged")["status"] == "False"
+
+
+async def test_a_verdict_is_void_once_another_generation_is_in_force(reconciler_of: Make, drive: Drive) -> None:
+    fleet = ModelledFleet(CHOOSING)
+    reconciler = reconciler_of(fleet)
+    while "pending" not in fleet.status:
+        await drive(reconciler, fleet, 0.1)
+    assert fleet.document_now is not None
+    other = {**fleet.document_now, "generation": 9}
+    fleet.content = json.dumps(other).encode()
+
+    await reconciler.reconcile(KEY)
+
+    assert "pending" not in fleet.status
+    assert fleet.status["tuning"]["generation"] == 9
 
 
 @pytest.mark.parametrize(
