@@ -134,7 +134,12 @@ StartPod = Callable[..., Served]
 
 @contextmanager
 def serving(
-    command: list[str], folder: Path, environment: Mapping[str, str], application_folder: Path = APPLICATIONS
+    command: list[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    application_folder: Path = APPLICATIONS,
+    *,
+    run_dir: bool = True,
 ) -> Iterator[Served]:
     """Runs a command of Paceline's on free ports; at the end no process of it is left, whatever the test did."""
     port, management_port = free_ports(2)
@@ -143,7 +148,7 @@ def serving(
     defaults = {
         "PACELINE_BIND": f"127.0.0.1:{port}",
         "PACELINE_MANAGEMENT_BIND": f"127.0.0.1:{management_port}",
-        "PACELINE_RUN_DIR": str(run.path),
+        **({"PACELINE_RUN_DIR": str(run.path)} if run_dir else {}),
     }
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PACELINE_", "OTEL_"))}
     log = folder / "stderr"

@@ -52,6 +52,7 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
         """Returns early when the count asked for was written: a stat each 100 ms."""
         deadline = monotonic() + timeout
         while True:
+            self._announce()
             signals: list[int] = super().wait_for_signals(timeout=_POLL_SECONDS)
             if signals or stamp(self._run.workers) != self._seen or monotonic() >= deadline:
                 return signals
@@ -64,7 +65,6 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
             logger.info("workers: %d to %d", self.num_workers, wanted)
             self.num_workers = wanted
         super().manage_workers()
-        self._announce()
 
     def spawn_workers(self) -> None:
         if monotonic() >= self._spawn_after:
@@ -96,6 +96,8 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
 
     def stop(self, graceful: bool = True) -> None:
         self._stopping = True
+        # Mostly the supervisor has written it; if that was killed, workers must know that nobody comes after them.
+        self._run.terminating.touch()
         super().stop(graceful)
 
     def halt(self, reason: str | None = None, exit_status: int = 0) -> None:

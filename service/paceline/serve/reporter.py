@@ -51,7 +51,7 @@ class Reporter:
         self._effective = Effective(0, 0, Values())
         self._seen: tuple[int, int, int] | None = None
         self._memory_bytes = 0
-        self._ready = self._draining = False
+        self._ready = self._draining = self._appeared = False
         self._due = clock()
         self._complaint = ""
 
@@ -63,13 +63,8 @@ class Reporter:
     async def run(self) -> None:
         """Follows the file and reports until cancelled."""
         while True:
-            try:
-                if self.refresh() or self._clock() >= self._due:
-                    self.write()
-            except Exception:
-                # A pool of the application that cannot be asked must not end live tuning for good.
-                logger.exception("a report failed; trying again in %g s", _REPORT_SECONDS)
-                self._due = self._clock() + _REPORT_SECONDS
+            if self.refresh() or self._clock() >= self._due:
+                self.write()
             await asyncio.sleep(POLL_SECONDS)
 
     async def weigh(self) -> None:
@@ -95,6 +90,9 @@ class Reporter:
 
     def refresh(self) -> bool:
         """Applies the file if it was written since the last time; True if so."""
+        if not self._appeared:
+            # Whoever writes the file and then looks who is there must see this worker, or be seen by it.
+            self.write()
         fresh = stamp(self._run.effective)
         if fresh is None or fresh == self._seen:
             return False
@@ -110,12 +108,16 @@ class Reporter:
         return True
 
     def write(self) -> None:
-        """Writes the report now; the next is due in a second. Where it cannot be written is logged, not raised."""
+        """Writes the report now; the next is due in a second. What goes wrong is logged, not raised."""
+        self._appeared = True
         self._due = self._clock() + _REPORT_SECONDS
         try:
             write_atomically(self._run.report(self._pid), orjson.dumps(self._report()))
         except OSError as error:
             self._complain(f"cannot write the worker's report: {error}")
+        except Exception:
+            # A pool of the application that cannot be asked must not end live tuning for good.
+            logger.exception("a report failed; trying again in %g s", _REPORT_SECONDS)
 
     def _apply(self, effective: Effective) -> None:
         former, self._effective = self._effective, effective

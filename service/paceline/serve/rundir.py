@@ -5,7 +5,7 @@ effective.json   the values in force; the agent writes, every worker applies
 reports/PID.json what a worker measured; the worker writes once a second, the agent merges
                  A worker writes its first report (step 0, not ready) before it first reads effective.json: so whoever
                  writes effective.json and then lists reports sees every process that may run something older.
-terminating      exists once the pod has been told to stop; the supervisor writes, the agent turns unready
+terminating      exists once the pod stops; the supervisor writes (the arbiter if that is gone), the agent turns unready
 running          exists while the pod runs; left behind by an unclean exit
 registered.json  start values and caps as workers reported them; the agent writes it and reads it in the pod's next life
 unclean          exists if `running` was there when the pod started; the supervisor writes, the agent starts carefully

@@ -83,6 +83,14 @@ def test_an_option_that_makes_no_sense(tmp_path: Path, options: list[str], says:
     assert says in lines[0]
 
 
+def test_a_variable_that_makes_no_sense(tmp_path: Path) -> None:
+    status, lines = _refused(tmp_path, "plain:app", PACELINE_KEEPALIVE_SECONDS="soon")
+    assert status == 2
+    assert len(lines) == 1
+    assert "PACELINE_KEEPALIVE_SECONDS" in lines[0]
+    assert "'soon'" in lines[0]
+
+
 def test_a_run_folder_in_use(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir()

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 from keepalive_load import KeepAliveLoad
-from serving import Served, StartPod, eventually
+from serving import Served, StartPod, eventually, serve_command, serving
 
 
 @pytest.mark.parametrize("target", ["plain:app", "fast:app"])
@@ -78,6 +78,16 @@ def test_a_life_starts_with_a_clean_folder(start_pod: StartPod) -> None:
     assert not (second.run.reports / "1.json").exists()
 
 
+def test_without_a_run_folder_a_temporary_one_comes_and_goes(tmp_path: Path) -> None:
+    with serving(serve_command("plain:app"), tmp_path, {}, run_dir=False) as pod:
+        eventually(lambda: pod.management("/readyz") == 200, "the pod is ready")
+        command = psutil.Process(pod.pid).cmdline()
+        folder = Path(command[command.index("--run-dir") + 1])
+        assert (folder / "effective.json").exists()
+        assert pod.stop() == 0
+    assert not folder.exists()
+
+
 def test_preload_gives_way_to_threads_and_connections(start_pod: StartPod) -> None:
     pod = start_pod("threaded:app", log_format="text")
     assert pod.get()[0] == 200
@@ -101,7 +111,6 @@ def test_the_supervisor_stays_small(start_pod: StartPod) -> None:
 def test_a_pod_says_little(start_pod: StartPod) -> None:
     pod = start_pod()
     pod.get()
+    eventually(lambda: "serving plain:app" in pod.stderr, "it says what it serves")
     assert pod.stop() == 0
-    lines = pod.stderr.splitlines()
-    assert len(lines) <= 3, pod.stderr
-    assert "serving plain:app" in pod.stderr
+    assert len(pod.stderr.splitlines()) <= 3, pod.stderr

@@ -78,6 +78,17 @@ def test_a_file_is_applied_once_for_each_time_it_is_written(run: RunDir, reporte
     assert cache.ttl_seconds == 60
 
 
+def test_a_worker_is_seen_before_it_applies_anything(
+    run: RunDir, reporter: Reporter, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So whoever writes the values and then lists the reports knows every worker that may run older ones."""
+    seen: list[dict[str, Any]] = []
+    monkeypatch.setattr(cache, "set_ttl", lambda _: seen.append(_report(run)))
+    run.write_effective(Effective(3, 5, Values()))
+    reporter.refresh()
+    assert [(report["step"], report["ready"]) for report in seen] == [(0, False)]
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -1,0 +1,79 @@
+"""`paceline check`: what an application would do under `paceline serve`, before any deploy."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from serving import APPLICATIONS
+
+
+def _check(target: str, folder: Path = APPLICATIONS, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "paceline", "check", target],
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_an_ordinary_application_has_nothing_to_hide() -> None:
+    result = _check("fast:app")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "fast:app loads and starts" in result.stdout
+    assert "no pool and no cache is registered" in result.stdout
+    assert "preload" not in result.stdout
+
+
+def test_what_is_alive_before_the_fork_is_named() -> None:
+    result = _check("threaded:app")
+    assert result.returncode == 0
+    assert "thread 'outbox poller'; preload will be off" in result.stdout
+    assert "connection to 127.0.0.1:" in result.stdout
+
+
+def test_tunables_and_tasks_of_the_lifespan_are_named(tmp_path: Path) -> None:
+    (tmp_path / "tasks.py").write_text("""
+import asyncio
+from contextlib import asynccontextmanager
+from fastapi import FastAPI
+from paceline import tune
+
+@tune.cache(name="answers", ttl=60, key="answers:{number}")
+async def load_answer(number: int) -> int:
+    return number
+
+async def poll_outbox():
+    await asyncio.sleep(3600)
+
+@asynccontextmanager
+async def lifespan(app):
+    task = asyncio.create_task(poll_outbox())
+    yield
+    task.cancel()
+
+app = FastAPI(lifespan=lifespan)
+""")
+    result = _check("tasks:app", tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "cache answers: TTL 60 s" in result.stdout
+    assert "runs once in every worker: poll_outbox" in result.stdout
+
+
+def test_an_application_that_does_not_load_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "raises.py").write_text("raise RuntimeError('DSN is not set')")
+    result = _check("raises:app", tmp_path)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.count("\n") == 1
+    assert "DSN is not set" in result.stderr
+
+
+def test_an_application_whose_start_up_fails_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "fails").touch()
+    result = _check("lifecycle:app", START_FAILS=str(tmp_path / "fails"), LIFE_NOTES=str(tmp_path))
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.count("\n") == 1
+    assert "RuntimeError: the database is away" in result.stderr
