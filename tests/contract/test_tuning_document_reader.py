@@ -1,0 +1,79 @@
+"""The service's end of the tuning document: its parser takes and refuses exactly what the schema does."""
+
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from paceline.document.model import parse_document, parse_values
+from paceline.errors import InvalidDocument
+
+SCHEMA = orjson.loads((Path(__file__).parents[2] / "docs" / "schemas" / "tuning.v1.schema.json").read_bytes())
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+names = st.text(min_size=1, max_size=8)
+values = st.fixed_dictionaries(
+    {},
+    optional={
+        "workers": st.integers(1, 100),
+        "pools": st.dictionaries(names, st.integers(1, 1000), max_size=3),
+        "caches": st.dictionaries(names, st.fixed_dictionaries({"ttlSeconds": st.floats(0, 1e6)}), max_size=3),
+        "admission": st.fixed_dictionaries({"min": st.integers(1, 9), "max": st.integers(10, 99)}),
+    },
+)
+documents = st.fixed_dictionaries(
+    {"schema": st.just("paceline.dev/tuning/v1"), "generation": st.integers(1, 2**40), "values": values},
+    optional={
+        "policy": st.text(max_size=9),
+        "traceparent": st.none() | st.just("00-aa-bb-01"),
+        "overrides": st.dictionaries(names, values, max_size=2),
+        "fromANewerOperator": st.booleans(),
+    },
+)
+
+
+@given(document=documents)
+def test_whatever_the_schema_allows_is_read(document: dict[str, Any]) -> None:
+    VALIDATOR.validate(document)
+    parsed = parse_document(orjson.dumps(document))
+    assert parsed.generation == document["generation"]
+    assert parse_values(parsed.values.to_json()) == parsed.values
+    asked = {key: value for key, value in document["values"].items() if key in ("workers", "pools", "caches")}
+    assert {**{"pools": {}, "caches": {}}, **asked} == parsed.values.to_json()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"schema": "paceline.dev/tuning/v2"}, id="another schema"),
+        pytest.param({"generation": 0}, id="generation zero"),
+        pytest.param({"generation": "7"}, id="generation as text"),
+        pytest.param({"generation": 7.5}, id="half a generation"),
+        pytest.param({"values": None}, id="no values"),
+        pytest.param({"values": {"workers": 0}}, id="no workers"),
+        pytest.param({"values": {"workers": "4"}}, id="workers as text"),
+        pytest.param({"values": {"pools": {"postgres": 0}}}, id="a pool of nothing"),
+        pytest.param({"values": {"pools": {"postgres": None}}}, id="a pool without a number"),
+        pytest.param({"values": {"caches": {"responses": {}}}}, id="a cache without a TTL"),
+        pytest.param({"values": {"caches": {"responses": {"ttlSeconds": -1}}}}, id="a negative TTL"),
+        pytest.param({"overrides": {"uid": {"workers": 0}}}, id="an override without workers"),
+        pytest.param({"policy": 3}, id="a policy that is no name"),
+    ],
+)
+def test_what_the_schema_refuses_is_refused(change: dict[str, Any]) -> None:
+    document = {"schema": "paceline.dev/tuning/v1", "generation": 7, "values": {}, **change}
+    assert not VALIDATOR.is_valid(document)
+    with pytest.raises(InvalidDocument, match="tuning document"):
+        parse_document(orjson.dumps(document))
+
+
+@pytest.mark.parametrize("missing", ["schema", "generation", "values"])
+def test_a_required_field_is_named_when_it_is_missing(missing: str) -> None:
+    document = {"schema": "paceline.dev/tuning/v1", "generation": 7, "values": {}}
+    del document[missing]
+    assert not VALIDATOR.is_valid(document)
+    with pytest.raises(InvalidDocument, match=missing):
+        parse_document(orjson.dumps(document))
