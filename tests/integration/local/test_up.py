@@ -137,10 +137,9 @@ def test_a_second_one_in_the_same_folder_is_refused(up: Platform) -> None:
     ("victim", "program"),
     [
         (("paceline.serve.supervisor",), "paceline serve"),
-        (("paceline.serve.agent",), "paceline serve"),
         (("paceline-operator", "local"), "paceline-operator local"),
     ],
-    ids=["the supervisor", "the agent", "the operator"],
+    ids=["the supervisor", "the operator"],
 )
 def test_a_part_that_is_killed_ends_the_rest_with_one_line(up: Platform, victim: tuple[str, ...], program: str) -> None:
     up.process_named(*victim).kill()

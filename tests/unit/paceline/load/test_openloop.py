@@ -103,6 +103,22 @@ async def test_failures_of_the_server_are_counted_by_kind() -> None:
     assert not summary.succeeded
 
 
+async def test_one_failure_among_many_answers_is_no_success() -> None:
+    server = Server()
+
+    async def one_fails(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await reader.readuntil(b"\r\n\r\n")
+            server.requests += 1
+            writer.write(UNAVAILABLE if server.requests == 50 else OK)
+
+    async with serving(one_fails) as url:
+        summary = await run(url)
+    assert (summary.total.answered, summary.total.failures) == (99, {"HTTP 503": 1})
+    assert summary.kept_rate
+    assert not summary.succeeded
+
+
 async def test_a_request_that_got_no_answer_is_a_failure_and_is_not_repeated() -> None:
     requests = 0
 
