@@ -88,9 +88,17 @@ def fork_hazards() -> list[str]:
 def alive_threads() -> list[str]:
     """Names of all threads but the caller's; those that Python does not know by their name in the kernel."""
     known = {thread.native_id: thread.name for thread in threading.enumerate()}
-    tasks = Path("/proc/self/task")
-    others = sorted({int(task.name) for task in tasks.iterdir()} - {threading.get_native_id()})
-    return [known.get(task) or (tasks / str(task) / "comm").read_text().strip() for task in others]
+    tasks = {int(task.name): task for task in Path("/proc/self/task").iterdir()}
+    del tasks[threading.get_native_id()]
+    names = [known.get(number) or _kernel_name(task) for number, task in sorted(tasks.items())]
+    return [name for name in names if name]
+
+
+def _kernel_name(task: Path) -> str | None:
+    try:
+        return (task / "comm").read_text().strip()
+    except OSError:  # it ended since the folder was read
+        return None
 
 
 def connections() -> list[str]:
