@@ -63,8 +63,8 @@ def run(settings: OperatorSettings) -> None:
         OperatorError: the loops ended by themselves.
     """
     kopf.configure(log_format=kopf.LogFormat.JSON if settings.log_format == "json" else kopf.LogFormat.FULL)
-    # A line for each event and each probe that succeeded.
-    for chatty in ("kopf.objects", "kopf.activities"):
+    # A line for each event, each probe that succeeded, and each request to it.
+    for chatty in ("kopf.objects", "kopf.activities", "aiohttp.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     # A failed probe has said why already; this adds a traceback of the web server.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)

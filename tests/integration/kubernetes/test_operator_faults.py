@@ -66,6 +66,17 @@ def test_after_an_outage_a_change_is_carried_out_by_the_same_process(
     until(lambda: operator.healthz() == 200, 30, "a healthy probe")
 
 
+def test_a_watch_is_tried_again_however_often_it_fails(
+    proxy: FaultyProxy, operator: OperatorUnderTest, home: PolicyNamespace
+) -> None:
+    proxy.answer(503)
+    home.delete_policy()
+    home.apply_policy(workers=4, name="known-to-watches-alone")
+    until(lambda: "Request attempt #5 failed" in operator.log, 30, "the fifth attempt")
+    proxy.recover()
+    until(lambda: home.workers() == 4, 30, "the new policy's document")
+
+
 def error_event(code: int) -> dict[str, object]:
     return {"type": "ERROR", "object": {"kind": "Status", "status": "Failure", "code": code, "message": "told to"}}
 

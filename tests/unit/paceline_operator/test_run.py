@@ -19,6 +19,10 @@ def test_backoffs_start_anew_for_each_outage() -> None:
     assert [next(iter(backoffs)) for _ in range(3)] == [1, 1, 1]
 
 
+def test_kopf_tries_for_ever() -> None:
+    assert isinstance(kopf_settings(10).networking.error_backoffs, EndlessBackoffs)
+
+
 def test_kopf_stores_nothing_under_its_own_names() -> None:
     settings = kopf_settings(10)
     assert settings.persistence.finalizer == "paceline.dev/operator"
