@@ -54,6 +54,7 @@ class ModelPod:
     uptime: float = 1000.0
     started_at: str = "2026-01-01T00:00:00Z"
     pending: list[str] = field(default_factory=list)
+    clamped: list[dict[str, Any]] = field(default_factory=list)
     refused: dict[str, Any] | None = None
     requests: int = 0
     duration: Histogram = field(default_factory=Histogram)
@@ -115,7 +116,7 @@ class ModelPod:
                 "digest": self.digest,
                 "appliedAt": None,
                 "pending": self.pending,
-                "clamped": [],
+                "clamped": self.clamped,
                 "unknown": [],
                 "refused": self.refused,
             },
@@ -189,7 +190,7 @@ class ModelledFleet:
         self.acking = True
         self.silent: set[str] = set()
         self.down = False
-        self.accepts = ["tuning/v1"]
+        self.accepts: list[str] | None = ["tuning/v1"]
         self.before_write: Callable[[], object] | None = None
         self.before_status: Callable[[], object] | None = None
         self.after_read: Callable[[], object] | None = None

@@ -129,9 +129,7 @@ class TunableSpec:
     """`namespace/name` of the ConnectionBudget that a pool draws from."""
 
     def allowed(self, value: float) -> float:
-        """The value nearest to `value` that the policy allows."""
-        if self.pinned is not None:
-            return self.pinned
+        """The value nearest to `value` within the bounds; any where there are none."""
         return self.bounds.clamp(value) if self.bounds else value
 
 

@@ -12,7 +12,7 @@ from math import ceil, floor
 from typing import Final
 
 from paceline_operator.core.diagnose import Finding, connections_needed
-from paceline_operator.core.model import WORKERS, Change, Kind, Objective, Reason, TunableSpec
+from paceline_operator.core.model import Change, Kind, Objective, Reason, TunableSpec
 from paceline_operator.core.observe import Observation
 from paceline_operator.core.situation import Situation
 
@@ -67,7 +67,7 @@ def _carried(
     situation: Situation, observation: Observation, objective: Objective, workers: Change, spec: TunableSpec
 ) -> Change | None:
     size, seen = situation.values.get(spec.tunable), observation.pools.get(spec.tunable.name)
-    if size is None or workers.old is None or workers.tunable != WORKERS:
+    if size is None or workers.old is None:
         return None
     total = size * workers.old
     if spec.budget is not None:

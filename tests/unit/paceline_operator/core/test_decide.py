@@ -268,7 +268,27 @@ def postgres(old: int, new: int) -> Change:
             id="but they are tried again later",
         ),
         pytest.param(
-            situation(fleet=fleet(too_old=("pod-1",)), values=values(9, 8)),
+            situation(memory=Memory(pending=pending()), observation=observation(duration=seconds(0.050))),
+            (workers(4, 2), postgres(8, 10)),
+            Reason.ROLLED_BACK,
+            id="a change that made things worse is rolled back before anything else is tuned",
+        ),
+        pytest.param(
+            situation(
+                observation=observation(pools={"postgres": pool_seen(wait=seconds(0.012), hold=seconds(0.006, 99))})
+            ),
+            (),
+            Reason.WITHIN_TOLERANCE,
+            id="a pool with few checkouts proves nothing",
+        ),
+        pytest.param(
+            situation(values={WORKERS: 4}, observation=observation(loop_lag=LAGGING, pools=WAITING)),
+            (workers(4, 5),),
+            Reason.LOOP_LAG_HIGH,
+            id="a pool whose size nobody reports is left out",
+        ),
+        pytest.param(
+            situation(fleet=fleet(too_old=("pod-1", "pod-2")), values=values(9, 8)),
             (),
             Reason.RUNTIME_TOO_OLD,
             id="a runtime that is too old is asked nothing, not even pinned values",

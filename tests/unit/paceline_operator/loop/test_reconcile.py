@@ -461,3 +461,24 @@ async def test_an_interrupted_wait_for_acks_comes_back_at_once(reconciler_of: Ma
     wait = await reconciler_of(fleet).reconcile(KEY, woken)
 
     assert wait.total_seconds() < 0.5
+
+
+async def test_what_pods_clamp_is_said_by_its_name(reconciler_of: Make) -> None:
+    fleet = ModelledFleet(PINNED)
+    clamp = {"asked": 3, "granted": 2, "by": "memory"}
+    fleet.pods[0].clamped = [{"tunable": "workers", **clamp}, {"tunable": "of.another.time", **clamp}]
+
+    await reconciler_of(fleet).reconcile(KEY)
+
+    assert "workers clamped: asked 3, granted 2, by memory" in fleet.condition("Converged")["message"]
+
+
+async def test_a_pod_whose_state_means_nothing_does_not_report(reconciler_of: Make) -> None:
+    fleet = ModelledFleet(PINNED)
+    fleet.accepts = None
+
+    await reconciler_of(fleet).reconcile(KEY)
+
+    assert fleet.condition("TelemetryAvailable")["reason"] == "NotReporting"
+    # A pinned value is written all the same: pods that start later read it.
+    assert fleet.document_writes == 1
