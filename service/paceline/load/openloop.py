@@ -102,6 +102,8 @@ class OpenLoop:
                 await asyncio.sleep(max(early, _TICK_SECONDS))
                 continue
             self._due += 1
+            self._total.delayed(-early)
+            self._recent.delayed(-early)
             self._dispatch(due)
 
     def _dispatch(self, due: float) -> None:

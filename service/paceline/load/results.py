@@ -24,6 +24,9 @@ class Window:
     p50: float | None
     p95: float | None
     p99: float | None
+    late: float
+    """The longest that a request left after it was due although a connection was free: the generator's own delay. Much
+    of it means that this machine was too busy to measure."""
     histogram: Any = field(repr=False, compare=False)
     """Microseconds; what lets windows be merged exactly, since percentiles cannot be averaged."""
 
@@ -34,6 +37,7 @@ def merge(windows: Iterable[Window]) -> Window:
     for window in windows:
         seconds += window.seconds
         recorder.failures.update(window.failures)
+        recorder.delayed(window.late)
         recorder.histogram.add(window.histogram)
     return recorder.window(seconds)
 
@@ -72,6 +76,7 @@ class Summary:
             "answered": total.answered,
             "failed": total.failed,
             "failures": total.failures,
+            "generatorLateSeconds": round(total.late, 6),
             "latencySeconds": {
                 "p50": total.p50,
                 "p90": self.p90,
@@ -88,10 +93,14 @@ class Recorder:
     """Counts since it was made."""
 
     failures: Counter[str] = field(default_factory=Counter)
+    late: float = 0.0
     histogram: Any = field(default_factory=lambda: HdrHistogram(1, _LONGEST_MICROSECONDS, _SIGNIFICANT_DIGITS))
 
     def answered(self, seconds: float) -> None:
         self.histogram.record_value(max(1, int(seconds * 1e6)))
+
+    def delayed(self, seconds: float) -> None:
+        self.late = max(self.late, seconds)
 
     def failed(self, kind: str) -> None:
         self.failures[kind] += 1
@@ -112,5 +121,6 @@ class Recorder:
             p50=self.percentile(50),
             p95=self.percentile(95),
             p99=self.percentile(99),
+            late=self.late,
             histogram=self.histogram,
         )

@@ -7,8 +7,10 @@ from paceline.durations import format_seconds
 from paceline.local.board import Board
 
 LEAST_DECISIONS: Final = 2
-FINAL_SECONDS: Final = 10.0
+FINAL_SECONDS: Final = 20.0
 """The last stretch of the load: what it ended with."""
+BUSY_SECONDS: Final = 0.05
+"""A load generator that is later than this competes for the CPU with something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,10 @@ def judge(board: Board, objective_seconds: float, ended: float) -> Summary:
         complaints.append(f"nothing was answered in the last {FINAL_SECONDS:.0f} s")
     elif after > objective_seconds:
         objective = format_seconds(objective_seconds)
-        complaints.append(f"p95 of the last {FINAL_SECONDS:.0f} s is {format_seconds(after)}, objective {objective}")
+        complaint = f"p95 of the last {FINAL_SECONDS:.0f} s is {format_seconds(after)}, objective {objective}"
+        late = max(sample.window.late for sample in board.samples if sample.at > ended - FINAL_SECONDS)
+        busy = f"; this machine was busy, the load itself was late by up to {format_seconds(late)}"
+        complaints.append(complaint + busy if late > BUSY_SECONDS else complaint)
     if len(board.rows) < LEAST_DECISIONS:
         complaints.append(f"decisions: {len(board.rows)}, expected at least {LEAST_DECISIONS}")
     if board.failed:

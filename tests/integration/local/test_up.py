@@ -199,7 +199,7 @@ def test_a_bad_policy_is_one_line_and_nothing_is_started(tmp_path: Path, content
 
 @pytest.mark.timeout(180)
 def test_the_demonstration_shows_what_it_promises(tmp_path: Path) -> None:
-    with platform(tmp_path, "--demo", "--for", "45s") as demo:
+    with platform(tmp_path, "--demo", "--for", "60s") as demo:
         until(lambda: demo.look() and " generation 1: " in demo.text(), START_SECONDS, "a first decision")
         status = demo.process.wait(120)
         text = demo.text()

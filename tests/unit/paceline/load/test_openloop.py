@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -227,3 +228,11 @@ async def test_cancelling_a_run_closes_its_connections() -> None:
             await running
         async with asyncio.timeout(5):
             await ended.wait()
+
+
+async def test_a_generator_that_was_held_up_says_so() -> None:
+    async with serving(Server()) as url:
+        asyncio.get_running_loop().call_later(0.2, time.sleep, 0.2)
+        summary = await run(url)
+    assert 0.15 < summary.total.late < 0.5
+    assert summary.total.answered == 100
