@@ -10,11 +10,12 @@ follows a new count within `SETTLE_SECONDS` and replaces a process only once it 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from paceline.document.adoption import Goal, Refusal
 from paceline.document.bounds import CompleteValues
+from paceline.document.world import Worker, World
 
 SETTLE_SECONDS: Final = 1.0
 """How long after a write somebody may still act on what was written before: the arbiter starts a worker that the old
@@ -22,43 +23,6 @@ count allowed, a new worker reads the old values."""
 
 WEIGH_SECONDS: Final = 5.0
 """How long a worker is given to say what it weighs, before the next is added on what the pod uses alone."""
-
-MEMORY_RATIO: Final = 0.9
-"""Share of the memory limit that workers may fill; the rest is for growth under load."""
-
-
-@dataclass(frozen=True, slots=True)
-class PoolUse:
-    """Connections of one pool in one worker."""
-
-    in_use: int
-    open: int
-
-
-@dataclass(frozen=True, slots=True)
-class Worker:
-    """One worker process that has not gone yet, as it last reported; step 0: it has not read what to run."""
-
-    pid: int
-    step: int
-    reported: float
-    ready: bool
-    draining: bool = False
-    pools: Mapping[str, PoolUse] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """The pod's memory; `per_worker_bytes` is what one more worker will take, None before any was weighed."""
-
-    limit_bytes: int | None
-    used_bytes: int
-    per_worker_bytes: int | None
-
-    def has_room(self) -> bool:
-        """Whether one more worker fits: used + one worker ≤ 0.9 × limit. 500 + 60 of 600 MB: 560 > 540, no."""
-        needed = self.used_bytes + (self.per_worker_bytes or 0)
-        return self.limit_bytes is None or needed <= MEMORY_RATIO * self.limit_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +48,6 @@ class Progress:
     """Workers at which memory ran out; kept for the goal, so that an acknowledged count does not move by itself."""
     blocked: Refusal | None = None
     """The goal that was undone last."""
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """What a step is decided on. `workers` holds every process, draining ones included."""
-
-    workers: Sequence[Worker]
-    memory: Memory
-    now: float
-    shrink_deadline_seconds: float
 
 
 def begin(goal: Goal, wanted: CompleteValues, *, workers: int, step: int, now: float) -> Progress:

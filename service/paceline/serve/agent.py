@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Final
 
-from paceline.document.sequencing import Memory
+from paceline.document.world import Memory
 from paceline.errors import PacelineError, UsageError
 from paceline.serve.capacity import Capacity
 from paceline.serve.launch import parse_address

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from paceline.document.adoption import Goal, Refusal, consider, goal_of
 from paceline.document.bounds import Clamp, CompleteValues, Grant, HardCaps, grant
 from paceline.document.model import TuningDocument, Values
-from paceline.document.sequencing import Memory, Progress, World, advance, begin, follow, pending
+from paceline.document.sequencing import Progress, advance, begin, follow, pending
+from paceline.document.world import Memory, World
 from paceline.serve.registered import Registered, learn, load, save
 from paceline.serve.reports import Reports
 from paceline.serve.rundir import Effective, RunDir

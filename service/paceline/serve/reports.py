@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from paceline.document.sequencing import PoolUse, Worker
+from paceline.document.world import PoolUse, Worker
 from paceline.serve.rundir import RunDir, stamp
 from paceline.serve.totals import Report, add_up, named_groups, retire
 

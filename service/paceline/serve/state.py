@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from paceline import __version__
 from paceline.document.model import Values
-from paceline.document.sequencing import Memory
+from paceline.document.world import Memory
 from paceline.serve.capacity import Status
 from paceline.serve.reports import Reports
 from paceline.serve.totals import Report

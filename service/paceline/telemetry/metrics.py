@@ -61,9 +61,11 @@ def _workers(state: State) -> list[Sample]:
 
 
 def _connections(state: State) -> list[Sample]:
-    used = [((name, "used"), pool["inUse"]) for name, pool in state["pools"].items()]
-    idle = [((name, "idle"), max(0, pool["open"] - pool["inUse"])) for name, pool in state["pools"].items()]
-    return used + idle
+    used: list[Sample] = [((name, "used"), pool["inUse"]) for name, pool in state["pools"].items()]
+    idle: list[Sample] = [
+        ((name, "idle"), max(0, pool["open"] - pool["inUse"])) for name, pool in state["pools"].items()
+    ]
+    return [*used, *idle]
 
 
 def _lookups(state: State) -> list[Sample]:

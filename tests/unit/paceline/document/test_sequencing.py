@@ -6,7 +6,8 @@ import pytest
 from paceline.document.adoption import Goal
 from paceline.document.bounds import CompleteValues
 from paceline.document.model import CacheValues, Values
-from paceline.document.sequencing import Memory, PoolUse, Progress, Worker, World, advance, begin, follow, pending
+from paceline.document.sequencing import Progress, advance, begin, follow, pending
+from paceline.document.world import Memory, PoolUse, Worker, World
 
 PLENTY = Memory(None, 0, None)
 DEADLINE_SECONDS = 30.0

@@ -14,17 +14,8 @@ from hypothesis import strategies as st
 from paceline.document.adoption import Goal
 from paceline.document.bounds import CompleteValues
 from paceline.document.model import Values
-from paceline.document.sequencing import (
-    SETTLE_SECONDS,
-    Memory,
-    PoolUse,
-    Worker,
-    World,
-    advance,
-    begin,
-    follow,
-    pending,
-)
+from paceline.document.sequencing import SETTLE_SECONDS, advance, begin, follow, pending
+from paceline.document.world import Memory, PoolUse, Worker, World
 
 POOLS = ("postgres", "redis")
 PLENTY = Memory(None, 0, 0)

@@ -7,7 +7,7 @@ import orjson
 import pytest
 from fake_worker import report_of
 from paceline.document.bounds import Clamp
-from paceline.document.sequencing import Memory
+from paceline.document.world import Memory
 from paceline.serve.capacity import Capacity, Status
 from paceline.serve.reports import Reports
 from paceline.serve.rundir import Effective, RunDir, write_atomically

@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import orjson
+import pytest
+from fake_worker import report_of
+from paceline.document.world import Memory
+from paceline.serve.agent import read_cpu, read_memory
+from paceline.serve.reports import Reports
+from paceline.serve.rundir import RunDir
+from paceline.telemetry.cgroup import CgroupV2, Cpu
+
+
+@pytest.fixture
+def reports(tmp_path: Path) -> Reports:
+    """Two workers of 40 and 70 MB, and one that has not been weighed."""
+    run = RunDir(tmp_path)
+    run.reports.mkdir()
+    for pid, weight in ((1, 40), (2, 70), (3, 0)):
+        run.report(pid).write_bytes(orjson.dumps(report_of(pid, weight=weight)))
+    reports = Reports(run, lambda pid: pid)
+    reports.read()
+    return reports
+
+
+def test_one_more_worker_will_weigh_as_much_as_the_heaviest(tmp_path: Path, reports: Reports) -> None:
+    (tmp_path / "memory.max").write_text("500\n")
+    (tmp_path / "memory.current").write_text("200\n")
+    (tmp_path / "memory.stat").write_text("inactive_file 20\n")
+    assert read_memory(CgroupV2(tmp_path), reports) == Memory(500, 180, 70)
+
+
+def test_where_the_kernel_says_nothing_workers_are_added_up(tmp_path: Path, reports: Reports) -> None:
+    assert read_memory(None, reports) == Memory(None, 110, 70)
+    assert read_memory(CgroupV2(tmp_path), reports) == Memory(None, 110, 70)
+
+
+def test_before_any_worker_was_weighed_its_weight_is_unknown_not_zero(tmp_path: Path) -> None:
+    assert read_memory(None, Reports(RunDir(tmp_path), lambda pid: pid)) == Memory(None, 0, None)
+
+
+def test_cpu_that_cannot_be_read_has_no_limit(tmp_path: Path) -> None:
+    assert read_cpu(None) == read_cpu(CgroupV2(tmp_path)) == Cpu(None, 0.0, 0, 0)
