@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import otlp_receiver
 import pytest
 from background_load import BackgroundLoad
-from release import Release, new_release, settings_for
-from testcluster import TEST_LABEL, Cluster, connected
+from release import Release, new_release, remove_leftovers, settings_for
+from testcluster import Cluster, connected
 
 NODE_PORT = int(os.environ.get("PACELINE_TEST_NODE_PORT", "30080"))
 # A query holds its connection this long, so that pools are used without a load that two cores could not carry.
@@ -25,7 +25,7 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def release(cluster: Cluster) -> Iterator[Release]:
     # An interrupted run leaves its namespace, and in it the NodePort.
-    cluster.kubectl("delete", "namespaces", "--selector", f"{TEST_LABEL}=true", "--wait", "--timeout=180s")
+    remove_leftovers(cluster)
     made = new_release(cluster, "e2e")
     cluster.apply(made.namespace, *otlp_receiver.objects())
     made.install(
@@ -34,6 +34,7 @@ def release(cluster: Cluster) -> Iterator[Release]:
         f"telemetry.otlpEndpoint=http://{otlp_receiver.NAME}:4318",
         f"service.env.API_SIMULATED_DISTANCE_SECONDS={DISTANCE_SECONDS}",
         "service.env.OTEL_BSP_SCHEDULE_DELAY=1000",
+        "operator.env.OTEL_BSP_SCHEDULE_DELAY=1000",
     )
     yield made
     if os.environ.get("PACELINE_TEST_KEEP") != "1":

@@ -1,5 +1,6 @@
 """Whatever is killed, the pod ends in a clear state and the next change goes through."""
 
+import json
 from typing import Any
 
 import pytest
@@ -94,3 +95,18 @@ def test_without_an_operator_pods_keep_their_values(release: Release) -> None:
     release.apply(START.spec())
     release.kubectl("scale", "deployment/paceline-operator", "--replicas=1")
     until(lambda: release.acked(START), 90, "the operator carries out what was asked meanwhile")
+
+
+def test_a_corrupt_document_changes_nothing_and_is_written_anew(release: Release) -> None:
+    release.converge(TUNED)
+    generation = max(state["tuning"]["generation"] for state in release.states().values() if state)
+    release.kubectl("patch", "configmap", "paceline-service-tuning", "--patch", '{"data": {"tuning.json": "{"}}')
+
+    def repaired() -> bool:
+        assert all(TUNED.runs_in(state) for state in release.states().values())
+        content = (release.document() or {})["data"]["tuning.json"]
+        return content != "{" and json.loads(content)["generation"] > generation
+
+    until(repaired, 60, "the operator writes a whole document under a new generation")
+    until(lambda: release.acked(TUNED), 30, "every pod runs it")
+    release.converge(START)

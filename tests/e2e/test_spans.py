@@ -20,36 +20,30 @@ def generation_of(span: dict[str, Any]) -> int:
     return int(span["attributes"].get("paceline.generation", -1))
 
 
+def applied(release: Release, generation: int) -> Spans:
+    spans = received(release, "paceline-service", "config.applied")
+    return [span for span in spans if generation_of(span) == generation]
+
+
+def served(release: Release, generation: int) -> Spans:
+    spans = received(release, "paceline-service")
+    return [span for span in spans if span["kind"] == "SPAN_KIND_SERVER" and generation_of(span) == generation]
+
+
 def test_pods_answer_a_decision_with_a_span_that_is_linked_to_it(release: Release, load: BackgroundLoad) -> None:
     release.converge(Pinned(workers=1, postgres=5, ttl_seconds=60))
     with load:
         release.converge(Pinned(workers=2, postgres=4, ttl_seconds=30))
         generation = next(state["tuning"]["generation"] for state in release.states().values() if state)
-        until(
-            lambda: (
-                len(
-                    [
-                        s
-                        for s in received(release, "paceline-service", "config.applied")
-                        if generation_of(s) == generation
-                    ]
-                )
-                >= 2
-            ),
-            30,
-            "every pod says that it applied the generation",
-        )
-        until(
-            lambda: [
-                s
-                for s in received(release, "paceline-service")
-                if s["kind"] == "SPAN_KIND_SERVER" and generation_of(s) == generation
-            ],
-            60,
-            "requests carry the generation that they ran under",
-        )
-    decided = {span["trace"] for span in received(release, "paceline-operator", "reconcile")}
-    for span in received(release, "paceline-service", "config.applied"):
-        if generation_of(span) == generation:
-            assert set(span["links"]) & decided, "the span is linked to the operator's trace"
-            assert span["trace"] not in decided, "linked, not a part of it"
+        pods = {pod["metadata"]["name"] for pod in release.pods()}
+        until(lambda: {span["pod"] for span in applied(release, generation)} == pods, 30, f"all of {pods} applied it")
+        until(lambda: served(release, generation), 60, "requests carry the generation that they ran under")
+
+    def decided() -> set[str]:
+        return {span["trace"] for span in received(release, "paceline-operator", "reconcile")}
+
+    spans = applied(release, generation)
+    links = {link for span in spans for link in span["links"]}
+    assert all(span["links"] for span in spans)
+    until(lambda: links <= decided(), 30, f"the operator's traces {links}")
+    assert not {span["trace"] for span in spans} & decided(), "linked, not a part of it"

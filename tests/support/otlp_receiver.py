@@ -93,17 +93,18 @@ class Receiver(http.server.BaseHTTPRequestHandler):
 
 
 def flattened(message: dict[str, Any]) -> list[dict[str, Any]]:
-    """The spans of an export with the attributes as a plain mapping and the service's name beside them."""
+    """The spans of an export with the attributes as a plain mapping and the sender's name beside them."""
     found = []
     for resource in message.get("resourceSpans", []):
-        service = plain(resource["resource"]["attributes"]).get("service.name")
+        sender = plain(resource["resource"]["attributes"])
         for scope in resource.get("scopeSpans", []):
             for span in scope["spans"]:
                 links = [link["traceId"] for link in span.get("links", [])]
                 attributes = plain(span.get("attributes", []))
                 found.append(
                     {
-                        "service": service,
+                        "service": sender.get("service.name"),
+                        "pod": sender.get("k8s.pod.name"),
                         "name": span["name"],
                         "kind": span.get("kind"),
                         "trace": span["traceId"],

@@ -1,5 +1,6 @@
 """An installed chart in a namespace of its own: its pods, what they say, its policies."""
 
+import contextlib
 import os
 import time
 import uuid
@@ -9,7 +10,7 @@ from typing import Any
 
 import yaml
 from images import TAG, ensure_images
-from testcluster import Cluster, until
+from testcluster import TEST_LABEL, Cluster, until
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "paceline"
@@ -78,12 +79,20 @@ class Release:
 
     def describe(self) -> str:
         """What the pods and their logs say, for the message of a failed test."""
-        pods = self.kubectl("get", "pods", "--output=wide")
-        events = self.kubectl("get", "events", "--sort-by=.lastTimestamp")
-        logs = self.kubectl(
-            "logs", "--selector=app.kubernetes.io/name=paceline", "--tail=15", "--all-containers", "--prefix"
+        logs = (
+            "logs",
+            "--ignore-errors",
+            "--selector=app.kubernetes.io/name=paceline",
+            "--tail=15",
+            "--all-containers",
+            "--prefix",
         )
-        return f"{pods}\n{events[-3000:]}\n{logs[-6000:]}"
+        commands = [("get", "pods", "--output=wide"), ("get", "events", "--sort-by=.lastTimestamp"), logs]
+        said = []
+        for command in commands:
+            with contextlib.suppress(AssertionError):  # a container that has not started has no log
+                said.append(self.kubectl(*command)[-4000:])
+        return "\n".join(said)
 
     def pods(self, component: str = "service") -> list[dict[str, Any]]:
         """The component's pods that are not on their way out."""
@@ -161,6 +170,14 @@ def new_release(cluster: Cluster, purpose: str) -> Release:
     release = Release(cluster, f"paceline-{purpose}-{uuid.uuid4().hex[:6]}")
     cluster.create_namespace(release.namespace)
     return release
+
+
+def remove_leftovers(cluster: Cluster) -> None:
+    """Removes what interrupted runs left behind, cluster-wide objects included."""
+    for name in cluster.kubectl("get", "namespaces", f"--selector={TEST_LABEL}=true", "--output=name").split():
+        namespace = name.removeprefix("namespace/")
+        cluster.helm("uninstall", "paceline", "--namespace", namespace, "--ignore-not-found", "--wait")
+        cluster.delete_namespace(namespace)
 
 
 def settings_for(namespace: str) -> list[str]:
