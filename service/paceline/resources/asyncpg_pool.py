@@ -39,7 +39,7 @@ class AsyncpgPool(LimitedPool):
         self._asked = False
 
     def install(self) -> None:
-        put_in_front(self._pool, self, {"_acquire": _acquire, "_get_new_connection": _get_new_connection})
+        put_in_front(self._pool, self, {"_acquire": self.acquire, "_get_new_connection": self.connect})
 
     @property
     def open(self) -> int:
@@ -62,10 +62,10 @@ class AsyncpgPool(LimitedPool):
     def trim(self) -> None:
         if self._pool._loop.is_closed():
             return  # abandoned with its loop; nothing can be closed any more
-        surplus = self._kept() + len(self._connecting) - self.limiter.limit
-        while surplus > 0 and self._close_idle():
-            surplus -= 1
-        self._surplus = surplus > 0
+        held = self._kept() + len(self._connecting)
+        while held > self.needed and self._close_idle():
+            held -= 1
+        self._surplus = held > self.limiter.limit
 
     async def acquire(self, timeout: float | None) -> Any:
         """asyncpg's own acquire, behind the limiter. `timeout` covers both."""
@@ -109,7 +109,9 @@ class AsyncpgPool(LimitedPool):
             self._close_idle()
             under_way = {*self._connecting, *self._closing.values()}
             if not under_way:
-                return  # all are lent under an earlier, higher limit, under which this one was granted too
+                # All are lent under an earlier, higher limit, under which this one was granted too.
+                self._surplus = True
+                return
             await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
 
     def _kept(self) -> int:
@@ -140,9 +142,9 @@ class AsyncpgPool(LimitedPool):
             queue._queue.insert(0, queue._queue.pop())  # to the bottom: open ones are lent first
 
     def _returned(self, granted: float, _: "asyncio.Future[None]") -> None:
+        self.limiter.release(granted)
         if self._surplus and not self._pool.is_closing():
             self.trim()
-        self.limiter.release(granted)
 
     async def _learn_server_limit(self, connection: Any) -> None:
         """Asks once, on the first connection. Nice to know; a pooler may not answer."""
@@ -155,11 +157,3 @@ class AsyncpgPool(LimitedPool):
             connection.terminate()  # cancelled: nobody else knows this connection yet
             raise
         self._asked = True
-
-
-async def _acquire(pool: Any, timeout: float | None) -> Any:
-    return await pool.__paceline_pool__.acquire(timeout)
-
-
-async def _get_new_connection(pool: Any) -> Any:
-    return await pool.__paceline_pool__.connect()

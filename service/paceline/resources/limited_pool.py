@@ -50,12 +50,20 @@ class LimitedPool(ABC):
 
     @abstractmethod
     def trim(self) -> None:
-        """Closes idle connections above the limit, without waiting for it."""
+        """Closes idle connections that are not `needed`, without waiting for it."""
 
     @property
     def server_max_connections(self) -> int | None:
         """What the server says it allows all its clients together; None: not known."""
         return None
+
+    @property
+    def needed(self) -> int:
+        """Connections to keep: the limit, and after a shrink one for each permit that is still out.
+
+        A permit may have been granted a moment ago; closing what it is about to take would only open another.
+        """
+        return max(self.limiter.limit, self.limiter.in_use)
 
     def set_limit(self, limit: int) -> None:
         """See `TunablePool.set_limit`."""
@@ -80,7 +88,10 @@ class LimitedPool(ABC):
 
 
 def put_in_front(pool: Any, adapter: LimitedPool, methods: dict[str, Any]) -> None:
-    """Gives this one object a subclass of its own class with `methods` replaced: it stays itself, isinstance holds."""
+    """Gives this one object a subclass of its own class with `methods` replaced: it stays itself, isinstance holds.
+
+    The methods are bound to the adapter already; the pool is not passed to them.
+    """
     base = type(pool)
     names = {"__slots__": (), "__module__": base.__module__, "__qualname__": base.__qualname__, MARK: adapter}
     pool.__class__ = type(base.__name__, (base,), {**names, **methods})

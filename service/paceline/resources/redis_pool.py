@@ -33,7 +33,7 @@ class RedisPool(LimitedPool):
         self._closed = False
 
     def install(self) -> None:
-        methods = {"get_connection": _get_connection, "release": _release, "disconnect": _disconnect}
+        methods = {"get_connection": self.acquire, "release": self.release, "disconnect": self.disconnect}
         put_in_front(self._pool, self, methods)
 
     @property
@@ -46,10 +46,10 @@ class RedisPool(LimitedPool):
         return self._closed
 
     def trim(self) -> None:
-        if not _loop_runs():
-            return  # the next release does it
-        idle = self._pool._available_connections
-        while idle and len(idle) + len(self._pool._in_use_connections) > self.limiter.limit:
+        idle, lent = self._pool._available_connections, self._pool._in_use_connections
+        if len(idle) + len(lent) <= self.needed or not _loop_runs():
+            return  # without a loop the next release does it
+        while idle and len(idle) + len(lent) > self.needed:
             # The one idle longest. Taken out of the list, so that nobody may be lent it while it closes.
             self._start_closing(idle.pop(0))
 
@@ -77,7 +77,7 @@ class RedisPool(LimitedPool):
             if granted is not None:
                 self._return(granted)
 
-    async def disconnect(self, inuse_connections: bool) -> None:
+    async def disconnect(self, inuse_connections: bool = True) -> None:
         """redis-py's own disconnect; the pool may be used again afterwards, and then counts as open."""
         self._closed = inuse_connections
         await self._base.disconnect(self._pool, inuse_connections)
@@ -85,8 +85,8 @@ class RedisPool(LimitedPool):
             await asyncio.wait(self._closing)
 
     def _return(self, granted: float) -> None:
-        self.trim()
         self.limiter.release(granted)
+        self.trim()
 
     def _start_closing(self, connection: Any) -> None:
         if not connection.is_connected:
@@ -118,15 +118,3 @@ def _acquire_timeout() -> type[AcquireTimeout]:
         """No Redis connection became free in time."""
 
     return RedisAcquireTimeout
-
-
-async def _get_connection(pool: Any, *arguments: Any, **options: Any) -> Any:
-    return await pool.__paceline_pool__.acquire(*arguments, **options)
-
-
-async def _release(pool: Any, connection: Any) -> None:
-    await pool.__paceline_pool__.release(connection)
-
-
-async def _disconnect(pool: Any, inuse_connections: bool = True) -> None:
-    await pool.__paceline_pool__.disconnect(inuse_connections)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,8 @@ Count = Callable[[], Awaitable[int]]
 SetLimit = Callable[[int], None]
 Condition = Callable[[], Awaitable[bool]]
 Eventually = Callable[[Condition, str], Awaitable[None]]
-Drive = Callable[[Callable[[], Awaitable[object]], SetLimit, Count], Awaitable[tuple["Watch", "Saturation"]]]
+Report = Callable[[], dict[str, Any]]
+Drive = Callable[[Callable[[], Awaitable[object]], SetLimit, Count, Report], Awaitable[tuple["Watch", "Saturation"]]]
 
 
 @dataclass
@@ -67,12 +69,15 @@ async def _eventually(condition: Condition, what: str) -> None:
         pytest.fail(f"never: {what}")
 
 
-async def _drive(use: Callable[[], Awaitable[object]], set_limit: SetLimit, count: Count) -> tuple[Watch, Saturation]:
+async def _drive(
+    use: Callable[[], Awaitable[object]], set_limit: SetLimit, count: Count, report: Report
+) -> tuple[Watch, Saturation]:
     watch = Watch(count, allowed=LIMITS[0])
     load = Saturation(use)
 
     async def reached(limit: int) -> bool:
-        return await count() == limit
+        pool = report()  # as the agent decides that a shrink is done
+        return pool["inUse"] <= limit and pool["open"] <= limit and await count() == limit
 
     async def went_on(done: int, samples: int) -> bool:
         return load.done > done + 50 and watch.samples > samples + 10

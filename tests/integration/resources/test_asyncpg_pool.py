@@ -54,7 +54,10 @@ async def test_the_server_sees_exactly_the_limit_while_it_moves(
             await connection.fetchval("select pg_sleep(0.003)")
 
     watch, load = await drive(
-        use, lambda limit: tunables.apply(Values(pools={"postgres": limit})), lambda: count(monitor)
+        use,
+        lambda limit: tunables.apply(Values(pools={"postgres": limit})),
+        lambda: count(monitor),
+        lambda: report(tunables),
     )
     assert load.errors == []
     assert watch.violations == []

@@ -59,7 +59,12 @@ async def test_the_server_sees_exactly_the_limit_while_it_moves(
         async with client.pipeline() as pipeline:
             await pipeline.incr("used").blpop(["nothing"], 1).execute()
 
-    watch, load = await drive(use, lambda limit: tunables.apply(Values(pools={"redis": limit})), lambda: count(monitor))
+    watch, load = await drive(
+        use,
+        lambda limit: tunables.apply(Values(pools={"redis": limit})),
+        lambda: count(monitor),
+        lambda: report(tunables),
+    )
     assert load.errors == []
     assert watch.violations == []
     assert watch.highest == 38
@@ -73,9 +78,9 @@ async def test_an_idle_pool_is_trimmed_at_once(
     client: Redis, monitor: Redis, tunables: tune.Tunables, eventually: Any
 ) -> None:
     tune.pool(client, name="redis", limit=8, tunables=tunables)
-    pool = client.connection_pool
-    for connection in [await pool.get_connection() for _ in range(8)]:
-        await pool.release(connection)
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(8):
+            await stack.enter_async_context(client.client())
     assert await count(monitor) == 8
     tunables.apply(Values(pools={"redis": 2}))
     assert report(tunables)["open"] == 8, "closing connections are still open to the server"
@@ -146,11 +151,10 @@ async def test_the_timeout_of_a_blocking_pool_covers_the_wait(valkey_url: str, t
     pool = BlockingConnectionPool.from_url(valkey_url, max_connections=5, timeout=0.05)
     assert tune.pool(pool, name="redis", limit=1, tunables=tunables) is pool
     client = Redis.from_pool(pool)
-    lent = await pool.get_connection()
-    with pytest.raises(redis.exceptions.ConnectionError, match="no connection became free") as caught:
-        await client.get("k")
+    async with client.client():
+        with pytest.raises(redis.exceptions.ConnectionError, match="no connection became free") as caught:
+            await client.get("k")
     assert isinstance(caught.value, AcquireTimeout)
-    await pool.release(lent)
     assert await client.ping()
     await client.aclose()
 
