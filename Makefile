@@ -13,9 +13,10 @@ help: ## this list
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Paceline needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	@echo 'Setting up $(VENV), once: a minute or two.'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 run: $(STAMP) ## the whole platform on this machine, mis-tuned, tuning itself (ARGS="--for 90s")
@@ -50,7 +51,8 @@ render: $(STAMP) ## CRD -> chart, chart -> k8s/manifests, code -> docs/reference
 	$(BIN)/python scripts/reference
 
 lock: $(STAMP) ## requirements.lock from pyproject.toml: versions only, no address
-	$(BIN)/uv pip compile --quiet --no-annotate --no-header --no-emit-index-url --universal --python-version 3.11 \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip compile --quiet --system-certs --no-annotate --no-header --no-emit-index-url --universal --python-version 3.11 \
 		--all-extras --upgrade pyproject.toml -o requirements.lock
 
 clean: ## what make created
