@@ -58,6 +58,11 @@ class SpanPipeline:
         """
         return self._choose().get_tracer("paceline", paceline.__version__)
 
+    @property
+    def is_own(self) -> bool:
+        """Whether spans of requests go through Paceline's provider, not the application's."""
+        return self._choose() is self._own
+
     def frameworks_may_be_silenced(self) -> bool:
         """Whether nothing is lost by switching a framework's own telemetry off: the application set up spans at most.
 

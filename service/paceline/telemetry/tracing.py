@@ -1,38 +1,43 @@
 """Which requests get a span, and when. Draws first: a request that is not drawn costs next to nothing.
 
-A request that was drawn, or that a trusted proxy samples, gets a real span at once, so that children attach. Of the
-others the slow and the failed are exported when they end: one span, no children, `paceline.sampled` false.
+A request that was drawn, or that a trusted proxy samples, gets a span at once, so that children attach. Of the others
+the slow and the failed are exported when they end: one span, no children, `paceline.sampled` false.
 """
 
 import os
 import random
 from collections.abc import Callable, Mapping, MutableMapping
 from contextvars import Token
-from time import perf_counter, time_ns
+from time import perf_counter_ns, time_ns
 from typing import Any, Final
 
 from opentelemetry import context, trace
-from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags, Tracer, TraceState
 
-import paceline
 from paceline.settings import Settings, TelemetrySettings
 from paceline.telemetry.config_span import export_config_applied
 from paceline.telemetry.outbox import SHUTDOWN_SECONDS
 from paceline.telemetry.pipeline import SpanPipeline
-from paceline.telemetry.server_span import Outcome, outcome_attributes, request_attributes, span_name, span_status
+from paceline.telemetry.request_span import RequestSpan
+from paceline.telemetry.server_span import (
+    Identity,
+    Outcome,
+    finished_span,
+    outcome_attributes,
+    request_attributes,
+    span_name,
+    span_status,
+)
 from paceline.telemetry.traceparent import Remote, TrustedPeers, parse_traceparent
 
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 _NOT_SAMPLED: Final = TraceFlags(TraceFlags.DEFAULT)
-_SCOPE: Final = InstrumentationScope("paceline", paceline.__version__)
 _IDS: Final = RandomIdGenerator()
 
 
 class RequestTrace:
-    """A request whose context is attached: drawn, or part of a caller's trace."""
+    """A request whose span is current: it was drawn, or is part of a caller's trace."""
 
     __slots__ = ("parent", "span", "token")
 
@@ -100,19 +105,23 @@ class Tracing:
                 break
         if self._draw() >= self._ratio:
             return None
-        return self._start(scope, None, generation())
+        return RequestTrace(self._start(scope, None, generation()), None)
 
     def end(
         self, scope: Mapping[str, Any], request: RequestTrace | None, outcome: Outcome, generation: Callable[[], int]
     ) -> None:
-        """Ends the span of a drawn request; exports one for a request that was not drawn but slow or failed."""
+        """Exports the span of a drawn request, and of one that was not drawn but slow or failed."""
+        span = parent = None
         if request is not None:
             context.detach(request.token)
-            if request.span.is_recording():
-                _finish(scope, request.span, outcome)
-                return
-        if outcome.failed or outcome.seconds > self.slow_seconds:
-            self._export_late(scope, request, outcome, generation())
+            span, parent = request.span, request.parent
+        if isinstance(span, RequestSpan):
+            identity = Identity(span.get_span_context(), parent, span.generation, sampled=True)
+            self._export(scope, identity, outcome, span)
+        elif span is not None and span.is_recording():
+            _finish(scope, span, outcome)
+        elif outcome.failed or outcome.seconds > self.slow_seconds:
+            self._export(scope, Identity(_late_context(span), parent, generation(), sampled=False), outcome)
 
     def config_applied(
         self,
@@ -153,61 +162,50 @@ class Tracing:
         state = _tracestate(scope)
         parent = SpanContext(remote.trace_id, remote.span_id, True, _SAMPLED if sampled else _NOT_SAMPLED, state)
         if sampled:
-            return self._start(scope, parent, generation)
+            return RequestTrace(self._start(scope, parent, generation), parent)
         ours = SpanContext(remote.trace_id, _IDS.generate_span_id(), False, _NOT_SAMPLED, state)
         return RequestTrace(NonRecordingSpan(ours), parent)
 
-    def _start(self, scope: Mapping[str, Any], parent: SpanContext | None, generation: int) -> RequestTrace:
+    def _start(self, scope: Mapping[str, Any], parent: SpanContext | None, generation: int) -> Span:
+        assert self._pipeline is not None
         assert self._tracer is not None
+        if self._pipeline.is_own:
+            trace_id = _IDS.generate_trace_id() if parent is None else parent.trace_id
+            state = None if parent is None else parent.trace_state
+            ours = SpanContext(trace_id, _IDS.generate_span_id(), False, _SAMPLED, state)
+            return RequestSpan(ours, self._tracer, generation)
+        # The application's provider has processors, limits and a sampler of its own, which only its tracer knows.
         above = context.Context()
         if parent is not None:
             above = trace.set_span_in_context(NonRecordingSpan(parent), above)
         attributes = request_attributes(scope, generation, sampled=True)
-        span = self._tracer.start_span(scope["method"], context=above, kind=SpanKind.SERVER, attributes=attributes)
-        return RequestTrace(span, parent)
+        return self._tracer.start_span(scope["method"], context=above, kind=SpanKind.SERVER, attributes=attributes)
 
-    def _export_late(
-        self, scope: Mapping[str, Any], request: RequestTrace | None, outcome: Outcome, generation: int
+    def _export(
+        self, scope: Mapping[str, Any], identity: Identity, outcome: Outcome, span: RequestSpan | None = None
     ) -> None:
-        """Exports a span after the fact.
-
-        Built directly and not by a tracer: samplers have no say any more, and a request in a caller's trace has
-        already told its span id to those it called.
-        """
         assert self._pipeline is not None
-        if request is None:
-            parent, state = None, None
-            trace_id, span_id = _IDS.generate_trace_id(), _IDS.generate_span_id()
-        else:
-            ours, parent = request.span.get_span_context(), request.parent
-            trace_id, span_id, state = ours.trace_id, ours.span_id, ours.trace_state
-        span = ReadableSpan(
-            name=span_name(scope),
-            context=SpanContext(trace_id, span_id, False, _SAMPLED, state),
-            parent=parent,
-            resource=self._pipeline.resource,
-            attributes=request_attributes(scope, generation, sampled=False) | outcome_attributes(scope, outcome),
-            kind=SpanKind.SERVER,
-            status=span_status(outcome),
-            start_time=_wall_clock_ns(outcome.started),
-            end_time=_wall_clock_ns(outcome.ended),
-            instrumentation_scope=_SCOPE,
-        )
-        self._pipeline.export(span)
+        written = None if span is None else span.written
+        offset = time_ns() - perf_counter_ns()
+        self._pipeline.export(finished_span(scope, identity, outcome, offset, self._pipeline.resource, written))
 
 
 def _finish(scope: Mapping[str, Any], span: Span, outcome: Outcome) -> None:
     span.update_name(span_name(scope))
     span.set_attributes(outcome_attributes(scope, outcome))
     span.set_status(span_status(outcome))
-    span.end(_wall_clock_ns(outcome.ended))
+    span.end(time_ns() - perf_counter_ns() + int(outcome.ended * 1e9))
+
+
+def _late_context(span: Span | None) -> SpanContext:
+    """The ids that the application has told those it called, now sampled; new ones if it could not tell any."""
+    if span is None:
+        return SpanContext(_IDS.generate_trace_id(), _IDS.generate_span_id(), False, _SAMPLED)
+    told = span.get_span_context()
+    return SpanContext(told.trace_id, told.span_id, False, _SAMPLED, told.trace_state)
 
 
 def _tracestate(scope: Mapping[str, Any]) -> TraceState:
     return TraceState.from_header(
         [value.decode("latin-1") for name, value in scope["headers"] if name == b"tracestate"]
     )
-
-
-def _wall_clock_ns(monotonic: float) -> int:
-    return time_ns() - int((perf_counter() - monotonic) * 1e9)
