@@ -14,9 +14,11 @@ from contextlib import suppress
 from typing import Final
 
 from paceline.serve.balance import Share
+from paceline.serve.listening import refuse_connections
 
 _OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _PAUSE_SECONDS: Final = 1.0
+_HANDSHAKE_SECONDS: Final = 0.2  # a round trip: a client that was promised a connection has it by then
 _COURTESY_SECONDS: Final = 0.002  # short, since the worker that is behind may be stuck
 
 logger = logging.getLogger("paceline.serve")
@@ -55,18 +57,22 @@ class Acceptor:
             self._share.hold(held)
         return held
 
-    async def stop(self, *, empty_queue: bool) -> None:
+    async def stop(self, *, last: bool) -> None:
         """Accepts no more, closes this process's copies of the sockets, waits for connections half taken.
 
         Args:
-            empty_queue: take what waits in the queue first. For the last workers of a pod: connections that wait when
-                the last copy closes are reset.
+            last: nobody takes connections after this worker and its siblings: the pod stops. Then what is on its way
+                is still taken, since connections that wait when the last copy closes are reset.
         """
+        if last:
+            for listener in self._sockets:
+                refuse_connections(listener)
+            await asyncio.sleep(_HANDSHAKE_SECONDS)
         self._stopped = True
         self._share.leave()
         for listener in self._sockets:
             self._loop.remove_reader(listener.fileno())
-            while empty_queue and self._accept(listener):
+            while last and self._accept(listener):
                 pass
             listener.close()
         if self._connecting:

@@ -77,7 +77,7 @@ class TunedServer(Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._stages.draining()
-        await self._acceptor.stop(empty_queue=self._stages.pod_stops())
+        await self._acceptor.stop(last=self._stages.pod_stops())
         left = await drain(
             self.server_state,
             idle_seconds=self._idle_seconds,

@@ -99,6 +99,7 @@ class Supervisor:
         left = self._orphans()
         for pid in left:
             _kill(pid, signal.SIGKILL)
+        self._wait(lambda: not self._orphans(), seconds=deadlines.AGENT_STOP_SECONDS)
         return stopped and not left
 
     def _stop(self, pid: int, *, seconds: float) -> bool:

@@ -97,12 +97,15 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
                 before_accepting=reporter.settle,
                 accepting=reporter.accepting,
                 draining=reporter.draining,
-                pod_stops=self.app.run_dir.terminating.exists,
+                pod_stops=self._pod_stops,
             ),
             self.share,
             keepalive_seconds=settings.keepalive_seconds,
             graceful_timeout_seconds=settings.graceful_timeout_seconds,
         )
+
+    def _pod_stops(self) -> bool:
+        return self.app.run_dir.terminating.exists() or os.getppid() != self.ppid
 
     async def _beat(self) -> None:
         while True:
