@@ -52,7 +52,7 @@ class Limiter:
         Raises:
             AcquireTimeout: none came free within `timeout` seconds.
         """
-        if self.in_use < self.limit and not self._waiters:
+        if self.in_use < self.limit:  # then nobody waits
             self.in_use += 1
             self.wait.record(0.0)
             return self._clock()

@@ -38,6 +38,17 @@ async def count(monitor: Any) -> int:
     return int(found)
 
 
+async def take(pool: Any) -> Any:
+    return await pool.acquire()
+
+
+async def lend(pool: Any, number: int) -> None:
+    """Leaves that many connections idle."""
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(number):
+            await stack.enter_async_context(pool.acquire())
+
+
 def report(tunables: tune.Tunables) -> dict[str, Any]:
     pool: dict[str, Any] = tunables.report()["pools"]["postgres"]
     return pool
@@ -72,9 +83,7 @@ async def test_an_idle_pool_is_trimmed_at_once(
     pool: Any, monitor: Any, tunables: tune.Tunables, eventually: Any
 ) -> None:
     tune.pool(pool, name="postgres", limit=8, tunables=tunables)
-    async with contextlib.AsyncExitStack() as stack:
-        for _ in range(8):
-            await stack.enter_async_context(pool.acquire())
+    await lend(pool, 8)
     assert await count(monitor) == 8
     tunables.apply(Values(pools={"postgres": 2}))
     assert report(tunables)["open"] == 8, "closing connections are still open to the server"
@@ -83,6 +92,61 @@ async def test_an_idle_pool_is_trimmed_at_once(
         return await count(monitor) == report(tunables)["open"] == 2
 
     await eventually(trimmed, "two connections")
+
+
+async def test_a_limit_that_flaps_opens_nothing_before_others_are_closed(pool: Any, tunables: tune.Tunables) -> None:
+    tune.pool(pool, name="postgres", limit=8, tunables=tunables)
+    await lend(pool, 8)
+    tunables.apply(Values(pools={"postgres": 2}))
+    tunables.apply(Values(pools={"postgres": 8}))
+    queries = [asyncio.create_task(pool.fetchval("select pg_sleep(0.01)")) for _ in range(8)]
+    while not all(query.done() for query in queries):
+        assert report(tunables)["open"] <= 8
+        await asyncio.sleep(0)
+    assert report(tunables)["open"] == 8
+
+
+async def test_what_opens_under_an_earlier_limit_is_closed_when_it_comes_back(
+    pool: Any, tunables: tune.Tunables, eventually: Any
+) -> None:
+    tune.pool(pool, name="postgres", limit=4, tunables=tunables)
+    await lend(pool, 4)
+    tunables.apply(Values(pools={"postgres": 1}))
+    tunables.apply(Values(pools={"postgres": 4}))
+    acquires = [asyncio.create_task(take(pool)) for _ in range(4)]
+    await asyncio.sleep(0)
+    tunables.apply(Values(pools={"postgres": 1}))
+    connections = await asyncio.gather(*acquires)
+    assert report(tunables)["inUse"] == 4
+    for connection in connections:
+        await pool.release(connection)
+
+    async def settled() -> bool:
+        return report(tunables)["open"] == 1
+
+    await eventually(settled, "one connection")
+
+
+async def test_a_shrink_spares_the_connection_that_a_granted_permit_is_about_to_take(
+    postgres_dsn: str, tunables: tune.Tunables
+) -> None:
+    opened: list[int] = []
+
+    async def note(connection: Any) -> None:
+        opened.append(connection.get_server_pid())
+
+    async with asyncpg.create_pool(postgres_dsn, min_size=0, max_size=4, init=note) as pool:
+        tune.pool(pool, name="postgres", limit=2, tunables=tunables)
+        lent = [await pool.acquire(), await pool.acquire()]
+        waiting = [asyncio.create_task(take(pool)) for _ in range(2)]
+        await asyncio.sleep(0)
+        # Runs right after the second permit was granted anew, before its task can take the connection.
+        lent[1]._holder._in_use.add_done_callback(lambda _: tunables.apply(Values(pools={"postgres": 1})))
+        for connection in lent:
+            await pool.release(connection)
+        for connection in await asyncio.gather(*waiting):
+            await pool.release(connection)
+        assert len(opened) == 2
 
 
 async def test_a_killed_connection_gives_its_permit_back(
@@ -166,6 +230,7 @@ async def test_a_floor_follows_the_limit_down(postgres_dsn: str, tunables: tune.
             return bool(report(tunables)["open"] == 2)
 
         await eventually(settled, "two connections")
+        assert pool.get_min_size() == 2
         tunables.apply(Values())
         assert pool.get_min_size() == 4
 

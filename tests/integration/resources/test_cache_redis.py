@@ -10,6 +10,9 @@ import pytest
 from paceline import tune
 from paceline.document.model import CacheValues, Values
 from paceline.local.valkey import valkey
+from paceline.resources.cache import Cache
+from paceline.resources.cache_redis import RedisTier
+from paceline.resources.serializers import Json
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -121,6 +124,28 @@ async def test_a_stale_entry_of_another_process_stands_in_for_a_failing_fetch(
     shop.broken = True
     assert await other(1) == [Product("page 1, fetch 1")]
     assert counts(tunables) == (0, 0, 1)
+
+
+async def test_an_early_fetch_is_not_satisfied_with_the_entry_that_is_due(
+    client: Redis, shop: Shop, eventually: Any
+) -> None:
+    now = [1_000_000.0]
+    tier = RedisTier("products", lambda: client, Json)
+    cache = Cache("products", 60, redis=tier, clock=lambda: now[0], draw=lambda: 1e-300)
+
+    async def fetch() -> int:
+        shop.fetches += 1
+        return shop.fetches
+
+    assert await cache.get("products:1", fetch) == 1
+    await written(client, eventually)
+    now[0] += 60 - 1e-6
+    assert await cache.get("products:1", fetch) == 1
+
+    async def renewed() -> bool:
+        return shop.fetches == 2
+
+    await eventually(renewed, "a second fetch")
 
 
 async def test_what_is_forgotten_is_gone_from_redis(
