@@ -10,6 +10,8 @@ from paceline.errors import PoolError
 from paceline.resources.limited_pool import LimitedPool, put_in_front
 
 _ASK_SECONDS = 2.0
+_CLOSE_SECONDS = 2.0
+"""A server that does not answer a goodbye in this time is hung up on: others may wait for the room."""
 
 
 class AsyncpgPool(LimitedPool):
@@ -134,7 +136,8 @@ class AsyncpgPool(LimitedPool):
         # Gracefully: the server closes its end last, so it has forgotten the connection when this returns.
         try:
             with suppress(Exception):  # whatever happens to a connection that closes, it is gone afterwards
-                await holder.close()
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await holder.close()
         finally:
             del self._closing[holder]
             queue = self._pool._queue

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -167,6 +169,27 @@ async def test_a_killed_connection_gives_its_permit_back(
     await eventually(settled, "no permit and no connection left")
     assert await asyncio.gather(*(pool.fetchval("select 1") for _ in range(20))) == [1] * 20
     assert report(tunables)["open"] <= 2
+
+
+async def test_a_server_that_does_not_say_goodbye_is_hung_up_on(
+    pool: Any, tunables: tune.Tunables, eventually: Any
+) -> None:
+    tune.pool(pool, name="postgres", limit=2, tunables=tunables)
+    await lend(pool, 2)
+    backends = [holder._con.get_server_pid() for holder in pool._holders if holder.is_connected()]
+    for backend in backends:
+        os.kill(backend, signal.SIGSTOP)
+    try:
+        tunables.apply(Values(pools={"postgres": 1}))
+
+        async def settled() -> bool:
+            return report(tunables)["open"] == 1
+
+        await eventually(settled, "one connection")
+    finally:
+        for backend in backends:
+            os.kill(backend, signal.SIGCONT)
+    assert await pool.fetchval("select 1") == 1
 
 
 async def test_cancelled_acquires_leak_nothing(
