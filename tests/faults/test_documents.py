@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import psutil
 import pytest
 from keepalive_load import KeepAliveLoad
 from paceline.serve.rundir import write_atomically
-from serving import Served, StartPod, eventually
+from serving import Served, StartPod, eventually, still_running
 
 
 def write(document: Path, generation: int, **values: Any) -> None:
@@ -79,7 +78,7 @@ def test_after_a_crash_the_pod_starts_with_the_smaller_values(start_pod: StartPo
     applied(first, 3)
     processes = first.descendants()
     first.process.kill()
-    eventually(lambda: not [each for each in processes if psutil.pid_exists(each.pid)], "all processes ended")
+    eventually(lambda: not still_running(processes), "all processes ended")
     second = start_pod("tuned:app", tuning_file=document, workers=1)
     state = applied(second, 3)
     assert state["values"] == {"workers": 1, "pools": {}, "caches": {"answers": {"ttlSeconds": 60.0}}}

@@ -5,7 +5,7 @@ import threading
 import psutil
 import pytest
 from keepalive_load import KeepAliveLoad
-from serving import StartPod, eventually
+from serving import StartPod, eventually, still_running
 
 
 def test_a_killed_worker_is_replaced_and_counted(start_pod: StartPod) -> None:
@@ -33,7 +33,7 @@ def test_without_one_half_the_pod_ends_in_order(start_pod: StartPod, part: str) 
     request.join()
     assert slow[0][0] == 200, "the request in progress was answered"
     assert f"the {part} ended by itself (killed by SIGKILL)" in pod.stderr
-    assert not [process for process in processes if process.is_running()]
+    assert not still_running(processes)
     assert pod.run.running.exists(), "the next life knows that this one was cut short"
 
 
@@ -51,7 +51,7 @@ def test_a_killed_supervisor_leaves_no_process(start_pod: StartPod) -> None:
     processes = pod.descendants()
     with KeepAliveLoad(pod.port) as load:
         pod.process.kill()
-        eventually(lambda: not [each for each in processes if each.is_running()], "all processes ended")
+        eventually(lambda: not still_running(processes), "all processes ended")
     assert load.outcome.lost == []
 
 
@@ -59,7 +59,7 @@ def test_the_life_after_a_kill_knows_it_was_cut_short(start_pod: StartPod) -> No
     first = start_pod()
     processes = first.descendants()
     first.process.kill()
-    eventually(lambda: not [each for each in processes if each.is_running()], "all processes ended")
+    eventually(lambda: not still_running(processes), "all processes ended")
     second = start_pod()
     assert second.run.unclean.exists()
     assert second.stop() == 0

@@ -8,6 +8,8 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from time import monotonic
 from typing import Final
 
@@ -124,8 +126,14 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
             logger.info("serving %s at http://%s", self.app.target, self.app.settings.serve.bind)
 
     def _has_served(self) -> bool:
-        """Whether any worker of this life was ready once; each leaves a report behind."""
-        return any(b'"ready":true' in report.read_bytes() for report in self._run.reports.glob("*.json"))
+        """Whether any worker of this life was ready once."""
+        return self._announced or any(map(_says_ready, self._run.reports.glob("*.json")))
+
+
+def _says_ready(report: Path) -> bool:
+    with suppress(FileNotFoundError):  # the agent removes the reports of workers that are gone
+        return b'"ready":true' in report.read_bytes()
+    return False
 
 
 def _is_news(record: logging.LogRecord) -> bool:

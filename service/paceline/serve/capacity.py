@@ -135,9 +135,9 @@ class Capacity:
             logger.error("tuning document undone: %s: %s", progress.blocked.reason, progress.blocked.message)
         if progress.step != former.step:
             self._write_effective(progress)
-        if progress.workers != former.workers:
+        if self._run_dir.read_workers() != progress.workers:
             self._run_dir.write_workers(progress.workers)
-            self._reports.expect_removals(former.workers - progress.workers)
+        self._reports.expect_removals(former.workers - progress.workers)
         self._progress = progress
 
     def _write_effective(self, progress: Progress) -> None:

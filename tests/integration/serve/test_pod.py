@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 from keepalive_load import KeepAliveLoad
-from serving import Served, StartPod, eventually, serve_command, serving
+from serving import Served, StartPod, eventually, serve_command, serving, still_running
 
 
 @pytest.mark.parametrize("target", ["plain:app", "fast:app"])
@@ -18,7 +18,7 @@ def test_any_asgi_application_runs(start_pod: StartPod, target: str) -> None:
     assert pod.get()[0] == 200
     processes = pod.descendants()
     assert pod.stop() == 0
-    assert not [process for process in processes if process.is_running()]
+    assert not still_running(processes)
 
 
 def test_a_lifespan_runs_once_in_every_worker(
@@ -60,7 +60,7 @@ def test_a_second_ctrl_c_stops_at_once(start_pod: StartPod) -> None:
     pod.process.send_signal(signal.SIGINT)
     eventually(pod.run.terminating.exists, "it is stopping")
     assert pod.stop(signal.SIGINT) == 1, "what was cut off is no success"
-    assert not [process for process in processes if process.is_running()]
+    assert not still_running(processes)
     request.close()
 
 
