@@ -5,7 +5,7 @@ A value that changes while the process runs is a tunable, not a setting, and tra
 
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -103,6 +103,9 @@ class Settings(BaseSettings):
         return self.serve.tuning == "on"
 
 
+_GROUPS: Final = (ServeSettings, TelemetrySettings, OpenTelemetrySettings)
+
+
 def load_settings() -> Settings:
     """Reads the environment.
 
@@ -113,7 +116,8 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
-        field = "_".join(str(part) for part in first["loc"]).upper()
+        prefix = next(group.model_config["env_prefix"] for group in _GROUPS if group.__name__ == error.title)
+        variable = prefix + "_".join(str(part) for part in first["loc"]).upper()
         raise UsageError(
-            f"environment variable PACELINE_{field} is wrong: {first['msg'].lower()} (got {first['input']!r})"
+            f"environment variable {variable} is wrong: {first['msg'].lower()} (got {first['input']!r})"
         ) from error

@@ -1,0 +1,27 @@
+"""Settings come from the environment; a wrong one is named as the person wrote it."""
+
+import pytest
+from paceline.errors import UsageError
+from paceline.settings import load_settings
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("PACELINE_WORKERS", "0"),
+        ("PACELINE_TUNING", "sometimes"),
+        ("PACELINE_TRACE_RATIO", "2"),
+        ("PACELINE_TRACE_SLOW", "slow"),
+    ],
+)
+def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(UsageError, match=rf"^environment variable {variable} is wrong: .*{value}"):
+        load_settings()
+
+
+def test_values_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PACELINE_MAX_WORKERS", "5")
+    monkeypatch.setenv("PACELINE_TRACE_RATIO", "0.5")
+    settings = load_settings()
+    assert (settings.serve.max_workers, settings.telemetry.ratio) == (5, 0.5)
