@@ -3,7 +3,6 @@
 A value that changes while the process runs is a tunable, not a setting, and travels in the tuning document.
 """
 
-from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal
 
@@ -97,10 +96,6 @@ class Settings(BaseSettings):
     serve: ServeSettings = Field(default_factory=ServeSettings)
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
     opentelemetry: OpenTelemetrySettings = Field(default_factory=OpenTelemetrySettings)
-
-    @cached_property
-    def tuning_on(self) -> bool:
-        return self.serve.tuning == "on"
 
 
 _GROUPS: Final = (ServeSettings, TelemetrySettings, OpenTelemetrySettings)
