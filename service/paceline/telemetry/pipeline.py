@@ -115,4 +115,18 @@ def _resource(settings: Settings, pid: int) -> Resource:
         "telemetry.distro.version": paceline.__version__,
     }
     ours = Resource.create({name: value for name, value in known.items() if value})
-    return ours.merge(OTELResourceDetector().detect())
+    return _HashedOnce(ours.merge(OTELResourceDetector().detect()))
+
+
+class _HashedOnce(Resource):
+    """The OTLP encoder asks for the hash with every span; the SDK makes it of all attributes as JSON each time."""
+
+    def __init__(self, resource: Resource) -> None:
+        super().__init__(dict(resource.attributes), resource.schema_url)
+        self._hash = hash(resource)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or super().__eq__(other)
+
+    def __hash__(self) -> int:
+        return self._hash

@@ -4,8 +4,7 @@ No query, header, body, client address or exception message reaches a span: they
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
@@ -21,8 +20,7 @@ from paceline.telemetry.sampler import GENERATION
 _SCOPE: Final = InstrumentationScope("paceline", paceline.__version__)
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """Where a request's span stands in its trace."""
 
     context: SpanContext
@@ -32,8 +30,7 @@ class Identity:
     """Whether it was drawn; the others are exported because they were slow or failed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a request went. Times are of the process's monotonic clock, in seconds."""
 
     status: int
@@ -57,14 +54,9 @@ class Outcome:
         return self.answered - self.started
 
 
-def request_attributes(scope: Mapping[str, Any], generation: int, *, sampled: bool) -> dict[str, AttributeValue]:
+def request_attributes(scope: Mapping[str, Any], generation: int) -> dict[str, AttributeValue]:
     """What is known when a request arrives. Few on purpose: each costs about 3 µs a span."""
-    return {
-        "http.request.method": scope["method"],
-        "url.path": scope["path"],
-        GENERATION: generation,
-        "paceline.sampled": sampled,
-    }
+    return {"http.request.method": scope["method"], "url.path": scope["path"], GENERATION: generation}
 
 
 def outcome_attributes(scope: Mapping[str, Any], outcome: Outcome) -> dict[str, AttributeValue]:
@@ -115,8 +107,9 @@ def finished_span(
         wall_clock_offset_ns: from the clock of `outcome` to UTC.
         written: what the application wrote to its span, if anything.
     """
-    attributes = request_attributes(scope, identity.generation, sampled=identity.sampled)
-    attributes |= outcome_attributes(scope, outcome)
+    attributes = request_attributes(scope, identity.generation) | outcome_attributes(scope, outcome)
+    if not identity.sampled:
+        attributes["paceline.sampled"] = False
     name, status = span_name(scope), span_status(outcome)
     if written is not None:
         attributes |= written.attributes or {}

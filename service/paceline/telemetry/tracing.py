@@ -178,7 +178,7 @@ class Tracing:
         above = context.Context()
         if parent is not None:
             above = trace.set_span_in_context(NonRecordingSpan(parent), above)
-        attributes = request_attributes(scope, generation, sampled=True)
+        attributes = request_attributes(scope, generation)
         return self._tracer.start_span(scope["method"], context=above, kind=SpanKind.SERVER, attributes=attributes)
 
     def _export(
