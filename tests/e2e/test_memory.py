@@ -18,14 +18,15 @@ def tight(release: Release) -> Iterator[int]:
     memory = [state["memory"] for state in release.states().values() if state]
     used, worker = (max(entry[key] for entry in memory) for key in ("usedBytes", "perWorkerBytes"))
     limit = int((used + ROOM_FOR * worker) / 0.9)
-    _limit_memory(release, str(limit))
+    _limit_memory(release, request="64Mi", limit=str(limit))
     yield limit
-    _limit_memory(release, "1Gi")
+    _limit_memory(release, request="256Mi", limit="1Gi")
 
 
-def _limit_memory(release: Release, limit: str) -> None:
+def _limit_memory(release: Release, *, request: str, limit: str) -> None:
     deployment = "deployment/paceline-service"
-    release.kubectl("set", "resources", deployment, "--containers=service", f"--limits=memory={limit}")
+    options = ("--containers=service", f"--requests=memory={request}", f"--limits=memory={limit}")
+    release.kubectl("set", "resources", deployment, *options)
     release.kubectl("rollout", "status", deployment, "--timeout=180s")
 
 
