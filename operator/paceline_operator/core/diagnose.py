@@ -2,7 +2,7 @@
 
 Loop lag comes first: a coroutine keeps its connection until the loop resumes it, so a slow loop looks like a small
 pool (a 6 ms query held its connection for 17 ms at two workers, for 4 s when saturated).
-Thresholds: research/tuning.md §3.3. Worked example, objective p95 45 ms: loop lag is high above 5.4 ms, a pool's p99
+Thresholds: docs/tuning.md. Worked example, objective p95 45 ms: loop lag is high above 5.4 ms, a pool's p99
 wait above 3.6 ms.
 """
 
@@ -114,10 +114,11 @@ def _pool_waits(
             continue
         # What seems needed counts only with waits to show for it. While loops lag it does not count at all: holds are
         # too long then, and with them the need.
-        short = measured_only or wait <= longest_wait_seconds(objective)
-        severity = max(wait / high, 0.0 if short else needed / size)
+        longest = longest_wait_seconds(objective)
+        severity = max(wait / high, 0.0 if measured_only or wait <= longest else needed / size)
         if severity > 1:
-            evidence = f"{name} wait p99 {format_duration(wait)} (high above {format_duration(high)}), {needed} needed"
+            passed = high if wait > high else longest
+            evidence = f"{name} wait p99 {format_duration(wait)} > {format_duration(passed)}, {needed} needed"
             yield Finding(Reason.POOL_WAIT_HIGH, pool(name), severity, evidence, needed)
 
 

@@ -1,6 +1,6 @@
 """Erlang-C: how many connections keep waiting short. `a` is the offered load: arrivals a second × seconds held.
 
-Source: Erlang's delay formula (M/M/c); research/tuning.md §1.6 holds the same recurrences and the check by simulation.
+Source: Erlang's delay formula (M/M/c), in its usual recurrence over the number of servers.
 
 | a | c | P(wait) | note |
 | --- | --- | --- | --- |

@@ -1,7 +1,7 @@
 """Judges a change by the window after it: keep it, or go back to what was.
 
 Keep unless p95 rose beyond the dead band or errors rose. The dead band is `max(10 %, tolerance, √2 · 3.58/√n)`: the
-last term is what two windows of n requests differ by chance. Source: research/tuning.md §3.5; the 95 % interval of a
+last term is what two windows of n requests differ by chance. Source: the 95 % interval of a
 lognormal p95 (CV 1) is ± 8 % at n = 2000, ± 2.5 % at 20000.
 
 | n | dead band |
