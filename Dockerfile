@@ -3,7 +3,7 @@
 ARG PYTHON_IMAGE=docker.io/library/python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS builder
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+ENV PIP_CACHE_DIR=/var/cache/pip PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /source
 COPY pyproject.toml requirements.lock ./
 # Empty packages stand in for the project: the layers below change only with the two files above.
@@ -13,13 +13,13 @@ RUN touch README.md \
     done
 
 FROM builder AS service-dependencies
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     python -m venv --without-pip /opt/venv \
     && python -m pip --python /opt/venv/bin/python install --constraint requirements.lock '.[api]' \
     && python -m pip --python /opt/venv/bin/python uninstall --yes paceline
 
 FROM builder AS operator-dependencies
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     python -m venv --without-pip /opt/venv \
     && python -m pip --python /opt/venv/bin/python install --constraint requirements.lock '.[operator]' \
     && python -m pip --python /opt/venv/bin/python uninstall --yes paceline
@@ -27,7 +27,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 FROM builder AS project
 COPY service/ service/
 COPY operator/ operator/
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     python -m venv --without-pip /opt/venv \
     && python -m pip --python /opt/venv/bin/python install --no-deps .
 
