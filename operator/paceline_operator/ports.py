@@ -41,6 +41,8 @@ class PolicyResource:
     spec: Mapping[str, Any]
     status: Mapping[str, Any] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    namespace_annotations: Mapping[str, str] = field(default_factory=dict)
+    """Of the policy's namespace; empty where they cannot be read."""
     deleting: bool = False
 
 

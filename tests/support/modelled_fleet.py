@@ -218,6 +218,10 @@ class ModelledFleet:
         version = f"{int(before.resource_version) + 1}"
         self.resources[KEY] = replace(before, annotations=named, resource_version=version)
 
+    def annotate_namespace(self, **annotations: str) -> None:
+        named = {f"paceline.dev/{name}": value for name, value in annotations.items()}
+        self.resources[KEY] = replace(self.resources[KEY], namespace_annotations=named)
+
     @property
     def status(self) -> Mapping[str, Any]:
         return self.resources[KEY].status

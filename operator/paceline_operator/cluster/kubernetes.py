@@ -4,13 +4,14 @@ but which resource serves a kind."""
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote
 
 from paceline_operator.cluster import patches
 from paceline_operator.cluster.api_server import ApiServer, Missing
-from paceline_operator.cluster.objects import is_rolling_out, read_pods, read_policy
+from paceline_operator.cluster.objects import is_rolling_out, read_annotations, read_pods, read_policy
 from paceline_operator.ports import (
     Conflict,
     PlatformUnavailable,
@@ -62,11 +63,13 @@ class KubernetesPlatform:
         return [read_policy(item) for answer in answers for item in answer["items"]]
 
     async def policy(self, key: PolicyKey) -> PolicyResource | None:
-        """One policy, read anew; None when it is gone."""
+        """One policy, read anew with its namespace's annotations; None when it is gone."""
+        paths = _policy_path(key), _path("v1", "namespaces", name=key.namespace)
         try:
-            return read_policy(await self._server.get(_policy_path(key)))
+            policy, namespace = await asyncio.gather(*(self._server.get(path) for path in paths))
         except Missing:
             return None
+        return replace(read_policy(policy), namespace_annotations=read_annotations(namespace))
 
     async def workload(self, namespace: str, target: TargetRef) -> Workload:
         """The target and its pods. Raises TargetNotFound."""

@@ -21,9 +21,14 @@ def read_policy(item: Mapping[str, Any]) -> PolicyResource:
         created=datetime.fromisoformat(metadata["creationTimestamp"]),
         spec=item.get("spec", {}),
         status=item.get("status", {}),
-        annotations=metadata.get("annotations") or {},
+        annotations=read_annotations(item),
         deleting="deletionTimestamp" in metadata,
     )
+
+
+def read_annotations(item: Mapping[str, Any]) -> Mapping[str, str]:
+    """Of any object."""
+    return item["metadata"].get("annotations") or {}
 
 
 def read_pods(items: Sequence[Mapping[str, Any]]) -> tuple[Pod, ...]:

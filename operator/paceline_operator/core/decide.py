@@ -1,4 +1,6 @@
-"""The whole decision, composed: gate → pinned values and bounds → verify → freeze → diagnose → recommend → guardrails.
+"""The whole decision, composed.
+
+Gate → pinned values and bounds → held by a person → verify → freeze → diagnose → recommend → guardrails.
 
 A pure function: the same situation gives the same decision. Exactly one reason, and one sentence with the numbers.
 """
@@ -10,6 +12,7 @@ from paceline_operator.core.diagnose import Finding, count_oversized, diagnose
 from paceline_operator.core.durations import format_duration
 from paceline_operator.core.explicit import explicit_changes
 from paceline_operator.core.guardrails import GATES, LIMITS, Hold, runtime_too_old
+from paceline_operator.core.held import hold
 from paceline_operator.core.model import Change, Decision, Objective, Reason
 from paceline_operator.core.observe import Observation
 from paceline_operator.core.recommend import Proposal, recommend
@@ -31,6 +34,8 @@ def decide(situation: Situation) -> tuple[Decision, Memory]:
     if explicit:
         # What a person changes voids the verdict on what was tuned before.
         return explicit, replace(situation.memory, pending=None)
+    if situation.held:
+        return hold(situation, situation.held), replace(situation.memory, pending=None)
     rollback, memory = verify(situation)
     if rollback:
         return rollback, memory

@@ -106,6 +106,15 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """What a person wants in force until they say otherwise. `label` names it: `generation 5`, `baseline`."""
+
+    label: str
+    values: Values | None
+    """None while they are not known: the baseline is what pods report as their start values."""
+
+
+@dataclass(frozen=True, slots=True)
 class Situation:
     """What `decide` is given. `observation` is None until a whole window has been measured."""
 
@@ -118,6 +127,8 @@ class Situation:
     memory: Memory = field(default_factory=Memory)
     telemetry_age_seconds: float = 0.0
     """Since any pod of the target last reported."""
+    held: Held | None = None
+    """What a person has asked to go back to."""
 
     def evidence(self, text: str) -> str:
         """The text with what it was measured on: `…; n=143210, generation 17`."""

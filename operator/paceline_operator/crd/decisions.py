@@ -46,6 +46,7 @@ def _entry(decided: Decided, now: datetime) -> dict[str, Any]:
     }
     if decision.changes:
         entry["changes"] = [change_to_wire(change) for change in decision.changes]
+    if decision.changes or decided.applied:
         entry["values"] = values_to_wire(decided.values)
     if decided.trace_id is not None:
         entry["traceID"] = decided.trace_id

@@ -18,7 +18,6 @@ VERSION: Final = "v1alpha1"
 PLURAL: Final = "tuningpolicies"
 KIND: Final = "TuningPolicy"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
-PAUSED_ANNOTATION: Final = f"{GROUP}/paused"
 
 
 def parse_policy(spec: Mapping[str, Any], namespace: str = "") -> Policy:

@@ -9,14 +9,9 @@ from datetime import timedelta
 from paceline_operator.core.model import Values
 from paceline_operator.core.pods import PodState
 from paceline_operator.crd.document import build_document, parse_document
-from paceline_operator.crd.v1alpha1 import PAUSED_ANNOTATION
+from paceline_operator.crd.switches import switched
 from paceline_operator.loop.gather import World, acked, scrape
 from paceline_operator.ports import Conflict, Platform, PolicyResource, StoredDocument, Telemetry
-
-
-def paused(resource: PolicyResource) -> bool:
-    """Whether a person has told the operator to leave this target alone."""
-    return resource.annotations.get(PAUSED_ANNOTATION, "").lower() == "true"
 
 
 async def write_document(platform: Platform, world: World, values: Values, traceparent: str | None) -> World:
@@ -37,8 +32,10 @@ async def write_document(platform: Platform, world: World, values: Values, trace
     return replace(world, document=parse_document(content), stored=StoredDocument(content))
 
 
-def _intent(resource: PolicyResource) -> tuple[str, int, bool, bool]:
-    return resource.uid, resource.generation, paused(resource), resource.deleting
+def _intent(resource: PolicyResource) -> tuple[object, ...]:
+    """All that a person can say: the spec, the switches, and that the policy goes."""
+    switches = switched(resource.annotations, resource.namespace_annotations)
+    return resource.uid, resource.generation, switches, resource.deleting
 
 
 async def wait_for_acks(

@@ -10,6 +10,7 @@ from paceline_operator.core.pods import PodState, running_values, start_values
 from paceline_operator.core.situation import Fleet
 from paceline_operator.core.values import tunable_from_wire, values_from_wire
 from paceline_operator.crd.document import TuningDocument, parse_document
+from paceline_operator.crd.switches import Switches
 from paceline_operator.errors import InvalidState
 from paceline_operator.ports import Platform, Pod, PolicyResource, StoredDocument, TargetRef, Telemetry, Workload
 from paceline_operator.telemetry.state import parse_state
@@ -23,6 +24,7 @@ class World:
 
     resource: PolicyResource
     policy: Policy
+    switches: Switches
     workload: Workload
     stored: StoredDocument
     document: TuningDocument | None
@@ -50,7 +52,12 @@ class World:
 
 
 async def gather(
-    platform: Platform, telemetry: Telemetry, resource: PolicyResource, policy: Policy, target: TargetRef
+    platform: Platform,
+    telemetry: Telemetry,
+    resource: PolicyResource,
+    policy: Policy,
+    target: TargetRef,
+    switches: Switches,
 ) -> World:
     """Reads target, document and pods.
 
@@ -60,7 +67,7 @@ async def gather(
     workload = await platform.workload(resource.key.namespace, target)
     stored = await platform.document(workload)
     states = await scrape(telemetry, workload.pods)
-    return World(resource, policy, workload, stored, _parsed(stored, workload), states)
+    return World(resource, policy, switches, workload, stored, _parsed(stored, workload), states)
 
 
 async def scrape(telemetry: Telemetry, pods: Sequence[Pod]) -> Mapping[str, PodState]:

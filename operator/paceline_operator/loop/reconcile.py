@@ -9,7 +9,8 @@ from typing import Final
 from paceline_operator.core.model import Decision, Mode, Policy, Reason, apply_changes
 from paceline_operator.core.verify import remember
 from paceline_operator.core.window import Window
-from paceline_operator.loop.act import paused, wait_for_acks, write_document
+from paceline_operator.crd.switches import Switches
+from paceline_operator.loop.act import wait_for_acks, write_document
 from paceline_operator.loop.gather import World, fleet_of, gather
 from paceline_operator.loop.journal import Journal, decision_line, logged
 from paceline_operator.loop.report import Outcome, Reporter
@@ -91,21 +92,21 @@ class Reconciler:
         self._tracks.pop(key, None)
 
     async def _pass(self, resource: PolicyResource, span: Span, woken: asyncio.Event | None) -> timedelta:
-        policy, target = await understand(self._platform, resource)
+        policy, target, switches = await understand(self._platform, resource)
         with self._tracer.span("observe"):
-            world = await self._gather(resource, policy, target)
+            world = await self._gather(resource, policy, target, switches)
         outcome = self._decide(world, span)
         thought = outcome.thought
-        if outcome.mode is Mode.AUTO and not outcome.paused and (_changes(thought) or thought.rewrite):
+        if outcome.mode is Mode.AUTO and not switches.paused and (_changes(thought) or thought.rewrite):
             return await self._apply(world, outcome, span, woken)
         await self._report(resource, outcome)
         if outcome.decision is not None:
             self._journal(decision_line(resource.key, outcome, outcome.decision, self._now()))
         return self._next(world, outcome)
 
-    async def _gather(self, resource: PolicyResource, policy: Policy, target: TargetRef) -> World:
+    async def _gather(self, resource: PolicyResource, policy: Policy, target: TargetRef, switches: Switches) -> World:
         try:
-            return await gather(self._platform, self._telemetry, resource, policy, target)
+            return await gather(self._platform, self._telemetry, resource, policy, target, switches)
         except TargetNotFound as error:
             raise NotReady(Reason.TARGET_NOT_FOUND, str(error)) from error
 
@@ -121,17 +122,17 @@ class Reconciler:
         track = self._tracks.setdefault(resource.key, _Track(now))
         if world.states:
             track.reported = now
-        mode, is_paused = world.policy.mode.capped(Mode(self._settings.max_mode)), paused(resource)
+        mode = world.policy.mode.capped(Mode(self._settings.max_mode))
         age = (now - track.reported).total_seconds()
         with self._tracer.span("decide") as deciding:
-            thought = think(world, track.window, now, mode=mode, paused=is_paused, telemetry_age_seconds=age)
+            thought = think(world, track.window, now, mode=mode, telemetry_age_seconds=age)
             if thought.decision is not None:
                 deciding.set(reason=thought.decision.reason.value)
                 span.set(reason=thought.decision.reason.value)
         return Outcome(
             thought=thought,
             mode=mode,
-            paused=is_paused,
+            switches=world.switches,
             fleet=thought.situation.fleet,
             values=thought.situation.values,
             memory=thought.memory,

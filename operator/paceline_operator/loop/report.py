@@ -19,6 +19,7 @@ from paceline_operator.crd.conditions import (
 )
 from paceline_operator.crd.decisions import Decided
 from paceline_operator.crd.status import Report, differs, render_not_ready, render_status
+from paceline_operator.crd.switches import Switches
 from paceline_operator.loop.think import Thought
 from paceline_operator.ports import Conflict, Platform, PolicyResource
 
@@ -48,7 +49,7 @@ class Outcome:
 
     thought: Thought
     mode: Mode
-    paused: bool
+    switches: Switches
     fleet: Fleet
     values: Values
     memory: Memory
@@ -128,8 +129,11 @@ def _conditions(previous: Mapping[str, Any], outcome: Outcome) -> tuple[Conditio
 
 
 def _ready(outcome: Outcome) -> Condition:
-    if outcome.paused:
-        return ready(Reason.PAUSED.value, "paused by annotation; remove it to go on")
+    switches = outcome.switches
+    if switches.paused:
+        return ready(Reason.PAUSED.value, f"paused by annotation on the {switches.paused_by}; remove it to go on")
+    if switches.held and outcome.mode is Mode.AUTO:
+        return ready(Reason.ROLLED_BACK.value, f"held at {switches.held.label} by annotation; remove it to go on")
     if outcome.mode is not outcome.thought.situation.policy.mode:
         return ready("ModeCapped", f"this operator is allowed no more than {outcome.mode}")
     return ready("Accepted", f"mode {outcome.mode}")

@@ -6,9 +6,11 @@ from datetime import datetime
 from paceline_operator.core.decide import decide
 from paceline_operator.core.model import Decision, Mode, Reason, Values
 from paceline_operator.core.observe import Observation, observe
-from paceline_operator.core.situation import Memory, Situation
+from paceline_operator.core.pods import start_values
+from paceline_operator.core.situation import Held, Memory, Situation
 from paceline_operator.core.window import Window
 from paceline_operator.crd.memory import parse_memory
+from paceline_operator.crd.switches import Switches
 from paceline_operator.loop.gather import World, fleet_of, values_in_force
 
 
@@ -32,9 +34,7 @@ class Thought:
         return self.situation.values
 
 
-def think(
-    world: World, window: Window, now: datetime, *, mode: Mode, paused: bool, telemetry_age_seconds: float
-) -> Thought:
+def think(world: World, window: Window, now: datetime, *, mode: Mode, telemetry_age_seconds: float) -> Thought:
     """Advances the windows, and decides if that is due or something must change at once."""
     behavior, fleet = world.policy.behavior, fleet_of(world, world.states)
     window = window.advanced(world.states, now, behavior.settle)
@@ -50,25 +50,39 @@ def think(
         observation=_observed(world, window, now) if due else None,
         memory=memory,
         telemetry_age_seconds=telemetry_age_seconds,
+        held=_held(world),
     )
-    decision, memory = _decided(situation, mode, paused)
+    decision, memory = _decided(situation, mode, world.switches)
     if not due and not _urgent(world, decision, mode):
         decision, memory = None, situation.memory
-    if mode is not Mode.AUTO or paused:
+    if mode is not Mode.AUTO or world.switches.paused:
         memory = replace(memory, pending=None)  # nobody waits for a verdict while nothing may be changed
     return Thought(
         situation,
         decision,
         memory,
         _after(window, situation, world) if due else window,
-        rewrite=mode is Mode.AUTO and not paused and _rewrite(world),
+        rewrite=mode is Mode.AUTO and not world.switches.paused and _rewrite(world),
     )
 
 
 def _urgent(world: World, decision: Decision | None, mode: Mode) -> bool:
-    """Worth saying between two decisions: a change to make, or a spec whose recommendation nobody has seen."""
+    """Worth saying between two decisions: a change to make, a switch that was thrown, a spec whose recommendation
+    nobody has seen."""
+    if decision is None:
+        return False
+    if world.switches.paused or world.switches.held:
+        said = [entry.get("reason") for entry in world.resource.status.get("decisions") or ()]
+        return said[-1:] != [decision.reason] or (bool(decision.changes) and mode is Mode.AUTO)
     unseen = world.resource.status.get("observedGeneration") != world.resource.generation
-    return decision is not None and bool(decision.changes) and (mode is Mode.AUTO or unseen)
+    return bool(decision.changes) and (mode is Mode.AUTO or unseen)
+
+
+def _held(world: World) -> Held | None:
+    held = world.switches.held
+    if held is None or held.values is not None:
+        return held
+    return replace(held, values=start_values(world.states.values()))
 
 
 def _observed(world: World, window: Window, now: datetime) -> Observation | None:
@@ -76,11 +90,12 @@ def _observed(world: World, window: Window, now: datetime) -> Observation | None
     return observe(window.pod_windows(world.states, now, world.policy.behavior.interval), excluded)
 
 
-def _decided(situation: Situation, mode: Mode, paused: bool) -> tuple[Decision | None, Memory]:
+def _decided(situation: Situation, mode: Mode, switches: Switches) -> tuple[Decision | None, Memory]:
     if mode is Mode.OFF:
         return None, situation.memory
-    if paused:
-        return Decision((), Reason.PAUSED, "paused by annotation; values stay as they are"), situation.memory
+    if switches.paused:
+        message = f"paused by annotation on the {switches.paused_by}; values stay as they are"
+        return Decision((), Reason.PAUSED, message), situation.memory
     return decide(situation)
 
 

@@ -1,6 +1,7 @@
 """Whether a policy can be worked on at all: its spec parses, and no older policy has its target."""
 
 from paceline_operator.core.model import Policy, Reason
+from paceline_operator.crd.switches import Switches, read_switches
 from paceline_operator.crd.v1alpha1 import parse_policy, parse_target
 from paceline_operator.errors import InvalidSpec
 from paceline_operator.ports import Platform, PolicyResource, TargetRef
@@ -14,15 +15,16 @@ class NotReady(Exception):
         self.reason = reason
 
 
-async def understand(platform: Platform, resource: PolicyResource) -> tuple[Policy, TargetRef]:
-    """The policy and what it points at.
+async def understand(platform: Platform, resource: PolicyResource) -> tuple[Policy, TargetRef, Switches]:
+    """The policy, what it points at, and what a person has switched.
 
     Raises:
-        NotReady: the spec is invalid, or an older policy tunes the same target.
+        NotReady: the spec or a switch is invalid, or an older policy tunes the same target.
         PlatformUnavailable: from the platform.
     """
     try:
         policy, target = parse_policy(resource.spec, resource.key.namespace), parse_target(resource.spec)
+        switches = read_switches(resource.annotations, resource.namespace_annotations, resource.status)
     except InvalidSpec as error:
         raise NotReady(Reason.INVALID_SPEC, "; ".join(error.problems)) from error
     assert target is not None  # parse_policy saw to it
@@ -30,7 +32,7 @@ async def understand(platform: Platform, resource: PolicyResource) -> tuple[Poli
         if _precedes(other, resource) and _same(parse_target(other.spec), target):
             message = f"policy {other.key} is older and tunes {target.kind} {target.name}: delete one of the two"
             raise NotReady(Reason.TARGET_CONFLICT, message)
-    return policy, target
+    return policy, target, switches
 
 
 def _precedes(other: PolicyResource, resource: PolicyResource) -> bool:
