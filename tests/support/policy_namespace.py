@@ -25,14 +25,25 @@ class PolicyNamespace:
         # There is no controller here that would say so.
         self._server.merge(f"{path}/{name}/status", {"status": {"observedGeneration": 1}})
 
-    def apply_policy(self, workers: int, name: str = "api", **metadata: Any) -> None:
+    def apply_policy(self, workers: int | tuple[int, int], name: str = "api", **metadata: Any) -> None:
+        """`workers` is a value that is pinned, or the two bounds."""
+        pinned = isinstance(workers, int)
+        spec = {"workers": {"value": workers} if pinned else dict(zip(("min", "max"), workers, strict=True))}
         body = {
             "apiVersion": "paceline.dev/v1alpha1",
             "kind": "TuningPolicy",
             "metadata": {"name": name, **metadata},
-            "spec": {"targetRef": {"name": "api"}, "mode": "Auto", "workers": {"value": workers}},
+            "spec": {"targetRef": {"name": "api"}, "mode": "Auto", "objective": {"p95": "45ms"}, **spec},
         }
         self._server.apply(self._path("apis/paceline.dev/v1alpha1", "tuningpolicies", name), body)
+
+    def annotate(self, *, namespace: bool = False, **annotations: str | None) -> None:
+        """Sets `paceline.dev/` annotations of the policy, or of the namespace; None removes one."""
+        path = self._path("apis/paceline.dev/v1alpha1", "tuningpolicies", "api")
+        named = {f"paceline.dev/{name}": value for name, value in annotations.items()}
+        self._server.merge(
+            f"/api/v1/namespaces/{self.name}" if namespace else path, {"metadata": {"annotations": named}}
+        )
 
     def delete_policy(self, name: str = "api") -> None:
         self._server.delete(self._path("apis/paceline.dev/v1alpha1", "tuningpolicies", name))
@@ -55,6 +66,18 @@ class PolicyNamespace:
         """Status and reason of the condition Ready."""
         conditions = ((self.policy(name) or {}).get("status") or {}).get("conditions", ())
         return next(((one["status"], one["reason"]) for one in conditions if one["type"] == "Ready"), None)
+
+    def known_generations(self) -> list[int]:
+        """Whose values the status tells."""
+        decisions = ((self.policy() or {}).get("status") or {}).get("decisions", ())
+        return [one["generation"] for one in decisions if one.get("values")]
+
+    def spec_generation(self) -> int:
+        return int((self.policy() or {})["metadata"]["generation"])
+
+    def observed_generation(self) -> int:
+        """Of the spec that the status speaks about; 0 without one."""
+        return int(((self.policy() or {}).get("status") or {}).get("observedGeneration", 0))
 
     def events(self) -> list[dict[str, Any]]:
         return list(self._server.get(self._path("apis/events.k8s.io/v1", "events"))["items"])

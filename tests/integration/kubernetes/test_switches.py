@@ -1,0 +1,89 @@
+"""Pause, roll back and resume with a real API server and the chart's rights; the operator is killed in every state."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from envtest import EnvtestServer
+from operator_process import OperatorUnderTest, until
+from policy_namespace import PolicyNamespace
+
+pytestmark = pytest.mark.apiserver
+
+
+class Home(PolicyNamespace):
+    """A namespace, and operators that come and go."""
+
+    def __init__(self, server: EnvtestServer, namespace: str, folder: Path) -> None:
+        super().__init__(server, namespace)
+        self._kubeconfig, self._folder = server.kubeconfig("operator"), folder
+
+    @contextmanager
+    def operator(self) -> Iterator[None]:
+        """Killed at the end, as a node that dies would."""
+        with OperatorUnderTest(self._kubeconfig, self._folder, self.name) as running:
+            yield
+            running.process.kill()
+
+    @property
+    def generation(self) -> int:
+        return int(self.document()["generation"])
+
+
+@pytest.fixture
+def home(server: EnvtestServer, namespace: str, tmp_path: Path) -> Home:
+    """Generation 1 ran three workers, generation 2 five; between one and eight are allowed now."""
+    made = Home(server, namespace, tmp_path)
+    made.create_target()
+    with made.operator():
+        for workers in (3, 5):
+            made.apply_policy(workers)
+            until(lambda wanted=workers: made.workers() == wanted, 40, "the document")
+        until(lambda: made.known_generations() == [1, 2], 20, "both generations in the status")
+        made.apply_policy((1, 8))
+    return made
+
+
+def test_a_rollback_is_made_once_held_across_restarts_and_ended(home: Home) -> None:
+    home.annotate(rollback="1")
+    with home.operator():
+        until(lambda: home.ready() == ("True", "RolledBack"), 40, "the rollback")
+        assert (home.generation, home.workers()) == (3, 3)
+        until(lambda: "RolledBack" in [event["reason"] for event in home.events()], 10, "an Event")
+
+    with home.operator():
+        home.apply_policy((2, 8))  # a new spec, so that the new process is seen to have looked
+        until(lambda: home.observed_generation() == home.spec_generation(), 40, "a pass of the new process")
+        assert (home.generation, home.workers()) == (3, 3)
+
+        home.annotate(rollback=None)
+        until(lambda: home.ready() == ("True", "Accepted"), 20, "the end of the rollback")
+    assert (home.generation, home.workers()) == (3, 3), "what was held stays until there is a reason to change it"
+
+
+@pytest.mark.parametrize("namespace_wide", [False, True], ids=["on-the-policy", "on-the-namespace"])
+def test_a_pause_outlives_the_operator_and_its_end_is_noticed(home: Home, namespace_wide: bool) -> None:
+    home.annotate(namespace=namespace_wide, paused="true")
+    for workers in (6, 7):
+        home.apply_policy(workers)
+        with home.operator():
+            until(lambda: home.observed_generation() == home.spec_generation(), 40, "a pass of the new process")
+            assert home.ready() == ("True", "Paused")
+            assert (home.generation, home.workers()) == (2, 5)
+
+    home.annotate(namespace=namespace_wide, paused=None)
+    with home.operator():
+        until(lambda: home.workers() == 7, 40, "the pinned value")
+        until(lambda: home.ready() == ("True", "Accepted"), 20, "the condition Ready")
+
+
+def test_a_rollback_to_a_generation_that_never_was_is_refused_by_name(home: Home) -> None:
+    home.annotate(rollback="99")
+    with home.operator():
+        until(lambda: home.ready() == ("False", "InvalidSpec"), 40, "the condition Ready")
+        until(lambda: "InvalidSpec" in [event["reason"] for event in home.events()], 10, "an Event")
+        assert (home.generation, home.workers()) == (2, 5)
+        home.annotate(rollback="2")
+        until(lambda: home.ready() == ("True", "RolledBack"), 20, "the corrected annotation")
+    assert home.generation == 2, "what is asked for is in force already"
