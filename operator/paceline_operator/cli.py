@@ -1,9 +1,10 @@
-"""`paceline-operator run | local | check`. Translates the command line into one call; errors are one line on stderr."""
+"""`paceline-operator run | local | check | why`: one call a command; errors are one line on stderr."""
 
 import asyncio
 import logging
 import sys
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -68,6 +69,22 @@ def check(
         typer.echo(problem, err=True)
     if problems:
         raise typer.Exit(2)
+
+
+@app.command()
+def why(
+    policy: Annotated[str, typer.Argument(metavar="NS/NAME", help="A TuningPolicy.")],
+    at: Annotated[str | None, typer.Option(metavar="TIME", help="Look before this: ISO 8601, or HH:MM in UTC.")] = None,
+    folder: Annotated[Path | None, typer.Option(metavar="DIR", help="Of `local`; else the cluster is asked.")] = None,
+    jaeger: Annotated[
+        str | None, typer.Option(metavar="URL", envvar="PACELINE_JAEGER_URL", help="Jaeger's page, for links.")
+    ] = None,
+) -> None:
+    """What changed in the hour before: the change, its reason, p95 before and after, the trace."""
+    from paceline_operator.why import parse_instant, parse_key, tell
+
+    now = datetime.now(UTC)
+    typer.echo(asyncio.run(tell(parse_key(policy), parse_instant(at, now), folder=folder, jaeger=jaeger)))
 
 
 def _problems(file: Path) -> Iterator[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from paceline_operator.core.durations import format_duration
 from paceline_operator.core.model import Decision, Values
 from paceline_operator.core.values import change_to_wire, values_to_wire
 from paceline_operator.crd.memory import parse_time, render_time
@@ -22,6 +23,8 @@ class Decided:
     values: Values
     applied: bool
     trace_id: str | None = None
+    p95_seconds: float | None = None
+    """In the window that was decided on."""
 
 
 def appended(
@@ -46,8 +49,12 @@ def _entry(decided: Decided, now: datetime) -> dict[str, Any]:
     }
     if decision.changes:
         entry["changes"] = [change_to_wire(change) for change in decision.changes]
+        if not decided.applied:
+            entry["recommended"] = True
     if decision.changes or decided.applied:
         entry["values"] = values_to_wire(decided.values)
+    if decided.p95_seconds is not None:
+        entry["p95"] = format_duration(decided.p95_seconds)
     if decided.trace_id is not None:
         entry["traceID"] = decided.trace_id
     return entry

@@ -100,10 +100,17 @@ class Reporter:
 
 def _report(previous: Mapping[str, Any], generation: int, outcome: Outcome) -> Report:
     situation = outcome.thought.situation
-    decided = None
+    decided, observation = None, situation.observation
     if outcome.decision is not None:
         # A recommendation starts from what is in force; what was applied is in force already.
-        decided = Decided(outcome.decision, outcome.fleet.generation, outcome.values, outcome.applied, outcome.trace_id)
+        decided = Decided(
+            outcome.decision,
+            outcome.fleet.generation,
+            outcome.values,
+            outcome.applied,
+            outcome.trace_id,
+            observation.p95 if observation else None,
+        )
     return Report(
         observed_generation=generation,
         conditions=_conditions(previous, outcome),
@@ -111,7 +118,7 @@ def _report(previous: Mapping[str, Any], generation: int, outcome: Outcome) -> R
         values=outcome.values,
         memory=outcome.memory,
         interval=situation.policy.behavior.interval,
-        observation=situation.observation,
+        observation=observation,
         decided=decided,
     )
 

@@ -1,12 +1,14 @@
 """Pause, roll back and resume with a real API server and the chart's rights; the operator is killed in every state."""
 
+import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from envtest import EnvtestServer
-from operator_process import OperatorUnderTest, until
+from operator_process import COMMAND, OperatorUnderTest, until
 from policy_namespace import PolicyNamespace
 
 pytestmark = pytest.mark.apiserver
@@ -17,12 +19,12 @@ class Home(PolicyNamespace):
 
     def __init__(self, server: EnvtestServer, namespace: str, folder: Path) -> None:
         super().__init__(server, namespace)
-        self._kubeconfig, self._folder = server.kubeconfig("operator"), folder
+        self.kubeconfig, self._folder = server.kubeconfig("operator"), folder
 
     @contextmanager
     def operator(self) -> Iterator[None]:
         """Killed at the end, as a node that dies would."""
-        with OperatorUnderTest(self._kubeconfig, self._folder, self.name) as running:
+        with OperatorUnderTest(self.kubeconfig, self._folder, self.name) as running:
             yield
             running.process.kill()
 
@@ -76,6 +78,20 @@ def test_a_pause_outlives_the_operator_and_its_end_is_noticed(home: Home, namesp
     with home.operator():
         until(lambda: home.workers() == 7, 40, "the pinned value")
         until(lambda: home.ready() == ("True", "Accepted"), 20, "the condition Ready")
+
+
+def test_why_tells_what_was_changed(home: Home) -> None:
+    answer = subprocess.run(
+        [COMMAND, "why", f"{home.name}/api"],
+        env={**os.environ, "KUBECONFIG": str(home.kubeconfig)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+    assert answer.returncode == 0, answer.stderr
+    assert "generation 2  PinnedBySpec\n  workers 3→5: the policy gives the value" in answer.stdout
 
 
 def test_a_rollback_to_a_generation_that_never_was_is_refused_by_name(home: Home) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from modelled_fleet import KEY, ModelledFleet, start_values
+from paceline_operator.core.durations import parse_duration
+from paceline_operator.crd.history import changes_made
 from paceline_operator.loop.reconcile import Reconciler
 
 CHOOSING = {
@@ -58,6 +60,13 @@ async def test_an_old_generation_comes_back_under_a_new_number_and_stays(
     for _ in range(3):
         await drive(reconciler_of(tuned), tuned, 30)
     assert _document(tuned)["generation"] == before + 1, "it is held across restarts, whatever is measured"
+
+
+async def test_the_status_tells_why_and_what_came_of_it(tuned: ModelledFleet) -> None:
+    first, *_, last = changes_made(tuned.status, tuned.now)
+
+    assert first.reason in ("LoopLagHigh", "PoolWaitHigh")
+    assert parse_duration(first.before or "") > parse_duration(last.after or "")
 
 
 async def test_tuning_goes_on_from_there_when_the_annotation_goes(
