@@ -132,6 +132,8 @@ async def operator_process(settings: OperatorSettings, configuration: Configurat
             random=random.random,
             clock=time.monotonic,
         )
+        if isinstance(tracer, OtlpTracer):
+            metrics.spans_dropped.set_function(lambda: tracer.dropped)
         metrics.policies.set_function(lambda: len(supervisor.keys))
         metrics.overdue.set_function(lambda: supervisor.overdue.total_seconds())
         process = OperatorProcess(supervisor, configuration, settings.watched_namespaces)

@@ -148,6 +148,7 @@ class Reconciler:
         with self._tracer.span("apply"):
             world = await write_document(self._platform, world, values, span.traceparent)
         assert world.document is not None  # just written
+        span.set(generation=world.document.generation)
         outcome = replace(
             outcome,
             fleet=fleet_of(world, world.states),

@@ -42,6 +42,11 @@ class Metrics:
             buckets=_PROPAGATION_SECONDS,
             registry=self.registry,
         )
+        self.spans_dropped = Gauge(
+            "paceline_operator_spans_dropped",
+            "Spans of the loop that the collector did not take, since the start.",
+            registry=self.registry,
+        )
         self.policies = Gauge("paceline_operator_policies", "Policies that have a loop.", registry=self.registry)
         self.overdue = Gauge(
             "paceline_operator_overdue_seconds",

@@ -1,15 +1,15 @@
 """Traces of the loop over OTLP/HTTP. Off, and not even imported machinery at work, unless an endpoint is named."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, SERVICE_VERSION, Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 import paceline_operator
 from paceline_operator.ports import NoTracer, Span, Tracer
@@ -37,6 +37,25 @@ class OtlpSpan:
         self._span.set_attributes({f"paceline.{name}": value for name, value in attributes.items()})
 
 
+class CountingExporter(SpanExporter):
+    """Counts the spans that the collector did not take. Written by the sending thread alone."""
+
+    def __init__(self, inner: SpanExporter) -> None:
+        self._inner = inner
+        self.dropped = 0
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        result = SpanExportResult.FAILURE
+        try:
+            result = self._inner.export(spans)
+        finally:
+            self.dropped += 0 if result is SpanExportResult.SUCCESS else len(spans)
+        return result
+
+    def shutdown(self) -> None:
+        self._inner.shutdown()
+
+
 class OtlpTracer:
     """Fulfils `ports.Tracer`. Each `reconcile` is the root of a trace of its own."""
 
@@ -50,8 +69,14 @@ class OtlpTracer:
         )
         # Never the global provider: nothing else in this process is to be traced by accident.
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-        self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        self._exporter = CountingExporter(exporter)
+        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         self._tracer = self._provider.get_tracer("paceline_operator", paceline_operator.__version__)
+
+    @property
+    def dropped(self) -> int:
+        """Spans that the collector did not take so far."""
+        return self._exporter.dropped
 
     @contextmanager
     def span(self, name: str, **attributes: Attribute) -> Iterator[Span]:

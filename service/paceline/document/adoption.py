@@ -27,6 +27,8 @@ class Goal:
     values: Values
     digest: str | None = None
     traceparent: str | None = None
+    policy: str = ""
+    """Who wrote it, `namespace/name`."""
     after_unclean_exit: bool = False
     """The pod crashed before it read this generation: it may have been the cause."""
 
@@ -63,5 +65,6 @@ def goal_of(document: TuningDocument, pod_uid: str, *, after_unclean_exit: bool 
         values=document.values_for(pod_uid),
         digest=document.digest,
         traceparent=document.traceparent,
+        policy=document.policy,
         after_unclean_exit=after_unclean_exit,
     )

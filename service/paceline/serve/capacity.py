@@ -141,8 +141,10 @@ class Capacity:
         self._progress = progress
 
     def _write_effective(self, progress: Progress) -> None:
-        traceparent = progress.goal.traceparent
-        self._run_dir.write_effective(Effective(progress.generation, progress.step, progress.values, traceparent))
+        goal = progress.goal
+        self._run_dir.write_effective(
+            Effective(progress.generation, progress.step, progress.values, goal.traceparent, goal.policy)
+        )
 
     def _status(self) -> Status:
         progress = self._progress

@@ -125,6 +125,7 @@ class Reporter:
         if effective.generation != former.generation:
             self._measured.tracing.config_applied(
                 generation=effective.generation,
+                policy=effective.policy,
                 old=former.values.to_json(),
                 new=effective.values.to_json(),
                 traceparent=effective.traceparent,
@@ -146,6 +147,7 @@ class Reporter:
             "loopLag": measured.loop_lag.report(),
             **tuned,
             "startValues": measured.tunables.start_values(),
+            "spans": {"exported": measured.tracing.exported, "dropped": measured.tracing.dropped},
             "unknown": unknown_names(self._effective.values, tuned),
         }
 

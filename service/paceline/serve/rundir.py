@@ -32,6 +32,7 @@ class Effective:
     step: int
     values: "Values"
     traceparent: str | None = None
+    policy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ class RunDir:
             "step": effective.step,
             "values": effective.values.to_json(),
             "traceparent": effective.traceparent,
+            "policy": effective.policy,
         }
         write_atomically(self.effective, orjson.dumps(wire))
 
@@ -101,7 +103,8 @@ class RunDir:
 
         try:
             wire: dict[str, Any] = orjson.loads(self.effective.read_bytes())
-            return Effective(wire["generation"], wire["step"], parse_values(wire["values"]), wire["traceparent"])
+            values = parse_values(wire["values"])
+            return Effective(wire["generation"], wire["step"], values, wire["traceparent"], wire["policy"])
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as error:

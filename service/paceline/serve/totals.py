@@ -15,10 +15,11 @@ Report = Mapping[str, Any]
 _POOL_GAUGES = ("inUse", "open", "waiting")
 _POOL_HISTOGRAMS = ("wait", "hold")
 _CACHE_COUNTERS = ("hits", "misses", "staleHits")
+_SPAN_COUNTERS = ("exported", "dropped")
 
 
 def add_up(reports: Sequence[Report], groups: Sequence[str]) -> dict[str, Any]:
-    """`requests`, `loopLag`, `pools`, `caches` and `unregistered` of `/state` over all reports, the oldest first.
+    """The measures of `/state` over all reports, the oldest first: `requests`, `loopLag`, `pools`, `caches` and so on.
 
     `groups` are the request groups shown by name; all others are added to `other`.
     """
@@ -28,6 +29,7 @@ def add_up(reports: Sequence[Report], groups: Sequence[str]) -> dict[str, Any]:
         "pools": {name: _pool(entries) for name, entries in _by_name(reports, "pools").items()},
         "caches": {name: _cache(entries) for name, entries in _by_name(reports, "caches").items()},
         "unregistered": _unregistered(reports),
+        "spans": {key: sum(report.get("spans", {}).get(key, 0) for report in reports) for key in _SPAN_COUNTERS},
     }
 
 

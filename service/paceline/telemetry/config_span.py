@@ -15,6 +15,7 @@ from paceline.telemetry.traceparent import parse_traceparent
 def export_config_applied(
     tracer: Tracer,
     generation: int,
+    policy: str,
     old: Mapping[str, Any],
     new: Mapping[str, Any],
     traceparent: str | None,
@@ -28,7 +29,12 @@ def export_config_applied(
     span = tracer.start_span(
         "config.applied",
         context=Context(),  # not inside whatever span may be current
-        attributes={GENERATION: generation, **_flat("paceline.old", old), **_flat("paceline.new", new)},
+        attributes={
+            GENERATION: generation,
+            "paceline.policy": policy,
+            **_flat("paceline.old", old),
+            **_flat("paceline.new", new),
+        },
         links=_links(traceparent),
         start_time=ended - int(seconds * 1e9),
     )

@@ -127,6 +127,7 @@ class Tracing:
         self,
         *,
         generation: int,
+        policy: str,
         old: Mapping[str, Any],
         new: Mapping[str, Any],
         traceparent: str | None,
@@ -135,13 +136,14 @@ class Tracing:
         """Exports the span `config.applied`: this process runs `generation` now.
 
         Args:
+            policy: whose document it is, `namespace/name`.
             old: the values before, in the wire form of `values`.
             new: the values now, likewise.
             traceparent: the document's; the span is linked to it, if it is well-formed.
             seconds: from adopting the document until now.
         """
         if self._pipeline is not None:
-            export_config_applied(self._pipeline.own_tracer, generation, old, new, traceparent, seconds)
+            export_config_applied(self._pipeline.own_tracer, generation, policy, old, new, traceparent, seconds)
 
     def shutdown(self, timeout_seconds: float = SHUTDOWN_SECONDS) -> None:
         """Sends what waits, for at most `timeout_seconds`. Blocks: from a coroutine call it in a thread."""

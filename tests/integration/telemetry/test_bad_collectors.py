@@ -5,12 +5,13 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psutil
 import pytest
 from collector import StartCollector
 from paceline.settings import OpenTelemetrySettings, Settings
 from paceline.telemetry.pipeline import SpanPipeline
 from paceline.telemetry.tracing import Tracing
-from serving import StartPod, free_ports
+from serving import StartPod, eventually, free_ports
 
 SHUTDOWN_SECONDS = 3.0
 
@@ -35,6 +36,31 @@ def test_requests_and_the_end_of_the_pod_are_unaffected(
     assert pod.stop(seconds=15) == 0, "as without tracing, plus two seconds at most"
 
 
+@pytest.mark.parametrize("kind", ["refuses", "hangs"])
+def test_memory_stays_flat_and_the_metric_tells_the_loss(
+    kind: str, start_collector: StartCollector, start_traced: StartPod
+) -> None:
+    pod = start_traced(endpoint_of(kind, start_collector), PACELINE_TRACE_RATIO=1, OTEL_BSP_MAX_QUEUE_SIZE=64)
+    worker = psutil.Process(pod.reports()[0]["pid"])
+
+    def ask(count: int) -> int:
+        with ThreadPoolExecutor(8) as threads:
+            assert set(threads.map(pod.get, ["/products/1"] * count)) == {(200, b'{"number":1}')}
+        return int(worker.memory_full_info().uss)
+
+    warm = ask(600)
+    grown = ask(3000) - warm
+    # 3000 finished spans are some 6 MB.
+    assert grown < 1 << 20, f"{grown} bytes more after 3000 requests"
+
+    def told() -> bool:
+        lost = pod.state()["spans"]["dropped"]
+        metrics = pod.get("/metrics", pod.management_port)[1].decode()
+        return lost > 0 and f"paceline_spans_dropped_total {float(lost)}" in metrics
+
+    eventually(told, "the loss is counted")
+
+
 @pytest.mark.parametrize("kind", ["refuses", "hangs", "absent"])
 def test_shutdown_takes_three_seconds_at_most_and_counts_what_is_lost(
     kind: str, start_collector: StartCollector, monkeypatch: pytest.MonkeyPatch
@@ -44,7 +70,7 @@ def test_shutdown_takes_three_seconds_at_most_and_counts_what_is_lost(
     pipeline = SpanPipeline(settings, 7)
     tracing = Tracing(settings.telemetry, pipeline)
     for generation in range(100):
-        tracing.config_applied(generation=generation, old={}, new={}, traceparent=None)
+        tracing.config_applied(generation=generation, policy="shop/api", old={}, new={}, traceparent=None)
         assert pipeline.outbox.waiting <= 8
     started = time.monotonic()
     tracing.shutdown()

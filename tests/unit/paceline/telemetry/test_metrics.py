@@ -36,6 +36,7 @@ def state() -> dict[str, Any]:
             "unknown": [],
             "refused": {"reason": "OlderGeneration"},
         },
+        "spans": {"exported": 700, "dropped": 6},
         "restarts": 5,
     }
 
@@ -55,6 +56,8 @@ def test_every_row_says_what_state_says(state: dict[str, Any]) -> None:
         ("paceline_workers", ("draining",)): 0,
         ("paceline_workers_wanted", ()): 4,
         ("paceline_worker_restarts_total", ()): 5,
+        ("paceline_spans_exported_total", ()): 700,
+        ("paceline_spans_dropped_total", ()): 6,
         ("paceline_generation", ()): 17,
         ("paceline_pending", ()): 1,
         ("paceline_clamped", ()): 2,

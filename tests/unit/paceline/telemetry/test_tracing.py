@@ -328,6 +328,7 @@ def test_config_applied_is_linked_to_the_operators_trace(traced: Make) -> None:
     made = traced()
     made.tracing.config_applied(
         generation=17,
+        policy="shop/api",
         old={"workers": 1, "pools": {"postgres": 5}, "caches": {"responses": {"ttlSeconds": 60.0}}},
         new={"workers": 4, "pools": {"postgres": 8}, "caches": {}},
         traceparent=f"00-{TRACE}-{SPAN}-01",
@@ -337,6 +338,7 @@ def test_config_applied_is_linked_to_the_operators_trace(traced: Make) -> None:
     assert (span.name, span.parent) == ("config.applied", None)
     assert dict(span.attributes or {}) == {
         "paceline.generation": 17,
+        "paceline.policy": "shop/api",
         "paceline.old.workers": 1,
         "paceline.old.pools.postgres": 5,
         "paceline.old.caches.responses.ttlSeconds": 60.0,
@@ -354,7 +356,7 @@ def test_config_applied_is_linked_to_the_operators_trace(traced: Make) -> None:
 @pytest.mark.parametrize("traceparent", [None, "", "rubbish"])
 def test_config_applied_needs_no_trace_of_the_operator(traceparent: str | None, traced: Make) -> None:
     made = traced()
-    made.tracing.config_applied(generation=1, old={}, new={"workers": 2}, traceparent=traceparent)
+    made.tracing.config_applied(generation=1, policy="shop/api", old={}, new={"workers": 2}, traceparent=traceparent)
     assert one(made).links == ()
 
 
@@ -372,7 +374,7 @@ async def test_without_an_exporter_nothing_is_traced(variables: dict[str, Any]) 
     )
     assert not tracing.enabled
     await call(tracing)
-    tracing.config_applied(generation=1, old={}, new={}, traceparent=None)
+    tracing.config_applied(generation=1, policy="shop/api", old={}, new={}, traceparent=None)
     tracing.shutdown()
     assert (tracing.exported, tracing.dropped) == (0, 0)
 

@@ -113,3 +113,20 @@ def test_a_pass_that_fails_is_counted_by_its_error() -> None:
         raise TimeoutError
     assert value(metrics, "paceline_operator_reconcile_failures_total", error="TimeoutError") == 1
     assert value(metrics, "paceline_operator_reconcile_seconds_count") == 1
+
+
+def test_spans_that_the_collector_refuses_are_counted() -> None:
+    tracer = OtlpTracer(Refusing(), instance="pod-1")
+    for _ in range(3):
+        with tracer.span("reconcile"):
+            pass
+    tracer.shutdown()
+
+    assert tracer.dropped == 3
+
+
+class Refusing(SpanExporter):
+    """A collector that takes nothing."""
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        return SpanExportResult.FAILURE
