@@ -121,6 +121,7 @@ class Reporter:
 
     def _apply(self, effective: Effective) -> None:
         former, self._effective = self._effective, effective
+        began = self._clock()
         self._measured.tunables.apply(effective.values)
         if effective.generation != former.generation:
             self._measured.tracing.config_applied(
@@ -129,6 +130,7 @@ class Reporter:
                 old=former.values.to_json(),
                 new=effective.values.to_json(),
                 traceparent=effective.traceparent,
+                seconds=self._clock() - began,
             )
 
     def _report(self) -> dict[str, Any]:

@@ -25,7 +25,9 @@ def export_config_applied(
 
     Linked to the operator's span and not its child: the operator's trace is over when the last pod applies a document.
     """
+    # Never empty: what shows spans takes one without a duration for a broken one.
     ended = time_ns()
+    began = ended - max(int(seconds * 1e9), 1000)
     span = tracer.start_span(
         "config.applied",
         context=Context(),  # not inside whatever span may be current
@@ -36,7 +38,7 @@ def export_config_applied(
             **_flat("paceline.new", new),
         },
         links=_links(traceparent),
-        start_time=ended - int(seconds * 1e9),
+        start_time=began,
     )
     span.end(ended)
 

@@ -17,6 +17,7 @@ import paceline
 from paceline.telemetry.requests import route_template
 from paceline.telemetry.sampler import GENERATION
 
+OUTCOME: Final = "paceline.outcome"
 _SCOPE: Final = InstrumentationScope("paceline", paceline.__version__)
 
 
@@ -59,8 +60,11 @@ def request_attributes(scope: Mapping[str, Any], generation: int) -> dict[str, A
     return {"http.request.method": scope["method"], "url.path": scope["path"], GENERATION: generation}
 
 
-def outcome_attributes(scope: Mapping[str, Any], outcome: Outcome) -> dict[str, AttributeValue]:
-    """What is known when a request has been answered; by then layers further in know what a proxy said."""
+def outcome_attributes(scope: Mapping[str, Any], outcome: Outcome, slow_seconds: float) -> dict[str, AttributeValue]:
+    """What is known when a request has been answered; by then layers further in know what a proxy said.
+
+    `OUTCOME` is there for the requests that are always kept, so that one search finds them all.
+    """
     attributes: dict[str, AttributeValue] = {"url.scheme": scope.get("scheme", "http")}
     server = scope.get("server")
     if server is not None:
@@ -72,11 +76,18 @@ def outcome_attributes(scope: Mapping[str, Any], outcome: Outcome) -> dict[str, 
         attributes["http.route"] = template
     if outcome.status:
         attributes["http.response.status_code"] = outcome.status
-    if outcome.failure is not None:
-        attributes["error.type"] = outcome.failure.__qualname__
-    elif outcome.failed:
-        attributes["error.type"] = str(outcome.status) if outcome.status else "no_response"
+    if outcome.failed:
+        attributes["error.type"] = _error_type(outcome)
+        attributes[OUTCOME] = "failed"
+    elif outcome.seconds > slow_seconds:
+        attributes[OUTCOME] = "slow"
     return attributes
+
+
+def _error_type(outcome: Outcome) -> str:
+    if outcome.failure is not None:
+        return outcome.failure.__qualname__
+    return str(outcome.status) if outcome.status else "no_response"
 
 
 def span_name(scope: Mapping[str, Any]) -> str:
@@ -96,6 +107,7 @@ def finished_span(
     outcome: Outcome,
     wall_clock_offset_ns: int,
     resource: Resource,
+    slow_seconds: float,
     written: SdkSpan | None = None,
 ) -> ReadableSpan:
     """The span of a request that is over.
@@ -105,9 +117,11 @@ def finished_span(
 
     Args:
         wall_clock_offset_ns: from the clock of `outcome` to UTC.
+        slow_seconds: from when on a request counts as slow.
         written: what the application wrote to its span, if anything.
     """
-    attributes = request_attributes(scope, identity.generation) | outcome_attributes(scope, outcome)
+    attributes = request_attributes(scope, identity.generation)
+    attributes |= outcome_attributes(scope, outcome, slow_seconds)
     if not identity.sampled:
         attributes["paceline.sampled"] = False
     name, status = span_name(scope), span_status(outcome)

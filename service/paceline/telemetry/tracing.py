@@ -119,7 +119,7 @@ class Tracing:
             identity = Identity(span.get_span_context(), parent, span.generation, sampled=True)
             self._export(scope, identity, outcome, span)
         elif span is not None and span.is_recording():
-            _finish(scope, span, outcome)
+            _finish(scope, span, outcome, self.slow_seconds)
         elif outcome.failed or outcome.seconds > self.slow_seconds:
             self._export(scope, Identity(_late_context(span), parent, generation(), sampled=False), outcome)
 
@@ -140,7 +140,7 @@ class Tracing:
             old: the values before, in the wire form of `values`.
             new: the values now, likewise.
             traceparent: the document's; the span is linked to it, if it is well-formed.
-            seconds: from adopting the document until now.
+            seconds: that applying it took.
         """
         if self._pipeline is not None:
             export_config_applied(self._pipeline.own_tracer, generation, policy, old, new, traceparent, seconds)
@@ -189,12 +189,13 @@ class Tracing:
         assert self._pipeline is not None
         written = None if span is None else span.written
         offset = time_ns() - perf_counter_ns()
-        self._pipeline.export(finished_span(scope, identity, outcome, offset, self._pipeline.resource, written))
+        resource = self._pipeline.resource
+        self._pipeline.export(finished_span(scope, identity, outcome, offset, resource, self.slow_seconds, written))
 
 
-def _finish(scope: Mapping[str, Any], span: Span, outcome: Outcome) -> None:
+def _finish(scope: Mapping[str, Any], span: Span, outcome: Outcome, slow_seconds: float) -> None:
     span.update_name(span_name(scope))
-    span.set_attributes(outcome_attributes(scope, outcome))
+    span.set_attributes(outcome_attributes(scope, outcome, slow_seconds))
     span.set_status(span_status(outcome))
     span.end(time_ns() - perf_counter_ns() + int(outcome.ended * 1e9))
 

@@ -1,5 +1,6 @@
 """Pods that trace to a collector of the test's."""
 
+import itertools
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,6 +25,7 @@ def start_collector() -> Iterator[StartCollector]:
 @pytest.fixture
 def start_traced(tmp_path: Path) -> Iterator[StartPod]:
     """Starts `paceline serve traced:app` with an endpoint to export to; settings are environment variables."""
+    numbers = itertools.count(1)
     with ExitStack() as stack:
 
         def start(endpoint: str, **variables: object) -> Served:
@@ -33,7 +35,9 @@ def start_traced(tmp_path: Path) -> Iterator[StartPod]:
                 "PACELINE_KEEPALIVE_SECONDS": "1",
                 **{name: str(value) for name, value in variables.items()},
             }
-            served = stack.enter_context(serving(serve_command("traced:app"), tmp_path, environment, APPLICATIONS))
+            folder = tmp_path / f"pod-{next(numbers)}"
+            folder.mkdir()
+            served = stack.enter_context(serving(serve_command("traced:app"), folder, environment, APPLICATIONS))
             eventually(lambda: served.ended() or served.management("/readyz") == 200, "the pod is ready")
             assert not served.ended(), served.stderr
             return served

@@ -144,6 +144,7 @@ async def test_a_failed_request_is_exported_drawn_or_not(
     assert span.attributes is not None
     assert span.attributes.get("http.response.status_code") == status
     assert span.attributes["error.type"] == error
+    assert span.attributes["paceline.outcome"] == "failed"
     assert span.attributes.get("paceline.sampled") is (None if is_drawn else False)
     assert span.attributes["paceline.generation"] == 17
     assert span.status.status_code is StatusCode.ERROR
@@ -159,6 +160,7 @@ async def test_a_slow_request_that_was_not_drawn_is_exported_with_its_true_times
     assert (span.name, span.kind) == ("GET /products/{id}", SpanKind.SERVER)
     assert span.attributes is not None
     assert span.attributes["paceline.sampled"] is False
+    assert span.attributes["paceline.outcome"] == "slow"
     assert span.status.status_code is StatusCode.UNSET
     assert span.start_time is not None
     assert span.end_time is not None
