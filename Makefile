@@ -25,13 +25,14 @@ run: $(STAMP) ## the whole platform on this machine, mis-tuned, tuning itself (A
 test: $(STAMP) ## every test this machine can run; the cluster suites too with KUBECONFIG or KUBEBUILDER_ASSETS
 	$(BIN)/python -m pytest $(ARGS)
 
-check: $(STAMP) ## format, lint, types, layers, chart, rendered files
+check: $(STAMP) ## format, lint, types, layers, chart, rendered files, Tiltfile
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/render --check
 	$(BIN)/python scripts/reference --check
+	scripts/tiltfile
 
 format: $(STAMP) ## rewrite what the formatter and the linter can
 	$(BIN)/ruff format .

@@ -54,7 +54,7 @@ def _made(entries: Sequence[Mapping[str, Any]]) -> Iterator[Made]:
 def _paragraph(made: Made, jaeger: str | None) -> str:
     lines = [f"{_text(made.time)}  generation {made.generation}  {made.reason}", f"  {made.message}"]
     if made.before or made.after:
-        lines.append(f"  p95 {made.before or '?'} → {made.after or 'not measured yet'}")
+        lines.append(f"  p95 {made.before or 'not measured'} → {made.after or 'not measured yet'}")
     if made.trace_id:
         lines.append(f"  trace {_link(made.trace_id, jaeger)}")
     return "\n".join(lines)
