@@ -11,7 +11,6 @@ from release import Release
 from testcluster import Cluster, until
 from tilt import Tilt, copy_of_the_tree
 
-
 MANUAL = 2  # of Tilt's trigger modes
 
 
