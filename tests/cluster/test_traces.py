@@ -1,0 +1,202 @@
+"""What docs/traces.md promises, in a cluster under load: decisions, pods' answers and requests, found in Jaeger."""
+
+import json
+import math
+import os
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from background_load import BackgroundLoad
+from documented import Page, spans_of
+from paceline_operator.core.histogram import Histogram, merge
+from release import ROOT, Pinned, Release, new_release, settings_for
+from serving import free_ports
+from testcluster import Cluster, until
+
+PAGE = Page("traces.md")
+SERVICE, OPERATOR, ROUTE = "paceline-service", "paceline-operator", "/products"
+DISTANCE_SECONDS, SLOW_SECONDS = 0.1, 0.08
+"""Every request to ROUTE takes the first, so each of them counts as slow."""
+REQUESTS_EACH = 300
+
+
+@pytest.fixture(scope="module")
+def release(cluster: Cluster) -> Iterator[Release]:
+    made = new_release(cluster, "traces")
+    cluster.apply(made.namespace, *_jaeger())
+    made.install(
+        *settings_for(made.namespace),
+        "telemetry.otlpEndpoint=http://jaeger:4318",
+        "telemetry.sampleRatio=0.5",
+        f"service.env.API_SIMULATED_DISTANCE_SECONDS={DISTANCE_SECONDS}",
+        f"service.env.PACELINE_TRACE_SLOW={SLOW_SECONDS}",
+        "service.env.OTEL_BSP_SCHEDULE_DELAY=1000",
+        "operator.env.OTEL_BSP_SCHEDULE_DELAY=1000",
+    )
+    made.kubectl("rollout", "status", "deployment/jaeger", "--timeout=60s")
+    yield made
+    made.uninstall()
+    cluster.delete_namespace(made.namespace)
+
+
+def _jaeger() -> list[dict[str, Any]]:
+    """What users apply, with the image that this cluster has."""
+    objects = list(yaml.safe_load_all((ROOT / "k8s" / "dev" / "jaeger.yaml").read_text()))
+    deployment = next(each for each in objects if each["kind"] == "Deployment")
+    container = deployment["spec"]["template"]["spec"]["containers"][0]
+    container["image"] = os.environ.get("PACELINE_TEST_JAEGER_IMAGE", container["image"])
+    return objects
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Somebody who follows the page, command by command."""
+
+    release: Release
+    jaeger: str
+    kubeconfig: Path
+
+    def ask(self, heading: str, number: int = 0, **variables: object) -> list[dict[str, Any]]:
+        known = {"JAEGER": self.jaeger, "SERVICE": SERVICE, "OPERATOR": OPERATOR, "ROUTE": ROUTE}
+        return PAGE.ask(heading, number, **known, **variables)
+
+    def decisions(self) -> dict[int, str]:
+        """The trace of each decision by its generation, as the page's kubectl command prints them."""
+        lines = PAGE.run("1. The decision", KUBECONFIG=self.kubeconfig).splitlines()
+        return {int(line.split()[0]): line.split()[1] for line in lines}
+
+
+@pytest.fixture
+def reader(release: Release, tmp_path: Path) -> Iterator[Reader]:
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(release.kubectl("config", "view", "--raw", "--minify"))
+    where = ("--kubeconfig", str(kubeconfig))
+    release.kubectl("config", "set-context", "--current", "--namespace", release.namespace, *where)
+    with forwarded(release, "service/jaeger", 16686) as address:
+        yield Reader(release, address, kubeconfig)
+
+
+@contextmanager
+def forwarded(release: Release, what: str, port: int) -> Iterator[str]:
+    """`kubectl port-forward` to a free port of this machine, until the block ends."""
+    local = free_ports(1)[0]
+    command = ["kubectl", "--namespace", release.namespace, "port-forward", what, f"{local}:{port}"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        try:
+            until(lambda: _answers(f"http://127.0.0.1:{local}/"), 30, f"{what} answers")
+            yield f"http://127.0.0.1:{local}"
+        finally:
+            process.terminate()
+
+
+def test_a_change_is_followed_from_the_decision_to_its_requests(release: Release, reader: Reader) -> None:
+    release.converge(Pinned(workers=1, postgres=5, ttl_seconds=60))
+    measured: dict[int, Histogram] = {}
+    begun = time.time()
+    with forwarded(release, "service/paceline-service", 80) as api:
+        with BackgroundLoad({f"{api}{ROUTE}": 25}) as load:
+            for values in (Pinned(2, 4, 30), Pinned(1, 8, 45)):
+                release.converge(values)
+                before = _durations(release)
+                until(lambda b=before: _counted(release, b) >= REQUESTS_EACH, 60, "requests under the generation")
+                measured[_generation(release)] = _durations(release).since(before)
+        answered = load.summaries[0].total.answered
+        load.assert_nothing_failed()
+
+    traces = until(lambda: _complete(reader.decisions(), set(measured)), 30, "traced decisions")
+    for generation, histogram in measured.items():
+        _the_decision_and_its_answers_are_there(release, reader, generation, traces[generation])
+        _the_spans_agree_with_state(reader, generation, histogram)
+
+    def slow() -> int:
+        spans = spans_of(reader.ask("Trouble"), SERVICE)
+        kept = [span["tags"] for span in spans if span["startTime"] / 1e6 >= begun]
+        return sum(tags.get("http.route") == ROUTE and tags.get("paceline.outcome") == "slow" for tags in kept)
+
+    until(lambda: slow() == answered, 30, f"all {answered} slow requests, drawn or not; there are {slow()}")
+
+
+def test_every_failed_request_is_there(release: Release, reader: Reader) -> None:
+    release.kubectl("scale", "deployment/paceline-valkey", "--replicas=0")
+    release.kubectl("wait", "pod", "--selector=app.kubernetes.io/component=valkey", "--for=delete", "--timeout=60s")
+    begun = time.time()
+    with forwarded(release, "service/paceline-service", 80) as api:
+        statuses = [_status(f"{api}/cache/gone-{number}") for number in range(20)]
+    release.kubectl("scale", "deployment/paceline-valkey", "--replicas=1")
+    assert set(statuses) == {503}
+
+    def failed() -> set[str]:
+        spans = spans_of(reader.ask("Trouble", 1), SERVICE)
+        return {span["tags"]["url.path"] for span in spans if span["startTime"] / 1e6 >= begun}
+
+    until(lambda: failed() >= {f"/cache/gone-{number}" for number in range(20)}, 30, "all failed requests")
+
+
+def _the_decision_and_its_answers_are_there(release: Release, reader: Reader, generation: int, trace: str) -> None:
+    how = "2. How it was made"
+    names = {span["operationName"] for span in spans_of(reader.ask(how, TRACE_ID=trace), OPERATOR)}
+    assert names == {"reconcile", "observe", "decide", "apply", "propagate"}
+    mine = reader.ask(how, 1, POLICY=f"{release.namespace}/api")
+    assert trace in {one["traceID"] for one in mine}
+
+    answers = spans_of(reader.ask("3. What the pods did with it", GENERATION=generation), SERVICE)
+    assert answers
+    assert {link["traceID"] for span in answers for link in span["references"]} == {trace}
+    assert all(span["tags"]["paceline.policy"] == f"{release.namespace}/api" for span in answers)
+
+
+def _the_spans_agree_with_state(reader: Reader, generation: int, histogram: Histogram) -> None:
+    def drawn() -> list[float]:
+        spans = spans_of(reader.ask("4. The requests under it, and before", GENERATION=generation), SERVICE)
+        return sorted(span["duration"] / 1e6 for span in spans if "paceline.sampled" not in span["tags"])
+
+    durations = until(lambda: found if len(found := drawn()) >= REQUESTS_EACH / 3 else None, 30, "drawn requests")
+    # Where the 95th percentile of n draws lies: ranks within three standard deviations of a binomial.
+    share = 3 * math.sqrt(0.95 * 0.05 / len(durations))
+    low = durations[int((0.95 - share) * len(durations))]
+    high = durations[min(int((0.95 + share) * len(durations)), len(durations) - 1)]
+    p95 = histogram.quantile(0.95)
+    assert p95 is not None
+    assert low / 1.1 <= p95 <= high * 1.1, f"generation {generation}: {low} ≤ {p95} ≤ {high} of {len(durations)} spans"
+
+
+def _durations(release: Release) -> Histogram:
+    """Of ROUTE, over all pods since their start."""
+    groups = [one for state in release.states().values() if state for one in state["requests"]]
+    return merge(Histogram.from_wire(one["duration"]) for one in groups if one["group"] == f"GET {ROUTE}")
+
+
+def _counted(release: Release, before: Histogram) -> int:
+    return _durations(release).count - before.count
+
+
+def _generation(release: Release) -> int:
+    return max(int(state["tuning"]["generation"]) for state in release.states().values() if state)
+
+
+def _complete(decisions: dict[int, str], generations: set[int]) -> dict[int, str] | None:
+    return decisions if generations <= decisions.keys() else None
+
+
+def _status(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def _answers(url: str) -> bool:
+    try:
+        return _status(url) > 0
+    except (OSError, json.JSONDecodeError):
+        return False
