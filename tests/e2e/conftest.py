@@ -1,11 +1,10 @@
-"""One release for the whole folder: the demo, an OTLP receiver beside it, the API on a NodePort of loopback."""
+"""One release for the whole folder: the demo, the API on a NodePort of loopback."""
 
 import os
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 
-import otlp_receiver
 import pytest
 from background_load import BackgroundLoad
 from release import Release, new_release, remove_leftovers, settings_for
@@ -27,14 +26,10 @@ def release(cluster: Cluster) -> Iterator[Release]:
     # An interrupted run leaves its namespace, and in it the NodePort.
     remove_leftovers(cluster)
     made = new_release(cluster, "e2e")
-    cluster.apply(made.namespace, *otlp_receiver.objects())
     made.install(
         *settings_for(made.namespace),
         f"service.nodePort={NODE_PORT}",
-        f"telemetry.otlpEndpoint=http://{otlp_receiver.NAME}:4318",
         f"service.env.API_SIMULATED_DISTANCE_SECONDS={DISTANCE_SECONDS}",
-        "service.env.OTEL_BSP_SCHEDULE_DELAY=1000",
-        "operator.env.OTEL_BSP_SCHEDULE_DELAY=1000",
     )
     yield made
     if os.environ.get("PACELINE_TEST_KEEP") != "1":

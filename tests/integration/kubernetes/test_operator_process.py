@@ -1,20 +1,15 @@
 """`paceline-operator run` with a real API server and the chart's rights: a policy's life, the process's start, end."""
 
-import base64
 import socket
 import subprocess
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
 
 import pytest
+from collector import collecting
 from envtest import EnvtestServer
 from operator_process import COMMAND, OperatorUnderTest, until
-from otlp_receiver import Receiver
 from policy_namespace import PolicyNamespace
 
 pytestmark = pytest.mark.apiserver
@@ -170,35 +165,20 @@ def test_metrics_count_decisions_by_reason(operator: OperatorUnderTest, home: Po
 def test_each_pass_is_a_trace_that_status_and_document_name(
     server: EnvtestServer, home: PolicyNamespace, tmp_path: Path
 ) -> None:
-    with receiving_spans() as (endpoint, spans):
+    with collecting() as collector:
         kubeconfig = server.kubeconfig("operator")
-        with OperatorUnderTest(kubeconfig, tmp_path, home.name, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint) as operator:
+        with OperatorUnderTest(
+            kubeconfig, tmp_path, home.name, OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint
+        ) as operator:
             home.create_target()
             home.apply_policy(workers=3)
             until(lambda: home.ready() == ("True", "Accepted"), 40, "a status")
             assert operator.terminate() == 0
         trace = home.document()["traceparent"].split("-")[1]
-        steps = [span["name"] for span in spans if base64.b64decode(span["trace"]).hex() == trace]
+        steps = [span.name for span in collector.spans if span.trace_id == trace]
     assert sorted(steps) == ["apply", "decide", "observe", "propagate", "reconcile"]
     (decision,) = ((home.policy() or {})["status"]["decisions"])[:1]
     assert decision["traceID"] == trace
-
-
-@contextmanager
-def receiving_spans() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """An OTLP/HTTP endpoint, and the spans that it has received."""
-
-    class OwnReceiver(Receiver):
-        spans: ClassVar[list[dict[str, Any]]] = []
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), OwnReceiver) as receiver:
-        thread = threading.Thread(target=receiver.serve_forever, name="OTLP receiver")
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{receiver.server_address[1]}", OwnReceiver.spans
-        finally:
-            receiver.shutdown()
-            thread.join(10)
 
 
 def run_expecting_failure(kubeconfig: Path, **environment: str) -> str:
