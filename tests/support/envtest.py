@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import ssl
 import subprocess
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from serving import free_ports
 
 START_SECONDS = 60
 
@@ -110,7 +110,7 @@ class EnvtestServer:
             try:
                 self.get(path)
                 return
-            except RefusedError:
+            except (RefusedError, OSError):
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.05)
@@ -120,7 +120,7 @@ class EnvtestServer:
 def envtest(folder: Path) -> Iterator[EnvtestServer]:
     """Starts both, waits until the server is ready, ends both."""
     assets = Path(os.environ["KUBEBUILDER_ASSETS"])
-    etcd_port, peer_port, port = (_free_port() for _ in range(3))
+    etcd_port, peer_port, port = free_ports(3)
     (folder / "tokens").write_text('admin,admin,1,"system:masters"\noperator,operator,2\nstranger,stranger,3\n')
     etcd = [
         assets / "etcd", "--data-dir", folder / "etcd", "--unsafe-no-fsync",
@@ -170,9 +170,3 @@ def _wait_until_ready(url: str, folder: Path, process: subprocess.Popen[bytes]) 
         except (OSError, RefusedError):
             time.sleep(0.2)
     raise AssertionError(f"no API server: {(folder / 'apiserver.log').read_text()[-2000:]}")
-
-
-def _free_port() -> int:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return int(server.getsockname()[1])
