@@ -13,6 +13,7 @@ from paceline_operator.core.durations import format_duration
 from paceline_operator.core.model import WORKERS, Change, Kind, Reason, apply_changes
 from paceline_operator.core.recommend import Proposal, carried_pools
 from paceline_operator.core.situation import Situation
+from paceline_operator.core.verify import BREAKER_ROLLBACKS, BREAKER_TIME
 
 LEAST_COVERAGE: Final = 0.8
 STALE_AFTER: Final = timedelta(minutes=10)
@@ -70,6 +71,18 @@ def not_converged(situation: Situation) -> Hold | None:
     return Hold(Reason.NOT_CONVERGED, f"{fleet.applied} of {fleet.total} pods run generation {fleet.generation}")
 
 
+def tuning_suspended(situation: Situation) -> Hold | None:
+    """The breaker: whoever is wrong three times an hour does not understand what is going on."""
+    last = situation.memory.rollbacks[-BREAKER_ROLLBACKS:]
+    if len(last) < BREAKER_ROLLBACKS or last[-1] - last[0] > BREAKER_TIME:
+        return None
+    wait = last[-1] + BREAKER_TIME - situation.now
+    if wait <= timedelta():
+        return None
+    message = f"{len(last)} changes were taken back within {format_duration(last[-1] - last[0])}"
+    return Hold(Reason.TUNING_SUSPENDED, f"{message}: values stay as they are for {format_duration(wait)}")
+
+
 def insufficient_telemetry(situation: Situation) -> Hold | None:
     fleet, observation = situation.fleet, situation.observation
     if fleet.coverage < LEAST_COVERAGE:
@@ -101,6 +114,7 @@ GATES: Final[tuple[Gate, ...]] = (
     rollout_in_progress,
     shrink_blocked,
     not_converged,
+    tuning_suspended,
     insufficient_telemetry,
     no_traffic,
 )

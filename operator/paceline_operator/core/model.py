@@ -60,6 +60,7 @@ class Reason(StrEnum):
     ROLLOUT_IN_PROGRESS = "RolloutInProgress"
     SCALE_OUT_RECOMMENDED = "ScaleOutRecommended"
     OBJECTIVE_INFEASIBLE = "ObjectiveInfeasible"
+    TUNING_SUSPENDED = "TuningSuspended"
     EXTERNAL_CHANGE = "ExternalChange"
     PAUSED = "Paused"
     TARGET_NOT_FOUND = "TargetNotFound"

@@ -96,6 +96,8 @@ class Memory:
 
     changes: tuple[datetime, ...] = ()
     """When tuned changes were made within the last hour."""
+    rollbacks: tuple[datetime, ...] = ()
+    """When the last few changes were taken back, oldest first."""
     pending: Pending | None = None
     last_known_good: Values = field(default_factory=lambda: NOTHING)
     rejected: tuple[Rejected, ...] = ()

@@ -31,6 +31,9 @@ REJECTED_FOR: Final = 10
 OUTGROWN_FOR: Final = 30
 """Windows for which values that proved too small are not returned to: theory must not undo what was measured."""
 MOST_REJECTED: Final = 8
+BREAKER_ROLLBACKS: Final = 3
+BREAKER_TIME: Final = timedelta(hours=1)
+"""So many changes taken back within this time, and tuning rests for as long."""
 EXPLICIT: Final = frozenset({Reason.PINNED_BY_SPEC, Reason.CLAMPED})
 """What a person or a bound demands: no cooldown, no verdict."""
 
@@ -119,7 +122,8 @@ def _roll_back(situation: Situation, pending: Pending, reason: Reason, why: str)
     rejected = (*situation.memory.rejected, Rejected(dict(situation.values), until))[-MOST_REJECTED:]
     undone = ", ".join(map(str, back)) or "nothing left to undo"
     message = f"{undone}: {why} (after {pending.reason}, {_age(situation, pending)} ago)"
-    memory = replace(situation.memory, pending=None, rejected=rejected)
+    rollbacks = (*situation.memory.rollbacks, situation.now)[-BREAKER_ROLLBACKS:]
+    memory = replace(situation.memory, pending=None, rejected=rejected, rollbacks=rollbacks)
     return Decision(back, reason, situation.evidence(message)), memory
 
 

@@ -16,7 +16,7 @@ from paceline_operator.core.values import change_from_wire, change_to_wire, valu
 
 VERSION: Final = 1
 MOST_BYTES: Final = 16 << 10
-_KNOWN: Final = {"version", "changes", "rejected", "oversized", "first"}
+_KNOWN: Final = {"version", "changes", "rollbacks", "rejected", "oversized", "first"}
 _Parsed = TypeVar("_Parsed")
 
 
@@ -35,6 +35,7 @@ def render_tuner(memory: Memory) -> dict[str, Any]:
     wire: dict[str, Any] = {
         "version": VERSION,
         "changes": [render_time(time) for time in memory.changes],
+        "rollbacks": [render_time(time) for time in memory.rollbacks],
         "rejected": [{"values": values_to_wire(r.values), "until": render_time(r.until)} for r in memory.rejected],
         "oversized": {name: {"windows": o.windows, "needed": o.needed} for name, o in memory.oversized.items()},
     }
@@ -62,6 +63,7 @@ def parse_memory(status: Mapping[str, Any]) -> Memory:
     tuner = status.get("tuner") or {}
     return Memory(
         changes=_readable(lambda: tuple(parse_time(text) for text in tuner.get("changes", ())), ()),
+        rollbacks=_readable(lambda: tuple(parse_time(text) for text in tuner.get("rollbacks", ())), ()),
         pending=_readable(lambda: _parse_pending(status.get("pending")), None),
         last_known_good=_readable(lambda: values_from_wire(status["tuning"]["lastKnownGood"]), NOTHING),
         rejected=_readable(lambda: tuple(_parse_rejected(entry) for entry in tuner.get("rejected", ())), ()),

@@ -28,6 +28,7 @@ WARNINGS: Final = frozenset(
         Reason.ROLLED_BACK,
         Reason.OUT_OF_MEMORY,
         Reason.SHRINK_BLOCKED,
+        Reason.TUNING_SUSPENDED,
         Reason.TELEMETRY_STALE,
         Reason.RUNTIME_TOO_OLD,
         Reason.UNREGISTERED_POOL,

@@ -486,3 +486,23 @@ def test_connections_of_a_pod_grow_at_most_with_a_reason_to(given_situation: Sit
 
     if WORKERS in changed and POSTGRES in changed:
         assert changed[POSTGRES].new < given_situation.values[POSTGRES]
+
+
+@pytest.mark.parametrize(
+    ("minutes_ago", "suspended"),
+    [
+        pytest.param((), False, id="nothing was taken back"),
+        pytest.param((20, 5), False, id="twice is no pattern"),
+        pytest.param((50, 20, 5), True, id="three times within an hour"),
+        pytest.param((90, 20, 5), False, id="three times, but not within an hour"),
+        pytest.param((115, 90, 59), True, id="it lasts an hour from the last time on"),
+        pytest.param((115, 90, 60), False, id="and then it is over"),
+    ],
+)
+def test_the_breaker(minutes_ago: tuple[int, ...], suspended: bool) -> None:
+    memory = Memory(rollbacks=tuple(NOW - timedelta(minutes=minutes) for minutes in minutes_ago))
+
+    decision, _ = decide(situation(memory=memory, observation=observation(loop_lag=LAGGING)))
+
+    assert (decision.reason is Reason.TUNING_SUSPENDED) is suspended
+    assert bool(decision.changes) is not suspended

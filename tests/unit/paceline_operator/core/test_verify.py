@@ -162,3 +162,14 @@ def test_values_that_were_outgrown_are_not_returned_to_for_a_while() -> None:
 
     assert remember(situation(), Memory(), grown, 18).rejected[0].values == values(4, 8)
     assert remember(situation(), Memory(), shrunk, 18).rejected == ()
+
+
+def test_each_roll_back_is_remembered_for_the_breaker() -> None:
+    worse = situation(
+        memory=Memory(pending=pending(), rollbacks=tuple(NOW - timedelta(hours=h) for h in (4, 3, 2))),
+        observation=observation(duration=seconds(0.0242)),
+    )
+
+    _, memory = verify(worse)
+
+    assert memory.rollbacks == (NOW - timedelta(hours=3), NOW - timedelta(hours=2), NOW)

@@ -224,6 +224,7 @@ def test_the_memory_survives_the_status() -> None:
         changes=(NOW,),
         pending=pending(),
         last_known_good={WORKERS: 2, cache("responses"): 60},
+        rollbacks=(NOW - INTERVAL,),
         rejected=(Rejected(values(), NOW + INTERVAL),),
         oversized={"postgres": Oversized(3, 7)},
         first=measured(),
