@@ -1,7 +1,6 @@
 """What docs/traces.md promises, in a cluster under load: decisions, pods' answers and requests, found in Jaeger."""
 
 import json
-import math
 import os
 import subprocess
 import time
@@ -16,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from background_load import BackgroundLoad
-from documented import Page, spans_of
+from documented import Page, p95_range, spans_of
 from paceline_operator.core.histogram import Histogram, merge
 from release import ROOT, Pinned, Release, new_release, settings_for
 from serving import free_ports
@@ -160,10 +159,7 @@ def _the_spans_agree_with_state(reader: Reader, generation: int, histogram: Hist
         return sorted(span["duration"] / 1e6 for span in spans if "paceline.sampled" not in span["tags"])
 
     durations = until(lambda: found if len(found := drawn()) >= REQUESTS_EACH / 3 else None, 30, "drawn requests")
-    # Where the 95th percentile of n draws lies: ranks within three standard deviations of a binomial.
-    share = 3 * math.sqrt(0.95 * 0.05 / len(durations))
-    low = durations[int((0.95 - share) * len(durations))]
-    high = durations[min(int((0.95 + share) * len(durations)), len(durations) - 1)]
+    low, high = p95_range(durations)
     p95 = histogram.quantile(0.95)
     assert p95 is not None
     assert low / 1.1 <= p95 <= high * 1.1, f"generation {generation}: {low} ≤ {p95} ≤ {high} of {len(durations)} spans"

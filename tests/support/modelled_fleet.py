@@ -27,6 +27,16 @@ from paceline_operator.ports import (
 )
 
 KEY = PolicyKey("shop", "api")
+TARGET = {"kind": "Deployment", "name": "api"}
+PINNED = {"targetRef": TARGET, "mode": "Auto", "workers": {"value": 3}, "pools": [{"name": "postgres", "value": 5}]}
+CHOOSING = {
+    "targetRef": TARGET,
+    "mode": "Auto",
+    "objective": {"p95": "45ms"},
+    "workers": {"min": 1, "max": 8},
+    "pools": [{"name": "postgres", "min": 1, "max": 20}],
+    "behavior": {"interval": "5s", "minSamples": 200},
+}
 MOST_DRAWN = 3000
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

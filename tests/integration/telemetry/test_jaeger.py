@@ -1,6 +1,5 @@
 """What docs/traces.md promises, asked of a real Jaeger about real processes, with its own commands."""
 
-import math
 import random
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from documented import Page, spans_of
+from documented import Page, p95_range, spans_of
 from jaeger import Jaeger, jaeger
 from paceline_operator.core.histogram import Histogram
 from serving import Served, StartPod, eventually
@@ -78,10 +77,7 @@ def test_p95_of_each_generation_computed_from_spans_is_what_state_says(
         measured, before = total.since(before), total
 
         durations = eventually(lambda wanted=generation: _drawn(collector, wanted), "spans of the generation")
-        # Where the 95th percentile of a sample of n lies: ranks within three standard deviations of a binomial.
-        share = 3 * math.sqrt(0.95 * 0.05 / len(durations))
-        low = durations[int((0.95 - share) * len(durations))]
-        high = durations[min(int((0.95 + share) * len(durations)), len(durations) - 1)]
+        low, high = p95_range(durations)
         p95 = measured.quantile(0.95)
         assert p95 is not None
         assert low / 1.05 <= p95 <= high * 1.05, (

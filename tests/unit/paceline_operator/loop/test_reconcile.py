@@ -6,20 +6,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from modelled_fleet import KEY, ModelledFleet, Service, start_values
+from modelled_fleet import CHOOSING, KEY, PINNED, ModelledFleet, Service, start_values
 from paceline_operator.loop.reconcile import Reconciler
 from paceline_operator.ports import PlatformUnavailable, PolicyKey
-
-TARGET = {"kind": "Deployment", "name": "api"}
-PINNED = {"targetRef": TARGET, "mode": "Auto", "workers": {"value": 3}, "pools": [{"name": "postgres", "value": 5}]}
-CHOOSING = {
-    "targetRef": TARGET,
-    "mode": "Auto",
-    "objective": {"p95": "45ms"},
-    "workers": {"min": 1, "max": 8},
-    "pools": [{"name": "postgres", "min": 1, "max": 20}],
-    "behavior": {"interval": "5s", "minSamples": 200},
-}
 
 Make = Callable[..., Reconciler]
 Drive = Callable[[Reconciler, ModelledFleet, float], Awaitable[None]]

@@ -7,19 +7,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from modelled_fleet import KEY, ModelledFleet, start_values
+from modelled_fleet import CHOOSING, KEY, ModelledFleet, start_values
 from paceline_operator.core.durations import parse_duration
 from paceline_operator.crd.history import changes_made
 from paceline_operator.loop.reconcile import Reconciler
-
-CHOOSING = {
-    "targetRef": {"kind": "Deployment", "name": "api"},
-    "mode": "Auto",
-    "objective": {"p95": "45ms"},
-    "workers": {"min": 1, "max": 8},
-    "pools": [{"name": "postgres", "min": 1, "max": 20}],
-    "behavior": {"interval": "5s", "minSamples": 200},
-}
 
 Make = Callable[..., Reconciler]
 Drive = Callable[[Reconciler, ModelledFleet, float], Awaitable[None]]
