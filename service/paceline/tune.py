@@ -34,15 +34,18 @@ def pool(obj: T, *, name: str, limit: int, tunables: Tunables | None = None) -> 
     """Limits a connection pool that you have made; the same object comes back, still itself.
 
         redis = tune.pool(Redis.from_url(URL, max_connections=50), name="redis", limit=20)
+        engine = tune.pool(create_async_engine(DSN, pool_size=40, max_overflow=0), name="orders", limit=15)
         pg = tune.pool(await asyncpg.create_pool(DSN, min_size=0, max_size=40), name="postgres", limit=10)
 
     At most `limit` connections are lent at a time, and open at the server; callers wait their turn, first come, first
-    served. The limit moves with the policy between 1 and what the constructor allows (`max_size`, `max_connections`).
+    served. The limit moves with the policy between 1 and what the constructor allows (`max_size`, `max_connections`,
+    `pool_size + max_overflow`).
     A timeout of the pool's own counts from the call; it raises `AcquireTimeout`, which is also the error that the
     driver would raise there. A closed pool gives its name back.
 
     Args:
-        obj: `asyncpg.Pool`, `redis.asyncio.Redis` or its `ConnectionPool` or `BlockingConnectionPool`, or a subclass.
+        obj: SQLAlchemy's `AsyncEngine`, `asyncpg.Pool`, `redis.asyncio.Redis` or its `ConnectionPool` or
+            `BlockingConnectionPool`, or a subclass.
         name: the pool's name in the policy.
         limit: connections per process without a tuning document: the start value.
         tunables: the registry, if not the one that `paceline serve` tunes.

@@ -8,6 +8,7 @@ from paceline.errors import PoolError
 from paceline.resources.asyncpg_pool import AsyncpgPool
 from paceline.resources.limited_pool import MARK, LimitedPool
 from paceline.resources.redis_pool import RedisPool
+from paceline.resources.sqlalchemy_pool import SqlalchemyPool
 
 _Adapter = Callable[[str, Any, int], LimitedPool]
 
@@ -16,16 +17,25 @@ def _redis_client(name: str, client: Any, limit: int) -> LimitedPool:
     return adapt(name, client.connection_pool, limit)
 
 
+def _sqlalchemy_engine(name: str, engine: Any, limit: int) -> LimitedPool:
+    return adapt(name, engine.sync_engine.pool, limit)
+
+
 ADAPTERS: Final[Mapping[str, _Adapter]] = MappingProxyType(
     {
         "asyncpg.pool.Pool": AsyncpgPool,
         "redis.asyncio.connection.ConnectionPool": RedisPool,
         "redis.asyncio.client.Redis": _redis_client,
+        "sqlalchemy.pool.impl.AsyncAdaptedQueuePool": SqlalchemyPool,
+        "sqlalchemy.ext.asyncio.engine.AsyncEngine": _sqlalchemy_engine,
     }
 )
 """By the full name of a class; it counts for subclasses too."""
 
-SUPPORTED: Final = "asyncpg.Pool, redis.asyncio.Redis, redis.asyncio.ConnectionPool and BlockingConnectionPool"
+SUPPORTED: Final = (
+    "asyncpg.Pool, redis.asyncio.Redis, redis.asyncio.ConnectionPool and BlockingConnectionPool, "
+    "sqlalchemy.ext.asyncio.AsyncEngine with its AsyncAdaptedQueuePool"
+)
 
 
 def adapt(name: str, pool: Any, limit: int) -> LimitedPool:
