@@ -1,10 +1,13 @@
 """`make bench`: what Paceline costs, measured against what one would run without it.
 
-python -m tests.benchmarks [--only NAME] [--json] [--pairs N]
+python -m tests.benchmarks [--only NAME] [--json]
+
+PAIRS and SECONDS of the environment say how often and how long each side is measured.
 """
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -12,21 +15,26 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import serve
+from tests.benchmarks import hello, serve
+from tests.benchmarks.effort import Effort
 from tests.benchmarks.row import Row
+from tests.benchmarks.servers import Cores
 
-BENCHES: Final[dict[str, Callable[[int], Iterable[Row]]]] = {"serve": serve.run}
+Bench = Callable[[Effort, Cores], Iterable[Row]]
+
+BENCHES: Final[dict[str, Bench]] = {"serve": serve.run, "json": hello.run}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=sorted(BENCHES), help="run this one alone")
     parser.add_argument("--json", action="store_true", help="one JSON object a row on stdout")
-    parser.add_argument("--pairs", type=int, default=7, help="interleaved measurements of each variant")
     options = parser.parse_args()
+    effort = Effort(int(os.environ.get("PAIRS", "7")), float(os.environ.get("SECONDS", "1.5")))
+    cores = Cores.of_this_machine()  # once: each bench binds this process to the loading core
     for name, run in BENCHES.items():
         if options.only in {None, name}:
-            rows = run(options.pairs)
+            rows = run(effort, cores)
             if options.json:
                 for row in rows:
                     print(json.dumps(row.to_json()), flush=True)
@@ -37,12 +45,12 @@ def main() -> int:
 
 def _table(name: str, rows: Iterable[Row]) -> Table:
     table = Table(title=f"{name}: medians of interleaved pairs; a ratio above 1 means that ours is better")
-    for column in ("metric", "ours", "theirs", "ratio", "goal", "met"):
-        table.add_column(column, justify="left" if column == "metric" else "right")
+    for column in ("peer", "metric", "ours", "theirs", "ratio", "goal", "met"):
+        table.add_column(column, justify="left" if column in {"peer", "metric"} else "right")
     for row in rows:
         goal = "" if row.goal is None else f"≥ {row.goal:.2f}"
         met = "" if row.met is None else "yes" if row.met else "[red]no[/]"
-        table.add_row(row.metric, f"{row.ours:,.1f}", f"{row.theirs:,.1f}", f"{row.ratio:.3f}", goal, met)
+        table.add_row(row.peer, row.metric, f"{row.ours:,.1f}", f"{row.theirs:,.1f}", f"{row.ratio:.3f}", goal, met)
     return table
 
 

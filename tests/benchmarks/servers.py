@@ -5,15 +5,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import psutil
 
 APPLICATIONS: Final = Path(__file__).parent / "applications"
+ASYNC: Final = "uvicorn_worker.UvicornWorker"
 _START_SECONDS: Final = 60.0
 
 
@@ -48,16 +49,42 @@ class Cores:
         return cls({mine[0]}, {mine[-1]})
 
 
-def gunicorn(target: str, port: int) -> list[str]:
-    """What one would run without Paceline."""
-    worker = ["-k", "uvicorn_worker.UvicornWorker", "-w", "1", "--no-control-socket", "--log-level", "warning"]
-    return [sys.executable, "-m", "gunicorn", *worker, "-b", f"127.0.0.1:{port}", target]
+@dataclass(frozen=True)
+class Stack:
+    """What is started: a command line for the port it gets, and its environment."""
+
+    name: str
+    command: Callable[[int], list[str]]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @contextmanager
+    def started(self, cores: Cores) -> Iterator[Server]:
+        """On a free port, until the end of the block."""
+        port = free_port()
+        with running(self.command(port), port, self.environment, cores) as server:
+            yield server
 
 
-def paceline(target: str, port: int, management_port: int) -> list[str]:
+def gunicorn(target: str, port: int, *options: str, worker: str = ASYNC, python: str = sys.executable) -> list[str]:
+    """What one would run without Paceline: one worker, unless the options say otherwise."""
+    fixed = ["-k", worker, "--no-control-socket", "--log-level", "warning", "-b", f"127.0.0.1:{port}"]
+    return [python, "-m", "gunicorn", *fixed, *options, target]
+
+
+def paceline(target: str, port: int, management_port: int, *options: str) -> list[str]:
     """`paceline serve`, as it comes."""
     addresses = ["--bind", f"127.0.0.1:{port}", "--management-bind", f"127.0.0.1:{management_port}"]
-    return [sys.executable, "-m", "paceline", "serve", target, *addresses]
+    return [sys.executable, "-m", "paceline", "serve", target, *addresses, *options]
+
+
+def ours(target: str, environment: Mapping[str, str], *options: str) -> Stack:
+    """An application under `paceline serve`."""
+    return Stack("paceline serve", lambda port: paceline(target, port, free_port(), *options), environment)
+
+
+def stock(name: str, target: str, environment: Mapping[str, str] | None = None, python: str = sys.executable) -> Stack:
+    """An application under gunicorn and uvicorn-worker as they come."""
+    return Stack(name, lambda port: gunicorn(target, port, python=python), environment or {})
 
 
 @contextmanager

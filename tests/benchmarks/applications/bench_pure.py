@@ -1,0 +1,13 @@
+"""What `bench_guide` does, in pure ASGI."""
+
+from fastapi import FastAPI
+from paceline_api.request_id import RequestId
+from process_time import ProcessTime
+from starlette.middleware import Middleware
+
+app = FastAPI(openapi_url=None, middleware=[Middleware(RequestId), Middleware(ProcessTime)])
+
+
+@app.get("/")
+async def hello() -> dict[str, str]:
+    return {"hello": "world"}
