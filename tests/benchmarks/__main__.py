@@ -15,14 +15,19 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import hello, serve
+from tests.benchmarks import cached_answer, hello, products, serve
 from tests.benchmarks.effort import Effort
 from tests.benchmarks.row import Row
 from tests.benchmarks.servers import Cores
 
 Bench = Callable[[Effort, Cores], Iterable[Row]]
 
-BENCHES: Final[dict[str, Bench]] = {"serve": serve.run, "json": hello.run}
+BENCHES: Final[dict[str, Bench]] = {
+    "serve": serve.run,
+    "json": hello.run,
+    "products": products.run,
+    "expensive-data": cached_answer.run,
+}
 
 
 def main() -> int:
@@ -39,7 +44,7 @@ def main() -> int:
                 for row in rows:
                     print(json.dumps(row.to_json()), flush=True)
             else:
-                Console().print(_table(name, rows))
+                Console(width=None if sys.stdout.isatty() else 150).print(_table(name, rows))
     return 0
 
 

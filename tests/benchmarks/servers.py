@@ -49,7 +49,7 @@ class Cores:
         return cls({mine[0]}, {mine[-1]})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stack:
     """What is started: a command line for the port it gets, and its environment."""
 
