@@ -5,10 +5,24 @@ A pod counts only if both ends of its delta belong to one life (`started_at`) an
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import floor
+from typing import Final
 
 from paceline_operator.core.histogram import CounterReset, Histogram, merge
 from paceline_operator.core.model import NOTHING, WORKERS
-from paceline_operator.core.pods import Cpu, PodState, PoolCounters, RequestCounters
+from paceline_operator.core.pods import (
+    CacheCounters,
+    Cpu,
+    Lookups,
+    PodMemory,
+    PodState,
+    PoolCounters,
+    RequestCounters,
+)
+
+MEMORY_SHARE: Final = 0.9
+"""Pods add workers while memory stays below this share of its limit; the runtime's own rule."""
+LEAST_PODS_FOR_SKEW: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +39,19 @@ class PoolObservation:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheObservation:
+    """One cache over the window, all pods together."""
+
+    lookups: int
+    hit_ratio: float | None
+    """At the TTL in force; None without a lookup."""
+    ghosts: Mapping[float, float] = field(default_factory=lambda: NOTHING)
+    """By TTL in seconds: the hit ratio it would have given, on a sample of the keys."""
+    ghost_lookups: int = 0
+    """Lookups in the sample, of one ghost TTL."""
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """What the fleet reported for one window, merged. What nobody reported is None or empty, never zero."""
 
@@ -38,6 +65,15 @@ class Observation:
     pools: Mapping[str, PoolObservation] = field(default_factory=lambda: NOTHING)
     cpu_ratio: float | None = None
     throttled_ratio: float | None = None
+    caches: Mapping[str, CacheObservation] = field(default_factory=lambda: NOTHING)
+    cpu_seconds: float = 0.0
+    """CPU time of all pods in the window."""
+    cpu_limit: float | None = None
+    """Cores of a pod, the smallest; None where none has a limit."""
+    most_workers: int | None = None
+    """What memory has room for in the pod that has least; None where it cannot be told."""
+    skew: float | None = None
+    """The largest p95 of a pod over the median one; None with fewer than three pods that can be compared."""
 
     @property
     def p95(self) -> float | None:
@@ -99,6 +135,8 @@ class _PodDelta:
     loop_lag: Histogram
     pools: Mapping[str, PoolCounters]
     cpu: Cpu
+    caches: Mapping[str, CacheCounters]
+    memory: PodMemory
 
 
 def _delta(window: PodWindow, excluded: frozenset[str]) -> _PodDelta:
@@ -117,6 +155,8 @@ def _delta(window: PodWindow, excluded: frozenset[str]) -> _PodDelta:
         loop_lag=after.loop_lag.since(before.loop_lag),
         pools={name: _pool_delta(now, before.pools.get(name)) for name, now in after.pools.items()},
         cpu=_cpu_delta(before.cpu, after.cpu),
+        caches={name: _cache_delta(now, before.caches.get(name)) for name, now in after.caches.items()},
+        memory=after.memory,
     )
 
 
@@ -136,6 +176,21 @@ def _pool_delta(now: PoolCounters, before: PoolCounters | None) -> PoolCounters:
         now.wait.since(before.wait),
         now.hold.since(before.hold),
     )
+
+
+def _cache_delta(now: CacheCounters, before: CacheCounters | None) -> CacheCounters:
+    if before is None:
+        return now
+    return CacheCounters(
+        now.ttl_seconds,
+        _more_lookups(now.lookups, before.lookups),
+        now.fetch.since(before.fetch),
+        {ttl: _more_lookups(ghost, before.ghosts[ttl]) for ttl, ghost in now.ghosts.items() if ttl in before.ghosts},
+    )
+
+
+def _more_lookups(now: Lookups, before: Lookups) -> Lookups:
+    return Lookups(_increase(now.hits, before.hits), _increase(now.misses, before.misses))
 
 
 def _cpu_delta(before: Cpu, after: Cpu) -> Cpu:
@@ -160,6 +215,11 @@ def _merged(deltas: list[_PodDelta]) -> Observation:
         pools={name: _merged_pool([(d, d.pools[name]) for d in deltas if name in d.pools]) for name in sorted(names)},
         cpu_ratio=_cpu_ratio(deltas),
         throttled_ratio=_throttled_ratio(deltas),
+        caches=_merged_caches([delta.caches for delta in deltas]),
+        cpu_seconds=sum(delta.cpu.usage_seconds for delta in deltas),
+        cpu_limit=min((delta.cpu.limit for delta in deltas if delta.cpu.limit), default=None),
+        most_workers=_most_workers(deltas),
+        skew=_skew(deltas),
     )
 
 
@@ -174,6 +234,48 @@ def _merged_pool(found: list[tuple[_PodDelta, PoolCounters]]) -> PoolObservation
         timeouts=sum(pool.timeouts for _, pool in found),
         arrivals_per_worker=checkouts / worker_seconds,
     )
+
+
+def _merged_caches(found: list[Mapping[str, CacheCounters]]) -> Mapping[str, CacheObservation]:
+    names = sorted({name for caches in found for name in caches})
+    return {name: _merged_cache([caches[name] for caches in found if name in caches]) for name in names}
+
+
+def _merged_cache(found: list[CacheCounters]) -> CacheObservation:
+    # A TTL counts only if all pods have looked at it.
+    ttls = set.intersection(*(set(cache.ghosts) for cache in found))
+    ghosts = {ttl: _added([cache.ghosts[ttl] for cache in found]) for ttl in sorted(ttls)}
+    live = _added([cache.lookups for cache in found])
+    return CacheObservation(
+        lookups=live.hits + live.misses,
+        hit_ratio=_hit_ratio(live),
+        ghosts={ttl: ratio for ttl, ghost in ghosts.items() if (ratio := _hit_ratio(ghost)) is not None},
+        ghost_lookups=max((ghost.hits + ghost.misses for ghost in ghosts.values()), default=0),
+    )
+
+
+def _added(found: list[Lookups]) -> Lookups:
+    return Lookups(sum(lookups.hits for lookups in found), sum(lookups.misses for lookups in found))
+
+
+def _hit_ratio(lookups: Lookups) -> float | None:
+    total = lookups.hits + lookups.misses
+    return lookups.hits / total if total else None
+
+
+def _most_workers(deltas: list[_PodDelta]) -> int | None:
+    found = [
+        delta.workers + (MEMORY_SHARE * memory.limit_bytes - memory.used_bytes) / memory.per_worker_bytes
+        for delta in deltas
+        if (memory := delta.memory).limit_bytes and memory.per_worker_bytes
+    ]
+    return max(1, floor(min(found))) if found else None
+
+
+def _skew(deltas: list[_PodDelta]) -> float | None:
+    p95s = sorted(p95 for delta in deltas if (p95 := delta.duration.quantile(0.95)) is not None)
+    middle = p95s[len(p95s) // 2] if len(p95s) >= LEAST_PODS_FOR_SKEW else None
+    return p95s[-1] / middle if middle else None
 
 
 def _cpu_ratio(deltas: list[_PodDelta]) -> float | None:

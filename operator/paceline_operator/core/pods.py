@@ -28,6 +28,33 @@ class PoolCounters:
 
 
 @dataclass(frozen=True, slots=True)
+class Lookups:
+    """What a TTL gave, or would have given: cumulative."""
+
+    hits: int
+    misses: int
+
+
+@dataclass(frozen=True, slots=True)
+class CacheCounters:
+    """One cache of a pod, cumulative. `ghosts`: what other TTLs, in seconds, would have given on a sample of keys."""
+
+    ttl_seconds: float
+    lookups: Lookups
+    fetch: Histogram
+    ghosts: Mapping[float, Lookups] = field(default_factory=lambda: NOTHING)
+
+
+@dataclass(frozen=True, slots=True)
+class PodMemory:
+    """Of all of a pod's processes, now; `limit_bytes` is None where there is none."""
+
+    limit_bytes: int | None = None
+    used_bytes: int = 0
+    per_worker_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Cpu:
     """cgroup counters of a pod, cumulative; `limit` in cores, None where there is none."""
 
@@ -58,8 +85,10 @@ class PodState:
     requests: Mapping[str, RequestCounters] = field(default_factory=lambda: NOTHING)
     loop_lag: Histogram = field(default_factory=Histogram)
     pools: Mapping[str, PoolCounters] = field(default_factory=lambda: NOTHING)
+    caches: Mapping[str, CacheCounters] = field(default_factory=lambda: NOTHING)
     unregistered: tuple[str, ...] = ()
     cpu: Cpu = field(default_factory=Cpu)
+    memory: PodMemory = field(default_factory=PodMemory)
 
     @property
     def epoch(self) -> tuple[str, int]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from paceline_operator.core.histogram import Histogram
-from paceline_operator.core.pods import Cpu, PodState, PoolCounters, RequestCounters
+from paceline_operator.core.pods import CacheCounters, Cpu, Lookups, PodMemory, PodState, PoolCounters, RequestCounters
 from paceline_operator.core.values import values_from_wire
 from paceline_operator.errors import InvalidState
 
@@ -45,8 +45,10 @@ def _parse(wire: Mapping[str, Any]) -> PodState:
         requests={group["group"]: _requests(group) for group in wire["requests"]},
         loop_lag=Histogram.from_wire(wire["loopLag"]),
         pools={name: _pool(pool) for name, pool in wire["pools"].items()},
+        caches={name: _cache(cache) for name, cache in wire["caches"].items()},
         unregistered=tuple(entry["address"] for entry in wire["unregistered"]),
         cpu=_cpu(wire["cpu"]),
+        memory=_memory(wire["memory"]),
     )
 
 
@@ -66,6 +68,23 @@ def _pool(pool: Mapping[str, Any]) -> PoolCounters:
         wait=Histogram.from_wire(pool["wait"]),
         hold=Histogram.from_wire(pool["hold"]),
     )
+
+
+def _cache(cache: Mapping[str, Any]) -> CacheCounters:
+    return CacheCounters(
+        ttl_seconds=float(cache["ttlSeconds"]),
+        lookups=Lookups(int(cache["hits"]), int(cache["misses"])),
+        fetch=Histogram.from_wire(cache["fetch"]),
+        ghosts={
+            float(ghost["ttlSeconds"]): Lookups(int(ghost["hits"]), int(ghost["misses"]))
+            for ghost in cache.get("ghosts", ())
+        },
+    )
+
+
+def _memory(memory: Mapping[str, Any]) -> PodMemory:
+    limit = memory["limitBytes"]
+    return PodMemory(None if limit is None else int(limit), int(memory["usedBytes"]), int(memory["perWorkerBytes"]))
 
 
 def _cpu(cpu: Mapping[str, Any]) -> Cpu:
