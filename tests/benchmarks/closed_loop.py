@@ -5,15 +5,15 @@ under a given rate there is `open_loop`.
 """
 
 import asyncio
-import re
-import shutil
-import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Final, cast
 
 import uvloop
+
+_END_SECONDS: Final = 20.0
 
 
 class LoadError(Exception):
@@ -36,17 +36,13 @@ class Request:
 FRONT_PAGE = Request()
 
 
-def saturate(
-    port: int, *, connections: int, seconds: float, request: Request = FRONT_PAGE, own: bool = False
-) -> tuple[int, float]:
-    """Answers counted and seconds it took; with `wrk` if there is one, else with a loop of our own.
+def saturate(port: int, *, connections: int, seconds: float, request: Request = FRONT_PAGE) -> tuple[int, float]:
+    """Answers counted and seconds it took. Leaves no request behind for the server to work off.
 
     Raises:
         LoadError: an answer was not 200, or nobody listens.
     """
-    if shutil.which("wrk") and not own:
-        return _wrk(port, connections, seconds, request)
-    return uvloop.run(_own(port, connections, seconds, request.to_bytes()))
+    return uvloop.run(_saturate(port, connections, seconds, request.to_bytes()))
 
 
 class _Connection(asyncio.Protocol):
@@ -55,25 +51,28 @@ class _Connection(asyncio.Protocol):
     def __init__(self, port: int, request: bytes) -> None:
         self.answers = 0
         self.wrong: str | None = None
+        self.ended = asyncio.Event()
         self._port = port
         self._request = request
         self._stopped = False
         self._received = bytearray()
-        self._task: asyncio.Task[None] | None = None
+        self._connecting: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport | None = None
 
     async def connect(self) -> None:
         try:
             await asyncio.get_running_loop().create_connection(lambda: self, "127.0.0.1", self._port)
         except OSError as error:
-            self.wrong = repr(error)
+            self._fail(repr(error))
 
     def stop(self) -> None:
+        """No request after the one under way."""
+        self._stopped = True
+
+    def close(self) -> None:
         self._stopped = True
         if self._transport is not None:
             self._transport.close()
-        if self._task is not None:
-            self._task.cancel()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._received.clear()
@@ -88,28 +87,31 @@ class _Connection(asyncio.Protocol):
             return
         head = bytes(received[: head_end + 2]).lower()
         if not head.startswith(b"http/1.1 200"):
-            self.wrong = repr(bytes(received[:200]))
-            self.stop()
-            return
-        if len(received) >= head_end + 4 + _content_length(head):
+            self._fail(repr(bytes(received[:200])))
+        elif len(received) >= head_end + 4 + _content_length(head):
             self._answered(closes=b"\r\nconnection: close\r\n" in head)
 
     def _answered(self, *, closes: bool) -> None:
         self.answers += 1
         self._received.clear()
         assert self._transport is not None
-        if closes:
+        if closes or self._stopped:
             self._transport.close()
-        elif not self._stopped:
+        else:
             self._transport.write(self._request)
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._stopped:
-            return
-        if self._received or error is not None:
-            self.wrong = f"lost in mid-answer: {error!r}"
-            return
-        self._task = asyncio.get_running_loop().create_task(self.connect())
+            self.ended.set()
+        elif self._received or error is not None:
+            self._fail(f"lost in mid-answer: {error!r}")
+        else:
+            self._connecting = asyncio.get_running_loop().create_task(self.connect())
+
+    def _fail(self, reason: str) -> None:
+        self.wrong = self.wrong or reason
+        self.ended.set()
+        self.close()
 
 
 def _content_length(head: bytes) -> int:
@@ -117,7 +119,7 @@ def _content_length(head: bytes) -> int:
     return int(head[start : head.index(b"\r", start)])
 
 
-async def _own(port: int, connections: int, seconds: float, request: bytes) -> tuple[int, float]:
+async def _saturate(port: int, connections: int, seconds: float, request: bytes) -> tuple[int, float]:
     clients = [_Connection(port, request) for _ in range(connections)]
     for client in clients:
         await client.connect()
@@ -126,20 +128,19 @@ async def _own(port: int, connections: int, seconds: float, request: bytes) -> t
     await asyncio.sleep(seconds)
     answers = sum(client.answers for client in clients) - before
     elapsed = time.perf_counter() - started
-    for client in clients:
-        client.stop()
+    await _end(clients)
     wrong = next((client.wrong for client in clients if client.wrong), None)
     if wrong:
         raise LoadError(f"port {port}: {wrong}")
     return answers, elapsed
 
 
-def _wrk(port: int, connections: int, seconds: float, request: Request) -> tuple[int, float]:
-    url = f"http://127.0.0.1:{port}{request.path}"
-    headers = [part for name, value in request.headers.items() for part in ("-H", f"{name}: {value}")]
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", *headers, url]
-    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    if "Non-2xx" in output or "Socket errors" in output:
-        raise LoadError(f"port {port}: {output}")
-    answers, elapsed = re.search(r"(\d+) requests in ([\d.]+)s", output).groups()  # type: ignore[union-attr]
-    return int(answers), float(elapsed)
+async def _end(clients: list[_Connection]) -> None:
+    for client in clients:
+        client.stop()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_END_SECONDS):
+            for client in clients:
+                await client.ended.wait()
+    for client in clients:
+        client.close()

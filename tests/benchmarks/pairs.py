@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
-from tests.benchmarks.closed_loop import FRONT_PAGE, Request, saturate
+from tests.benchmarks.closed_loop import FRONT_PAGE, LoadError, Request, saturate
 from tests.benchmarks.effort import Effort
 from tests.benchmarks.row import Row
 from tests.benchmarks.servers import Cores, Server
@@ -45,12 +45,18 @@ class Pair:
 def sample(
     server: Server, cores: Cores, seconds: float, request: Request = FRONT_PAGE, connections: int = CONNECTIONS
 ) -> Sample:
-    """Saturates one server."""
+    """Saturates one server.
+
+    Raises:
+        LoadError: it answered nothing, or something else than 200.
+    """
     saturate(server.port, connections=connections, seconds=WARM_SECONDS, request=request)
     used, busy = server.cpu_seconds(), cores.busy_seconds()
     answers, elapsed = saturate(server.port, connections=connections, seconds=seconds, request=request)
     used, busy = server.cpu_seconds() - used, cores.busy_seconds() - busy
-    return Sample(answers / elapsed, used / max(1, answers) * 1e6, max(0.0, busy - used) / elapsed)
+    if not answers:
+        raise LoadError(f"port {server.port}: no answer to {request.path} within {elapsed:.1f} s")
+    return Sample(answers / elapsed, used / answers * 1e6, max(0.0, busy - used) / elapsed)
 
 
 @dataclass(frozen=True)
