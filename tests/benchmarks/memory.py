@@ -7,6 +7,7 @@ that workers share count once.
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from statistics import median
 from typing import Final
 
@@ -41,21 +42,17 @@ Stacks = dict[int, Stack]
 
 
 def _ours(environment: dict[str, str], *options: str) -> Stacks:
-    return {
-        count: Stack(
-            "paceline serve",
-            lambda port, count=count: paceline(TARGET, port, free_port(), "--workers", str(count), *options),
-            environment,
-        )
-        for count in (FEW, MANY)
-    }
+    def command(count: int, port: int) -> list[str]:
+        return paceline(TARGET, port, free_port(), "--workers", str(count), *options)
+
+    return {count: Stack("paceline serve", partial(command, count), environment) for count in (FEW, MANY)}
 
 
 def _stock(environment: dict[str, str]) -> Stacks:
-    return {
-        count: Stack("stock", lambda port, count=count: gunicorn(TARGET, port, "-w", str(count)), environment)
-        for count in (FEW, MANY)
-    }
+    def command(count: int, port: int) -> list[str]:
+        return gunicorn(TARGET, port, "-w", str(count))
+
+    return {count: Stack("stock", partial(command, count), environment) for count in (FEW, MANY)}
 
 
 def _of_one_worker(stacks: Stacks, effort: Effort, cores: Cores) -> float:

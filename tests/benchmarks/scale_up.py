@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from statistics import median
 from typing import Final
 
@@ -31,10 +32,9 @@ def run(effort: Effort, cores: Cores) -> Iterator[Row]:
         for number in range(effort.pairs):
             print(f"{BENCH}: round {number + 1} of {effort.pairs}", file=sys.stderr)
             with stock(PEER, TARGET, environment).started(cores) as server:
-                signalled = server.process.send_signal
-                by_signal.append(_until_second(server.port, lambda signalled=signalled: signalled(signal.SIGTTIN)))
+                by_signal.append(_until_second(server.port, partial(server.process.send_signal, signal.SIGTTIN)))
             with tuned(TARGET, environment, 1, cores) as pod:
-                by_document.append(_until_second(pod.server.port, lambda pod=pod: pod.write({"workers": 2})))
+                by_document.append(_until_second(pod.server.port, partial(pod.write, {"workers": 2})))
     yield _row("ms to the first answer", by_document, by_signal)
 
 

@@ -18,7 +18,7 @@ async def ready() -> dict[str, str]:
 
 
 async def _cached() -> bytes:
-    cached: bytes | None = await redis.get("bench:report")
+    cached: Any = await redis.get("bench:report")
     if cached is None:
         cached = json.dumps(REPORT).encode()
         await redis.setex("bench:report", 300, cached)
