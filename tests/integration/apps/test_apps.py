@@ -1,0 +1,82 @@
+"""An application that others wrote moves under Paceline, and back, by a few lines; what it answers stays the same."""
+
+import difflib
+import http.client
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from serving import Served, eventually
+
+APPLICATIONS = Path(__file__).parent / "applications"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "adopting.md"
+LONGEST_DIFF = 15
+SERVERS = ("gunicorn", "paceline serve")
+
+
+def ask(served: Served, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
+    try:
+        connection.request(method, path, body, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def ask_json(served: Served, method: str, path: str, value: Any = None) -> tuple[int, Any]:
+    status, body = ask(served, method, path, None if value is None else json.dumps(value).encode())
+    return status, json.loads(body)
+
+
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("target", ["shop:app", "shop_tuned:app"])
+def test_the_shop_answers_the_same(run: Any, server: str, target: str) -> None:
+    customer = f"{server}-{target}".replace(" ", "-").replace(":", "-")
+    with run(server, target) as served:
+        status, created = ask_json(served, "POST", "/orders", {"customer": customer, "cents": 250})
+        assert status == 201
+        assert ask_json(served, "GET", f"/orders/{created['id']}") == (
+            200,
+            {**created, "customer": customer, "cents": 250},
+        )
+        assert ask_json(served, "GET", "/orders/999999") == (404, {"detail": "no such order"})
+        assert ask_json(served, "POST", "/orders", {"customer": customer})[0] == 422
+        assert ask_json(served, "GET", f"/turnover/{customer}") == (200, {"customer": customer, "cents": 250})
+        ask_json(served, "POST", "/orders", {"customer": customer, "cents": 50})
+        assert ask_json(served, "GET", f"/turnover/{customer}") == (200, {"customer": customer, "cents": 300})
+        assert ask_json(served, "GET", "/rate/EUR") == (200, {"currency": "EUR", "rate": 1.25})
+        assert len(ask_json(served, "GET", "/receipt/7")[1]["seal"]) == 64
+        assert served.stop() == 0
+
+
+def test_what_the_shop_names_can_be_tuned(run: Any) -> None:
+    with run("paceline serve", "shop_tuned:app") as served:
+        eventually(lambda: set(served.state()["startValues"]["pools"]) == {"postgres", "redis"}, "both pools are known")
+        start_values = served.state()["startValues"]
+    assert start_values["pools"] == {"postgres": 5, "redis": 10}
+    assert start_values["caches"] == {"rates": {"ttlSeconds": 60}}
+
+
+def test_the_move_is_as_small_as_the_document_shows() -> None:
+    before, after = ((APPLICATIONS / name).read_text().splitlines() for name in ("shop.py", "shop_tuned.py"))
+    lines = list(difflib.unified_diff(before, after, "shop.py", "shop.py", n=1, lineterm=""))
+    changed = [line for line in lines[2:] if line.startswith(("+", "-"))]
+    assert 0 < len(changed) <= LONGEST_DIFF
+    assert "```diff\n" + "\n".join(lines) + "\n```\n" in DOCUMENT.read_text()
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_starlette_runs(run: Any, server: str) -> None:
+    with run(server, "starlette_app:app") as served:
+        assert ask_json(served, "GET", "/greet/Ada") == (200, {"greeting": "hello Ada"})
+        assert ask(served, "GET", "/stream") == (200, b"0\n1\n2\n")
+        assert ask(served, "GET", "/refuse") == (418, b"short and stout")
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_an_application_without_a_framework_runs(run: Any, server: str) -> None:
+    with run(server, "asgi_app:app") as served:
+        assert ask(served, "POST", "/", b"x" * 100_000) == (200, b"x" * 100_000)
+        assert ask(served, "GET", "/path") == (200, b"/path")
