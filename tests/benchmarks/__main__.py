@@ -15,7 +15,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import cached_answer, dashboard, hello, memory, products, retune, scale_up, serve
+from tests.benchmarks import auth, cached_answer, dashboard, hello, memory, products, retune, scale_up, serve
 from tests.benchmarks.effort import Effort
 from tests.benchmarks.row import Row
 from tests.benchmarks.servers import Cores
@@ -27,6 +27,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "json": hello.run,
     "products": products.run,
     "expensive-data": cached_answer.run,
+    "auth": auth.run,
     "dashboard": dashboard.run,
     "retune": retune.run,
     "memory": memory.run,
