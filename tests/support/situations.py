@@ -8,7 +8,7 @@ from typing import Any
 
 from paceline_operator.core.histogram import Histogram
 from paceline_operator.core.model import WORKERS, Behavior, Bounds, Change, Objective, Policy, Reason, TunableSpec, pool
-from paceline_operator.core.observe import Observation, PoolObservation
+from paceline_operator.core.observation import Observation, PoolObservation
 from paceline_operator.core.situation import Fleet, Measured, Memory, Pending, Situation
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -60,7 +60,7 @@ def fleet(**changes: Any) -> Fleet:
 
 
 def measured(**changes: Any) -> Measured:
-    return replace(Measured(0.020, 0.0, 333.0, 20_000), **changes)
+    return replace(Measured(0.020, 0.0, 333.0, 20_000, pods=4), **changes)
 
 
 def pending(**changes: Any) -> Pending:

@@ -8,15 +8,21 @@ A pure function: the same situation gives the same decision. Exactly one reason,
 from dataclasses import replace
 from typing import Final
 
+from paceline_operator.core.candidates import named_pools
+from paceline_operator.core.capacity import out_of_bounds, propose
 from paceline_operator.core.diagnose import Finding, count_oversized, diagnose
 from paceline_operator.core.durations import format_duration
+from paceline_operator.core.experience import learned, overhead_of
 from paceline_operator.core.explicit import explicit_changes
-from paceline_operator.core.guardrails import GATES, LIMITS, Hold, runtime_too_old
+from paceline_operator.core.freshness import ttl_changes
+from paceline_operator.core.guardrails import GATES, LEAST_COVERAGE, LIMITS, Hold, runtime_too_old
 from paceline_operator.core.held import hold
-from paceline_operator.core.model import Change, Decision, Objective, Reason
-from paceline_operator.core.observe import Observation
+from paceline_operator.core.model import WORKERS, Change, Decision, Objective, Reason
+from paceline_operator.core.observation import Observation
+from paceline_operator.core.predict import Model, fit
+from paceline_operator.core.probe import probe, scheduled
 from paceline_operator.core.recommend import Proposal, recommend
-from paceline_operator.core.situation import Measured, Memory, Situation
+from paceline_operator.core.situation import Measured, Memory, Replicas, Situation
 from paceline_operator.core.verify import verify
 
 TRY_NEXT: Final = frozenset(
@@ -36,18 +42,51 @@ def decide(situation: Situation) -> tuple[Decision, Memory]:
         return explicit, replace(situation.memory, pending=None)
     if situation.held:
         return hold(situation, situation.held), replace(situation.memory, pending=None)
+    model = _model(situation)
+    situation = _remembering(situation, model)
     rollback, memory = verify(situation)
     if rollback:
-        return rollback, memory
+        return rollback, _counted(situation, memory)
     situation = replace(situation, memory=memory)
     for gate in GATES:
         held = gate(situation)
         if held:
-            return _hold(held), memory
-    return _tune(situation)
+            return _hold(held), _counted(situation, memory)
+    decision, memory = _tune(situation, model)
+    return decision, _counted(situation, memory)
 
 
-def _tune(situation: Situation) -> tuple[Decision, Memory]:
+def _model(situation: Situation) -> Model | None:
+    """The queueing model of the window; None without one, or where a queue was full."""
+    observation = situation.observation
+    if observation is None or observation.requests < situation.policy.behavior.min_samples:
+        return None
+    pools = named_pools(situation.values)
+    return fit(observation, situation.values.get(WORKERS, 1.0), pools, overhead_of(situation.memory))
+
+
+def _remembering(situation: Situation, model: Model | None) -> Situation:
+    """With what the window has taught, if it can be relied on."""
+    observation, fleet = situation.observation, situation.fleet
+    if observation is None or observation.requests < situation.policy.behavior.min_samples:
+        return situation
+    if situation.policy.objective is None or fleet.rolling_out or not fleet.converged:
+        return situation
+    if observation.pods + observation.left_out < LEAST_COVERAGE * fleet.total:
+        return situation
+    queries = {name: pool.query_seconds for name, pool in model.pools.items()} if model else situation.memory.fastest
+    return replace(situation, memory=learned(situation, observation, queries))
+
+
+def _counted(situation: Situation, memory: Memory) -> Memory:
+    """With the number of pods, so that a change of it is seen."""
+    count, before = situation.fleet.replicas, memory.replicas
+    if not count or (before is not None and before.count == count):
+        return memory
+    return replace(memory, replicas=Replicas(count, situation.now))
+
+
+def _tune(situation: Situation, model: Model | None) -> tuple[Decision, Memory]:
     observation, objective = situation.observation, situation.policy.objective
     assert observation is not None  # the gates saw to it
     measured = situation.memory.first or Measured.of(observation)
@@ -56,28 +95,69 @@ def _tune(situation: Situation) -> tuple[Decision, Memory]:
         return _hold(held), replace(situation.memory, first=measured)
     oversized = count_oversized(situation, observation, objective)
     situation = replace(situation, memory=replace(situation.memory, first=measured, oversized=oversized))
-    findings = diagnose(situation, observation, objective)
-    return _first_that_passes(situation, findings) or _hold(
-        _content(situation, observation, objective)
-    ), situation.memory
+    situation = replace(situation, memory=scheduled(situation, situation.memory))
+    if situation.memory.pending is not None:
+        held = Hold(Reason.COOLING_DOWN, situation.evidence("the last change is being judged"))
+        return _hold(held), situation.memory
+    return _decided(situation, model, observation, objective), situation.memory
+
+
+def _decided(situation: Situation, model: Model | None, observation: Observation, objective: Objective) -> Decision:
+    ttls = ttl_changes(situation, observation)
+    proposal = propose(situation, model, objective) if model else None
+    if proposal is not None:
+        decision = _limited(situation, proposal)
+        if decision.changes:
+            return _with_ttls(decision, ttls)
+    found = _first_that_passes(situation, diagnose(situation, observation, objective, model))
+    if found is not None and (found.changes or not ttls):
+        return _with_ttls(found, ttls)
+    if ttls:
+        return _ttl_decision(situation, ttls)
+    if model is not None and (limited := out_of_bounds(situation, model, objective)):
+        return limited
+    tried = probe(situation, model, objective) if model else None
+    if tried is not None:
+        return _limited(situation, tried)
+    return _hold(_content(situation, observation, objective))
+
+
+def _ttl_decision(situation: Situation, ttls: tuple[tuple[Change, str], ...]) -> Decision:
+    changes = tuple(change for change, _ in ttls)
+    finding = Finding(Reason.CACHE_MISSES_HIGH, changes[0].tunable, 2.0, ", ".join(evidence for _, evidence in ttls))
+    return _limited(situation, Proposal(finding, changes, predicted=True))
+
+
+def _with_ttls(decision: Decision, ttls: tuple[tuple[Change, str], ...]) -> Decision:
+    """TTLs move along: they need no verdict of their own, since ghosts have measured them."""
+    if not decision.changes or not ttls:
+        return decision
+    message = f"{', '.join(str(change) for change, _ in ttls)}: {', '.join(evidence for _, evidence in ttls)}; "
+    return replace(
+        decision, changes=(*decision.changes, *(change for change, _ in ttls)), message=message + decision.message
+    )
 
 
 def _first_that_passes(situation: Situation, findings: tuple[Finding, ...]) -> Decision | None:
     first_hold: Decision | None = None
     for finding in findings:
-        decision = _limited(situation, finding)
+        decision = _recommended(situation, finding)
         if decision.changes or decision.reason not in TRY_NEXT:
             return decision
         first_hold = first_hold or decision
     return first_hold
 
 
-def _limited(situation: Situation, finding: Finding) -> Decision:
-    """One finding through the laws and all guardrails."""
+def _recommended(situation: Situation, finding: Finding) -> Decision:
     proposal = recommend(situation, finding)
     if proposal is None:
         # A diagnosis without a lever, e.g. throttling: its own reason says what a person can do.
         return _hold(Hold(finding.reason, situation.evidence(finding.evidence)))
+    return _limited(situation, proposal)
+
+
+def _limited(situation: Situation, proposal: Proposal) -> Decision:
+    """One proposal through all guardrails."""
     uncapped = proposal.changes
     for limit in LIMITS:
         result = limit(situation, proposal)

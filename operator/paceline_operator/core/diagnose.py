@@ -7,13 +7,15 @@ wait above 3.6 ms.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from math import ceil
 from typing import Final
 
 from paceline_operator.core.durations import format_duration
 from paceline_operator.core.model import WORKERS, Objective, Reason, Tunable, pool
-from paceline_operator.core.observe import Observation, PoolObservation
+from paceline_operator.core.observation import Observation, PoolObservation
+from paceline_operator.core.predict import Model
 from paceline_operator.core.queueing import servers_needed
 from paceline_operator.core.situation import Oversized, Situation
 
@@ -30,6 +32,9 @@ BURSTINESS: Final = 1.25
 LONGEST_WAIT: Final = timedelta(milliseconds=2)
 LONGEST_WAIT_SHARE: Final = 0.05
 """A pool is sized for a p99 wait of at most the smaller of `LONGEST_WAIT` and this share of the objective."""
+DOUBLE_ABOVE: Final = 5.0
+"""Loop lag this many times its threshold, or loops that never rest, double the workers instead of adding one."""
+FULL: Final = 0.95
 SLACK: Final = 1.25
 """A pool larger than this times what is needed is oversized; the gap to 1 keeps growing and shrinking apart."""
 OVERSIZED_WINDOWS: Final = 5
@@ -49,9 +54,18 @@ class Finding:
     """The size that the signal alone asks for, where the law knows one."""
 
 
-def diagnose(situation: Situation, observation: Observation, objective: Objective) -> tuple[Finding, ...]:
-    """What limits the service, the bottleneck first; empty when nothing does."""
-    lag = _loop_lag(observation, objective)
+def diagnose(
+    situation: Situation, observation: Observation, objective: Objective, model: Model | None = None
+) -> tuple[Finding, ...]:
+    """What limits the service, the bottleneck first; empty when nothing does.
+
+    Where a model of the window exists it has compared all settings already: then only connections to give back are
+    left to find, and what no setting can help.
+    """
+    if model is not None:
+        workers = situation.values.get(WORKERS, 1.0)
+        return tuple(_out_of_reach(observation, objective, workers)) or tuple(_oversized(situation))
+    lag = _loop_lag(observation, objective, situation.values.get(WORKERS, 1.0))
     waits = sorted(
         _pool_waits(situation, observation, objective, measured_only=lag is not None),
         key=lambda finding: -finding.severity,
@@ -88,19 +102,24 @@ def count_oversized(situation: Situation, observation: Observation, objective: O
     return runs
 
 
-def _loop_lag(observation: Observation, objective: Objective) -> Finding | None:
+def _loop_lag(observation: Observation, objective: Objective, workers: float) -> Finding | None:
     lag, high = observation.loop_lag_p95, LAG_SHARE * objective.p95.total_seconds()
     if lag is None or observation.loop_lag.count < LEAST_LAG_SAMPLES or lag <= high:
         return None
-    evidence = f"loop lag p95 {format_duration(lag)} > {format_duration(high)}"
+    evidence, severity = f"loop lag p95 {format_duration(lag)} > {format_duration(high)}", lag / high
     throttled, cpu = observation.throttled_ratio, observation.cpu_ratio
     if throttled is not None and throttled > THROTTLED:
         evidence += f", but {throttled:.0%} of periods throttled > {THROTTLED:.0%}: raise the CPU limit or the replicas"
-        return Finding(Reason.THROTTLING_HIGH, None, lag / high, evidence)
+        idle = observation.cpu_limit is not None and workers > ceil(observation.cpu_limit)
+        return Finding(Reason.THROTTLING_HIGH, WORKERS if idle else None, lag / high, evidence)
     if cpu is not None and cpu >= CPU_FULL:
         evidence += f", but CPU at {cpu:.0%} of its limit ≥ {CPU_FULL:.0%}: raise the replicas or the CPU limit"
         return Finding(Reason.SCALE_OUT_RECOMMENDED, None, lag / high, evidence)
-    return Finding(Reason.LOOP_LAG_HIGH, WORKERS, lag / high, evidence)
+    busy = observation.busy(workers)
+    if busy is not None and busy >= FULL:
+        # More comes in than can be served: nobody knows how much more.
+        evidence, severity = f"{evidence}, loops busy {busy:.0%} of the time", max(severity, 2 * DOUBLE_ABOVE)
+    return Finding(Reason.LOOP_LAG_HIGH, WORKERS, severity, evidence)
 
 
 def _pool_waits(
@@ -120,6 +139,16 @@ def _pool_waits(
             passed = high if wait > high else longest
             evidence = f"{name} wait p99 {format_duration(wait)} > {format_duration(passed)}, {needed} needed"
             yield Finding(Reason.POOL_WAIT_HIGH, pool(name), severity, evidence, needed)
+
+
+def _out_of_reach(observation: Observation, objective: Objective, workers: float) -> Iterator[Finding]:
+    """The objective is missed, and no setting within the bounds is better."""
+    p95 = observation.p95 or 0.0
+    if p95 <= objective.p95.total_seconds():
+        return
+    lag = _loop_lag(observation, objective, workers)
+    if lag is not None and lag.reason is not Reason.LOOP_LAG_HIGH:
+        yield replace(lag, tunable=None)
 
 
 def _oversized(situation: Situation) -> Iterator[Finding]:

@@ -1,6 +1,7 @@
-"""What needs no measurement: values that the policy pins, and bounds that the values in force break."""
+"""What needs no measurement: values that the policy pins, bounds and budgets that the values in force break."""
 
-from paceline_operator.core.model import Change, Decision, Reason
+from paceline_operator.core.constraints import budgeted, fitted, within_budgets
+from paceline_operator.core.model import WORKERS, Change, Decision, Kind, Reason, Values, differences
 from paceline_operator.core.situation import Situation
 
 
@@ -18,9 +19,32 @@ def explicit_changes(situation: Situation) -> Decision | None:
         elif old is not None and spec.allowed(old) != old:
             bounded.append(Change(tunable, old, spec.allowed(old)))
     if not pinned and not bounded:
-        return None
+        return _within_budgets(situation)
     reason = Reason.PINNED_BY_SPEC if pinned else Reason.CLAMPED
     return Decision((*pinned, *bounded), reason, _message(pinned, bounded))
+
+
+def _within_budgets(situation: Situation) -> Decision | None:
+    """Shrinks at once what breaks a ConnectionBudget in the worst case: pools first, then workers."""
+    values = situation.values
+    if within_budgets(situation, values):
+        return None
+    names = ", ".join(f"{name} of {situation.budgets[name].connections}" for name, _ in budgeted(situation))
+    changes = differences(values, _shrunk(situation))
+    message = f"{', '.join(map(str, changes)) or 'nothing can shrink'}: the worst case breaks ConnectionBudget {names}"
+    return Decision(changes, Reason.BUDGET_EXHAUSTED, message) if changes else None
+
+
+def _shrunk(situation: Situation) -> Values:
+    spec = situation.policy.tunables.get(WORKERS)
+    now = situation.values.get(WORKERS, 1.0)
+    least = spec.bounds.minimum if spec is not None and spec.bounds is not None else now
+    pools = {t: v for t, v in situation.values.items() if t.kind is Kind.POOL}
+    for workers in range(int(now), int(least) - 1, -1):
+        sizes = fitted(situation, pools, workers)
+        if sizes is not None:
+            return {**situation.values, **({WORKERS: float(workers)} if WORKERS in situation.values else {}), **sizes}
+    return situation.values
 
 
 def _message(pinned: list[Change], bounded: list[Change]) -> str:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, TypeAlias
 
+from paceline_operator.core.constraints import budgeted, fitted, within_budgets
 from paceline_operator.core.durations import format_duration
-from paceline_operator.core.model import WORKERS, Change, Kind, Reason, apply_changes
+from paceline_operator.core.model import WORKERS, Change, Kind, Reason, apply_changes, differences
 from paceline_operator.core.recommend import Proposal, carried_pools
 from paceline_operator.core.situation import Situation
 from paceline_operator.core.verify import BREAKER_ROLLBACKS, BREAKER_TIME
@@ -83,6 +84,17 @@ def tuning_suspended(situation: Situation) -> Hold | None:
     return Hold(Reason.TUNING_SUSPENDED, f"{message}: values stay as they are for {format_duration(wait)}")
 
 
+def replicas_changed(situation: Situation) -> Hold | None:
+    """An autoscaler has just moved: the windows mix two loads."""
+    replicas, interval = situation.memory.replicas, situation.policy.behavior.interval
+    if replicas is None or not situation.fleet.replicas or replicas.count == situation.fleet.replicas:
+        return None
+    return Hold(
+        Reason.ROLLOUT_IN_PROGRESS,
+        f"{replicas.count} → {situation.fleet.replicas} pods; measuring goes on after {format_duration(interval)}",
+    )
+
+
 def insufficient_telemetry(situation: Situation) -> Hold | None:
     fleet, observation = situation.fleet, situation.observation
     if fleet.coverage < LEAST_COVERAGE:
@@ -98,7 +110,7 @@ def insufficient_telemetry(situation: Situation) -> Hold | None:
 
 def no_traffic(situation: Situation) -> Hold | None:
     observation, wanted = situation.observation, situation.policy.behavior.min_samples
-    if observation is None or observation.requests >= wanted:
+    if observation is None or observation.requests >= wanted or situation.overloaded:
         return None
     window = format_duration(observation.window_seconds)
     if observation.requests == 0:
@@ -117,6 +129,7 @@ GATES: Final[tuple[Gate, ...]] = (
     tuning_suspended,
     insufficient_telemetry,
     no_traffic,
+    replicas_changed,
 )
 
 
@@ -175,7 +188,7 @@ def at_maximum(situation: Situation, proposal: Proposal) -> Proposal | Hold:
 def carry_pools(situation: Situation, proposal: Proposal) -> Proposal | Hold:
     """Workers take their pools along, so that totals stay what they were or what is needed."""
     observation, objective = situation.observation, situation.policy.objective
-    if proposal.lever.tunable != WORKERS or observation is None or objective is None:
+    if proposal.predicted or proposal.lever.tunable != WORKERS or observation is None or objective is None:
         return proposal
     carried = carried_pools(situation, observation, objective, proposal.lever)
     return replace(proposal, changes=(proposal.lever, *carried))
@@ -185,7 +198,7 @@ def budget_not_found(situation: Situation, proposal: Proposal) -> Proposal | Hol
     """A pool whose budget cannot be read never grows in total, neither by itself nor with the workers."""
     after = apply_changes(situation.values, proposal.changes)
     for spec in situation.policy.tunables.values():
-        if spec.budget is None or spec.tunable not in situation.values:
+        if spec.budget is None or spec.budget in situation.budgets or spec.tunable not in situation.values:
             continue
         now, then = (values[spec.tunable] * values.get(WORKERS, 1) for values in (situation.values, after))
         if then > now:
@@ -197,8 +210,28 @@ def budget_not_found(situation: Situation, proposal: Proposal) -> Proposal | Hol
     return proposal
 
 
+def within_budget(situation: Situation, proposal: Proposal) -> Proposal | Hold:
+    """What would break a ConnectionBudget in the worst case is cut, pools before workers."""
+    after = apply_changes(situation.values, proposal.changes)
+    if within_budgets(situation, after):
+        return proposal
+    least = situation.values.get(WORKERS, 1.0)
+    workers = after.get(WORKERS, 1.0)
+    pools = {t: v for t, v in after.items() if t.kind is Kind.POOL}
+    while workers >= least:
+        sizes = fitted(situation, pools, workers)
+        values = None if sizes is None else {**after, **({WORKERS: workers} if WORKERS in after else {}), **sizes}
+        if values is not None and values != dict(situation.values):
+            return replace(proposal, changes=differences(situation.values, values))
+        workers -= 1
+    names = ", ".join(name for name, _ in budgeted(situation))
+    return Hold(Reason.BUDGET_EXHAUSTED, f"{proposal.finding.evidence}; ConnectionBudget {names} has no room for it")
+
+
 def recently_rejected(situation: Situation, proposal: Proposal) -> Proposal | Hold:
-    """Values that were rolled back or outgrown are not tried again for a while."""
+    """Values that were rolled back or outgrown are not tried again for a while. The model knows by itself."""
+    if proposal.predicted:
+        return proposal
     after = apply_changes(situation.values, proposal.changes)
     for rejected in situation.memory.rejected:
         if rejected.values == after and situation.now < rejected.until:
@@ -238,6 +271,7 @@ LIMITS: Final[tuple[Limit, ...]] = (
     at_maximum,
     carry_pools,
     budget_not_found,
+    within_budget,
     recently_rejected,
     cooling_down,
     change_rate,

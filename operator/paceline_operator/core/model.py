@@ -41,7 +41,11 @@ class Reason(StrEnum):
     LOOP_LAG_HIGH = "LoopLagHigh"
     POOL_WAIT_HIGH = "PoolWaitHigh"
     POOL_OVERSIZED = "PoolOversized"
+    WORKERS_OVERSIZED = "WorkersOversized"
     THROTTLING_HIGH = "ThrottlingHigh"
+    DATABASE_SATURATED = "DatabaseSaturated"
+    CACHE_MISSES_HIGH = "CacheMissesHigh"
+    PROBE = "Probe"
     ROLLED_BACK = "RolledBack"
     OUT_OF_MEMORY = "OutOfMemory"
     WITHIN_TOLERANCE = "WithinTolerance"
@@ -49,6 +53,8 @@ class Reason(StrEnum):
     AT_MAXIMUM = "AtMaximum"
     CLAMPED = "Clamped"
     PINNED_BY_SPEC = "PinnedBySpec"
+    BUDGET_EXHAUSTED = "BudgetExhausted"
+    BUDGET_CONSOLIDATED = "BudgetConsolidated"
     BUDGET_NOT_FOUND = "BudgetNotFound"
     UNREGISTERED_POOL = "UnregisteredPool"
     INSUFFICIENT_TELEMETRY = "InsufficientTelemetry"
@@ -173,6 +179,8 @@ class Policy:
     objective: Objective | None = None
     behavior: Behavior = field(default_factory=Behavior)
     mode: Mode = Mode.RECOMMEND
+    max_replicas: int | None = None
+    """The most pods there may be, for budgets, where no autoscaler says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,3 +214,9 @@ class Decision:
 def apply_changes(values: Values, changes: tuple[Change, ...]) -> Values:
     """The values after the changes."""
     return {**values, **{change.tunable: change.new for change in changes}}
+
+
+def differences(old: Values, new: Values) -> tuple[Change, ...]:
+    """What changes between two settings: workers first, then the pools in the order of their names."""
+    changed = [Change(t, old.get(t), value) for t, value in new.items() if old.get(t) != value]
+    return tuple(sorted(changed, key=lambda change: (change.tunable.kind is not Kind.WORKERS, str(change.tunable))))

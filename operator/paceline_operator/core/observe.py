@@ -3,13 +3,15 @@
 A pod counts only if both ends of its delta belong to one life (`started_at`) and one generation, with nothing pending.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from math import floor
 from typing import Final
 
 from paceline_operator.core.histogram import CounterReset, Histogram, merge
 from paceline_operator.core.model import NOTHING, WORKERS
+from paceline_operator.core.observation import CacheObservation, Observation, PoolObservation
 from paceline_operator.core.pods import (
     CacheCounters,
     Cpu,
@@ -22,72 +24,12 @@ from paceline_operator.core.pods import (
 
 MEMORY_SHARE: Final = 0.9
 """Pods add workers while memory stays below this share of its limit; the runtime's own rule."""
-LEAST_PODS_FOR_SKEW: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class PoolObservation:
-    """One pool over the window, all pods and workers together."""
-
-    limit: int
-    cap: int
-    wait: Histogram
-    hold: Histogram
-    timeouts: int
-    arrivals_per_worker: float
-    """Checkouts a second and worker, the mean of the fleet."""
-
-
-@dataclass(frozen=True, slots=True)
-class CacheObservation:
-    """One cache over the window, all pods together."""
-
-    lookups: int
-    hit_ratio: float | None
-    """At the TTL in force; None without a lookup."""
-    ghosts: Mapping[float, float] = field(default_factory=lambda: NOTHING)
-    """By TTL in seconds: the hit ratio it would have given, on a sample of the keys."""
-    ghost_lookups: int = 0
-    """Lookups in the sample, of one ghost TTL."""
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """What the fleet reported for one window, merged. What nobody reported is None or empty, never zero."""
-
-    pods: int
-    window_seconds: float
-    requests: int
-    errors: int
-    requests_per_second: float
-    duration: Histogram
-    loop_lag: Histogram
-    pools: Mapping[str, PoolObservation] = field(default_factory=lambda: NOTHING)
-    cpu_ratio: float | None = None
-    throttled_ratio: float | None = None
-    caches: Mapping[str, CacheObservation] = field(default_factory=lambda: NOTHING)
-    cpu_seconds: float = 0.0
-    """CPU time of all pods in the window."""
-    cpu_limit: float | None = None
-    """Cores of a pod, the smallest; None where none has a limit."""
-    most_workers: int | None = None
-    """What memory has room for in the pod that has least; None where it cannot be told."""
-    skew: float | None = None
-    """The largest p95 of a pod over the median one; None with fewer than three pods that can be compared."""
-
-    @property
-    def p95(self) -> float | None:
-        """Seconds."""
-        return self.duration.quantile(0.95)
-
-    @property
-    def loop_lag_p95(self) -> float | None:
-        """Seconds."""
-        return self.loop_lag.quantile(0.95)
-
-    @property
-    def error_ratio(self) -> float:
-        return self.errors / self.requests if self.requests else 0.0
+NO_REQUESTS: Final = RequestCounters(0, 0, Histogram())
+LEAST_PODS_FOR_SKEW: Final = 4
+SKEWED: Final = 2.0
+"""A pod whose p95 is above this times the median one is skewed."""
+MOST_SKEWED: Final = 0.25
+"""Where more than this share of the pods differs from the others, that is how the service is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +64,8 @@ def observe(windows: Iterable[PodWindow], excluded_routes: frozenset[str] = froz
                 deltas.append(_delta(window, excluded_routes))
             except CounterReset:
                 continue
-    return _merged(deltas) if deltas else None
+    kept = _without_the_slow(deltas)
+    return replace(_merged(kept), left_out=len(deltas) - len(kept)) if deltas else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +74,7 @@ class _PodDelta:
     workers: float
     requests: int
     errors: int
+    routes: Mapping[str, int]
     duration: Histogram
     loop_lag: Histogram
     pools: Mapping[str, PoolCounters]
@@ -141,15 +85,14 @@ class _PodDelta:
 
 def _delta(window: PodWindow, excluded: frozenset[str]) -> _PodDelta:
     before, after = window.before, window.after
-    routes = [
-        (now, before.requests.get(group, RequestCounters(0, 0, Histogram())))
-        for group, now in after.requests.items()
-        if group not in excluded
-    ]
+    counted = {group: now for group, now in after.requests.items() if group not in excluded}
+    routes = [(now, before.requests.get(group, NO_REQUESTS)) for group, now in counted.items()]
+    increases = [_increase(now.count, old.count) for now, old in routes]
     return _PodDelta(
         seconds=window.seconds,
         workers=after.values.get(WORKERS, 1),
-        requests=sum(_increase(now.count, old.count) for now, old in routes),
+        requests=sum(increases),
+        routes=dict(zip(counted, increases, strict=True)),
         errors=sum(_increase(now.errors, old.errors) for now, old in routes),
         duration=merge(now.duration.since(old.duration) for now, old in routes),
         loop_lag=after.loop_lag.since(before.loop_lag),
@@ -219,7 +162,7 @@ def _merged(deltas: list[_PodDelta]) -> Observation:
         cpu_seconds=sum(delta.cpu.usage_seconds for delta in deltas),
         cpu_limit=min((delta.cpu.limit for delta in deltas if delta.cpu.limit), default=None),
         most_workers=_most_workers(deltas),
-        skew=_skew(deltas),
+        mix=_mix(deltas),
     )
 
 
@@ -272,10 +215,22 @@ def _most_workers(deltas: list[_PodDelta]) -> int | None:
     return max(1, floor(min(found))) if found else None
 
 
-def _skew(deltas: list[_PodDelta]) -> float | None:
-    p95s = sorted(p95 for delta in deltas if (p95 := delta.duration.quantile(0.95)) is not None)
-    middle = p95s[len(p95s) // 2] if len(p95s) >= LEAST_PODS_FOR_SKEW else None
-    return p95s[-1] / middle if middle else None
+def _without_the_slow(deltas: list[_PodDelta]) -> list[_PodDelta]:
+    """Leaves out single pods whose p95 is more than twice the median one: no common value would mend them."""
+    p95s = {id(delta): p95 for delta in deltas if (p95 := delta.duration.quantile(0.95)) is not None}
+    if len(p95s) < LEAST_PODS_FOR_SKEW:
+        return deltas
+    limit = SKEWED * sorted(p95s.values())[len(p95s) // 2]
+    kept = [delta for delta in deltas if p95s.get(id(delta), 0.0) <= limit]
+    return kept if len(kept) >= (1 - MOST_SKEWED) * len(deltas) else deltas
+
+
+def _mix(deltas: list[_PodDelta]) -> Mapping[str, float]:
+    counts: Counter[str] = Counter()
+    for delta in deltas:
+        counts.update(delta.routes)
+    total = sum(counts.values())
+    return {group: count / total for group, count in sorted(counts.items())} if total else NOTHING
 
 
 def _cpu_ratio(deltas: list[_PodDelta]) -> float | None:

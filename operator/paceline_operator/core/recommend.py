@@ -4,20 +4,16 @@
 | --- | --- | --- |
 | loop lag → workers | lag > 12 % of the objective | W+1; 2W when lag > 5 times that |
 | pool wait → pool | p99 wait > 8 % of the objective, or > 2 ms with P < c* | max(P+1, min(c*, 2P)) |
-| oversized → pool | P > 1.25 c* for 5 windows | max(c*, P-1) |
+| oversized → pool | P > 1.25 c* for 5 windows | ⌈1.25 c*⌉ |
 """
 
 from dataclasses import dataclass
 from math import ceil, floor
-from typing import Final
 
-from paceline_operator.core.diagnose import Finding, connections_needed
+from paceline_operator.core.diagnose import DOUBLE_ABOVE, SLACK, Finding, connections_needed
 from paceline_operator.core.model import Change, Kind, Objective, Reason, TunableSpec
-from paceline_operator.core.observe import Observation
+from paceline_operator.core.observation import Observation
 from paceline_operator.core.situation import Situation
-
-DOUBLE_ABOVE: Final = 5.0
-"""Loop lag this many times its threshold doubles the workers instead of adding one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +22,8 @@ class Proposal:
 
     finding: Finding
     changes: tuple[Change, ...]
+    predicted: bool = False
+    """Chosen by the model, which knows the constraints and what has been tried."""
 
     @property
     def lever(self) -> Change:
@@ -41,11 +39,15 @@ def recommend(situation: Situation, finding: Finding) -> Proposal | None:
 
 
 def _wanted(finding: Finding, old: float) -> float:
+    if finding.reason is Reason.THROTTLING_HIGH:
+        # More processes than cores only make each request dearer: down to the cores, two at a time.
+        return max(1.0, old - 2)
     if finding.reason is Reason.LOOP_LAG_HIGH:
         return 2 * old if finding.severity > DOUBLE_ABOVE else old + 1
     assert finding.needed is not None  # pool findings say what is needed
     if finding.reason is Reason.POOL_OVERSIZED:
-        return max(finding.needed, old - 1)
+        # With room to spare, so that the pool does not have to grow again at once.
+        return float(min(old - 1, ceil(SLACK * finding.needed)))
     return max(old + 1, min(finding.needed, 2 * old))
 
 

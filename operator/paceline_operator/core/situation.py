@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from paceline_operator.core.model import NOTHING, Change, Policy, Reason, Tunable, Values
-from paceline_operator.core.observe import Observation
+from paceline_operator.core.observation import Observation
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,10 @@ class Fleet:
     generation: int = 0
     """Of the document in force; 0 without one."""
     rolling_out: bool = False
+    replicas: int = 0
+    """How many pods the target asks for; 0 where it does not say."""
+    template: str = ""
+    """Of the pods: what a worker count was too much for may fit another."""
     restarts: int = 0
     out_of_memory: bool = False
     too_old: tuple[str, ...] = ()
@@ -51,14 +55,22 @@ class Measured:
     error_ratio: float
     requests_per_second: float
     samples: int
+    pods: int = 1
+    mix: Mapping[str, float] = field(default_factory=lambda: NOTHING)
+    """Share of the requests by route group."""
 
     @classmethod
     def of(cls, observation: Observation) -> "Measured | None":
         """None of a window without requests."""
-        p95 = observation.p95
+        p95, seen = observation.p95, observation
         if p95 is None:
             return None
-        return cls(p95, observation.error_ratio, observation.requests_per_second, observation.requests)
+        return cls(p95, seen.error_ratio, seen.requests_per_second, seen.requests, seen.pods, seen.mix)
+
+    @property
+    def load(self) -> float:
+        """Requests a second and pod."""
+        return self.requests_per_second / max(1, self.pods)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +84,8 @@ class Pending:
     since: datetime
     deadline: datetime
     restarts: int = 0
+    voids: int = 0
+    """Windows that could not be compared, because load or route mix had moved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +105,60 @@ class Oversized:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What values gave under a load, in requests a second and pod; newer windows count for more."""
+
+    values: Values
+    load: float
+    p95_seconds: float
+    windows: int
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """By how much p95 differs between windows in which nothing changed: the variance of the ratio's logarithm."""
+
+    variance: float = 0.0
+    windows: int = 0
+    last: Measured | None = None
+    """The window before, and the generation it ran under."""
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Probing:
+    """When the next probe may be made; the gap doubles with each one that gained nothing."""
+
+    failures: int = 0
+    after: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """The worker count at which a container was killed for memory, and the pod template it was."""
+
+    workers: float
+    template: str
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What the pools of a target may open together, and for how many pods that has to do in the worst case."""
+
+    connections: int
+    pods: int
+
+
+@dataclass(frozen=True, slots=True)
+class Replicas:
+    """How many pods there were, and since when."""
+
+    count: int
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """All the loop remembers, kept in the policy's status. `unknown` holds what a newer operator wrote."""
 
@@ -102,6 +170,15 @@ class Memory:
     last_known_good: Values = field(default_factory=lambda: NOTHING)
     rejected: tuple[Rejected, ...] = ()
     oversized: Mapping[str, Oversized] = field(default_factory=lambda: NOTHING)
+    known: tuple[Known, ...] = ()
+    noise: Noise = field(default_factory=Noise)
+    probing: Probing = field(default_factory=Probing)
+    cpu: Mapping[int, float] = field(default_factory=lambda: NOTHING)
+    """CPU seconds of a request by worker count: what one more worker costs is learnt from them."""
+    fastest: Mapping[str, float] = field(default_factory=lambda: NOTHING)
+    """By pool: seconds of a query when its database was well; creeps up, so that a lasting change is believed."""
+    ceiling: Ceiling | None = None
+    replicas: Replicas | None = None
     first: Measured | None = None
     """The first window ever measured: what tuning has gained is told against it."""
     unknown: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
@@ -129,8 +206,16 @@ class Situation:
     memory: Memory = field(default_factory=Memory)
     telemetry_age_seconds: float = 0.0
     """Since any pod of the target last reported."""
+    budgets: Mapping[str, Budget] = field(default_factory=lambda: NOTHING)
+    """By `namespace/name`; what a policy refers to and is not here could not be read."""
     held: Held | None = None
     """What a person has asked to go back to."""
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether loops lag longer than a whole answer may take: then few answers are no sign of little traffic."""
+        lag, objective = self.observation.loop_lag_p95 if self.observation else None, self.policy.objective
+        return lag is not None and objective is not None and lag > objective.p95.total_seconds()
 
     def evidence(self, text: str) -> str:
         """The text with what it was measured on: `…; n=143210, generation 17`."""

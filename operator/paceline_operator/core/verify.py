@@ -1,29 +1,34 @@
 """Judges a change by the window after it: keep it, or go back to what was.
 
-Keep unless p95 rose beyond the dead band or errors rose. The dead band is `max(10 %, tolerance, √2 · 3.58/√n)`: the
-last term is what two windows of n requests differ by chance. Source: the 95 % interval of a
-lognormal p95 (CV 1) is ± 8 % at n = 2000, ± 2.5 % at 20000.
+Keep unless p95 rose beyond the dead band `max(10 %, tolerance, 3 σ, √2 · 3.58/√n)`, or surely by more than 5 %, or
+errors rose. σ is the noise between windows in which nothing changed; the last term is what two windows of n requests
+differ by chance. Source: the 95 % interval of a lognormal p95 (CV 1) is ± 8 % at n = 2000, ± 2.5 % at 20000.
+A probe is kept only if it gained 1.5 % and more than the noise. Windows compare only if load and route mix are alike.
 
-| n | dead band |
-| --- | --- |
-| 200 | 36 % |
-| 2000 | 11 % |
-| 20000 | 10 % |
+| n | chance | dead band | surely worse from |
+| --- | --- | --- | --- |
+| 200 | 36 % | 36 % | 43 % |
+| 2000 | 11 % | 11 % | 17 % |
+| 20000 | 3.6 % | 10 % | 9 % |
 """
 
 from dataclasses import replace
 from datetime import timedelta
-from math import sqrt
+from math import hypot, sqrt
 from typing import Final
 
 from paceline_operator.core.durations import format_duration
-from paceline_operator.core.model import Change, Decision, Reason
-from paceline_operator.core.situation import Measured, Memory, Pending, Rejected, Situation
+from paceline_operator.core.experience import noise_of, same_load
+from paceline_operator.core.model import WORKERS, Change, Decision, Prefer, Reason
+from paceline_operator.core.situation import Ceiling, Measured, Memory, Pending, Probing, Rejected, Situation
 
 LEAST_DEAD_BAND: Final = 0.10
 CHANCE: Final = sqrt(2) * 3.58
-LOAD_MOVED: Final = 1.15
-"""Above this ratio of request rates the later window carries more load."""
+SURELY_WORSE: Final = 1.05
+PROBE_GAIN: Final = 0.015
+MIX_MOVED: Final = 0.15
+"""Share of the requests that went to other routes, above which two windows do not compare."""
+MOST_VOIDS: Final = 2
 MORE_ERRORS: Final = 0.001
 """A rise of the error ratio that counts: 0.1 percentage points."""
 REJECTED_FOR: Final = 10
@@ -34,7 +39,10 @@ MOST_REJECTED: Final = 8
 BREAKER_ROLLBACKS: Final = 3
 BREAKER_TIME: Final = timedelta(hours=1)
 """So many changes taken back within this time, and tuning rests for as long."""
-EXPLICIT: Final = frozenset({Reason.PINNED_BY_SPEC, Reason.CLAMPED})
+FIRST_GAP: Final = 6
+LONGEST_GAP: Final = 192
+"""Windows between probes: 6, 12, 24, … 192."""
+EXPLICIT: Final = frozenset({Reason.PINNED_BY_SPEC, Reason.CLAMPED, Reason.BUDGET_EXHAUSTED})
 """What a person or a bound demands: no cooldown, no verdict."""
 
 
@@ -47,15 +55,54 @@ def verify(situation: Situation) -> tuple[Decision | None, Memory]:
         return _roll_back(situation, pending, Reason.OUT_OF_MEMORY, "a container was killed for memory since")
     measured = Measured.of(situation.observation) if situation.observation else None
     if measured is None or measured.samples < situation.policy.behavior.min_samples:
+        if situation.overloaded and _grew(pending):
+            return None, replace(memory, pending=None)  # more of the same is needed, not less
         if situation.now < pending.deadline:
             return None, memory
         return _roll_back(
             situation, pending, Reason.ROLLED_BACK, "no verdict before its deadline: too little telemetry"
         )
-    objection = _objection(situation, pending, measured)
+    worse = measured.p95_seconds > pending.baseline.p95_seconds
+    if worse and not _comparable(pending.baseline, measured) and not _too_many_errors(pending, measured):
+        return _void(situation, pending, measured)
+    return _judged(situation, pending, _objection(situation, pending, measured))
+
+
+def _judged(situation: Situation, pending: Pending, objection: str) -> tuple[Decision | None, Memory]:
     if objection:
         return _roll_back(situation, pending, Reason.ROLLED_BACK, objection)
-    return None, replace(memory, pending=None, last_known_good=dict(situation.values))
+    memory = replace(situation.memory, pending=None, last_known_good=dict(situation.values))
+    if pending.reason is Reason.PROBE:
+        memory = replace(memory, probing=Probing(0, situation.now + gap(situation, 0)))
+    return None, memory
+
+
+def _void(situation: Situation, pending: Pending, measured: Measured) -> tuple[Decision | None, Memory]:
+    """Load or mix moved: another window may tell. In the end only what is slow under no more load goes back."""
+    if pending.voids + 1 < MOST_VOIDS:
+        again = replace(pending, voids=pending.voids + 1)
+        return None, replace(situation.memory, pending=again)
+    objective = situation.policy.objective
+    met = objective is not None and measured.p95_seconds <= objective.p95.total_seconds()
+    if met or measured.load > pending.baseline.load or measured.p95_seconds <= pending.baseline.p95_seconds:
+        return _judged(situation, pending, "")
+    before, after = format_duration(pending.baseline.p95_seconds), format_duration(measured.p95_seconds)
+    return _judged(situation, pending, f"p95 {before} → {after} though the load fell")
+
+
+def _grew(pending: Pending) -> bool:
+    lever = pending.changes[0]
+    return lever.old is not None and lever.new > lever.old
+
+
+def _comparable(baseline: Measured, measured: Measured) -> bool:
+    groups = baseline.mix.keys() | measured.mix.keys()
+    moved = sum(abs(baseline.mix.get(group, 0.0) - measured.mix.get(group, 0.0)) for group in groups) / 2
+    return same_load(baseline.load, measured.load) and (not baseline.mix or moved <= MIX_MOVED)
+
+
+def _too_many_errors(pending: Pending, measured: Measured) -> bool:
+    return measured.error_ratio > pending.baseline.error_ratio + MORE_ERRORS
 
 
 def remember(situation: Situation, memory: Memory, decision: Decision, generation: int) -> Memory:
@@ -88,27 +135,43 @@ def _outgrown(situation: Situation, memory: Memory, decision: Decision) -> tuple
     return (*memory.rejected, Rejected(dict(situation.values), until))[-MOST_REJECTED:]
 
 
-def dead_band(tolerance: float, samples: int) -> float:
+def gap(situation: Situation, failures: int) -> timedelta:
+    """Until the next probe after so many in a row that gained nothing."""
+    return situation.policy.behavior.interval * min(FIRST_GAP << failures, LONGEST_GAP)
+
+
+def dead_band(tolerance: float, samples: int, noise: float = 0.0) -> float:
     """By how much, as a share, p95 may rise before a change is taken back."""
-    return max(LEAST_DEAD_BAND, tolerance, CHANCE / sqrt(samples))
+    return max(LEAST_DEAD_BAND, tolerance, 3 * noise, CHANCE / sqrt(samples))
 
 
 def _objection(situation: Situation, pending: Pending, measured: Measured) -> str:
     baseline = pending.baseline
-    if measured.error_ratio > baseline.error_ratio + MORE_ERRORS:
+    if _too_many_errors(pending, measured):
         return f"errors {baseline.error_ratio:.2%} → {measured.error_ratio:.2%}"
+    if _meets_cheaper(situation, measured):
+        return ""
     ratio = measured.p95_seconds / max(baseline.p95_seconds, 1e-6)
-    allowed = 1 + dead_band(situation.policy.behavior.tolerance, min(measured.samples, baseline.samples))
-    if ratio <= allowed or _explained_by_load(pending, measured):
+    samples, noise = min(measured.samples, baseline.samples), noise_of(situation.memory)
+    uncertain = hypot(CHANCE / sqrt(samples), 2 * noise)
+    if pending.reason is Reason.PROBE:
+        allowed = 1 - max(PROBE_GAIN, uncertain / 2)
+    else:
+        allowed = min(
+            1 + dead_band(situation.policy.behavior.tolerance, samples, noise), SURELY_WORSE * (1 + uncertain)
+        )
+    if ratio <= allowed:
         return ""
     before, after = format_duration(baseline.p95_seconds), format_duration(measured.p95_seconds)
     return f"p95 {before} → {after}, ×{ratio:.2f} > {allowed:.2f}"
 
 
-def _explained_by_load(pending: Pending, measured: Measured) -> bool:
-    """More capacity that serves more requests is not to blame for slower ones."""
-    grew = any(change.old is not None and change.new > change.old for change in pending.changes)
-    return grew and measured.requests_per_second > LOAD_MOVED * pending.baseline.requests_per_second
+def _meets_cheaper(situation: Situation, measured: Measured) -> bool:
+    """With `prefer: economy` a slower answer is what was wanted, as long as the objective is met."""
+    objective = situation.policy.objective
+    if objective is None or objective.prefer is not Prefer.ECONOMY:
+        return False
+    return measured.p95_seconds <= objective.p95.total_seconds()
 
 
 def _roll_back(situation: Situation, pending: Pending, reason: Reason, why: str) -> tuple[Decision, Memory]:
@@ -122,8 +185,16 @@ def _roll_back(situation: Situation, pending: Pending, reason: Reason, why: str)
     rejected = (*situation.memory.rejected, Rejected(dict(situation.values), until))[-MOST_REJECTED:]
     undone = ", ".join(map(str, back)) or "nothing left to undo"
     message = f"{undone}: {why} (after {pending.reason}, {_age(situation, pending)} ago)"
-    rollbacks = (*situation.memory.rollbacks, situation.now)[-BREAKER_ROLLBACKS:]
-    memory = replace(situation.memory, pending=None, rejected=rejected, rollbacks=rollbacks)
+    memory = replace(situation.memory, pending=None, rejected=rejected)
+    if pending.reason is Reason.PROBE:
+        # That a probe gains nothing is what to expect, and no sign that anything is not understood.
+        failures = situation.memory.probing.failures + 1
+        memory = replace(memory, probing=Probing(failures, situation.now + gap(situation, failures)))
+    else:
+        memory = replace(memory, rollbacks=(*situation.memory.rollbacks, situation.now)[-BREAKER_ROLLBACKS:])
+    if reason is Reason.OUT_OF_MEMORY:
+        workers = situation.values.get(WORKERS, 1.0)
+        memory = replace(memory, ceiling=Ceiling(workers, situation.fleet.template))
     return Decision(back, reason, situation.evidence(message)), memory
 
 

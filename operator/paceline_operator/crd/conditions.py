@@ -8,9 +8,9 @@ from typing import Any, Final, Literal
 from paceline_operator.core.durations import format_duration
 from paceline_operator.core.guardrails import LEAST_COVERAGE
 from paceline_operator.core.model import Policy, Reason
-from paceline_operator.core.observe import Observation
+from paceline_operator.core.observation import Observation
 from paceline_operator.core.situation import Fleet
-from paceline_operator.crd.memory import render_time
+from paceline_operator.crd.measured import render_time
 
 TYPES: Final = ("Ready", "TelemetryAvailable", "Converged", "WithinBudget", "ObjectiveMet")
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from paceline_operator.core.durations import format_duration
 from paceline_operator.core.model import Decision, Values
 from paceline_operator.core.values import change_to_wire, values_to_wire
-from paceline_operator.crd.memory import parse_time, render_time
+from paceline_operator.crd.measured import parse_time, render_time
 
 MOST_CHANGES: Final = 20
 MOST_ENTRIES: Final = 40

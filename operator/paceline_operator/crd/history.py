@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from paceline_operator.crd.memory import parse_time
+from paceline_operator.crd.measured import parse_time
 
 LOOKED_BACK: Final = timedelta(minutes=60)
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from paceline_operator.core.durations import format_duration, parse_duration
 from paceline_operator.core.model import Decision, Values, apply_changes
-from paceline_operator.core.observe import Observation
+from paceline_operator.core.observation import Observation
 from paceline_operator.core.situation import Fleet, Memory
 from paceline_operator.core.values import values_to_wire
 from paceline_operator.crd.conditions import Condition, render_conditions

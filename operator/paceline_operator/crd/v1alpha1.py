@@ -32,6 +32,7 @@ def parse_policy(spec: Mapping[str, Any], namespace: str = "") -> Policy:
         objective=_objective(wire.objective),
         behavior=_behavior(wire.behavior),
         mode=Mode(wire.mode),
+        max_replicas=wire.maxReplicas,
     )
 
 

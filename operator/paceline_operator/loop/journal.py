@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from paceline_operator.core.model import Decision
 from paceline_operator.core.values import change_to_wire, values_to_wire
-from paceline_operator.crd.memory import render_time
+from paceline_operator.crd.measured import render_time
 from paceline_operator.loop.report import Outcome
 from paceline_operator.ports import PolicyKey
 

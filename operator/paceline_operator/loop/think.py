@@ -5,7 +5,8 @@ from datetime import datetime
 
 from paceline_operator.core.decide import decide
 from paceline_operator.core.model import Decision, Mode, Reason, Values
-from paceline_operator.core.observe import Observation, observe
+from paceline_operator.core.observation import Observation
+from paceline_operator.core.observe import observe
 from paceline_operator.core.pods import start_values
 from paceline_operator.core.situation import Held, Memory, Situation
 from paceline_operator.core.window import Window

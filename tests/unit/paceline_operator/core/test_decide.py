@@ -175,7 +175,7 @@ def postgres(old: int, new: int) -> Change:
                 values=values(4, 20),
                 memory=Memory(oversized={"postgres": Oversized(4, 7)}),
             ),
-            (postgres(20, 19),),
+            (postgres(20, 9),),
             Reason.POOL_OVERSIZED,
             id="the fifth oversized window shrinks the pool by one",
         ),

@@ -3,14 +3,13 @@
 from datetime import timedelta
 
 import pytest
-from paceline_operator.core.model import WORKERS, Change, Decision, Reason
-from paceline_operator.core.observe import Observation
-from paceline_operator.core.situation import Memory, Pending
+from paceline_operator.core.model import WORKERS, Change, Decision, Objective, Prefer, Reason
+from paceline_operator.core.observation import Observation
+from paceline_operator.core.situation import Ceiling, Memory, Noise, Pending, Probing
 from paceline_operator.core.verify import MOST_REJECTED, dead_band, remember, verify
 from situations import NOW, POSTGRES, fleet, measured, observation, pending, policy, seconds, situation, values
 
 BACK = (Change(WORKERS, 4, 2), Change(POSTGRES, 8, 10))
-SHRINK = pending(changes=(Change(POSTGRES, 9, 8),), reason=Reason.POOL_OVERSIZED)
 
 
 @pytest.mark.parametrize(
@@ -21,15 +20,27 @@ SHRINK = pending(changes=(Change(POSTGRES, 9, 8),), reason=Reason.POOL_OVERSIZED
         pytest.param(pending(), observation(duration=seconds(0.023)), False, id="worse beyond the dead band"),
         pytest.param(
             pending(),
-            observation(duration=seconds(0.023), requests_per_second=400.0),
+            observation(duration=seconds(0.019), requests_per_second=400.0),
             True,
-            id="worse, but the added capacity serves more",
+            id="better, under more load",
         ),
         pytest.param(
-            SHRINK,
+            pending(voids=1),
             observation(duration=seconds(0.023), requests_per_second=400.0),
+            True,
+            id="worse twice, but the load is higher",
+        ),
+        pytest.param(
+            pending(baseline=measured(p95_seconds=0.05), voids=1),
+            observation(duration=seconds(0.052), requests_per_second=250.0),
             False,
-            id="a shrink under more load is taken back",
+            id="slow, though the load fell",
+        ),
+        pytest.param(
+            pending(reason=Reason.PROBE), observation(duration=seconds(0.0199)), False, id="a probe that gained little"
+        ),
+        pytest.param(
+            pending(reason=Reason.PROBE), observation(duration=seconds(0.018)), True, id="a probe that gained"
         ),
         pytest.param(pending(), observation(errors=40), False, id="more errors"),
         pytest.param(
@@ -52,6 +63,62 @@ def test_verdict(given_pending: Pending, window: Observation, kept: bool) -> Non
     assert bool(memory.rejected) is not kept
 
 
+@pytest.mark.parametrize(
+    "window",
+    [
+        pytest.param(observation(duration=seconds(0.03), requests_per_second=500.0), id="the load moved"),
+        pytest.param(observation(duration=seconds(0.03), mix={"GET /a": 0.5, "GET /b": 0.5}), id="the route mix moved"),
+    ],
+)
+def test_windows_that_do_not_compare_are_void_and_another_is_waited_for(window: Observation) -> None:
+    waiting = pending(baseline=measured(mix={"GET /a": 0.8, "GET /b": 0.2}))
+    decision, memory = verify(situation(memory=Memory(pending=waiting), observation=window))
+
+    assert decision is None
+    assert memory.pending is not None
+    assert memory.pending.voids == 1
+
+
+def test_noise_widens_the_dead_band() -> None:
+    noisy = Memory(pending=pending(), noise=Noise(variance=0.01, windows=5))
+    decision, _ = verify(situation(memory=noisy, observation=observation(duration=seconds(0.024))))
+
+    assert decision is None
+
+
+def test_with_economy_slower_is_kept_while_the_objective_is_met() -> None:
+    economical = policy(objective=Objective(timedelta(milliseconds=45), prefer=Prefer.ECONOMY))
+    for p95, kept in ((0.044, True), (0.046, False)):
+        judged = situation(
+            policy=economical, memory=Memory(pending=pending()), observation=observation(duration=seconds(p95))
+        )
+        assert (verify(judged)[0] is None) is kept
+
+
+def test_an_overloaded_service_is_not_shrunk_because_it_answers_little() -> None:
+    late = pending(deadline=NOW, changes=(Change(WORKERS, 2, 4),))
+    window = observation(requests=10, loop_lag=seconds(0.3))
+    decision, memory = verify(situation(memory=Memory(pending=late), observation=window))
+
+    assert decision is None
+    assert memory.pending is None
+
+
+def test_a_probe_that_gained_nothing_doubles_the_gap_and_is_no_sign_of_trouble() -> None:
+    memory = Memory(pending=pending(reason=Reason.PROBE), probing=Probing(2, NOW))
+    _, after = verify(situation(memory=memory))
+
+    assert after.probing == Probing(3, NOW + 48 * timedelta(minutes=1))
+    assert after.rollbacks == ()
+
+
+def test_a_kill_for_memory_is_a_ceiling_for_the_pod_template() -> None:
+    killed = fleet(out_of_memory=True, restarts=1, template="abc")
+    _, memory = verify(situation(memory=Memory(pending=pending()), fleet=killed, observation=None))
+
+    assert memory.ceiling == Ceiling(4, "abc")
+
+
 def test_a_roll_back_restores_and_explains() -> None:
     decision, memory = verify(
         situation(memory=Memory(pending=pending()), observation=observation(duration=seconds(0.0242)))
@@ -60,7 +127,7 @@ def test_a_roll_back_restores_and_explains() -> None:
     assert decision is not None
     assert decision.reason is Reason.ROLLED_BACK
     assert decision.changes == BACK
-    assert "p95 20ms → 24.2ms, ×1.21 > 1.10 (after LoopLagHigh, 1m15s ago)" in decision.message
+    assert "p95 20ms → 24.2ms, ×1.21 > 1.09 (after LoopLagHigh, 1m15s ago)" in decision.message
     assert memory.rejected[0].values == values(4, 8)
 
 

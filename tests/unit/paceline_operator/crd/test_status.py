@@ -4,9 +4,11 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import orjson
 import pytest
+from paceline_operator.core.experience import MOST_KNOWN
 from paceline_operator.core.model import WORKERS, Change, Decision, Reason, cache
-from paceline_operator.core.situation import Memory, Oversized, Rejected
+from paceline_operator.core.situation import Ceiling, Known, Memory, Noise, Oversized, Probing, Rejected, Replicas
 from paceline_operator.crd.conditions import (
     Condition,
     converged,
@@ -228,6 +230,13 @@ def test_the_memory_survives_the_status() -> None:
         rejected=(Rejected(values(), NOW + INTERVAL),),
         oversized={"postgres": Oversized(3, 7)},
         first=measured(),
+        known=(Known(values(), 83.25, 0.0201, 3, NOW),),
+        noise=Noise(0.01, 4, measured(mix={"GET /": 1.0}), 17),
+        probing=Probing(2, NOW + INTERVAL),
+        cpu={2: 0.004, 4: 0.0041},
+        fastest={"postgres": 0.006},
+        ceiling=Ceiling(6, "abc"),
+        replicas=Replicas(4, NOW),
         unknown={"regimes": [1, 2]},
     )
     status, _ = render_status({}, report(memory=memory), NOW)
@@ -251,6 +260,8 @@ def test_a_memory_that_cannot_be_read_is_empty(status: dict[str, Any]) -> None:
 def test_the_memory_stays_small() -> None:
     rendered = render_tuner(Memory(unknown={"regimes": "x" * MOST_BYTES}))
 
+    full = Memory(known=tuple(Known(values(n), 83.25 + n, 0.0201, 3, NOW) for n in range(1, MOST_KNOWN + 1)))
+    assert len(orjson.dumps(render_tuner(full))) < MOST_BYTES
     assert "regimes" not in rendered
     assert render_tuner(Memory(unknown={"regimes": "x"}))["regimes"] == "x"
 

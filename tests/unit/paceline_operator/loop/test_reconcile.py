@@ -93,7 +93,7 @@ async def test_auto_tunes_a_mistuned_fleet_into_its_objective(reconciler_of: Mak
     await drive(reconciler_of(fleet), fleet, 90)
 
     assert fleet.condition("ObjectiveMet")["status"] == "True"
-    changes = [entry for entry in fleet.status["decisions"] if entry.get("changes")]
+    changes = [entry for entry in fleet.status["decisions"] if entry.get("changes") and "Probe" not in str(entry)]
     assert len(changes) >= 2
     assert {entry["reason"] for entry in changes} <= {"LoopLagHigh", "PoolWaitHigh"}
     assert fleet.status["tuning"]["gained"].startswith("p95 ")
@@ -423,13 +423,13 @@ async def test_a_change_that_made_things_worse_is_rolled_back_with_an_event(reco
     reconciler = reconciler_of(fleet)
     while fleet.document_writes == 0:
         await drive(reconciler, fleet, 0.1)
-    fleet.service = Service(query_seconds=0.1, requests_per_second=240)
+    fleet.service = Service(query_seconds=0.1, requests_per_second=290)
 
-    await drive(reconciler, fleet, 8)
+    await drive(reconciler, fleet, 20)
 
     assert ("RolledBack", True) in fleet.events
-    assert fleet.document_now is not None
-    assert (fleet.document_now["generation"], fleet.document_now["values"]["workers"]) == (2, 1)
+    (back,) = [entry for entry in fleet.status["decisions"] if entry["reason"] == "RolledBack"]
+    assert back["changes"][0]["new"] < back["changes"][0]["old"]
 
 
 async def test_a_platform_that_does_not_answer_fails_the_pass(reconciler_of: Make) -> None:

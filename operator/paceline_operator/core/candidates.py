@@ -1,0 +1,104 @@
+"""The settings that come into question: each worker count with the pools it needs, as far as the constraints allow."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import ceil, floor
+
+from paceline_operator.core.constraints import fitted, most_workers, pool_limit
+from paceline_operator.core.diagnose import BURSTINESS, longest_wait_seconds
+from paceline_operator.core.experience import database_is_slow, load_of, recall
+from paceline_operator.core.model import WORKERS, Kind, Objective, Tunable, TunableSpec, Values
+from paceline_operator.core.predict import Model
+from paceline_operator.core.queueing import servers_needed
+from paceline_operator.core.situation import Situation
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A setting and the p95 it would have, in seconds: measured under this load where it was, else predicted."""
+
+    values: Values
+    p95_seconds: float
+    measured: bool
+
+
+def candidates(situation: Situation, model: Model, objective: Objective) -> Iterator[Candidate]:
+    """All that is allowed; those of which the model cannot tell, because a queue would be full, are left out."""
+    least, most = _worker_range(situation)
+    for workers in range(int(least), int(most) + 1):
+        for sizes in _bundles(situation, model, objective, float(workers)):
+            candidate = judged(situation, model, {**situation.values, WORKERS: float(workers), **sizes})
+            if candidate is not None:
+                yield candidate
+
+
+def judged(situation: Situation, model: Model, values: Values) -> Candidate | None:
+    """The p95 of a setting."""
+    predicted = model.p95(values.get(WORKERS, 1.0), named_pools(values))
+    known = recall(situation, values, load_of(situation.observation)) if situation.observation else None
+    if known is not None:
+        return Candidate(values, known.p95_seconds, measured=True)
+    return None if predicted is None else Candidate(values, predicted * _correction(situation, model), measured=False)
+
+
+def _correction(situation: Situation, model: Model) -> float:
+    """What several windows say of the values in force over what the last one said: a prediction starts from there."""
+    observation = situation.observation
+    known = recall(situation, situation.values, load_of(observation)) if observation else None
+    now = model.p95(situation.values.get(WORKERS, 1.0), named_pools(situation.values))
+    return known.p95_seconds / now if known and now else 1.0
+
+
+def named_pools(values: Values) -> Mapping[str, float]:
+    """Pool sizes by name."""
+    return {tunable.name: size for tunable, size in values.items() if tunable.kind is Kind.POOL}
+
+
+def needed(situation: Situation, model: Model, objective: Objective, name: str, workers: float) -> int | None:
+    """Connections a worker needs so that p99 of the wait stays short, with so many workers (Erlang C)."""
+    hold = model.hold_seconds(name, workers)
+    if hold is None:
+        return None
+    return servers_needed(model.checkouts(name, workers) * hold * BURSTINESS, hold, longest_wait_seconds(objective))
+
+
+def _worker_range(situation: Situation) -> tuple[float, float]:
+    spec, now = situation.policy.tunables.get(WORKERS), situation.values.get(WORKERS, 1.0)
+    if spec is None or spec.bounds is None:
+        return now, now
+    return spec.bounds.minimum, most_workers(situation)
+
+
+def _bundles(
+    situation: Situation, model: Model, objective: Objective, workers: float
+) -> Iterator[Mapping[Tunable, float]]:
+    """The pools as they are needed; and, with the workers that run now, the pools as they are."""
+    wanted = {
+        spec.tunable: _wanted(situation, model, objective, spec, workers)
+        for spec in situation.policy.tunables.values()
+        if spec.tunable.kind is Kind.POOL and spec.bounds is not None and spec.tunable in situation.values
+    }
+    sizes = fitted(situation, wanted, workers)
+    if sizes is not None:
+        yield sizes
+    kept = {tunable: situation.values[tunable] for tunable in wanted}
+    if workers == situation.values.get(WORKERS, 1.0) and kept != sizes:
+        yield kept
+
+
+def _wanted(situation: Situation, model: Model, objective: Objective, spec: TunableSpec, workers: float) -> float:
+    assert spec.bounds is not None  # the caller saw to it
+    now, before = situation.values[spec.tunable], situation.values.get(WORKERS, 1.0)
+    name, limit = spec.tunable.name, pool_limit(situation, spec, workers)
+    size = needed(situation, model, objective, name, workers) if name in model.pools else None
+    if size is None:
+        # Nothing is known of this pool: its total does not grow with the workers.
+        wanted = float(min(now, ceil(now * before / workers)))
+    elif workers == before:
+        wanted = max(now, float(size))  # shrinking is for the law of oversized pools
+    else:
+        wanted = float(size)
+    if name in model.pools and database_is_slow(situation.memory, name, model.pools[name].query_seconds):
+        # More connections would make a slow database slower.
+        limit = min(limit, floor(now * before / workers))
+    return max(spec.bounds.minimum, min(wanted, limit))

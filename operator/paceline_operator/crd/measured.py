@@ -1,0 +1,51 @@
+"""Times and measured windows in a status, and how what cannot be read is left out."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from paceline_operator.core.situation import Measured
+
+_Parsed = TypeVar("_Parsed")
+
+
+def render_time(time: datetime) -> str:
+    """RFC 3339 in UTC, to the millisecond."""
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def parse_time(text: str) -> datetime:
+    """The inverse. Raises ValueError."""
+    return datetime.fromisoformat(text)
+
+
+def readable(parse: Callable[[], _Parsed], otherwise: _Parsed) -> _Parsed:
+    """What was parsed; `otherwise` where the status holds something else."""
+    try:
+        return parse()
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return otherwise
+
+
+def render_measured(measured: Measured) -> dict[str, Any]:
+    """Rounded: what is compared with it is noisier."""
+    return {
+        "p95Seconds": round(measured.p95_seconds, 6),
+        "errorRatio": round(measured.error_ratio, 6),
+        "requestsPerSecond": round(measured.requests_per_second, 2),
+        "samples": measured.samples,
+        "pods": measured.pods,
+        "mix": {group: round(share, 3) for group, share in measured.mix.items()},
+    }
+
+
+def parse_measured(wire: Mapping[str, Any]) -> Measured:
+    """The inverse. Raises KeyError, TypeError, ValueError, AttributeError."""
+    return Measured(
+        float(wire["p95Seconds"]),
+        float(wire["errorRatio"]),
+        float(wire["requestsPerSecond"]),
+        int(wire["samples"]),
+        int(wire.get("pods", 1)),
+        {str(group): float(share) for group, share in (wire.get("mix") or {}).items()},
+    )

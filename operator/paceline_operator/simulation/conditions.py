@@ -1,0 +1,76 @@
+"""What a fleet meets in one interval: the load, how many pods there are, what is slow. Frozen, hence a key."""
+
+from dataclasses import dataclass
+from math import log, pi, sin, sqrt
+from typing import Final
+
+import numpy as np
+
+from paceline_operator.simulation.scenario import LoadPart, Scenario
+
+P99: Final = 2.326
+"""Standard deviations from the mean to the 99th percentile of a normal distribution."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """One interval's. Two intervals with equal conditions have the same optimum."""
+
+    requests_per_second: float
+    replicas: int
+    max_connections: int
+    database_factor: float = 1.0
+    slow_pods: int = 0
+    slow_factor: float = 1.0
+
+
+def conditions_at(scenario: Scenario, interval: int, replicas: int) -> Conditions:
+    """What the scenario says of the interval, with the replicas that an autoscaler has come to."""
+    slow_database = scenario.active("slow-database", interval)
+    slow_pod = scenario.active("slow-pod", interval)
+    fewer = scenario.active("max-connections", interval)
+    forced = scenario.active("replicas", interval)
+    return Conditions(
+        requests_per_second=rate_at(scenario, interval),
+        replicas=forced.count if forced else replicas,
+        max_connections=fewer.count if fewer else scenario.database.maxConnections,
+        database_factor=slow_database.factor if slow_database else 1.0,
+        slow_pods=slow_pod.pods if slow_pod else 0,
+        slow_factor=slow_pod.factor if slow_pod else 1.0,
+    )
+
+
+def rate_at(scenario: Scenario, interval: int) -> float:
+    """Requests per second of the fleet in the interval, by the last part of the load that has begun.
+
+    Worked example: `diurnal`, 1000 a second, amplitude 0.4, period 24: 1400 six intervals after its start.
+    """
+    index = max(i for i, part in enumerate(scenario.load) if part.start <= interval)
+    part = scenario.load[index]
+    end = scenario.load[index + 1].start if index + 1 < len(scenario.load) else scenario.intervals
+    return part.requestsPerSecond * _shape(part, interval - part.start, end - part.start)
+
+
+def _shape(part: LoadPart, since: int, length: int) -> float:
+    if part.shape == "ramp" and part.to is not None:
+        return 1 + (part.to / part.requestsPerSecond - 1) * since / max(1, length - 1)
+    if part.shape == "diurnal":
+        return 1 + part.amplitude * sin(2 * pi * since / part.period)
+    if part.shape == "burst":
+        return part.factor if since % part.every < part.length else 1.0
+    return 1.0
+
+
+def seconds_of_load(
+    requests_per_second: float, burstiness: float, seconds: int, seed: int
+) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    """A rate for each second, lognormal about the mean, so that p99/mean of the arrivals a second is `burstiness`.
+
+    Poisson arrivals are bursty themselves (variance 1/rate of the ratio); only what is missing is added. Worked
+    example: 100 a second have p99/mean = 1 + 2.33/10 = 1.23 by themselves.
+    """
+    sd = (burstiness - 1) / P99
+    missing = max(0.0, sd * sd - 1 / requests_per_second)
+    sigma = sqrt(log(1 + missing))
+    drawn = np.random.default_rng(seed).normal(size=seconds)
+    return np.asarray(requests_per_second * np.exp(sigma * drawn - sigma * sigma / 2), np.float64)

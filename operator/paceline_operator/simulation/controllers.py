@@ -1,0 +1,199 @@
+"""Who chooses the next values: Paceline's own core, and the simpler ways it is compared with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol
+
+import numpy as np
+
+from paceline_operator.core.decide import decide
+from paceline_operator.core.model import WORKERS, Decision, Policy, Reason, Values, apply_changes
+from paceline_operator.core.observation import Observation
+from paceline_operator.core.observe import PodWindow, observe
+from paceline_operator.core.situation import Budget, Fleet, Memory, Situation
+from paceline_operator.core.values import values_to_wire
+from paceline_operator.core.verify import remember
+from paceline_operator.crd.memory import parse_memory, render_pending, render_tuner
+from paceline_operator.simulation.conditions import Conditions
+from paceline_operator.simulation.objective import Judge, allowed, budget, worst_case_pods
+from paceline_operator.simulation.physics import MOST_PODS
+from paceline_operator.simulation.scenario import Scenario
+
+START: Final = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a controller is shown at the end of an interval. `windows` is empty before the first one."""
+
+    interval: int
+    conditions: Conditions
+    values: Values
+    generation: int
+    windows: tuple[PodWindow, ...] = ()
+    rolling_out: bool = False
+    scaled: bool = False
+    """The number of pods has just changed."""
+
+    @property
+    def pods(self) -> int:
+        """As many as are simulated."""
+        return min(MOST_PODS, self.conditions.replicas)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The values from now on. `probe`: tried out of curiosity, nothing was wrong."""
+
+    values: Values
+    reason: str
+    message: str = ""
+    p95: float | None = None
+    probe: bool = False
+
+
+class Controller(Protocol):
+    """One run's. `constrain` is asked when an interval begins, `choose` when it has been measured."""
+
+    def constrain(self, view: View) -> Choice:
+        """The values after what has to be mended at once: budgets and bounds."""
+
+    def choose(self, view: View) -> Choice:
+        """The values for the next interval."""
+
+    def restart(self) -> None:
+        """The process is replaced: what it kept to itself is gone."""
+
+
+@dataclass(slots=True)
+class Paceline:
+    """The very core of the operator. What it remembers goes through the form that a policy's status has."""
+
+    scenario: Scenario
+    policy: Policy
+    memory: Memory = field(default_factory=Memory)
+
+    def constrain(self, view: View) -> Choice:
+        decision, memory = decide(self._situation(view, None, view.interval))
+        return self._adopt(view, self._situation(view, None, view.interval), decision, memory, None)
+
+    def choose(self, view: View) -> Choice:
+        objective = self.policy.objective
+        excluded = objective.excluded_routes if objective else frozenset()
+        observation = observe(view.windows, excluded)
+        situation = self._situation(view, observation, view.interval + 1)
+        decision, memory = decide(situation)
+        return self._adopt(view, situation, decision, memory, observation)
+
+    def restart(self) -> None:
+        status = {
+            "tuner": render_tuner(self.memory),
+            "tuning": {"lastKnownGood": values_to_wire(self.memory.last_known_good)},
+        }
+        if self.memory.pending is not None:
+            status["pending"] = render_pending(self.memory.pending)
+        self.memory = parse_memory(status)
+
+    def _adopt(
+        self, view: View, situation: Situation, decision: Decision, memory: Memory, observation: Observation | None
+    ) -> Choice:
+        if observation is None and not decision.changes:
+            return Choice(view.values, decision.reason.value, decision.message)
+        self.memory = remember(situation, memory, decision, view.generation + 1) if decision.changes else memory
+        return Choice(
+            apply_changes(view.values, decision.changes),
+            decision.reason.value,
+            decision.message,
+            observation.p95 if observation else None,
+            probe=decision.reason is Reason.PROBE,
+        )
+
+    def _situation(self, view: View, observation: Observation | None, intervals: int) -> Situation:
+        return Situation(
+            policy=self.policy,
+            values=view.values,
+            fleet=Fleet(
+                total=view.pods,
+                reporting=len(view.windows) or view.pods,
+                applied=view.pods,
+                generation=view.generation,
+                rolling_out=view.rolling_out,
+                replicas=view.conditions.replicas,
+            ),
+            now=START + intervals * timedelta(seconds=self.scenario.interval),
+            observation=observation,
+            memory=self.memory,
+            budgets=self._budgets(view),
+        )
+
+    def _budgets(self, view: View) -> dict[str, Budget]:
+        names = {spec.budget for spec in self.policy.tunables.values() if spec.budget}
+        pods = worst_case_pods(self.scenario, self.policy, view.conditions)
+        return {name: Budget(budget(self.scenario, view.conditions), pods) for name in names}
+
+
+@dataclass(slots=True)
+class Fixed:
+    """Values that stay."""
+
+    values: Values
+
+    def constrain(self, view: View) -> Choice:
+        return Choice(self.values, "Fixed")
+
+    def choose(self, view: View) -> Choice:
+        return Choice(self.values, "Fixed", p95=measured_p95(view))
+
+    def restart(self) -> None:
+        """Nothing to lose."""
+
+
+@dataclass(slots=True)
+class Search:
+    """Tries settings for half of the intervals, then keeps the one with the best p95 seen."""
+
+    judge: Judge
+    trials: int
+    rng: np.random.Generator
+    tried: list[tuple[float, Values]] = field(default_factory=list)
+
+    def constrain(self, view: View) -> Choice:
+        return Choice(view.values, "Search")
+
+    def choose(self, view: View) -> Choice:
+        p95 = measured_p95(view)
+        if p95 is not None:
+            self.learn(view, p95)
+        if len(self.tried) < self.trials:
+            return Choice(self.suggest(view), "Trial", p95=p95, probe=True)
+        usable = [v for _, v in sorted(self.tried, key=lambda t: t[0]) if self._allowed(view, v)]
+        return Choice(usable[0] if usable else view.values, "BestSeen", p95=p95)
+
+    def learn(self, view: View, p95: float) -> None:
+        """Takes in what the values of the interval gave."""
+        self.tried.append((p95, view.values))
+
+    def suggest(self, view: View) -> Values:
+        """The next setting to try: one at random."""
+        candidates = list(self.judge.candidates(view.conditions))
+        return candidates[int(self.rng.integers(len(candidates)))]
+
+    def restart(self) -> None:
+        self.tried.clear()
+
+    def _allowed(self, view: View, values: Values) -> bool:
+        return allowed(self.judge.scenario, self.judge.policy, view.conditions, values)
+
+
+def measured_p95(view: View) -> float | None:
+    """Of the interval, as pods reported it."""
+    observation = observe(view.windows)
+    return observation.p95 if observation else None
+
+
+def rule_of_thumb(scenario: Scenario, start: Values, workers: int, pools: Sequence[float] = ()) -> Values:
+    """The start values with a worker count, and with pool sizes where they are given."""
+    values = {**start, WORKERS: float(workers)}
+    sizes = iter(pools)
+    return {tunable: next(sizes, value) if tunable.kind.value == "pool" else value for tunable, value in values.items()}

@@ -1,0 +1,162 @@
+"""How good a setting is under given conditions, and the best there is: the exhaustive grid.
+
+`J` is the smaller the better. With `prefer: latency` it is p95 over the objective; with `prefer: economy` the mean
+share of workers, connections and memory of what the bounds allow where the objective is met, else 1 + p95/objective.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Final
+
+import numpy as np
+
+from paceline_operator.core.model import WORKERS, Policy, Prefer, Tunable, Values
+from paceline_operator.simulation.conditions import Conditions
+from paceline_operator.simulation.physics import Tuned, most_workers, simulate
+from paceline_operator.simulation.scenario import Scenario
+
+FRESH_SEEDS: Final = (900_001, 900_002)
+"""For judging only: no controller ever sees an interval played with these."""
+SCREENING: Final = ((10_000, 1, 0.25), (50_000, 1, 0.2))
+"""Rounds that leave candidates out: requests, seeds, share that stays. At least `FINALISTS` always stay."""
+FINALISTS: Final = 8
+MOST_REQUESTS: Final = 150_000
+EQUAL: Final = 0.005
+"""Settings whose J differs by less than this share count as equal: the cheaper one is the optimum."""
+
+
+@dataclass(slots=True)
+class Judge:
+    """Judges settings of one scenario on fresh seeds; what was judged once is remembered."""
+
+    scenario: Scenario
+    policy: Policy
+    tuned: Tuned
+    start: Values
+    _p95: dict[tuple[Conditions, tuple[tuple[Tunable, float], ...], int], float] = field(default_factory=dict)
+    _best: dict[Conditions, Values] = field(default_factory=dict)
+
+    def objective(self, conditions: Conditions, values: Values) -> float:
+        """J, on all fresh seeds and whole intervals."""
+        return self._scored(conditions, values, MOST_REQUESTS, len(FRESH_SEEDS))
+
+    def p95(self, conditions: Conditions, values: Values) -> float:
+        """Seconds, on all fresh seeds; what was not answered counts with its age."""
+        return self._played(conditions, values, MOST_REQUESTS, len(FRESH_SEEDS))
+
+    def best(self, conditions: Conditions) -> Values:
+        """The best of all settings within bounds, budget and memory.
+
+        All of them are played shortly, the better ones longer and longer, the last few on all fresh seeds.
+        """
+        if conditions not in self._best:
+            candidates = list(self.candidates(conditions))
+            for requests, seeds, share in SCREENING:
+                keep = max(FINALISTS, round(share * len(candidates)))
+                candidates = self._ranked(conditions, candidates, requests, seeds)[:keep]
+            finalists = self._ranked(conditions, candidates, MOST_REQUESTS, len(FRESH_SEEDS))
+            least = self.objective(conditions, finalists[0])
+            equal = [v for v in finalists if self.objective(conditions, v) <= least * (1 + EQUAL)]
+            self._best[conditions] = min(equal, key=self.cost)
+        return self._best[conditions]
+
+    def candidates(self, conditions: Conditions) -> Iterator[Values]:
+        """Every worker count, pool size and TTL that is allowed; large pools and TTLs in steps of about a quarter."""
+        workers = [w for w in self._sizes(WORKERS, 1) if w <= most_workers(self.scenario)] or [1.0]
+        pools = self._sizes(self.tuned.pool, 5) if self.tuned.pool else [0.0]
+        ttls = self._sizes(self.tuned.cache, 60) if self.tuned.cache else [0.0]
+        for w, p, ttl in product(workers, pools, ttls):
+            values = dict(self.start)
+            values[WORKERS] = w
+            if self.tuned.pool:
+                values[self.tuned.pool] = p
+            if self.tuned.cache:
+                values[self.tuned.cache] = ttl
+            if allowed(self.scenario, self.policy, conditions, values):
+                yield values
+
+    def cost(self, values: Values) -> float:
+        """The mean share of workers, connections and memory of what the bounds allow, in [0, 1]."""
+        most = {tunable: self._most(tunable, values) for tunable in (WORKERS, self.tuned.pool) if tunable}
+        workers = values.get(WORKERS, 1) / most[WORKERS]
+        fleet = self.scenario.fleet
+        memory = (fleet.memoryBase + values.get(WORKERS, 1) * fleet.memoryPerWorker) / fleet.memoryLimit
+        if self.tuned.pool is None:
+            return (workers + memory) / 2
+        connections = workers * values[self.tuned.pool] / most[self.tuned.pool]
+        return (workers + connections + memory) / 3
+
+    def _most(self, tunable: Tunable, values: Values) -> float:
+        spec = self.policy.tunables.get(tunable)
+        return spec.bounds.maximum if spec and spec.bounds else values.get(tunable, 1)
+
+    def _sizes(self, tunable: Tunable, otherwise: float) -> list[float]:
+        spec = self.policy.tunables.get(tunable)
+        if spec is None or spec.bounds is None:
+            pinned = spec.pinned if spec else None
+            return [self.start.get(tunable, otherwise) if pinned is None else pinned]
+        sizes = {spec.bounds.minimum, spec.bounds.maximum}
+        size = max(1.0, spec.bounds.minimum)
+        while size < spec.bounds.maximum:
+            sizes.add(size)
+            size = float(max(size + 1, round(size * 1.25))) if size >= 8 else size + 1
+        return sorted(sizes)
+
+    def _ranked(self, conditions: Conditions, candidates: list[Values], requests: int, seeds: int) -> list[Values]:
+        return sorted(candidates, key=lambda values: self._scored(conditions, values, requests, seeds))
+
+    def _scored(self, conditions: Conditions, values: Values, requests: int, seeds: int) -> float:
+        assert self.policy.objective is not None  # the scenario gives one
+        ratio = self._played(conditions, values, requests, seeds) / self.policy.objective.p95.total_seconds()
+        if self.policy.objective.prefer is Prefer.LATENCY:
+            return ratio
+        return self.cost(values) if ratio <= 1 else 1 + ratio
+
+    def _played(self, conditions: Conditions, values: Values, requests: int, seeds: int) -> float:
+        key = (conditions, tuple(sorted(values.items())), requests * 10 + seeds)
+        if key not in self._p95:
+            found = [
+                np.percentile(
+                    simulate(
+                        self.scenario, conditions, self.tuned, values, seed=seed, most_requests=requests
+                    ).latencies,
+                    95,
+                )
+                for seed in FRESH_SEEDS[:seeds]
+            ]
+            self._p95[key] = float(np.mean(found))
+        return self._p95[key]
+
+
+def allowed(scenario: Scenario, policy: Policy, conditions: Conditions, values: Values) -> bool:
+    """Whether the values keep every hard constraint: bounds, memory, staleness, and the budget in the worst case."""
+    for tunable, spec in policy.tunables.items():
+        value = values.get(tunable)
+        if value is not None and spec.bounds is not None and spec.allowed(value) != value:
+            return False
+    if values.get(WORKERS, 1) > most_workers(scenario):
+        return False
+    return connections(scenario, policy, conditions, values) <= budget(scenario, conditions)
+
+
+def connections(scenario: Scenario, policy: Policy, conditions: Conditions, values: Values) -> float:
+    """What the pools with a budget may open: worst-case pods · workers · limits."""
+    limits = sum(values.get(t, 0) for t, spec in policy.tunables.items() if spec.budget is not None)
+    return worst_case_pods(scenario, policy, conditions) * values.get(WORKERS, 1) * limits
+
+
+def budget(scenario: Scenario, conditions: Conditions) -> int:
+    """`max_connections − reserved`."""
+    return conditions.max_connections - scenario.database.reserved
+
+
+def worst_case_pods(scenario: Scenario, policy: Policy, conditions: Conditions) -> int:
+    """The most pods there may be: the autoscaler's maximum, else the policy's, and never less than there are."""
+    most = scenario.hpa.max if scenario.hpa else policy.max_replicas or scenario.fleet.replicas
+    return max(most, conditions.replicas)
+
+
+def mean_objective(judge: Judge, shares: Mapping[Conditions, int], values: Values) -> float:
+    """J over conditions by how often each occurred."""
+    return sum(judge.objective(c, values) * n for c, n in shares.items()) / sum(shares.values())

@@ -1,0 +1,119 @@
+"""A run, told in figures: regret against the exhaustive grid, how fast, how calmly, how safely."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, Final
+
+from paceline_operator.core.model import WORKERS, Change, Tunable, Values
+from paceline_operator.core.values import change_to_wire, values_to_wire
+from paceline_operator.simulation.conditions import Conditions
+from paceline_operator.simulation.objective import Judge, mean_objective
+from paceline_operator.simulation.run import Step
+
+LAST: Final = 12
+"""Intervals at the end of which the most frequent setting is the final one."""
+LATE: Final = 20
+CLOSE: Final = 1.10
+MOST: Final = 0.8
+
+
+def tell(judge: Judge, steps: Sequence[Step], *, seed: int, controller: str) -> dict[str, Any]:
+    """The result of one run, as `simulate --json` prints it (docs/tuning.md names the fields)."""
+    last = steps[-LAST:]
+    shares = Counter(step.conditions for step in last)
+    final = _most_frequent(last)
+    optimum = best_of(judge, shares)
+    ratios = regrets(judge, steps)
+    final_j, optimum_j = mean_objective(judge, shares, final), mean_objective(judge, shares, optimum)
+    return {
+        "scenario": judge.scenario.name,
+        "seed": seed,
+        "controller": controller,
+        "optimum": {"values": values_to_wire(optimum), "objective": round(optimum_j, 4)},
+        "final": {"values": values_to_wire(final), "objective": round(final_j, 4)},
+        "regret": round(final_j / optimum_j, 4),
+        "regretCumulative": round(sum(ratios) / len(ratios), 4),
+        "t10": reached(ratios),
+        "objectiveViolations": violations(judge, steps),
+        "reversalsPer100": round(100 * reversals(steps) / len(steps), 2),
+        "changes": sum(step.changed for step in steps),
+        "changesLast20": sum(step.changed for step in steps[-LATE:]),
+        "probes": sum(step.changed and step.choice.probe for step in steps),
+        "unsafeTrials": sum(step.unsafe for step in steps),
+        "restarts": processes_moved(steps),
+        "decisions": [_decision(step, following) for step, following in zip(steps, (*steps[1:], None), strict=True)],
+    }
+
+
+def regrets(judge: Judge, steps: Sequence[Step]) -> list[float]:
+    """J of each interval's values over J of the best, on fresh seeds under the interval's conditions."""
+    return [
+        judge.objective(step.conditions, step.values) / judge.objective(step.conditions, judge.best(step.conditions))
+        for step in steps
+    ]
+
+
+def best_of(judge: Judge, shares: Mapping[Conditions, int]) -> Values:
+    """The best single setting over conditions, of those that are best under one of them."""
+    candidates = [judge.best(conditions) for conditions in shares]
+    return min(candidates, key=lambda values: mean_objective(judge, shares, values))
+
+
+def reached(ratios: Sequence[float]) -> int | None:
+    """The first interval from which on 80 % of the intervals are within 10 % of the best; None if never."""
+    for start in range(len(ratios)):
+        rest = ratios[start:]
+        if rest[0] <= CLOSE and sum(ratio <= CLOSE for ratio in rest) >= MOST * len(rest):
+            return start
+    return None
+
+
+def violations(judge: Judge, steps: Sequence[Step]) -> int:
+    """Intervals whose p95 was above the objective."""
+    assert judge.policy.objective is not None  # the scenario gives one
+    limit = judge.policy.objective.p95.total_seconds()
+    return sum(judge.p95(step.conditions, step.values) > limit for step in steps)
+
+
+def reversals(steps: Sequence[Step]) -> int:
+    """How often a tunable moved one way and next the other, after the first tenth of the run; probes taken back
+    are not counted."""
+    found = 0
+    for tunable in steps[0].values:
+        moves = _moves(tunable, steps[len(steps) // 10 :])
+        found += sum(first != second for first, second in pairwise(moves))
+    return found
+
+
+def _moves(tunable: Tunable, steps: Sequence[Step]) -> list[bool]:
+    pairs = [
+        (step.values[tunable], after.values[tunable])
+        for step, after in pairwise(steps)
+        if step.values[tunable] != after.values[tunable] and not step.choice.probe
+    ]
+    return [after > before for before, after in pairs]
+
+
+def processes_moved(steps: Sequence[Step]) -> int:
+    """Worker processes started or ended, over all pods."""
+    return sum(
+        round(abs(after.values.get(WORKERS, 1) - step.values.get(WORKERS, 1)) * step.conditions.replicas)
+        for step, after in pairwise(steps)
+    )
+
+
+def _most_frequent(steps: Sequence[Step]) -> Values:
+    counts = Counter(tuple(sorted(step.values.items())) for step in steps)
+    return dict(counts.most_common(1)[0][0])
+
+
+def _decision(step: Step, following: Step | None) -> dict[str, Any]:
+    after = following.values if following else step.choice.values
+    changes = [
+        change_to_wire(Change(tunable, step.values.get(tunable), value))
+        for tunable, value in sorted(after.items())
+        if step.values.get(tunable) != value
+    ]
+    p95 = None if step.choice.p95 is None else round(step.choice.p95, 6)
+    return {"interval": step.interval, "changes": changes, "reason": step.choice.reason, "p95": p95}

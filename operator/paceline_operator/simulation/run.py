@@ -1,0 +1,102 @@
+"""One scenario, one seed, one controller: interval by interval, played, reported, decided. No clock, no files."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from paceline_operator.core.model import WORKERS, Values
+from paceline_operator.simulation.autoscaler import scaled, wish
+from paceline_operator.simulation.conditions import Conditions, conditions_at
+from paceline_operator.simulation.controllers import Choice, Controller, View
+from paceline_operator.simulation.objective import MOST_REQUESTS, Judge, allowed
+from paceline_operator.simulation.physics import most_workers, simulate
+from paceline_operator.simulation.scenario import Scenario
+from paceline_operator.simulation.telemetry import distortion_at, report
+
+SEEDS_APART: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One interval: what it met, the values that served it, and what was chosen at its end."""
+
+    interval: int
+    conditions: Conditions
+    values: Values
+    choice: Choice
+    changed: bool
+    unsafe: bool
+
+
+@dataclass(slots=True)
+class Run:
+    """A run in progress. `steps` has the intervals so far, without the warm-up."""
+
+    scenario: Scenario
+    judge: Judge
+    controller: Controller
+    seed: int
+    values: Values
+    replicas: int
+    generation: int = 0
+    steps: list[Step] = field(default_factory=list)
+    _wishes: list[int] = field(default_factory=list)
+    _unsafe: bool = False
+
+    def play(self, progress: Callable[[], None] = lambda: None) -> list[Step]:
+        """All intervals, after one to warm up in which nothing is decided."""
+        for interval in range(-1, self.scenario.intervals):
+            self._interval(interval)
+            progress()
+        return self.steps
+
+    def _interval(self, interval: int) -> None:
+        conditions = conditions_at(self.scenario, max(0, interval), self.replicas)
+        scaled_now = bool(self.steps) and self.steps[-1].conditions.replicas != conditions.replicas
+        rolling = self.scenario.active("rollout", interval) is not None
+        view = View(interval, conditions, self.values, self.generation, (), rolling, scaled_now)
+        if self.scenario.active("operator-restart", interval):
+            self.controller.restart()
+        if interval >= 0:
+            self._take(self.controller.constrain(view), conditions)
+        running = self.values
+        played = simulate(
+            self.scenario, conditions, self.judge.tuned, running,
+            seed=self.seed * SEEDS_APART + interval + 1, most_requests=MOST_REQUESTS,
+        )  # fmt: skip
+        windows = report(
+            self.scenario, conditions, self.judge.tuned, running, played,
+            interval=interval, generation=self.generation, distortion=distortion_at(self.scenario, interval),
+            rng=np.random.default_rng((self.seed, interval + 1)),
+        )  # fmt: skip
+        self._autoscale(float(played.pods["cpu_seconds"].sum() / played.seconds / len(played.pods)))
+        if interval < 0:
+            return
+        view = View(interval, conditions, running, self.generation, windows, rolling, scaled_now)
+        choice = self.controller.choose(view)
+        unsafe = self._unsafe or not self._allowed(conditions, running)
+        self._unsafe = False
+        changed = self._take(choice, conditions)
+        self.steps.append(Step(interval, conditions, running, choice, changed, unsafe))
+
+    def _take(self, choice: Choice, conditions: Conditions) -> bool:
+        """Puts a choice in force; one that breaks a hard constraint is an unsafe trial."""
+        if choice.values == self.values:
+            return False
+        self._unsafe = self._unsafe or not self._allowed(conditions, choice.values)
+        self.values = choice.values
+        self.generation += 1
+        return True
+
+    def _allowed(self, conditions: Conditions, values: Values) -> bool:
+        # A pod clamps workers to its memory by itself.
+        clamped = {**values, WORKERS: min(values.get(WORKERS, 1), most_workers(self.scenario))}
+        return allowed(self.scenario, self.judge.policy, conditions, clamped)
+
+    def _autoscale(self, cores_used: float) -> None:
+        if self.scenario.hpa is None:
+            return
+        self._wishes.append(wish(self.scenario.hpa, self.replicas, cores_used / self.scenario.fleet.cpuLimit))
+        self.replicas = scaled(self.replicas, self._wishes)

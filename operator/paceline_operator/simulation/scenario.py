@@ -1,0 +1,224 @@
+"""A scenario file: a fleet, a service, a load, faults and a policy. Every field has a default (DESIGN: docs/tuning.md).
+
+Durations and quantities are written as in Kubernetes: `4ms`, `60s`, `120Mi`.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from paceline_operator.core.durations import parse_duration
+from paceline_operator.core.model import Policy, Values
+from paceline_operator.core.values import values_from_wire
+from paceline_operator.crd.v1alpha1 import parse_policy
+from paceline_operator.errors import InvalidSpec, UsageError
+
+TARGET: Final = {"kind": "Deployment", "name": "simulated"}
+_UNITS: Final = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "k": 10**3, "M": 10**6, "G": 10**9}
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not a duration such as 4ms or 60s")
+    return parse_duration(value).total_seconds()
+
+
+def _bytes(value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    text = str(value)
+    for suffix, factor in _UNITS.items():
+        if text.endswith(suffix):
+            return float(text.removesuffix(suffix)) * factor
+    return float(text)
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds)]
+Bytes = Annotated[float, BeforeValidator(_bytes)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class FleetPart(_Part):
+    replicas: int = Field(default=10, ge=1)
+    cpuLimit: float = Field(default=2.0, gt=0)  # noqa: N815 - the file's names
+    memoryLimit: Bytes = Field(default=2 * 2.0**30, gt=0)  # noqa: N815
+    memoryBase: Bytes = Field(default=120 * 2.0**20, ge=0)  # noqa: N815
+    memoryPerWorker: Bytes = Field(default=60 * 2.0**20, gt=0)  # noqa: N815
+    workerStart: Seconds = Field(default=0.3, ge=0)  # noqa: N815
+
+
+class ServicePart(_Part):
+    cpuPerRequest: Seconds = Field(default=0.004, gt=0)  # noqa: N815
+    cpuCv: float = Field(default=0.5, ge=0)  # noqa: N815
+    databaseQueriesPerRequest: float = Field(default=1.0, ge=0)  # noqa: N815
+    cacheableShare: float = Field(default=0.0, ge=0, le=1)  # noqa: N815
+    cacheKeys: int = Field(default=20000, ge=1)  # noqa: N815
+    zipf: float = Field(default=0.9, ge=0)
+    updateRatePerKey: float = Field(default=0.0, ge=0)  # noqa: N815
+    workerOverhead: float = Field(default=0.015, ge=0)  # noqa: N815
+    """Share by which each further worker of a pod makes a request's CPU time longer: colder caches, more switches."""
+
+
+class DatabasePart(_Part):
+    time: Seconds = Field(default=0.006, gt=0)
+    cv: float = Field(default=1.0, ge=0)
+    maxConnections: int = Field(default=200, ge=1)  # noqa: N815
+    reserved: int = Field(default=10, ge=0)
+    cores: float = Field(default=16, gt=0)
+    """Told for the reader: how queries slow each other down is what sigma and kappa say."""
+    sigma: float = Field(default=0.0, ge=0)
+    kappa: float = Field(default=0.0, ge=0)
+
+
+class LoadPart(_Part):
+    start: int = Field(default=0, alias="from", ge=0)
+    requestsPerSecond: float = Field(default=2600.0, gt=0)  # noqa: N815
+    shape: Literal["constant", "ramp", "diurnal", "burst"] = "constant"
+    to: float | None = Field(default=None, gt=0)
+    amplitude: float = Field(default=0.0, ge=0, lt=1)
+    period: float = Field(default=24, gt=0)
+    factor: float = Field(default=1.0, gt=0)
+    every: int = Field(default=10, ge=1)
+    length: int = Field(default=1, ge=1)
+
+
+class HpaPart(_Part):
+    min: int = Field(default=1, ge=1)
+    max: int = Field(default=10, ge=1)
+    targetCpuRatio: float = Field(default=0.7, gt=0)  # noqa: N815
+
+
+FaultKind = Literal[
+    "telemetry-loss",
+    "telemetry-frozen",
+    "telemetry-noise",
+    "slow-database",
+    "slow-pod",
+    "replicas",
+    "max-connections",
+    "operator-restart",
+    "rollout",
+]
+MOMENTARY: Final = frozenset({"operator-restart", "rollout"})
+
+
+class FaultPart(_Part):
+    kind: FaultKind
+    start: int = Field(default=0, alias="from", ge=0)
+    until: int | None = Field(default=None, ge=0)
+    """The first interval without it; absent: to the end, for what is momentary one interval."""
+    share: float = Field(default=0.3, ge=0, le=1)
+    ratio: float = Field(default=0.05, ge=0)
+    factor: float = Field(default=3.0, gt=0)
+    pods: int = Field(default=1, ge=1)
+    count: int = Field(default=1, ge=1)
+
+    def active(self, interval: int) -> bool:
+        end = self.until if self.until is not None else self.start + 1 if self.kind in MOMENTARY else interval + 1
+        return self.start <= interval < end
+
+
+class Scenario(_Part):
+    """One file, validated. Loads and faults count in intervals from 0."""
+
+    name: str = Field(min_length=1)
+    intervals: int = Field(default=40, ge=1)
+    interval: Seconds = Field(default=60.0, ge=5)
+    fleet: FleetPart = FleetPart()
+    service: ServicePart = ServicePart()
+    database: DatabasePart = DatabasePart()
+    load: tuple[LoadPart, ...] = (LoadPart(),)
+    burstiness: float = Field(default=1.25, ge=1)
+    hpa: HpaPart | None = None
+    faults: tuple[FaultPart, ...] = ()
+    policy: dict[str, Any] = Field(default_factory=dict)
+    start: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _loads_in_order(self) -> "Scenario":
+        starts = [part.start for part in self.load]
+        if not starts or starts[0] != 0 or starts != sorted(set(starts)):
+            raise ValueError("load begins at interval 0 and its parts follow each other: check `from`")
+        return self
+
+    def active(self, kind: FaultKind, interval: int) -> FaultPart | None:
+        """The last fault of this kind that is active."""
+        found = [fault for fault in self.faults if fault.kind == kind and fault.active(interval)]
+        return found[-1] if found else None
+
+    def parsed_policy(self) -> Policy:
+        """The policy, in mode Auto, with the scenario's interval unless it names its own.
+
+        Raises:
+            UsageError: the policy of the file is not a TuningPolicy's spec.
+        """
+        whole = {"targetRef": TARGET, **self.policy, "mode": "Auto"}
+        whole.setdefault("objective", {"p95": "45ms"})
+        whole.setdefault("workers", {"min": 1, "max": 8})
+        whole.setdefault("pools", [{"name": "postgres", "min": 1, "max": 40, "budgetRef": {"name": "main"}}])
+        behavior = {"interval": f"{self.interval:g}s", "minSamples": 500, **whole.get("behavior", {})}
+        try:
+            return parse_policy({**whole, "behavior": behavior}, "simulated")
+        except InvalidSpec as error:
+            raise UsageError(f"scenario {self.name}: policy: {'; '.join(error.problems)}") from error
+
+    def start_values(self) -> Values:
+        """What pods start with: one worker, five connections, TTLs of a minute where the file does not say."""
+        caches = {name: _ttl(value) for name, value in (self.start.get("caches") or {}).items()}
+        wire = {"workers": 1, **self.start, "caches": caches}
+        wire.setdefault("pools", {"postgres": 5})
+        return values_from_wire(wire)
+
+
+def _ttl(value: object) -> Mapping[str, float]:
+    if isinstance(value, Mapping):
+        found = value.get("ttlSeconds", value.get("ttl"))
+        return {"ttlSeconds": _seconds(found)}
+    return {"ttlSeconds": _seconds(value)}
+
+
+def load_scenario(path: Path) -> Scenario:
+    """Reads one file.
+
+    Raises:
+        UsageError: it cannot be read, or names the first field that is wrong.
+    """
+    try:
+        return parse_scenario(yaml.safe_load(path.read_text()))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"{path}: cannot be read as YAML: {error}") from error
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
+
+
+def parse_scenario(wire: object) -> Scenario:
+    """A scenario as parsed YAML.
+
+    Raises:
+        UsageError: names the first field that is wrong.
+    """
+    try:
+        scenario = Scenario.model_validate(wire)
+        scenario.parsed_policy()
+        scenario.start_values()
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise UsageError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UsageError(f"start: {error}") from error
+    return scenario
+
+
+def longest(scenario: Scenario) -> timedelta:
+    """All intervals, the warm-up of one included."""
+    return timedelta(seconds=scenario.interval * (scenario.intervals + 1))
