@@ -1,4 +1,4 @@
-"""`paceline-operator run | local | check | why`: one call a command; errors are one line on stderr."""
+"""`paceline-operator run | local | check | why | simulate | decide`: one call each; an error is one line on stderr."""
 
 import asyncio
 import logging
@@ -85,6 +85,25 @@ def why(
 
     now = datetime.now(UTC)
     typer.echo(asyncio.run(tell(parse_key(policy), parse_instant(at, now), folder=folder, jaeger=jaeger)))
+
+
+@app.command()
+def simulate(
+    scenarios: Annotated[list[Path], typer.Argument(metavar="SCENARIO...", help="Scenario files (docs/tuning.md).")],
+    as_json: Annotated[bool, typer.Option("--json", help="One object a run on stdout.")] = False,
+    seeds: Annotated[int, typer.Option(metavar="N", min=1, help="Runs of each scenario.")] = 1,
+    controller: Annotated[
+        str, typer.Option(metavar="NAME", help="paceline, hpa, static, random, bayes, start, defaults, …")
+    ] = "paceline",
+    plot: Annotated[Path | None, typer.Option(metavar="OUT.svg", help="Draws the first scenario's first run.")] = None,
+) -> None:
+    """Plays fleets request by request under the operator's own core, and judges it against the exhaustive grid."""
+    try:
+        from paceline_operator.simulation.command import run_command
+    except ImportError as error:
+        raise UsageError(f"simulate needs {error.name}: pip install 'paceline[simulation]'") from error
+
+    run_command(scenarios, seeds=seeds, controller=controller, as_json=as_json, plot=plot)
 
 
 def _problems(file: Path) -> Iterator[str]:

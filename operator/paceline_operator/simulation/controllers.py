@@ -1,14 +1,11 @@
-"""Who chooses the next values: Paceline's own core, and the simpler ways it is compared with."""
+"""Who chooses the next values, and Paceline's own core as one of them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
-import numpy as np
-
 from paceline_operator.core.decide import decide
-from paceline_operator.core.model import WORKERS, Decision, Policy, Reason, Values, apply_changes
+from paceline_operator.core.model import Decision, Policy, Reason, Values, apply_changes
 from paceline_operator.core.observation import Observation
 from paceline_operator.core.observe import PodWindow, observe
 from paceline_operator.core.situation import Budget, Fleet, Memory, Situation
@@ -16,7 +13,7 @@ from paceline_operator.core.values import values_to_wire
 from paceline_operator.core.verify import remember
 from paceline_operator.crd.memory import parse_memory, render_pending, render_tuner
 from paceline_operator.simulation.conditions import Conditions
-from paceline_operator.simulation.objective import Judge, allowed, budget, worst_case_pods
+from paceline_operator.simulation.objective import budget, worst_case_pods
 from paceline_operator.simulation.physics import MOST_PODS
 from paceline_operator.simulation.scenario import Scenario
 
@@ -131,69 +128,3 @@ class Paceline:
         names = {spec.budget for spec in self.policy.tunables.values() if spec.budget}
         pods = worst_case_pods(self.scenario, self.policy, view.conditions)
         return {name: Budget(budget(self.scenario, view.conditions), pods) for name in names}
-
-
-@dataclass(slots=True)
-class Fixed:
-    """Values that stay."""
-
-    values: Values
-
-    def constrain(self, view: View) -> Choice:
-        return Choice(self.values, "Fixed")
-
-    def choose(self, view: View) -> Choice:
-        return Choice(self.values, "Fixed", p95=measured_p95(view))
-
-    def restart(self) -> None:
-        """Nothing to lose."""
-
-
-@dataclass(slots=True)
-class Search:
-    """Tries settings for half of the intervals, then keeps the one with the best p95 seen."""
-
-    judge: Judge
-    trials: int
-    rng: np.random.Generator
-    tried: list[tuple[float, Values]] = field(default_factory=list)
-
-    def constrain(self, view: View) -> Choice:
-        return Choice(view.values, "Search")
-
-    def choose(self, view: View) -> Choice:
-        p95 = measured_p95(view)
-        if p95 is not None:
-            self.learn(view, p95)
-        if len(self.tried) < self.trials:
-            return Choice(self.suggest(view), "Trial", p95=p95, probe=True)
-        usable = [v for _, v in sorted(self.tried, key=lambda t: t[0]) if self._allowed(view, v)]
-        return Choice(usable[0] if usable else view.values, "BestSeen", p95=p95)
-
-    def learn(self, view: View, p95: float) -> None:
-        """Takes in what the values of the interval gave."""
-        self.tried.append((p95, view.values))
-
-    def suggest(self, view: View) -> Values:
-        """The next setting to try: one at random."""
-        candidates = list(self.judge.candidates(view.conditions))
-        return candidates[int(self.rng.integers(len(candidates)))]
-
-    def restart(self) -> None:
-        self.tried.clear()
-
-    def _allowed(self, view: View, values: Values) -> bool:
-        return allowed(self.judge.scenario, self.judge.policy, view.conditions, values)
-
-
-def measured_p95(view: View) -> float | None:
-    """Of the interval, as pods reported it."""
-    observation = observe(view.windows)
-    return observation.p95 if observation else None
-
-
-def rule_of_thumb(scenario: Scenario, start: Values, workers: int, pools: Sequence[float] = ()) -> Values:
-    """The start values with a worker count, and with pool sizes where they are given."""
-    values = {**start, WORKERS: float(workers)}
-    sizes = iter(pools)
-    return {tunable: next(sizes, value) if tunable.kind.value == "pool" else value for tunable, value in values.items()}

@@ -4,6 +4,7 @@
 share of workers, connections and memory of what the bounds allow where the objective is met, else 1 + p95/objective.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
@@ -12,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from paceline_operator.core.model import WORKERS, Policy, Prefer, Tunable, Values
-from paceline_operator.simulation.conditions import Conditions
+from paceline_operator.simulation.conditions import Conditions, conditions_at
 from paceline_operator.simulation.physics import Tuned, most_workers, simulate
 from paceline_operator.simulation.scenario import Scenario
 
@@ -60,6 +61,15 @@ class Judge:
             equal = [v for v in finalists if self.objective(conditions, v) <= least * (1 + EQUAL)]
             self._best[conditions] = min(equal, key=self.cost)
         return self._best[conditions]
+
+    def best_throughout(self) -> Values:
+        """The best single setting over all intervals, with the replicas that the scenario starts with."""
+        shares = Counter(
+            conditions_at(self.scenario, interval, self.scenario.fleet.replicas)
+            for interval in range(self.scenario.intervals)
+        )
+        found = [self.best(conditions) for conditions in shares]
+        return min(found, key=lambda values: mean_objective(self, shares, values))
 
     def candidates(self, conditions: Conditions) -> Iterator[Values]:
         """Every worker count, pool size and TTL that is allowed; large pools and TTLs in steps of about a quarter."""

@@ -2,14 +2,16 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Final
 
 from paceline_operator.core.model import WORKERS, Change, Tunable, Values
-from paceline_operator.core.values import change_to_wire, values_to_wire
+from paceline_operator.core.values import change_to_wire, tunable_to_wire, values_to_wire
 from paceline_operator.simulation.conditions import Conditions
 from paceline_operator.simulation.objective import Judge, mean_objective
 from paceline_operator.simulation.run import Step
+from paceline_operator.simulation.scenario import Scenario
 
 LAST: Final = 12
 """Intervals at the end of which the most frequent setting is the final one."""
@@ -48,10 +50,14 @@ def tell(judge: Judge, steps: Sequence[Step], *, seed: int, controller: str) -> 
 
 def regrets(judge: Judge, steps: Sequence[Step]) -> list[float]:
     """J of each interval's values over J of the best, on fresh seeds under the interval's conditions."""
-    return [
-        judge.objective(step.conditions, step.values) / judge.objective(step.conditions, judge.best(step.conditions))
-        for step in steps
-    ]
+    return [judge.objective(step.conditions, step.values) / _least(judge, step.conditions) for step in steps]
+
+
+def _least(judge: Judge, conditions: Conditions) -> float:
+    """J of the best setting. An autoscaler that the scenario does not have is no excuse: its pods do not count."""
+    if judge.scenario.hpa is None and conditions.replicas > judge.scenario.fleet.replicas:
+        conditions = replace(conditions, replicas=judge.scenario.fleet.replicas)
+    return judge.objective(conditions, judge.best(conditions))
 
 
 def best_of(judge: Judge, shares: Mapping[Conditions, int]) -> Values:
@@ -117,3 +123,13 @@ def _decision(step: Step, following: Step | None) -> dict[str, Any]:
     ]
     p95 = None if step.choice.p95 is None else round(step.choice.p95, 6)
     return {"interval": step.interval, "changes": changes, "reason": step.choice.reason, "p95": p95}
+
+
+def values_by_interval(scenario: Scenario, result: Mapping[str, Any]) -> list[dict[str, float]]:
+    """The values in force in each interval of a result, by the tunable's name on the wire."""
+    running = {tunable_to_wire(tunable): value for tunable, value in scenario.start_values().items()}
+    found = []
+    for decision in result["decisions"]:
+        found.append(dict(running))
+        running |= {change["tunable"]: change["new"] for change in decision["changes"]}
+    return found

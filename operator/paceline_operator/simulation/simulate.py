@@ -1,0 +1,58 @@
+"""Whole scenarios: every seed of one under one controller, several scenarios side by side."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from typing import Any, Final
+
+from paceline_operator.simulation.baselines import CONTROLLERS
+from paceline_operator.simulation.objective import Judge
+from paceline_operator.simulation.physics import tuned_of
+from paceline_operator.simulation.result import tell
+from paceline_operator.simulation.run import Run
+from paceline_operator.simulation.scenario import HpaPart, Scenario
+
+HPA_FACTOR: Final = 2
+"""Where a scenario has no autoscaler, the controller `hpa` gets one between half and twice the replicas."""
+
+
+def simulate_scenario(scenario: Scenario, seeds: Sequence[int], controllers: Sequence[str]) -> list[dict[str, Any]]:
+    """The results of all seeds and controllers; the grid that they are judged by is played once."""
+    policy, start = scenario.parsed_policy(), scenario.start_values()
+    tuned = tuned_of(start, dict.fromkeys(policy.tunables, 0.0))
+    judge = Judge(scenario, policy, tuned, start)
+    results = []
+    for controller in controllers:
+        played = _with_autoscaler(scenario) if controller == "hpa" else scenario
+        for seed in seeds:
+            make, _ = CONTROLLERS[controller]
+            run = Run(played, judge, make(judge, start, seed), seed, start, scenario.fleet.replicas)
+            results.append(tell(judge, run.play(), seed=seed, controller=controller))
+    return results
+
+
+def simulate_all(
+    scenarios: Sequence[Scenario],
+    seeds: Sequence[int],
+    controllers: Sequence[str],
+    progress: Callable[[str], None] = lambda name: None,
+) -> Iterator[dict[str, Any]]:
+    """The results of all scenarios, as each is done; on all cores."""
+    workers = min(len(scenarios), os.cpu_count() or 1)
+    if workers <= 1:
+        for scenario in scenarios:
+            yield from simulate_scenario(scenario, seeds, controllers)
+            progress(scenario.name)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        pending = {pool.submit(simulate_scenario, scenario, seeds, controllers): scenario for scenario in scenarios}
+        for done in as_completed(pending):
+            yield from done.result()
+            progress(pending[done].name)
+
+
+def _with_autoscaler(scenario: Scenario) -> Scenario:
+    replicas = scenario.fleet.replicas
+    hpa = scenario.hpa or HpaPart(min=max(1, replicas // HPA_FACTOR), max=HPA_FACTOR * replicas)
+    return scenario.model_copy(update={"hpa": hpa})
