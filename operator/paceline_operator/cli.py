@@ -88,6 +88,26 @@ def why(
 
 
 @app.command()
+def decide(
+    policy: Annotated[Path, typer.Option(metavar="FILE", help="A manifest with one TuningPolicy.")],
+    observation: Annotated[Path, typer.Option(metavar="FILE", help="Answers of /state, or {before: [], after: []}.")],
+    history: Annotated[Path | None, typer.Option(metavar="FILE", help="A TuningPolicy with a status.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One object on stdout.")] = False,
+) -> None:
+    """What the operator would do on this telemetry, and why: change a file and ask again."""
+    from rich.console import Console
+
+    from paceline_operator.replay import as_json as to_json
+    from paceline_operator.replay import explained, replay
+
+    situation, decision = replay(policy, observation, history)
+    if as_json:
+        _print_line(to_json(situation, decision))
+    else:
+        Console(soft_wrap=True).print(explained(situation, decision))
+
+
+@app.command()
 def simulate(
     scenarios: Annotated[list[Path], typer.Argument(metavar="SCENARIO...", help="Scenario files (docs/tuning.md).")],
     as_json: Annotated[bool, typer.Option("--json", help="One object a run on stdout.")] = False,

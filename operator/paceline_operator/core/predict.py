@@ -149,7 +149,7 @@ def fit(
         overhead: what one more worker adds to a request's CPU time, as a share.
     """
     lag, p95, mean = observation.loop_lag.mean, observation.p95, observation.duration.mean
-    if lag is None or p95 is None or mean is None or not observation.requests or not observation.cpu_seconds:
+    if lag is None or not p95 or not mean or not observation.requests or not observation.cpu_seconds:
         return None
     arrivals = observation.requests_per_second / observation.pods
     cpu = observation.cpu_seconds / observation.requests

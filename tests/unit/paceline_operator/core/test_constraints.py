@@ -1,0 +1,141 @@
+"""Hard constraints: whatever is measured, no decision breaks a bound or a budget."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from paceline_operator.core.constraints import fitted, most_workers, within_budgets
+from paceline_operator.core.decide import decide
+from paceline_operator.core.model import WORKERS, Bounds, Objective, Prefer, Reason, TunableSpec, apply_changes, pool
+from paceline_operator.core.situation import Budget, Ceiling, Known, Memory, Probing, Situation
+from situations import (
+    NOW,
+    POSTGRES,
+    fleet,
+    observation,
+    pending,
+    policy,
+    pool_seen,
+    pool_spec,
+    seconds,
+    situation,
+    values,
+    workers_spec,
+)
+
+MAIN = "data/main"
+REPORTS = pool("reports")
+
+
+def budgeted(connections: int, pods: int = 4, **changes: Any) -> Situation:
+    specs = (workers_spec(), pool_spec(budget=MAIN))
+    return situation(policy=policy(*specs), budgets={MAIN: Budget(connections, pods)}, **changes)
+
+
+@pytest.mark.parametrize(
+    ("connections", "changes", "reason"),
+    [
+        pytest.param(128, {}, None, id="a budget that is just enough"),
+        pytest.param(100, {POSTGRES: 6}, Reason.BUDGET_EXHAUSTED, id="a pool shrinks at once"),
+        pytest.param(12, {WORKERS: 3, POSTGRES: 1}, Reason.BUDGET_EXHAUSTED, id="then workers"),
+        pytest.param(3, {}, None, id="where even the least is too much nothing can shrink"),
+    ],
+)
+def test_a_broken_budget_is_mended_without_a_window(
+    connections: int, changes: Mapping[Any, float], reason: Reason | None
+) -> None:
+    decision, _ = decide(budgeted(connections, observation=None))
+    assert {change.tunable: change.new for change in decision.changes} == changes
+    if reason is not None:
+        assert decision.reason is reason
+        assert f"ConnectionBudget {MAIN} of {connections}" in decision.message
+
+
+def test_pools_of_one_budget_are_cut_together_and_pinned_ones_are_not() -> None:
+    specs = (workers_spec(), pool_spec(budget=MAIN), TunableSpec(REPORTS, pinned=3, budget=MAIN))
+    shared = situation(
+        policy=policy(*specs), values={**values(), REPORTS: 3}, budgets={MAIN: Budget(4 * 4 * 7, 4)}, observation=None
+    )
+    assert fitted(shared, {POSTGRES: 8}, 4) == {POSTGRES: 4}
+    assert fitted(shared, {POSTGRES: 8}, 8) is None
+    assert not within_budgets(shared, shared.values)
+
+
+@pytest.mark.parametrize(
+    ("given_situation", "most"),
+    [
+        pytest.param(situation(), 8, id="the policy's maximum"),
+        pytest.param(situation(observation=observation(most_workers=5)), 5, id="memory"),
+        pytest.param(situation(memory=Memory(ceiling=Ceiling(6, ""))), 5, id="a count that was killed for memory"),
+        pytest.param(
+            situation(memory=Memory(ceiling=Ceiling(6, "old")), fleet=fleet(template="new")),
+            8,
+            id="another template",
+        ),
+        pytest.param(situation(fleet=fleet(unregistered=("db:5432",))), 4, id="connections that nobody limits"),
+        pytest.param(situation(policy=policy(pool_spec())), 4, id="workers that the policy does not name"),
+    ],
+)
+def test_the_most_workers(given_situation: Situation, most: float) -> None:
+    assert most_workers(given_situation) == most
+
+
+@settings(max_examples=300)
+@given(data=st.data())
+def test_no_decision_breaks_a_bound_or_a_budget(data: st.DataObject) -> None:
+    draw = data.draw
+    low, high = sorted((draw(st.integers(1, 10)), draw(st.integers(1, 12))))
+    pool_low, pool_high = sorted((draw(st.integers(1, 6)), draw(st.integers(1, 40))))
+    specs = (
+        TunableSpec(WORKERS, bounds=Bounds(low, high)),
+        TunableSpec(POSTGRES, bounds=Bounds(pool_low, pool_high), budget=MAIN),
+    )
+    running = values(draw(st.integers(low, high)), draw(st.integers(pool_low, pool_high)))
+    pods = draw(st.integers(1, 10))
+    least = pods * low * pool_low
+    requests = draw(st.sampled_from([0, 400, 20_000]))
+    figure = st.one_of(st.just(0.0), st.floats(1e-6, 3.0))
+    window = observation(
+        requests=requests,
+        requests_per_second=draw(st.floats(0.1, 5000)),
+        duration=seconds(draw(figure), requests),
+        loop_lag=seconds(draw(figure), draw(st.sampled_from([0, 1000]))),
+        cpu_seconds=draw(st.floats(0, 1000)),
+        cpu_limit=draw(st.sampled_from([None, 0.5, 2.0])),
+        throttled_ratio=draw(st.sampled_from([None, 0.0, 0.3])),
+        most_workers=draw(st.sampled_from([None, 3])),
+        pools={"postgres": pool_seen(wait=seconds(draw(figure)), hold=seconds(draw(figure), requests), cap=64)},
+    )
+    objective = Objective(policy().objective.p95, prefer=draw(st.sampled_from(list(Prefer))))  # type: ignore[union-attr]
+    memory = Memory(
+        known=(Known(running, 80.0, 0.02, 3, NOW),),
+        probing=Probing(0, NOW if draw(st.booleans()) else None),
+        pending=pending() if draw(st.booleans()) else None,
+    )
+    given_situation = situation(
+        policy=policy(*specs, objective=objective),
+        values=running,
+        observation=window,
+        memory=memory,
+        fleet=fleet(replicas=draw(st.sampled_from([0, 4]))),
+        budgets={MAIN: Budget(draw(st.integers(least, 40 * least)), pods)},
+    )
+
+    decision, memory = decide(given_situation)
+    assert decide(given_situation) == (decision, memory), "the same situation gives the same decision"
+    after = apply_changes(running, decision.changes)
+    if decision.reason is not Reason.ROLLED_BACK:
+        assert low <= after[WORKERS] <= high
+        assert pool_low <= after[POSTGRES] <= pool_high
+        assert within_budgets(given_situation, after)
+    assert all(change.new == change.new and change.new >= 1 for change in decision.changes), "no NaN, nothing below 1"
+
+
+def test_a_roll_back_that_would_break_a_budget_is_cut_by_the_next_pass() -> None:
+    broken = replace(budgeted(64), values=values(4, 8))
+    decision, memory = decide(broken)
+    assert decision.reason is Reason.BUDGET_EXHAUSTED
+    assert memory.pending is None
