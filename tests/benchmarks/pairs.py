@@ -23,7 +23,7 @@ TRIES: Final = 3
 
 @dataclass(frozen=True)
 class Sample:
-    """One measurement; `foreign` is the share of the serving core that others used meanwhile."""
+    """One measurement; `foreign` is what others used of both cores meanwhile, in cores."""
 
     per_second: float
     cpu_microseconds: float
@@ -51,12 +51,12 @@ def sample(
         LoadError: it answered nothing, or something else than 200.
     """
     saturate(server.port, connections=connections, seconds=WARM_SECONDS, request=request)
-    used, busy = server.cpu_seconds(), cores.busy_seconds()
+    used, foreign = server.cpu_seconds(), cores.foreign_seconds()
     answers, elapsed = saturate(server.port, connections=connections, seconds=seconds, request=request)
-    used, busy = server.cpu_seconds() - used, cores.busy_seconds() - busy
+    used, foreign = server.cpu_seconds() - used, cores.foreign_seconds() - foreign
     if not answers:
         raise LoadError(f"port {server.port}: no answer to {request.path} within {elapsed:.1f} s")
-    return Sample(answers / elapsed, used / answers * 1e6, max(0.0, busy - used) / elapsed)
+    return Sample(answers / elapsed, used / answers * 1e6, max(0.0, foreign) / elapsed)
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,7 @@ class Match:
 def warn_unless_calm(what: str, pairs: list[Pair]) -> None:
     foreign = median(pair.foreign for pair in pairs)
     if foreign > CALM:
-        print(
-            f"{what}: others used {foreign:.0%} of the serving core: measure again on a calm machine", file=sys.stderr
-        )
+        print(f"{what}: others used {foreign:.0%} of a core: measure again on a calm machine", file=sys.stderr)
 
 
 def throughput_rows(bench: str, peer: str, metric: str, pairs: list[Pair], goal: float | None = None) -> Iterator[Row]:

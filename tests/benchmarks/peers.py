@@ -38,7 +38,7 @@ def flask(target: str, environment: dict[str, str], *, workers: int, threads: in
     """A WSGI peer: sync workers, or threaded ones where there is more than one thread."""
     kind = "sync" if threads == 1 else "gthread"
     options = ["-w", str(workers), *(["--threads", str(threads)] if threads > 1 else [])]
-    name = f"Flask, gunicorn {kind}, {workers} workers" + (f" × {threads} threads" if threads > 1 else "")
+    name = f"Flask, gunicorn -k {kind} {' '.join(options)}"
     return Stack(name, lambda port: gunicorn(target, port, *options, worker=kind, python=PYTHON), environment)
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -27,8 +27,7 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """User and system time of all its processes so far."""
-        tree = [self.process, *self.process.children(recursive=True)]
-        return sum(sum(each.cpu_times()[:2]) for each in tree)
+        return tree_cpu_seconds(self.process)
 
 
 @dataclass(frozen=True)
@@ -38,10 +37,11 @@ class Cores:
     serve: set[int]
     load: set[int]
 
-    def busy_seconds(self) -> float:
-        """Time that the serving core has worked so far, for whomever."""
+    def foreign_seconds(self) -> float:
+        """Time that both cores have worked so far for others than this process and all that it started."""
         times = psutil.cpu_times(percpu=True)
-        return sum(sum(times[core]) - times[core].idle - times[core].iowait for core in self.serve)
+        busy = sum(sum(times[core]) - times[core].idle - times[core].iowait for core in self.serve | self.load)
+        return busy - tree_cpu_seconds(psutil.Process())
 
     @classmethod
     def of_this_machine(cls) -> "Cores":
@@ -63,6 +63,15 @@ class Stack:
         port = free_port()
         with running(self.command(port), port, self.environment, cores) as server:
             yield server
+
+
+def tree_cpu_seconds(root: psutil.Process) -> float:
+    """User and system time of a process and its descendants, also of those that ended and were waited for."""
+    total = 0.0
+    for process in (root, *root.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            total += sum(process.cpu_times()[:4])
+    return total
 
 
 def gunicorn(target: str, port: int, *options: str, worker: str = ASYNC, python: str = sys.executable) -> list[str]:
