@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import ceil, floor
 
-from paceline_operator.core.constraints import fitted, most_workers, pool_limit
+from paceline_operator.core.constraints import fitted, most_workers, pool_limit, within_budgets
 from paceline_operator.core.diagnose import BURSTINESS, longest_wait_seconds
 from paceline_operator.core.experience import database_is_slow, load_of, recall
 from paceline_operator.core.model import WORKERS, Kind, Objective, Tunable, TunableSpec, Values
@@ -30,6 +30,29 @@ def candidates(situation: Situation, model: Model, objective: Objective) -> Iter
             candidate = judged(situation, model, {**situation.values, WORKERS: float(workers), **sizes})
             if candidate is not None:
                 yield candidate
+    yield from _known(situation, least, most)
+
+
+def _known(situation: Situation, least: float, most: float) -> Iterator[Candidate]:
+    """What has been measured under this load, and is allowed now."""
+    load = load_of(situation.observation) if situation.observation else 0.0
+    for known in situation.memory.known:
+        values = {**situation.values, **known.values}
+        if not (least <= values.get(WORKERS, least) <= most and _allowed(situation, values)):
+            continue
+        found = recall(situation, values, load)
+        if found is not None:
+            yield Candidate(values, found.p95_seconds, measured=True)
+
+
+def _allowed(situation: Situation, values: Values) -> bool:
+    workers = values.get(WORKERS, 1.0)
+    pools = (spec for t, spec in situation.policy.tunables.items() if t.kind is Kind.POOL and t in values)
+    within = all(
+        spec.allowed(values[spec.tunable]) == values[spec.tunable] <= pool_limit(situation, spec, workers)
+        for spec in pools
+    )
+    return within and within_budgets(situation, values)
 
 
 def judged(situation: Situation, model: Model, values: Values) -> Candidate | None:

@@ -15,6 +15,7 @@ from paceline_operator.core.model import (
     Objective,
     Prefer,
     Reason,
+    TunableSpec,
     differences,
 )
 from paceline_operator.core.observation import Observation
@@ -62,13 +63,14 @@ def out_of_bounds(situation: Situation, model: Model, objective: Objective) -> D
 
 
 def _unbounded(situation: Situation) -> Situation:
-    specs = {
-        tunable: replace(spec, bounds=Bounds(spec.bounds.minimum, BEYOND * spec.bounds.maximum))
-        if spec.bounds
-        else spec
-        for tunable, spec in situation.policy.tunables.items()
-    }
+    specs = {tunable: _widened(spec) for tunable, spec in situation.policy.tunables.items()}
     return replace(situation, policy=replace(situation.policy, tunables=specs), budgets=NOTHING)
+
+
+def _widened(spec: TunableSpec) -> TunableSpec:
+    if spec.bounds is None:
+        return spec
+    return replace(spec, bounds=Bounds(spec.bounds.minimum, BEYOND * spec.bounds.maximum), budget=None)
 
 
 def _allowed(situation: Situation, change: Change) -> bool:

@@ -241,7 +241,9 @@ def throttled_share(arrivals: float, cpu_seconds: float, cpu_limit: float) -> fl
     """
     used = arrivals * cpu_seconds / cpu_limit
     sigma = sqrt(used * cpu_seconds * (1 + CPU_CV2) / (cpu_limit * PERIOD_SECONDS))
-    return min(1.0, 1 - erf((1 - used) / sigma / sqrt(2))) if used < 1 else 1.0
+    if used >= 1 or not sigma:
+        return 1.0 if used >= 1 else 0.0
+    return min(1.0, 1 - erf((1 - used) / sigma / sqrt(2)))
 
 
 def quota_wait(arrivals: float, cpu_seconds: float, cpu_limit: float, stalls: float = 1.0) -> Wait | None:
