@@ -6,10 +6,10 @@ ARGS   ?=
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format e2e image bench render lock clean
+.PHONY: help run test check format e2e image bench bench-tuner render lock clean
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Paceline needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
@@ -46,6 +46,9 @@ image: ## both images, into the cluster (IMAGE_BUILD, IMAGE_LOAD)
 
 bench: $(STAMP) ## serving benchmarks (ONLY=name, JSON=1)
 	$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json)
+
+bench-tuner: $(STAMP) ## the tuner beside the exhaustive grid and simpler ways, on every scenario (ONLY=prefix, JSON=1)
+	$(BIN)/python -m tests.benchmarks.tuner $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json) $(ARGS)
 
 render: $(STAMP) ## CRD -> chart, chart -> k8s/manifests, code -> docs/reference.md
 	$(BIN)/python scripts/render

@@ -12,7 +12,7 @@ from paceline_operator.core.candidates import named_pools
 from paceline_operator.core.capacity import out_of_bounds, propose
 from paceline_operator.core.diagnose import Finding, count_oversized, diagnose
 from paceline_operator.core.durations import format_duration
-from paceline_operator.core.experience import learned, overhead_of
+from paceline_operator.core.experience import database_is_slow, learned, overhead_of
 from paceline_operator.core.explicit import explicit_changes
 from paceline_operator.core.freshness import ttl_changes
 from paceline_operator.core.guardrails import GATES, LEAST_COVERAGE, LIMITS, Hold, runtime_too_old
@@ -119,7 +119,7 @@ def _decided(situation: Situation, model: Model | None, observation: Observation
     tried = probe(situation, model, objective) if model else None
     if tried is not None:
         return _limited(situation, tried)
-    return _hold(_content(situation, observation, objective))
+    return _hold(_content(situation, model, observation, objective))
 
 
 def _ttl_decision(situation: Situation, ttls: tuple[tuple[Change, str], ...]) -> Decision:
@@ -180,11 +180,23 @@ def _hold(hold: Hold) -> Decision:
     return Decision((), hold.reason, hold.message)
 
 
-def _content(situation: Situation, observation: Observation, objective: Objective) -> Hold:
+def _content(situation: Situation, model: Model | None, observation: Observation, objective: Objective) -> Hold:
     """Nothing limits the service: either all is well, or what is wrong is out of reach of these tunables."""
     p95 = observation.p95 or 0.0
     text = f"p95 {format_duration(p95)}, objective {format_duration(objective.p95)}"
     if p95 > objective.p95.total_seconds() * (1 + situation.policy.behavior.tolerance):
+        slow = _slow_database(situation, model)
+        if slow:
+            return Hold(Reason.DATABASE_SATURATED, situation.evidence(f"{text}: {slow}"))
         text += ": neither loop lag nor pool waits explain it; look at the database and at what the service calls"
         return Hold(Reason.OBJECTIVE_INFEASIBLE, situation.evidence(text))
     return Hold(Reason.WITHIN_TOLERANCE, situation.evidence(text))
+
+
+def _slow_database(situation: Situation, model: Model | None) -> str:
+    """Says which pool's other end is much slower than it was; empty where none is."""
+    for name, pool in model.pools.items() if model else ():
+        if database_is_slow(situation.memory, name, pool.query_seconds):
+            now, well = format_duration(pool.query_seconds), format_duration(situation.memory.fastest[name])
+            return f"{name} answers in {now}, {well} when all was well; more connections would not help"
+    return ""

@@ -20,6 +20,8 @@ NEWEST: Final = 0.25
 """Least weight of the newest window in what is known; the first few count alike."""
 NOISE_WEIGHT: Final = 0.2
 LEAST_NOISE_WINDOWS: Final = 3
+SURPRISE: Final = log(1.3)
+"""A p95 this far from what was known makes all that is known worthless."""
 CREEP: Final = 1.02
 """What the fastest query may grow by in a window: after about twenty, one half slower is the new normal."""
 SLOW_QUERY: Final = 1.5
@@ -95,12 +97,18 @@ def _known(situation: Situation, observation: Observation) -> tuple[Known, ...]:
         return situation.memory.known
     before = recall(situation, values, load)
     newest = Known(values, load, p95, 1, situation.now)
+    if before is not None and _surprising(situation.memory, p95 / before.p95_seconds):
+        return (newest,)  # the same values under the same load: something else has changed, for all of them
     if before is not None:
         weight = max(NEWEST, 1 / (before.windows + 1))
         mixed = weight * p95 + (1 - weight) * before.p95_seconds
         newest = Known(values, load, mixed, before.windows + 1, situation.now)
     others = tuple(known for known in situation.memory.known if known is not before)
     return (*others, newest)[-MOST_KNOWN:]
+
+
+def _surprising(memory: Memory, ratio: float) -> bool:
+    return abs(log(max(ratio, 1e-9))) > max(SURPRISE, 3 * noise_of(memory))
 
 
 def _noise(situation: Situation, observation: Observation) -> Noise:

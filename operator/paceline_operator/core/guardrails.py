@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 from paceline_operator.core.constraints import budgeted, fitted, within_budgets
 from paceline_operator.core.durations import format_duration
-from paceline_operator.core.model import WORKERS, Change, Kind, Reason, apply_changes, differences
+from paceline_operator.core.model import WORKERS, Change, Kind, Reason, Values, apply_changes, differences
 from paceline_operator.core.recommend import Proposal, carried_pools
 from paceline_operator.core.situation import Situation
 from paceline_operator.core.verify import BREAKER_ROLLBACKS, BREAKER_TIME
@@ -228,6 +228,26 @@ def within_budget(situation: Situation, proposal: Proposal) -> Proposal | Hold:
     return Hold(Reason.BUDGET_EXHAUSTED, f"{proposal.finding.evidence}; ConnectionBudget {names} has no room for it")
 
 
+def pods_missing(situation: Situation, proposal: Proposal) -> Proposal | Hold:
+    """What nobody reports may need what it has: nothing shrinks while a pod is silent."""
+    observation, fleet = situation.observation, situation.fleet
+    if observation is None or observation.pods + observation.left_out >= fleet.total:
+        return proposal
+    after = apply_changes(situation.values, proposal.changes)
+    if not _shrinks(situation.values, after):
+        return proposal
+    seen = observation.pods + observation.left_out
+    message = f"{proposal.finding.evidence}; {seen} of {fleet.total} pods report, and less than all shrink nothing"
+    return Hold(Reason.INSUFFICIENT_TELEMETRY, message)
+
+
+def _shrinks(before: Values, after: Values) -> bool:
+    """Workers, or the connections of a pod."""
+    workers = before.get(WORKERS, 1.0), after.get(WORKERS, 1.0)
+    pools = [tunable for tunable in before if tunable.kind is Kind.POOL]
+    return workers[1] < workers[0] or any(after[p] * workers[1] < before[p] * workers[0] for p in pools)
+
+
 def recently_rejected(situation: Situation, proposal: Proposal) -> Proposal | Hold:
     """Values that were rolled back or outgrown are not tried again for a while. The model knows by itself."""
     if proposal.predicted:
@@ -272,6 +292,7 @@ LIMITS: Final[tuple[Limit, ...]] = (
     carry_pools,
     budget_not_found,
     within_budget,
+    pods_missing,
     recently_rejected,
     cooling_down,
     change_rate,

@@ -2,7 +2,9 @@
 
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
+from io import StringIO
 from math import ceil
 from types import MappingProxyType
 from typing import Final
@@ -24,6 +26,7 @@ class Fixed:
     """Values that stay, whatever happens."""
 
     values: Values
+    blind: bool = True
 
     def constrain(self, view: View) -> Choice:
         return Choice(self.values, "Fixed")
@@ -43,6 +46,7 @@ class Search:
     trials: int
     rng: np.random.Generator
     tried: list[tuple[float, Values]] = field(default_factory=list)
+    blind: bool = False
 
     def constrain(self, view: View) -> Choice:
         return Choice(view.values, "Search")
@@ -80,8 +84,9 @@ class Bayes(Search):
         optimizer = BayesianOptimization(
             f=None, pbounds=bounds, random_state=int(self.rng.integers(2**31)), verbose=0, allow_duplicate_points=True
         )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a Gaussian process that has seen two points
+        # It prints what it is told twice, and warns of a Gaussian process that has seen two points.
+        with warnings.catch_warnings(), redirect_stdout(StringIO()):
+            warnings.simplefilter("ignore")
             for p95, values in self.tried:
                 optimizer.register(params={name: values[t] for name, t in names.items()}, target=-np.log(p95))
             asked = {name: float(value) for name, value in optimizer.suggest().items()}

@@ -29,10 +29,10 @@ def run_command(files: Sequence[Path], *, seeds: int, controller: str, as_json: 
         known = "; ".join(f"{name}: {what}" for name, (_, what) in CONTROLLERS.items())
         raise UsageError(f"--controller {controller} is none of {known}")
     scenarios = _scenarios(files)
-    results = []
+    plan, results = {controller: range(1, seeds + 1)}, []
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as progress:
         task = progress.add_task("simulating", total=len(scenarios))
-        for result in simulate_all(scenarios, range(1, seeds + 1), [controller], lambda name: progress.advance(task)):
+        for result in simulate_all(scenarios, plan, lambda name: progress.advance(task)):
             results.append(result)
             if as_json:
                 sys.stdout.buffer.write(orjson.dumps(result) + b"\n")

@@ -53,6 +53,10 @@ class Choice:
 class Controller(Protocol):
     """One run's. `constrain` is asked when an interval begins, `choose` when it has been measured."""
 
+    @property
+    def blind(self) -> bool:
+        """Whether it looks at nothing that is measured: then nothing need be played."""
+
     def constrain(self, view: View) -> Choice:
         """The values after what has to be mended at once: budgets and bounds."""
 
@@ -70,6 +74,7 @@ class Paceline:
     scenario: Scenario
     policy: Policy
     memory: Memory = field(default_factory=Memory)
+    blind: bool = False
 
     def constrain(self, view: View) -> Choice:
         decision, memory = decide(self._situation(view, None, view.interval))

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from paceline_operator.core.model import WORKERS, Values
+from paceline_operator.core.observe import PodWindow
 from paceline_operator.simulation.autoscaler import scaled, wish
 from paceline_operator.simulation.conditions import Conditions, conditions_at
 from paceline_operator.simulation.controllers import Choice, Controller, View
@@ -62,16 +63,7 @@ class Run:
         if interval >= 0:
             self._take(self.controller.constrain(view), conditions)
         running = self.values
-        played = simulate(
-            self.scenario, conditions, self.judge.tuned, running,
-            seed=self.seed * SEEDS_APART + interval + 1, most_requests=MOST_REQUESTS,
-        )  # fmt: skip
-        windows = report(
-            self.scenario, conditions, self.judge.tuned, running, played,
-            interval=interval, generation=self.generation, distortion=distortion_at(self.scenario, interval),
-            rng=np.random.default_rng((self.seed, interval + 1)),
-        )  # fmt: skip
-        self._autoscale(float(played.pods["cpu_seconds"].sum() / played.seconds / len(played.pods)))
+        windows = () if self._unseen else self._played(interval, conditions)
         if interval < 0:
             return
         view = View(interval, conditions, running, self.generation, windows, rolling, scaled_now)
@@ -80,6 +72,33 @@ class Run:
         self._unsafe = False
         changed = self._take(choice, conditions)
         self.steps.append(Step(interval, conditions, running, choice, changed, unsafe))
+
+    @property
+    def _unseen(self) -> bool:
+        return self.controller.blind and self.scenario.hpa is None
+
+    def _played(self, interval: int, conditions: Conditions) -> tuple[PodWindow, ...]:
+        """What the pods report of the interval; an autoscaler looks on."""
+        played = simulate(
+            self.scenario,
+            conditions,
+            self.judge.tuned,
+            self.values,
+            seed=self.seed * SEEDS_APART + interval + 1,
+            most_requests=MOST_REQUESTS,
+        )
+        self._autoscale(float(played.pods["cpu_seconds"].sum() / played.seconds / len(played.pods)))
+        return report(
+            self.scenario,
+            conditions,
+            self.judge.tuned,
+            self.values,
+            played,
+            interval=interval,
+            generation=self.generation,
+            distortion=distortion_at(self.scenario, interval),
+            rng=np.random.default_rng((self.seed, interval + 1)),
+        )
 
     def _take(self, choice: Choice, conditions: Conditions) -> bool:
         """Puts a choice in force; one that breaks a hard constraint is an unsafe trial."""

@@ -1,7 +1,7 @@
 """Whole scenarios: every seed of one under one controller, several scenarios side by side."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from typing import Any, Final
@@ -17,13 +17,17 @@ HPA_FACTOR: Final = 2
 """Where a scenario has no autoscaler, the controller `hpa` gets one between half and twice the replicas."""
 
 
-def simulate_scenario(scenario: Scenario, seeds: Sequence[int], controllers: Sequence[str]) -> list[dict[str, Any]]:
-    """The results of all seeds and controllers; the grid that they are judged by is played once."""
+Plan = Mapping[str, Sequence[int]]
+"""The seeds of each controller."""
+
+
+def simulate_scenario(scenario: Scenario, plan: Plan) -> list[dict[str, Any]]:
+    """The results of all controllers and seeds; the grid that they are judged by is played once."""
     policy, start = scenario.parsed_policy(), scenario.start_values()
     tuned = tuned_of(start, dict.fromkeys(policy.tunables, 0.0))
     judge = Judge(scenario, policy, tuned, start)
     results = []
-    for controller in controllers:
+    for controller, seeds in plan.items():
         played = _with_autoscaler(scenario) if controller == "hpa" else scenario
         for seed in seeds:
             make, _ = CONTROLLERS[controller]
@@ -33,20 +37,17 @@ def simulate_scenario(scenario: Scenario, seeds: Sequence[int], controllers: Seq
 
 
 def simulate_all(
-    scenarios: Sequence[Scenario],
-    seeds: Sequence[int],
-    controllers: Sequence[str],
-    progress: Callable[[str], None] = lambda name: None,
+    scenarios: Sequence[Scenario], plan: Plan, progress: Callable[[str], None] = lambda name: None
 ) -> Iterator[dict[str, Any]]:
     """The results of all scenarios, as each is done; on all cores."""
     workers = min(len(scenarios), os.cpu_count() or 1)
     if workers <= 1:
         for scenario in scenarios:
-            yield from simulate_scenario(scenario, seeds, controllers)
+            yield from simulate_scenario(scenario, plan)
             progress(scenario.name)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        pending = {pool.submit(simulate_scenario, scenario, seeds, controllers): scenario for scenario in scenarios}
+        pending = {pool.submit(simulate_scenario, scenario, plan): scenario for scenario in scenarios}
         for done in as_completed(pending):
             yield from done.result()
             progress(pending[done].name)

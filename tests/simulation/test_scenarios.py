@@ -1,0 +1,92 @@
+"""The scenario suite: all files are understood; a few are played, as `paceline-operator simulate` plays them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from paceline_operator.simulation.scenario import load_scenario
+from paceline_operator.simulation.simulate import simulate_scenario
+
+SCENARIOS = Path(__file__).parent / "scenarios"
+FILES = sorted(SCENARIOS.glob("*.yaml"))
+
+
+def simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).with_name("paceline-operator")), "simulate", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+
+
+def run(name: str, seed: int = 11) -> dict[str, Any]:
+    (result,) = simulate_scenario(load_scenario(SCENARIOS / f"{name}.yaml"), {"paceline": [seed]})
+    return result
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_scenario_is_named_like_its_file_and_says_what_it_shows(file: Path) -> None:
+    assert load_scenario(file).name == file.stem
+    assert file.read_text().startswith("# ")
+
+
+@pytest.mark.parametrize(
+    "name", ["light-constant", "budget-constant", "economy-oversized", "fault-max-connections-halved"]
+)
+def test_it_ends_near_the_best_of_all_settings_and_breaks_nothing(name: str) -> None:
+    result = run(name)
+
+    assert result["regret"] <= 1.15
+    assert result["t10"] is not None
+    assert result["t10"] <= 6
+    assert result["unsafeTrials"] == 0
+
+
+def test_lost_telemetry_shrinks_nothing() -> None:
+    result = run("fault-telemetry-lost")
+
+    during = [decision for decision in result["decisions"] if 4 <= decision["interval"] < 14]
+    shrunk = [change for decision in during for change in decision["changes"] if change["new"] < change["old"]]
+    assert not [change for change in shrunk if change["tunable"] == "workers"]
+    assert result["regret"] <= 1.15
+
+
+def test_no_pool_grows_into_a_slow_database() -> None:
+    result = run("fault-database-slow")
+
+    during = [decision for decision in result["decisions"] if 15 <= decision["interval"] < 23]
+    running: dict[str, float] = {"workers": 1, "pools.postgres": 5}
+    for decision in result["decisions"]:
+        before = running["workers"] * running["pools.postgres"]
+        running |= {change["tunable"]: change["new"] for change in decision["changes"]}
+        if decision in during and decision["reason"] != "RolledBack":
+            assert running["workers"] * running["pools.postgres"] <= before
+    assert result["regret"] <= 1.15
+
+
+def test_the_command_prints_results_and_draws(tmp_path: Path) -> None:
+    scenario = tmp_path / "short.yaml"
+    scenario.write_text((SCENARIOS / "light-constant.yaml").read_text() + "intervals: 4\n")
+    done = simulate(str(scenario), "--json", "--seeds", "2", "--plot", str(tmp_path / "out.svg"))
+
+    assert done.returncode == 0, done.stderr
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [result["seed"] for result in results] == [1, 2]
+    assert len(results[0]["decisions"]) == 4
+    assert (tmp_path / "out.svg").read_text().startswith("<svg")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("no.yaml",), "no.yaml: cannot be read"),
+        ((str(FILES[0]), "--controller", "guess"), "--controller guess is none of"),
+        ((str(FILES[0]), str(FILES[0])), "is given twice"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_status_2(arguments: tuple[str, ...], said: str) -> None:
+    done = simulate(*arguments)
+
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,168 @@
+"""What is told of a run, on runs made by hand; the autoscaler's law; telemetry as it arrives."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from paceline_operator.core.histogram import Histogram
+from paceline_operator.core.model import WORKERS, pool
+from paceline_operator.core.observe import observe
+from paceline_operator.simulation.autoscaler import scaled, wish
+from paceline_operator.simulation.conditions import Conditions, conditions_at
+from paceline_operator.simulation.controllers import Choice
+from paceline_operator.simulation.objective import Judge, allowed, worst_case_pods
+from paceline_operator.simulation.physics import Tuned, simulate, tuned_of
+from paceline_operator.simulation.plot import draw
+from paceline_operator.simulation.result import reached, reversals, tell, values_by_interval
+from paceline_operator.simulation.run import Step
+from paceline_operator.simulation.scenario import HpaPart, Scenario, parse_scenario
+from paceline_operator.simulation.telemetry import Distortion, report
+
+POSTGRES = pool("postgres")
+SMALL: dict[str, Any] = {
+    "name": "small",
+    "intervals": 6,
+    "fleet": {"replicas": 4, "cpuLimit": 1.0},
+    "load": [{"from": 0, "requestsPerSecond": 300}],
+    "policy": {
+        "objective": {"p95": "45ms"},
+        "workers": {"min": 1, "max": 3},
+        "pools": [{"name": "postgres", "min": 1, "max": 4, "budgetRef": {"name": "main"}}],
+    },
+}
+
+
+def judge_of(**parts: Any) -> Judge:
+    scenario = parse_scenario({**SMALL, **parts})
+    policy, start = scenario.parsed_policy(), scenario.start_values()
+    return Judge(scenario, policy, tuned_of(start, dict.fromkeys(policy.tunables, 0.0)), start)
+
+
+def conditions(scenario: Scenario) -> Conditions:
+    return conditions_at(scenario, 0, scenario.fleet.replicas)
+
+
+def setting(workers: float, size: float) -> dict[Any, float]:
+    return {WORKERS: workers, POSTGRES: size}
+
+
+@pytest.mark.parametrize(
+    ("ratios", "interval"),
+    [
+        ([3.0, 1.05, 1.02, 1.0, 1.0, 1.0], 1),
+        ([1.0, 1.0, 1.0, 1.0, 1.3], 0),
+        ([1.0, 2.0, 2.0, 1.0, 1.0, 1.0], 3),
+        ([2.0, 2.0], None),
+    ],
+)
+def test_t10_is_where_four_in_five_intervals_are_close_from_then_on(ratios: list[float], interval: int | None) -> None:
+    assert reached(ratios) == interval
+
+
+def test_reversals_count_what_goes_there_and_back_but_not_probes() -> None:
+    some = conditions(judge_of().scenario)
+
+    def step(index: int, workers: float, *, probe: bool = False) -> Step:
+        return Step(index, some, setting(workers, 4), Choice(setting(workers, 4), "x", probe=probe), True, False)
+
+    assert reversals([step(0, 2), step(1, 3), step(2, 2), step(3, 2), step(4, 3)]) == 2
+    assert reversals([step(0, 2, probe=True), step(1, 3, probe=True), step(2, 2), step(3, 2)]) == 0
+
+
+def test_the_best_setting_is_the_best_of_all_and_within_the_budget() -> None:
+    judge = judge_of(database={"maxConnections": 34, "reserved": 10})
+    best = judge.best(conditions(judge.scenario))
+    found = {
+        tuple(v.values()): judge.objective(conditions(judge.scenario), v)
+        for v in judge.candidates(conditions(judge.scenario))
+    }
+    assert all(workers * size * 4 <= 24 for workers, size in found)
+    assert judge.objective(conditions(judge.scenario), best) <= min(found.values()) * 1.01
+
+
+def test_economy_counts_what_is_used_while_the_objective_is_met() -> None:
+    judge = judge_of(policy={**SMALL["policy"], "objective": {"p95": "45ms", "prefer": "economy"}})
+    some = conditions(judge.scenario)
+    assert judge.objective(some, setting(2, 2)) == pytest.approx(judge.cost(setting(2, 2)))
+    assert judge.objective(some, setting(2, 2)) < judge.objective(some, setting(3, 4)) <= 1
+    slow = judge_of(policy={**SMALL["policy"], "objective": {"p95": "5ms", "prefer": "economy"}})
+    assert slow.objective(some, setting(2, 2)) > 2
+
+
+def test_worst_case_pods_are_the_autoscalers_maximum_else_the_policys() -> None:
+    plain, limited = judge_of(), judge_of(policy={**SMALL["policy"], "maxReplicas": 9})
+    autoscaled = judge_of(hpa={"min": 2, "max": 12})
+    found = [
+        worst_case_pods(judge.scenario, judge.policy, conditions(judge.scenario))
+        for judge in (plain, limited, autoscaled)
+    ]
+    assert found == [4, 9, 12]
+    assert not allowed(plain.scenario, plain.policy, conditions(plain.scenario), setting(9, 1))
+
+
+def test_a_result_tells_the_run() -> None:
+    judge = judge_of()
+    some = conditions(judge.scenario)
+    better = Choice(setting(2, 4), "LoopLagHigh", p95=0.02)
+    stays = Choice(setting(2, 4), "WithinTolerance", p95=0.02)
+    steps = [
+        Step(0, some, setting(1, 5), better, True, False),
+        *(Step(n, some, setting(2, 4), stays, False, n == 1) for n in range(1, 6)),
+    ]
+    result = tell(judge, steps, seed=7, controller="paceline")
+
+    assert result["final"]["values"] == {"workers": 2, "pools": {"postgres": 4}, "caches": {}}
+    assert 0.9 < result["regret"] < 1.5
+    assert (result["changes"], result["unsafeTrials"], result["restarts"]) == (1, 1, 4)
+    assert (
+        result["decisions"][0]["changes"]
+        == [
+            {"tunable": "pools.postgres", "old": 5, "new": 4},
+            {"tunable": "workers", "old": 1, "new": 2},
+        ]
+        or len(result["decisions"][0]["changes"]) == 2
+    )
+    values = values_by_interval(judge.scenario, result)
+    assert [row["workers"] for row in values] == [1, 2, 2, 2, 2, 2]
+    picture = draw(result, 0.045, values)
+    assert picture.startswith("<svg")
+    assert "pools.postgres" in picture
+
+
+def test_the_autoscaler_follows_the_published_law() -> None:
+    hpa = HpaPart(min=2, max=20, targetCpuRatio=0.7)
+    assert wish(hpa, 10, 0.5) == 8
+    assert wish(hpa, 10, 0.75) == 10
+    assert wish(hpa, 10, 2.0) == 20
+    assert scaled(10, [10, 8, 9, 8, 8]) == 10
+    assert scaled(10, [12, 8, 9, 8, 8, 8]) == 9
+    assert scaled(10, [8, 14]) == 14
+
+
+def windows(distortion: Distortion, seed: int = 1) -> Any:
+    scenario = parse_scenario(SMALL)
+    tuned = Tuned(POSTGRES, None)
+    played = simulate(scenario, conditions(scenario), tuned, setting(2, 4), seed=1, most_requests=5000)
+    return report(
+        scenario, conditions(scenario), tuned, setting(2, 4), played,
+        interval=3, generation=2, distortion=distortion, rng=np.random.default_rng(seed),
+    )  # fmt: skip
+
+
+def test_telemetry_that_is_lost_or_frozen_does_not_count() -> None:
+    whole, frozen = observe(windows(Distortion())), observe(windows(Distortion(frozen=0.5)))
+    assert whole is not None
+    assert frozen is not None
+    assert (whole.pods, frozen.pods) == (4, 2)
+    assert len(windows(Distortion(lost=0.5))) < 4
+    assert observe(windows(Distortion(lost=1.0))) is None
+
+
+def test_noise_moves_what_is_measured_and_keeps_the_counts() -> None:
+    whole, noisy = observe(windows(Distortion())), observe(windows(Distortion(noise=0.3), seed=5))
+    assert whole is not None
+    assert noisy is not None
+    assert whole.requests == noisy.requests
+    assert noisy.duration.count == whole.duration.count
+    assert noisy.p95 != whole.p95
+    assert isinstance(noisy.duration, Histogram)
