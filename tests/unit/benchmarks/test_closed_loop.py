@@ -57,9 +57,8 @@ def serving(*pieces: bytes, keeps: bool) -> Iterator[tuple[int, Counts]]:
 
 def test_a_kept_connection_carries_request_after_request() -> None:
     with serving(OK, keeps=True) as (port, counts):
-        answers, seconds = saturate(port, connections=4, seconds=SECONDS)
+        answers, _ = saturate(port, connections=4, seconds=SECONDS)
     assert answers > 8
-    assert seconds >= SECONDS
     assert len(counts.connections) == 4
 
 
