@@ -2,15 +2,11 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TypedDict
 
-import asyncpg
 from fastapi import FastAPI
-from paceline import tune
-from redis.asyncio import Redis
 from starlette.middleware import Middleware
 
-from paceline_api.database import open_postgres, open_redis
+from paceline_api.connections import State, opened
 from paceline_api.errors import handle_errors
 from paceline_api.request_id import RequestId
 from paceline_api.routes import build_router
@@ -20,22 +16,13 @@ MIDDLEWARE = (Middleware(RequestId),)
 """Outermost first; pure ASGI only."""
 
 
-class State(TypedDict):
-    """What the lifespan opens and routes use, as `request.state`."""
-
-    postgres: asyncpg.Pool
-    redis: Redis
-
-
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The application. Without `settings` its lifespan reads the environment."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
-        chosen = settings or load_settings()
-        async with await open_postgres(chosen) as postgres, open_redis(chosen) as redis:
-            tune.tunables.cache_redis = redis
-            yield {"postgres": postgres, "redis": redis}
+        async with opened(settings or load_settings()) as state:
+            yield state
 
     app = FastAPI(
         title="Paceline reference API",

@@ -80,10 +80,13 @@ def _one_line(error: BaseException) -> str:
 
 
 def main() -> int:
-    """Exit status 0 once the schema is the newest. API_DATABASE_WAIT_SECONDS is how long to wait for the database."""
+    """Exit status 0 once the schema is the newest.
+
+    API_POSTGRES_MIGRATION_WAIT_SECONDS is how long to wait for a database that does not answer.
+    """
     try:
-        settings = load_settings()
-        waiting = migrate(settings.database_url.get_secret_value(), wait_seconds=settings.api_database_wait_seconds)
+        settings = load_settings().postgres
+        waiting = migrate(settings.url.get_secret_value(), wait_seconds=settings.migration_wait_seconds)
         asyncio.run(waiting)
     except ApiError as error:
         sys.stderr.write(f"paceline_api.migrate: {error}\n")

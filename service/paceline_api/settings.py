@@ -1,13 +1,14 @@
-"""The reference API's settings: from the environment, read once when the application starts.
+"""The reference API's settings: grouped, from the environment, read once when the application starts.
 
 There are no defaults for addresses and credentials: an API that silently talks to the wrong database is worse than one
-that does not start.
+that does not start. Pool limits and TTLs here are start values: a tuning policy may move them while the process runs.
 """
 
-from typing import Annotated, Final
+from types import MappingProxyType
+from typing import Annotated, Final, cast
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from paceline_api.errors import ConfigurationError
@@ -30,28 +31,63 @@ def _safe_url(*schemes: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-class Settings(BaseSettings):
-    """Pool limits and TTLs here are start values: a tuning policy may move them while the process runs."""
+class Group(BaseSettings):
+    """Base of the groups. A field's variable is its group's prefix and its name, or its alias."""
 
-    model_config = SettingsConfigDict(frozen=True)
+    model_config = SettingsConfigDict(frozen=True, populate_by_name=True)
 
-    database_url: Annotated[SecretStr, _safe_url("postgresql", "postgres")]
-    redis_url: Annotated[SecretStr, _safe_url("redis", "rediss", "unix")]
 
-    api_postgres_limit: int = Field(default=5, ge=1)
-    """Connections to PostgreSQL per worker without a tuning document."""
-    api_postgres_cap: int = Field(default=40, ge=1)
+class PostgresSettings(Group):
+    """The shop's database. Required."""
+
+    model_config = SettingsConfigDict(env_prefix="API_POSTGRES_")
+
+    url: Annotated[SecretStr, _safe_url("postgresql", "postgres")] = Field(validation_alias="DATABASE_URL")
+    """postgresql://USER:PASSWORD@HOST:PORT/NAME."""
+    limit: int = Field(default=5, ge=1)
+    """Connections per worker without a tuning document."""
+    cap: int = Field(default=40, ge=1)
     """Hard cap on them, whatever a document says."""
-    api_redis_limit: int = Field(default=10, ge=1)
-    """Connections to Redis per worker without a tuning document."""
-    api_redis_cap: int = Field(default=50, ge=1)
-    """Hard cap on them, whatever a document says."""
-    api_query_timeout_seconds: float = Field(default=10.0, gt=0)
+    timeout_seconds: float = Field(default=10.0, gt=0)
     """Longest wait for a connection, and again for a query; then the answer is 503."""
-    api_database_wait_seconds: float = Field(default=60.0, ge=0)
+    migration_wait_seconds: float = Field(default=60.0, ge=0)
     """How long `python -m paceline_api.migrate` waits for a database that does not answer yet."""
-    api_simulated_distance_seconds: float = Field(default=0.0, ge=0, le=1)
-    """Every read of PostgreSQL takes this much longer, waiting, as with a database far away. For demonstrations."""
+    simulated_distance_seconds: float = Field(
+        default=0.0, ge=0, le=1, validation_alias="API_SIMULATED_DISTANCE_SECONDS"
+    )
+    """Every read of the pool `postgres` takes this much longer, waiting, as with a database far away.
+    For demonstrations."""
+
+
+class RedisSettings(Group):
+    """Redis or Valkey. Required."""
+
+    model_config = SettingsConfigDict(env_prefix="API_REDIS_")
+
+    url: Annotated[SecretStr, _safe_url("redis", "rediss", "unix")] = Field(validation_alias="REDIS_URL")
+    """redis://:PASSWORD@HOST:PORT/NUMBER."""
+    limit: int = Field(default=10, ge=1)
+    """Connections per worker without a tuning document."""
+    cap: int = Field(default=50, ge=1)
+    """Hard cap on them, whatever a document says."""
+
+
+class Settings(BaseModel):
+    """All groups. Built once per process by `load_settings` and passed on.
+
+    A group whose variables all have defaults is a `Field(default_factory=...)`.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    postgres: PostgresSettings
+    redis: RedisSettings
+
+
+GROUPS: Final = MappingProxyType(
+    {name: cast(type[Group], field.annotation) for name, field in Settings.model_fields.items()}
+)
+"""The class of each group, by its name in `Settings`."""
 
 
 def load_settings() -> Settings:
@@ -61,9 +97,17 @@ def load_settings() -> Settings:
         ConfigurationError: names the variable that is missing or wrong; never its value, which may hold a password.
     """
     try:
-        return Settings()  # type: ignore[call-arg]  # the environment gives them
+        return Settings.model_validate({name: group() for name, group in GROUPS.items()})
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        variable = str(first["loc"][0]).upper()
         what = "is not set" if first["type"] == "missing" else f"is wrong: {first['msg'].removeprefix('Value error, ')}"
-        raise ConfigurationError(f"environment variable {variable} {what}") from None
+        raise ConfigurationError(
+            f"environment variable {_variable(error.title, str(first['loc'][0]))} {what}"
+        ) from None
+
+
+def _variable(title: str, place: str) -> str:
+    """The variable that pydantic complains of: it names the group, and a field or its alias."""
+    group = next(group for group in GROUPS.values() if group.__name__ == title)
+    prefix = group.model_config["env_prefix"] if place in group.model_fields else ""
+    return f"{prefix}{place}".upper()

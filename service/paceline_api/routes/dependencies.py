@@ -1,4 +1,4 @@
-"""What routes ask for, by type. The lifespan opened it; `app.State` names it."""
+"""What routes ask for, by type. The lifespan opened it; `connections.State` names it."""
 
 from typing import Annotated
 

@@ -13,7 +13,7 @@ from paceline import tune
 from paceline_api.app import create_app
 from paceline_api.migrate import migrate
 from paceline_api.routes.expensive_data import spread_report
-from paceline_api.settings import Settings
+from paceline_api.settings import PostgresSettings, RedisSettings, Settings
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
@@ -29,7 +29,9 @@ def migrated_dsn(postgres_dsn: str) -> str:
 
 @pytest.fixture
 def settings(migrated_dsn: str, valkey_url: str) -> Settings:
-    return Settings(database_url=SecretStr(migrated_dsn), redis_url=SecretStr(valkey_url))
+    return Settings(
+        postgres=PostgresSettings(url=SecretStr(migrated_dsn)), redis=RedisSettings(url=SecretStr(valkey_url))
+    )
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 import httpx2
 import pytest
@@ -28,6 +29,15 @@ def closed_port() -> int:
         return port
 
 
+def changed(settings: Settings, group: str, **values: Any) -> Settings:
+    """The settings, with some values of one group changed."""
+    return settings.model_copy(update={group: getattr(settings, group).model_copy(update=values)})
+
+
+def postgres_at(port: int) -> SecretStr:
+    return SecretStr(f"postgresql://postgres@127.0.0.1:{port}/postgres")
+
+
 def assert_unavailable(answer: httpx2.Response) -> None:
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "1"
@@ -42,38 +52,33 @@ def assert_unavailable(answer: httpx2.Response) -> None:
 async def test_postgres_down_is_503_and_the_rest_works(
     start: Start, settings: Settings, closed_port: int, path: str
 ) -> None:
-    url = SecretStr(f"postgresql://postgres@127.0.0.1:{closed_port}/postgres")
-    async with start(settings.model_copy(update={"database_url": url})) as client:
+    async with start(changed(settings, "postgres", url=postgres_at(closed_port))) as client:
         assert_unavailable(await client.get(path))
         assert (await client.put("/cache/still-works", content=b"x")).status_code == 204
 
 
 async def test_redis_down_is_503_and_the_rest_works(start: Start, settings: Settings, closed_port: int) -> None:
     url = SecretStr(f"redis://127.0.0.1:{closed_port}/0")
-    async with start(settings.model_copy(update={"redis_url": url})) as client:
+    async with start(changed(settings, "redis", url=url)) as client:
         assert_unavailable(await client.get("/cache/key"))
         assert (await client.get("/products")).status_code == 200
         assert (await client.get("/expensive-data")).status_code == 200
 
 
 async def test_a_database_that_says_nothing_is_503_in_time(start: Start, settings: Settings, silent_port: int) -> None:
-    update = {
-        "database_url": SecretStr(f"postgresql://postgres@127.0.0.1:{silent_port}/postgres"),
-        "api_query_timeout_seconds": 0.2,
-    }
-    async with start(settings.model_copy(update=update)) as client:
+    silent = changed(settings, "postgres", url=postgres_at(silent_port), timeout_seconds=0.2)
+    async with start(silent) as client:
         assert_unavailable(await client.get("/products"))
 
 
 async def test_a_query_that_takes_too_long_is_503(start: Start, settings: Settings) -> None:
-    update = {"api_simulated_distance_seconds": 1.0, "api_query_timeout_seconds": 0.2}
-    async with start(settings.model_copy(update=update)) as client:
+    slow = changed(settings, "postgres", simulated_distance_seconds=1.0, timeout_seconds=0.2)
+    async with start(slow) as client:
         assert_unavailable(await client.get("/products"))
 
 
 async def test_the_liveness_probe_needs_no_database(start: Start, settings: Settings, closed_port: int) -> None:
-    url = SecretStr(f"postgresql://postgres@127.0.0.1:{closed_port}/postgres")
-    async with start(settings.model_copy(update={"database_url": url})) as client:
+    async with start(changed(settings, "postgres", url=postgres_at(closed_port))) as client:
         assert (await client.get("/healthz")).status_code == 200
 
 

@@ -121,7 +121,7 @@ def test_the_command_migrates_and_says_nothing(postgres_dsn: str) -> None:
     ids=["no address", "an address of something else", "nobody listens"],
 )
 def test_a_mistake_is_one_line_without_the_password(environment: dict[str, str], message: str) -> None:
-    done = run_module(REDIS_URL="redis://127.0.0.1:1/0", API_DATABASE_WAIT_SECONDS="0", **environment)
+    done = run_module(REDIS_URL="redis://127.0.0.1:1/0", API_POSTGRES_MIGRATION_WAIT_SECONDS="0", **environment)
     assert done.returncode == 1
     assert done.stderr.startswith(f"paceline_api.migrate: {message}")
     assert done.stderr.count("\n") == 1

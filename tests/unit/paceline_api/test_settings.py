@@ -20,8 +20,8 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 def test_two_addresses_are_enough(environment: pytest.MonkeyPatch) -> None:
     settings = load_settings()
-    assert settings.database_url.get_secret_value() == DATABASE
-    assert settings.api_postgres_limit <= settings.api_postgres_cap
+    assert settings.postgres.url.get_secret_value() == DATABASE
+    assert settings.postgres.limit <= settings.postgres.cap
 
 
 @pytest.mark.parametrize("variable", ["DATABASE_URL", "REDIS_URL"])
@@ -39,7 +39,7 @@ def test_there_is_no_default_address(environment: pytest.MonkeyPatch, variable: 
         ("DATABASE_URL", "postgresql://postgres:postgres@db/shop", "one that everybody knows"),
         ("REDIS_URL", "redis://:changeme@redis/0", "one that everybody knows"),
         ("API_POSTGRES_LIMIT", "0", "greater than or equal to 1"),
-        ("API_QUERY_TIMEOUT_SECONDS", "soon", "valid number"),
+        ("API_POSTGRES_TIMEOUT_SECONDS", "soon", "valid number"),
     ],
     ids=["another database", "no host", "a usual password", "another usual password", "no connections", "not a number"],
 )
@@ -83,4 +83,4 @@ def test_importing_the_application_reads_and_opens_nothing() -> None:
 def test_settings_cannot_be_changed(environment: pytest.MonkeyPatch) -> None:
     settings: Settings = load_settings()
     with pytest.raises(ValueError, match="frozen"):
-        settings.api_postgres_limit = 9  # type: ignore[misc]
+        settings.postgres.limit = 9  # type: ignore[misc]

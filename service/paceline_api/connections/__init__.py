@@ -1,0 +1,26 @@
+"""What the API holds open, one module a backend. `opened` opens all of it; it closes in the reverse order."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from paceline import tune
+
+from paceline_api.connections.postgres import open_postgres
+from paceline_api.connections.redis import open_redis
+from paceline_api.connections.state import State
+from paceline_api.settings import Settings
+
+__all__ = ["State", "opened"]
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[State]:
+    """Everything that requests use. Each connects on first use: a backend that is down fails its routes only."""
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        state = State(
+            postgres=await enter(open_postgres(settings.postgres)),
+            redis=await enter(open_redis(settings.redis)),
+        )
+        tune.tunables.cache_redis = state["redis"]
+        yield state
