@@ -58,6 +58,11 @@ class Tunables:
         self._caches: dict[str, TunableCache] = {}
         self._values = Values()
 
+    @property
+    def values(self) -> Values:
+        """The values applied last."""
+        return self._values
+
     def add_pool(self, pool: TunablePool) -> None:
         """Registers a pool and gives it the values in force.
 

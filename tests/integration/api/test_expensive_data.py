@@ -11,7 +11,7 @@ import asyncpg
 import httpx2
 import pytest
 from paceline import tune
-from paceline.document.model import CacheValues, Values
+from paceline.pytest_plugin import Retune
 from paceline_api.routes.expensive_data import spread_report
 from paceline_api.schemas.expensive_data import SpreadReport
 from paceline_api.settings import Settings
@@ -64,12 +64,9 @@ async def test_what_one_process_fetched_serves_the_next_one(start: Start, settin
     assert second.content == first.content
 
 
-async def test_a_ttl_of_zero_asks_the_database_each_time(client: httpx2.AsyncClient) -> None:
-    tune.tunables.apply(Values(caches={"responses": CacheValues(0)}))
-    try:
-        answers = [await client.get("/expensive-data") for _ in range(3)]
-    finally:
-        tune.tunables.apply(Values())
+async def test_a_ttl_of_zero_asks_the_database_each_time(client: httpx2.AsyncClient, retune: Retune) -> None:
+    await retune(caches={"responses": 0})
+    answers = [await client.get("/expensive-data") for _ in range(3)]
     assert [answer.headers["cache-status"] for answer in answers] == ["paceline; fwd=miss; stored"] * 3
 
 

@@ -1,7 +1,11 @@
 """GET /products against PostgreSQL."""
 
+import asyncio
+
 import httpx2
 import pytest
+from paceline import tune
+from paceline.pytest_plugin import Retune
 from paceline_api.schemas.products import ProductPage
 
 
@@ -41,3 +45,10 @@ async def test_a_bad_query_names_the_parameter(client: httpx2.AsyncClient, query
     assert answer.status_code == 422
     assert answer.json()["error"] == "InvalidRequest"
     assert answer.json()["detail"].startswith(f"{where}: ")
+
+
+async def test_many_at_once_share_one_connection(client: httpx2.AsyncClient, retune: Retune) -> None:
+    await retune(pools={"postgres": 1})
+    answers = await asyncio.gather(*(client.get("/products") for _ in range(10)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert tune.tunables.report()["pools"]["postgres"]["open"] == 1
