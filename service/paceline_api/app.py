@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from paceline_api.connections import State, opened
-from paceline_api.errors import handle_errors
+from paceline_api.problems import handle_errors
 from paceline_api.request_id import RequestId
 from paceline_api.routes import build_router
 from paceline_api.settings import Settings, load_settings

@@ -1,24 +1,21 @@
-"""Everything that can go wrong, and the one place where it becomes an answer: `{"error", "detail", "request_id"}`.
+"""Everything that can go wrong. What a client learns of it: `problems.py`.
 
 ApiError
 ├── ConfigurationError   the process cannot start with this environment
 ├── MigrationError       the database could not be brought to the newest schema
-├── NotFound             what the client asked for does not exist
-└── TooLarge             what the client sent is more than we take
+└── Problem              becomes an answer: its class's name and status, its message as the detail
+    ├── InvalidRequest   422
+    ├── NotFound         404
+    ├── ContentTooLarge  413
+    ├── UpstreamFailed   502
+    ├── Unavailable      503
+    ├── NotConfigured    503
+    └── UpstreamTooSlow  504
 """
 
-import logging
 from http import HTTPStatus
-from typing import Final
-
-import asyncpg
-import orjson
-import redis.exceptions
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
-
-logger = logging.getLogger(__name__)
+from types import MappingProxyType
+from typing import ClassVar
 
 
 class ApiError(Exception):
@@ -33,71 +30,51 @@ class MigrationError(ApiError):
     """The database is not at the newest schema."""
 
 
-class NotFound(ApiError):
-    """Answered with 404; the message is the detail."""
+class Problem(ApiError):
+    """Raise one anywhere below a route. The first line of a class's docstring is its text in the documentation."""
+
+    status: ClassVar[HTTPStatus]
+    headers: ClassVar[MappingProxyType[str, str]] = MappingProxyType({})
 
 
-class TooLarge(ApiError):
-    """Answered with 413; the message is the detail."""
+class InvalidRequest(Problem):
+    """The request is not valid; the detail names the field."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
 
 
-UNAVAILABLE: Final = (
-    OSError,  # nothing listens, name not found, connection reset; TimeoutError and AcquireTimeout are OSErrors
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.QueryCanceledError,
-    asyncpg.InterfaceError,
-    redis.exceptions.ConnectionError,
-    redis.exceptions.TimeoutError,
-)
-"""What drivers raise when a database is down, full or too slow: not a bug of ours, and worth another try."""
+class NotFound(Problem):
+    """There is no such thing."""
+
+    status = HTTPStatus.NOT_FOUND
 
 
-def problem(request: Request, status: int, error: str, detail: str, headers: dict[str, str] | None = None) -> Response:
-    """The body of every answer that is not a success."""
-    content = {"error": error, "detail": detail, "request_id": request.state.request_id}
-    return Response(orjson.dumps(content), status, headers, media_type="application/json")
+class ContentTooLarge(Problem):
+    """The body is too large."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
-async def _unavailable(request: Request, error: Exception) -> Response:
-    logger.warning("%s %s: %s: %s", request.method, request.url.path, type(error).__name__, error)
-    detail = "a database did not answer in time; try again"
-    return problem(request, 503, "Unavailable", detail, {"Retry-After": "1"})
+class UpstreamFailed(Problem):
+    """The service that this answer comes from is down, or answered nonsense."""
+
+    status = HTTPStatus.BAD_GATEWAY
 
 
-async def _invalid(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return problem(request, 422, "InvalidRequest", f"{where}: {first['msg']}")
+class Unavailable(Problem):
+    """A database did not answer in time. Try again."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    headers = MappingProxyType({"Retry-After": "1"})
 
 
-async def _not_found(request: Request, error: Exception) -> Response:
-    return problem(request, 404, "NotFound", str(error))
+class NotConfigured(Problem):
+    """This installation has no such backend; the detail names the setting."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
 
 
-async def _too_large(request: Request, error: Exception) -> Response:
-    return problem(request, 413, "ContentTooLarge", str(error))
+class UpstreamTooSlow(Problem):
+    """The service that this answer comes from did not answer within the deadline."""
 
-
-async def _http(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    name = HTTPStatus(error.status_code).phrase.title().replace(" ", "").replace("-", "")
-    return problem(request, error.status_code, name, str(error.detail), dict(error.headers or {}))
-
-
-async def _internal(request: Request, error: Exception) -> Response:
-    return problem(request, 500, "InternalError", "the server failed; the request id finds the reason in its log")
-
-
-def handle_errors(app: FastAPI) -> None:
-    """Registers the handlers of everything above."""
-    for kind in UNAVAILABLE:
-        app.add_exception_handler(kind, _unavailable)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(NotFound, _not_found)
-    app.add_exception_handler(TooLarge, _too_large)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _internal)
+    status = HTTPStatus.GATEWAY_TIMEOUT

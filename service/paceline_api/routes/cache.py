@@ -4,11 +4,11 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from paceline_api.errors import NotFound, TooLarge
+from paceline_api.errors import ContentTooLarge, InvalidRequest, NotFound, Unavailable
 from paceline_api.routes.dependencies import RedisDep
-from paceline_api.schemas.errors import NOT_FOUND, TOO_LARGE, UNAVAILABLE
+from paceline_api.schemas.errors import documented
 
-router = APIRouter(tags=["cache"], responses=UNAVAILABLE)
+router = APIRouter(tags=["cache"], responses=documented(InvalidRequest, Unavailable))
 
 MAX_VALUE_BYTES: Final = 64 * 1024
 _PREFIX: Final = "cache:"  # clients reach their own keys only, never what else is stored there
@@ -17,7 +17,7 @@ _BYTES: Final = {"application/octet-stream": {"schema": {"type": "string", "form
 Key = Annotated[str, Path(pattern=r"^[A-Za-z0-9._:-]{1,200}$")]
 
 
-@router.get("/cache/{key}", response_class=Response, responses={200: {"content": _BYTES}, **NOT_FOUND})
+@router.get("/cache/{key}", response_class=Response, responses={200: {"content": _BYTES}, **documented(NotFound)})
 async def read(key: Key, redis: RedisDep) -> Response:
     """The bytes stored under the key."""
     value = await redis.get(_PREFIX + key)
@@ -29,7 +29,7 @@ async def read(key: Key, redis: RedisDep) -> Response:
 @router.put(
     "/cache/{key}",
     status_code=204,
-    responses=TOO_LARGE,
+    responses=documented(ContentTooLarge),
     openapi_extra={"requestBody": {"required": True, "content": _BYTES}},
 )
 async def write(key: Key, request: Request, redis: RedisDep, ttl: Annotated[int, Query(ge=1, le=86_400)] = 300) -> None:
@@ -43,5 +43,5 @@ async def _body(request: Request) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_VALUE_BYTES:
-            raise TooLarge(f"a value has at most {MAX_VALUE_BYTES} bytes")
+            raise ContentTooLarge(f"a value has at most {MAX_VALUE_BYTES} bytes")
     return bytes(body)

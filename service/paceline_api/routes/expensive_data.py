@@ -8,8 +8,9 @@ import orjson
 from fastapi import APIRouter, Response
 from paceline import tune
 
+from paceline_api.errors import Unavailable
 from paceline_api.routes.dependencies import PostgresDep
-from paceline_api.schemas.errors import UNAVAILABLE
+from paceline_api.schemas.errors import documented
 from paceline_api.schemas.expensive_data import SpreadReport
 
 router = APIRouter(tags=["expensive data"])
@@ -33,7 +34,7 @@ async def spread_report(postgres: asyncpg.Pool) -> bytes:
     return orjson.dumps({"categories": [dict(row) for row in rows]})
 
 
-@router.get("/expensive-data", response_model=SpreadReport, responses=UNAVAILABLE)
+@router.get("/expensive-data", response_model=SpreadReport, responses=documented(Unavailable))
 async def expensive_data(postgres: PostgresDep) -> Response:
     """How far prices lie apart, by category. `Age` and `Cache-Status` say how old the answer is and whence."""
     asked = monotonic()

@@ -5,8 +5,9 @@ from typing import Annotated, Final
 import orjson
 from fastapi import APIRouter, Query, Response
 
+from paceline_api.errors import InvalidRequest, Unavailable
 from paceline_api.routes.dependencies import PostgresDep
-from paceline_api.schemas.errors import UNAVAILABLE
+from paceline_api.schemas.errors import documented
 from paceline_api.schemas.products import ProductPage
 
 router = APIRouter(tags=["products"])
@@ -14,7 +15,7 @@ router = APIRouter(tags=["products"])
 _PAGE: Final = "SELECT id, name, category, price_cents FROM products WHERE id > $1 ORDER BY id LIMIT $2"
 
 
-@router.get("/products", response_model=ProductPage, responses=UNAVAILABLE)
+@router.get("/products", response_model=ProductPage, responses=documented(InvalidRequest, Unavailable))
 async def list_products(
     postgres: PostgresDep,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,

@@ -1,8 +1,12 @@
-"""The body of every answer that is not a success."""
+"""The body of every answer that is not a success, and how a route documents those it may give."""
 
-from typing import Any, Final
+from inspect import cleandoc
+from itertools import groupby
+from typing import Any
 
 from pydantic import BaseModel
+
+from paceline_api import errors
 
 
 class Problem(BaseModel):
@@ -13,9 +17,21 @@ class Problem(BaseModel):
     request_id: str
 
 
-UNAVAILABLE: Final[dict[int | str, dict[str, Any]]] = {
-    422: {"model": Problem, "description": "The request is not valid."},
-    503: {"model": Problem, "description": "A database did not answer in time. Try again."},
-}
-NOT_FOUND: Final[dict[int | str, dict[str, Any]]] = {404: {"model": Problem, "description": "There is no such thing."}}
-TOO_LARGE: Final[dict[int | str, dict[str, Any]]] = {413: {"model": Problem, "description": "The body is too large."}}
+def documented(*problems: type[errors.Problem]) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI's `responses` for a route that may give these errors, with an example of each."""
+    ordered = sorted(problems, key=lambda one: one.status)
+    return {int(status): _response(list(group)) for status, group in groupby(ordered, key=lambda one: one.status)}
+
+
+def _response(problems: list[type[errors.Problem]]) -> dict[str, Any]:
+    texts = {one.__name__: cleandoc(one.__doc__ or "").splitlines()[0] for one in problems}
+    examples = {name: {"summary": text, "value": _example(name, text)} for name, text in texts.items()}
+    return {
+        "model": Problem,
+        "description": " Or: ".join(texts.values()),
+        "content": {"application/json": {"examples": examples}},
+    }
+
+
+def _example(error: str, detail: str) -> dict[str, str]:
+    return Problem(error=error, detail=detail, request_id="6f1d2c0b9a5e4c3f8f7a1f0e2d3c4b5a").model_dump()

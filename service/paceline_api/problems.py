@@ -1,0 +1,78 @@
+"""The one place where an error becomes an answer: `{"error", "detail", "request_id"}`."""
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Final
+
+import asyncpg
+import orjson
+import redis.exceptions
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from paceline_api.errors import InvalidRequest, Problem, Unavailable
+
+logger = logging.getLogger(__name__)
+
+UNAVAILABLE: Final = (
+    OSError,  # nothing listens, name not found, connection reset; TimeoutError and AcquireTimeout are OSErrors
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.QueryCanceledError,
+    asyncpg.InterfaceError,
+    redis.exceptions.ConnectionError,
+    redis.exceptions.TimeoutError,
+)
+"""What drivers raise when a database is down, full or too slow: not a bug of ours, and worth another try."""
+
+
+def problem(
+    request: Request, status: int, error: str, detail: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """The body of every answer that is not a success."""
+    content = {"error": error, "detail": detail, "request_id": request.state.request_id}
+    return Response(orjson.dumps(content), status, headers, media_type="application/json")
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger.warning("%s %s: %s (%r)", request.method, request.url.path, error, error.__cause__)
+    return problem(request, error.status, type(error).__name__, str(error), error.headers)
+
+
+async def _unavailable(request: Request, error: Exception) -> Response:
+    logger.warning("%s %s: %s: %s", request.method, request.url.path, type(error).__name__, error)
+    detail = "a database did not answer in time; try again"
+    return problem(request, Unavailable.status, Unavailable.__name__, detail, Unavailable.headers)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return problem(request, InvalidRequest.status, InvalidRequest.__name__, f"{where}: {first['msg']}")
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    name = HTTPStatus(error.status_code).phrase.title().replace(" ", "").replace("-", "")
+    return problem(request, error.status_code, name, str(error.detail), error.headers)
+
+
+async def _internal(request: Request, error: Exception) -> Response:
+    return problem(request, 500, "InternalError", "the server failed; the request id finds the reason in its log")
+
+
+def handle_errors(app: FastAPI) -> None:
+    """Registers the handlers of everything above."""
+    app.add_exception_handler(Problem, _problem)
+    for kind in UNAVAILABLE:
+        app.add_exception_handler(kind, _unavailable)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _internal)
