@@ -6,7 +6,7 @@ ARGS   ?=
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format e2e image bench bench-tuner render lock clean
+.PHONY: help run test check format e2e image bench bench-tuner bench-fleet render lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ bench: $(STAMP) ## serving benchmarks (ONLY=name, JSON=1)
 
 bench-tuner: $(STAMP) ## the tuner beside the exhaustive grid and simpler ways, on every scenario (ONLY=prefix, JSON=1)
 	$(BIN)/python -m tests.benchmarks.tuner $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json) $(ARGS)
+
+bench-fleet: $(STAMP) ## what the operator costs: a pass over 1,000 pods, the simulator beside SimPy (ONLY=name, JSON=1)
+	$(BIN)/python -m tests.benchmarks.fleet $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json)
 
 render: $(STAMP) ## CRD -> chart, chart -> k8s/manifests, code -> docs/reference.md
 	$(BIN)/python scripts/render

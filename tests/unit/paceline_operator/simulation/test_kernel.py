@@ -11,6 +11,9 @@ from paceline_operator.simulation.event_heap import new_heap, pop, push
 from paceline_operator.simulation.kernel import play
 from paceline_operator.simulation.records import BUCKETS, DURATION, HOLD, LAG, WAIT, Fleet, Load, Played
 
+from tests.benchmarks.simpy_fleet import SimpyFleet
+from tests.benchmarks.simulator import FLEET
+
 MANY_CORES = 64.0
 
 
@@ -55,6 +58,20 @@ def test_a_pool_waits_as_erlang_says(size: int, load: float) -> None:
     waiting = 1 - result.pods["histograms"][0, WAIT, BUCKETS] / result.pods["histograms"][0, WAIT].sum()
     assert waiting == pytest.approx(erlang_c(size, load), abs=0.03)
     assert mean(result, HOLD) == pytest.approx(hold, rel=0.03)
+
+
+@pytest.mark.parametrize("load", [0.3, 0.6, 0.8])
+def test_a_pool_of_one_waits_as_a_single_server(load: float) -> None:
+    hold = 0.01
+    result = played(load / hold, pool=1, query_seconds=hold, query_sigma=0.8326, seconds=4000)
+    assert mean(result, WAIT) == pytest.approx(load * hold / (1 - load), rel=0.06)  # M/M/1, as of any with CV 1
+
+
+def test_a_simpy_model_of_the_same_path_comes_to_the_same_latencies() -> None:
+    theirs = SimpyFleet(FLEET, 500.0, 2, 0.004, seed=1).play(40, 5.0)
+    ours = play(1, np.full(40, 500.0), np.full(2, 0.004), Load(5.0, 1.0, 1.0), FLEET)
+    for percent in (50, 95):
+        assert np.percentile(ours.latencies, percent) == pytest.approx(np.percentile(theirs, percent), rel=0.06)
 
 
 def test_a_slow_loop_holds_connections_longer() -> None:
@@ -115,6 +132,7 @@ def test_no_request_is_lost_and_no_quota_exceeded(
     assert result.pods["histograms"][:, DURATION].sum() == answered
 
 
+@settings(deadline=None)  # the first one compiles
 @given(times=st.lists(st.floats(0, 100), max_size=60))
 def test_the_heap_gives_events_in_order(times: list[float]) -> None:
     heap, size = new_heap(64), 0

@@ -1,0 +1,21 @@
+"""`make bench-fleet`: what the operator itself costs: a pass over a thousand pods, and the simulator beside SimPy.
+
+python -m tests.benchmarks.fleet [--only NAME] [--json]
+"""
+
+import sys
+from typing import Final
+
+from tests.benchmarks import command, simulator, thousand_pods
+from tests.benchmarks.effort import Effort
+
+BENCHES: Final[dict[str, command.Bench]] = {"pass": thousand_pods.run, "simulator": simulator.run}
+TITLE: Final = "medians; a ratio above 1 means that ours is better, or below its limit"
+
+
+def main() -> int:
+    return command.run("tests.benchmarks.fleet", __doc__.splitlines()[0], BENCHES, Effort(5, 1.0), TITLE)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
