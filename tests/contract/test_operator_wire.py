@@ -10,9 +10,13 @@ import yaml
 from jsonschema import Draft202012Validator
 from modelled_fleet import KEY, ModelledFleet, ModelPod, Service, start_values
 from paceline.document.model import parse_document as runtime_parses
+from paceline.resources.cache import Cache
+from paceline.resources.cache_redis import RedisTier
+from paceline.resources.serializers import Json
 from paceline.telemetry.histogram import Histogram as RuntimeHistogram
 from paceline_operator.core.histogram import Histogram
 from paceline_operator.core.model import WORKERS, cache, pool
+from paceline_operator.core.pods import Lookups
 from paceline_operator.crd.document import build_document, digest, parse_document
 from paceline_operator.errors import InvalidState
 from paceline_operator.loop.reconcile import Reconciler
@@ -69,6 +73,25 @@ def test_the_operator_reads_a_state_of_the_schema() -> None:
     assert state.clamped == {"workers": "asked 8, granted 3, by memory"}
     assert state.unregistered == ("10.0.0.7:5432",)
     assert state.understands
+
+
+async def test_the_operator_reads_what_a_cache_counts() -> None:
+    pod, wall = ModelPod("pod", start_values(), start_values()), [0.0]
+    nowhere = RedisTier("responses", lambda: None, Json)
+    kept = Cache("responses", 60, redis=nowhere, max_staleness_seconds=60, clock=lambda: wall[0])
+
+    async def fetch() -> str:
+        return "answer"
+
+    for wall[0] in (0.0, 30.0, 90.0):
+        await kept.get("k", fetch)
+    wire = {**pod.state(Service()), "caches": {"responses": kept.report()}}
+    schema("state.v1.schema.json").validate(wire)
+    counters = parse_state(json.loads(json.dumps(wire))).caches["responses"]
+
+    assert counters.lookups == Lookups(hits=1, misses=2), "a stale hit fetches, too"
+    assert counters.ghosts[60] == counters.lookups
+    assert (counters.ghosts[30], counters.ghosts[300]) == (Lookups(0, 3), Lookups(2, 1))
 
 
 @pytest.mark.parametrize("missing", ["tuning", "values", "loopLag", "cpu", "uptimeSeconds", "schema"])

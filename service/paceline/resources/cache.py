@@ -15,6 +15,7 @@ from typing import Any
 
 from paceline.errors import UsageError
 from paceline.resources.cache_entry import Entry, Verdict, judge
+from paceline.resources.cache_ghosts import Ghosts
 from paceline.resources.cache_redis import RedisTier
 from paceline.telemetry.histogram import Histogram
 
@@ -80,19 +81,22 @@ class Cache:
         self._misses = 0
         self._stale_hits = 0
         self._fetch_seconds = Histogram()
+        self._ghosts = Ghosts(ttl_seconds, max_entries)
 
     def set_ttl(self, seconds: float) -> None:
         """See `TunableCache.set_ttl`."""
         self.ttl_seconds = seconds
 
     def report(self) -> dict[str, Any]:
-        """See `TunableCache.report`. A miss is a call that waited for a fetch; calls = hits + misses + staleHits."""
+        """See `TunableCache.report`. A miss is a call that waited for a fetch; calls = hits + misses + staleHits.
+        `ghosts` counts, for other TTLs, which lookups of a sample would have found an answer younger than that."""
         return {
             "ttlSeconds": self.ttl_seconds,
             "hits": self._hits,
             "misses": self._misses,
             "staleHits": self._stale_hits,
             "fetch": self._fetch_seconds.to_json(),
+            "ghosts": self._ghosts.report(),
         }
 
     def age(self, key: str) -> float | None:
@@ -106,10 +110,13 @@ class Cache:
         Raises:
             Exception: what `fetch` raises, where no kept answer may stand in.
         """
+        now, ghosts = self._clock(), self._ghosts
+        if not hash(key) & ghosts.mask:
+            ghosts.look((key, now))
         if self.ttl_seconds == 0:
             return await self._get_uncached(key, fetch)
         entry = self._entries.get(key)
-        verdict = Verdict.EXPIRED if entry is None else self._judge(entry, self._draw())
+        verdict = Verdict.EXPIRED if entry is None else self._judge(entry, now, self._draw())
         if entry is None or verdict is Verdict.EXPIRED:
             return await self._join(key, fetch)
         self._entries.move_to_end(key)
@@ -174,7 +181,7 @@ class Cache:
         kept, shared = self._entries.get(key), await self._redis.get(key)
         if shared is not None and kept is not None and shared.created_at <= kept.created_at:
             shared = None
-        verdict = Verdict.EXPIRED if shared is None else self._judge(shared, draw=1.0)
+        verdict = Verdict.EXPIRED if shared is None else self._judge(shared, self._clock(), draw=1.0)
         if shared is not None and verdict is Verdict.FRESH:
             self._keep(key, shared)
             return shared, _Source.REDIS
@@ -197,8 +204,8 @@ class Cache:
         self._fetch_seconds.record(seconds)
         return Entry(value, created_at, seconds)
 
-    def _judge(self, entry: Entry, draw: float) -> Verdict:
-        return judge(entry, self._clock(), self.ttl_seconds, self._max_staleness, draw)
+    def _judge(self, entry: Entry, now: float, draw: float) -> Verdict:
+        return judge(entry, now, self.ttl_seconds, self._max_staleness, draw)
 
     def _keep(self, key: str, entry: Entry) -> None:
         self._entries[key] = entry

@@ -89,7 +89,17 @@ def _cache(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "ttlSeconds": entries[-1]["ttlSeconds"],
         **{key: sum(entry[key] for entry in entries) for key in _CACHE_COUNTERS},
         "fetch": merge(entry["fetch"] for entry in entries),
+        "ghosts": _ghosts(entries),
     }
+
+
+def _ghosts(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    counts: dict[float, list[int]] = {}
+    for ghost in (ghost for entry in entries for ghost in entry.get("ghosts", ())):
+        found = counts.setdefault(ghost["ttlSeconds"], [0, 0])
+        found[0] += ghost["hits"]
+        found[1] += ghost["misses"]
+    return [{"ttlSeconds": ttl, "hits": hits, "misses": misses} for ttl, (hits, misses) in sorted(counts.items())]
 
 
 def _unregistered(reports: Sequence[Report]) -> list[dict[str, Any]]:

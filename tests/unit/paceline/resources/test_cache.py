@@ -206,3 +206,16 @@ async def test_a_fetch_under_way_is_not_kept_if_it_is_forgotten_meanwhile(cache:
 def test_nonsense_is_refused(clock: Clock, options: dict[str, Any], says: str) -> None:
     with pytest.raises(UsageError, match=says):
         make(clock, **options)
+
+
+async def test_other_ttls_are_counted_beside_the_one_in_force(cache: Cache, shop: Shop, clock: Clock) -> None:
+    for _ in range(10):
+        await cache.get("k", shop.load)
+        clock.now += 20
+    cache.set_ttl(0)
+    await cache.get("k", shop.load)
+
+    ghosts = {entry["ttlSeconds"]: (entry["hits"], entry["misses"]) for entry in cache.report()["ghosts"]}
+
+    assert (ghosts[15], ghosts[30], ghosts[300]) == ((0, 11), (5, 6), (10, 1))
+    assert ghosts[60] == (7, 4), "as many misses as the TTL in force had fetches"

@@ -22,7 +22,8 @@ def report(count: int, group: str = "GET /", in_use: int = 2, **pool: Any) -> di
                 "wait": histogram(0.2), "hold": histogram(0.1, 0.3), "serverMaxConnections": None, **pool,
             }
         },
-        "caches": {"responses": {"ttlSeconds": 60, "hits": 5, "misses": 2, "staleHits": 1, "fetch": histogram(0.5)}},
+        "caches": {"responses": {"ttlSeconds": 60, "hits": 5, "misses": 2, "staleHits": 1, "fetch": histogram(0.5),
+                                 "ghosts": [{"ttlSeconds": 300, "hits": 6, "misses": 1}]}},
     }  # fmt: skip
 
 
@@ -37,6 +38,16 @@ def test_counters_histograms_and_gauges_add_up_over_workers() -> None:
     assert (pool["wait"]["count"], pool["hold"]["count"]) == (2, 4)
     cache = totals["caches"]["responses"]
     assert (cache["hits"], cache["misses"], cache["staleHits"], cache["fetch"]["count"]) == (10, 4, 2, 2)
+
+
+def test_ghosts_add_up_by_ttl() -> None:
+    other = report(4)
+    other["caches"]["responses"]["ghosts"] = [{"ttlSeconds": t, "hits": 1, "misses": 0} for t in (5, 300)]
+    totals = add_up([retire([report(3)], ["GET /"]), other], ["GET /"])
+    assert totals["caches"]["responses"]["ghosts"] == [
+        {"ttlSeconds": 5, "hits": 1, "misses": 0},
+        {"ttlSeconds": 300, "hits": 7, "misses": 1},
+    ]
 
 
 def test_of_a_retired_worker_counters_stay_and_nothing_is_in_use() -> None:
