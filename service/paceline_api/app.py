@@ -8,11 +8,12 @@ from starlette.middleware import Middleware
 
 from paceline_api.connections import State, opened
 from paceline_api.problems import handle_errors
+from paceline_api.rate_limit import RateLimitLayer
 from paceline_api.request_id import RequestId
 from paceline_api.routes import build_router
 from paceline_api.settings import Settings, load_settings
 
-MIDDLEWARE = (Middleware(RequestId),)
+MIDDLEWARE = (Middleware(RequestId), Middleware(RateLimitLayer, prefix="/api/"))
 """Outermost first; pure ASGI only."""
 
 

@@ -7,12 +7,14 @@ ApiError
     ├── InvalidRequest   422
     ├── NotFound         404
     ├── ContentTooLarge  413
+    ├── TooManyRequests  429
     ├── UpstreamFailed   502
     ├── Unavailable      503
     ├── NotConfigured    503
     └── UpstreamTooSlow  504
 """
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import ClassVar
@@ -34,7 +36,8 @@ class Problem(ApiError):
     """Raise one anywhere below a route. The first line of a class's docstring is its text in the documentation."""
 
     status: ClassVar[HTTPStatus]
-    headers: ClassVar[MappingProxyType[str, str]] = MappingProxyType({})
+    headers: Mapping[str, str] = MappingProxyType({})
+    """Of its class, or of this one."""
 
 
 class InvalidRequest(Problem):
@@ -53,6 +56,16 @@ class ContentTooLarge(Problem):
     """The body is too large."""
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+class TooManyRequests(Problem):
+    """Asked too often; `Retry-After` says when to try again."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+
+    def __init__(self, detail: str, headers: Mapping[str, str]) -> None:
+        super().__init__(detail)
+        self.headers = headers
 
 
 class UpstreamFailed(Problem):

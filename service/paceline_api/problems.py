@@ -38,11 +38,16 @@ def problem(
     return Response(orjson.dumps(content), status, headers, media_type="application/json")
 
 
+def answer(request: Request, error: Problem) -> Response:
+    """A problem as it is answered, for layers in front of the handlers."""
+    return problem(request, error.status, type(error).__name__, str(error), error.headers)
+
+
 async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.warning("%s %s: %s (%r)", request.method, request.url.path, error, error.__cause__)
-    return problem(request, error.status, type(error).__name__, str(error), error.headers)
+    return answer(request, error)
 
 
 async def _unavailable(request: Request, error: Exception) -> Response:

@@ -72,6 +72,21 @@ class RedisSettings(Group):
     """Hard cap on them, whatever a document says."""
 
 
+class RateLimitSettings(Group):
+    """How often one client may ask what lies below `/api/`. In `REDIS_URL`, for all workers and pods together."""
+
+    model_config = SettingsConfigDict(env_prefix="API_RATE_LIMIT_")
+
+    requests: int = Field(default=100, ge=1)
+    """Requests of one client address in one window; of IPv6 addresses the first 64 bits count."""
+    window_seconds: int = Field(default=60, ge=1, le=86_400)
+    """Length of a window. It starts with a client's first request."""
+    timeout_seconds: float = Field(default=1.0, gt=0)
+    """Longest wait for Redis. Too short a time opens the limit under load, just when it is needed."""
+    fail_open: bool = True
+    """While Redis does not answer: `true` admits every request, `false` refuses every one with 503."""
+
+
 class Settings(BaseModel):
     """All groups. Built once per process by `load_settings` and passed on.
 
@@ -82,6 +97,7 @@ class Settings(BaseModel):
 
     postgres: PostgresSettings
     redis: RedisSettings
+    rate_limit: RateLimitSettings = Field(default_factory=RateLimitSettings)
 
 
 GROUPS: Final = MappingProxyType(

@@ -8,6 +8,7 @@ from paceline import tune
 from paceline_api.connections.postgres import open_postgres
 from paceline_api.connections.redis import open_redis
 from paceline_api.connections.state import State
+from paceline_api.rate_limit import build_rate_limit
 from paceline_api.settings import Settings
 
 __all__ = ["State", "opened"]
@@ -18,9 +19,11 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
     """Everything that requests use. Each connects on first use: a backend that is down fails its routes only."""
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
+        redis = await enter(open_redis(settings.redis))
         state = State(
             postgres=await enter(open_postgres(settings.postgres)),
-            redis=await enter(open_redis(settings.redis)),
+            redis=redis,
+            rate_limit=build_rate_limit(redis, settings.rate_limit),
         )
-        tune.tunables.cache_redis = state["redis"]
+        tune.tunables.cache_redis = redis
         yield state

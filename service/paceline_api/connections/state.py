@@ -5,9 +5,12 @@ from typing import TypedDict
 import asyncpg
 from redis.asyncio import Redis
 
+from paceline_api.rate_limit import RateLimit
+
 
 class State(TypedDict):
     """Each is an attribute of `request.state`; routes ask for it by type, see `routes.dependencies`."""
 
     postgres: asyncpg.Pool
     redis: Redis
+    rate_limit: RateLimit

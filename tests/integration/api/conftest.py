@@ -1,6 +1,7 @@
 """The reference API in this process, with real databases behind it and blocking calls forbidden."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -81,3 +82,18 @@ def start(no_blocking: None) -> Start:
 async def client(settings: Settings, no_blocking: None) -> AsyncIterator[httpx2.AsyncClient]:
     async with running(settings) as client:
         yield client
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port that accepts connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        yield silent.getsockname()[1]
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port

@@ -1,8 +1,7 @@
 """Every answer that is not a success has the same shape, and a database that is down does not take the API with it."""
 
 import re
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -12,21 +11,6 @@ from paceline_api.settings import Settings
 from pydantic import SecretStr
 
 Start = Callable[[Settings], AbstractAsyncContextManager[httpx2.AsyncClient]]
-
-
-@pytest.fixture
-def silent_port() -> Iterator[int]:
-    """A port that accepts connections and never says a word."""
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        yield silent.getsockname()[1]
-
-
-@pytest.fixture
-def closed_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 def changed(settings: Settings, group: str, **values: Any) -> Settings:
@@ -115,8 +99,8 @@ async def test_the_front_page_links_the_documentation(client: httpx2.AsyncClient
 
 async def test_every_route_documents_its_answers(client: httpx2.AsyncClient) -> None:
     paths = (await client.get("/openapi.json")).json()["paths"]
-    assert set(paths) == {"/products", "/expensive-data", "/cache/{key}", "/healthz"}
-    for path in ("/products", "/expensive-data", "/cache/{key}"):
+    assert set(paths) == {"/products", "/expensive-data", "/cache/{key}", "/api/data", "/healthz"}
+    for path in ("/products", "/expensive-data", "/cache/{key}", "/api/data"):
         for operation in paths[path].values():
             schema = operation["responses"]["503"]["content"]["application/json"]["schema"]
             assert schema == {"$ref": "#/components/schemas/Problem"}

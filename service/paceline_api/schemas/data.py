@@ -1,0 +1,9 @@
+"""What /api/data answers."""
+
+from pydantic import BaseModel
+
+
+class DataPoint(BaseModel):
+    """One value."""
+
+    value: int

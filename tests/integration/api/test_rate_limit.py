@@ -1,0 +1,184 @@
+"""GET /api/data: so many a window for one client, whatever worker or pod answers, in one Valkey."""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from paceline_api.settings import Settings
+from paceline_api.windows import Quota, Windows
+from pydantic import SecretStr
+from redis.asyncio import Redis
+from serving import Served, eventually, serve_command, serving
+
+Start = Callable[[Settings], AbstractAsyncContextManager[httpx2.AsyncClient]]
+
+
+@pytest.fixture(autouse=True)
+async def redis(valkey_url: str) -> AsyncIterator[Redis]:
+    """Nothing counted yet."""
+    async with Redis.from_url(valkey_url, driver_info=None) as client:
+        await client.flushdb()
+        await client.config_resetstat()
+        yield client
+
+
+def limited(settings: Settings, **values: Any) -> Settings:
+    update = {"timeout_seconds": 20.0, **values}
+    return settings.model_copy(update={"rate_limit": settings.rate_limit.model_copy(update=update)})
+
+
+async def statuses(client: httpx2.AsyncClient, count: int) -> "Counter[int]":
+    """Of so many requests, all at once."""
+    answers = await asyncio.gather(*(client.get("/api/data") for _ in range(count)))
+    return Counter(answer.status_code for answer in answers)
+
+
+async def test_a_hundred_a_minute(start: Start, settings: Settings) -> None:
+    async with start(limited(settings)) as client:
+        assert await statuses(client, 130) == {200: 100, 429: 30}
+
+
+async def test_the_client_knows_where_it_stands(start: Start, settings: Settings) -> None:
+    async with start(limited(settings, requests=2)) as client:
+        first, second, third = [await client.get("/api/data") for _ in range(3)]
+    assert first.headers["ratelimit-policy"] == '"api";q=2;w=60'
+    assert first.headers["ratelimit"] == '"api";r=1;t=60'
+    assert re.fullmatch(r'"api";r=0;t=\d+', second.headers["ratelimit"])
+    assert "retry-after" not in second.headers
+    assert third.status_code == 429
+    seconds = third.headers["retry-after"]
+    assert 1 <= int(seconds) <= 60
+    assert third.headers["ratelimit"] == f'"api";r=0;t={seconds}'
+    assert third.json() == {
+        "error": "TooManyRequests",
+        "detail": f"more than 2 requests in 60 s; try again in {seconds} s",
+        "request_id": third.headers["x-request-id"],
+    }
+
+
+async def test_a_new_window_starts_full(start: Start, settings: Settings, redis: Redis) -> None:
+    async with start(limited(settings, requests=1, window_seconds=1)) as client:
+        assert await statuses(client, 3) == {200: 1, 429: 2}
+        for _ in range(400):
+            if (await client.get("/api/data")).status_code == 200:
+                return
+            await asyncio.sleep(0.05)
+        pytest.fail("still refused after 20 s")
+
+
+async def test_the_rest_of_the_api_is_not_counted(start: Start, settings: Settings) -> None:
+    async with start(limited(settings, requests=1)) as client:
+        for _ in range(3):
+            answer = await client.get("/products")
+            assert answer.status_code == 200
+            assert "ratelimit" not in answer.headers
+
+
+async def test_a_full_window_is_not_asked_for_again(start: Start, settings: Settings, redis: Redis) -> None:
+    async with start(limited(settings, requests=1)) as client:
+        await statuses(client, 2)
+        calls = (await redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
+        assert await statuses(client, 20) == {429: 20}
+        assert (await redis.info("commandstats"))["cmdstat_evalsha"]["calls"] == calls
+
+
+async def test_hits_that_come_together_are_counted_together(redis: Redis) -> None:
+    windows = Windows(redis, Quota("together", 30, 60))
+    verdicts = await asyncio.gather(*(windows.hit("key") for _ in range(50)))
+    assert [verdict.remaining for verdict in verdicts] == [*range(29, -1, -1), *[0] * 20]
+    assert [verdict.admitted for verdict in verdicts] == [True] * 30 + [False] * 20
+    assert int(await redis.get("limits:together/key/30/60/second")) == 50
+    assert (await redis.info("commandstats"))["cmdstat_evalsha"]["calls"] <= 3
+
+
+async def test_a_caller_that_gives_up_leaves_the_others_alone(redis: Redis) -> None:
+    windows = Windows(redis, Quota("impatient", 30, 60))
+    hits = [asyncio.create_task(windows.hit("key")) for _ in range(3)]
+    await asyncio.sleep(0)
+    hits[1].cancel()
+    assert [(await hit).remaining for hit in (hits[0], hits[2])] == [29, 27]
+
+
+@pytest.mark.parametrize(("fail_open", "status"), [(True, 200), (False, 503)])
+@pytest.mark.parametrize("kind", ["closed_port", "silent_port"])
+async def test_without_redis_the_setting_decides(
+    start: Start, settings: Settings, request: pytest.FixtureRequest, kind: str, fail_open: bool, status: int
+) -> None:
+    port = request.getfixturevalue(kind)
+    redis = settings.redis.model_copy(update={"url": SecretStr(f"redis://127.0.0.1:{port}/0")})
+    changed = limited(settings.model_copy(update={"redis": redis}), fail_open=fail_open, timeout_seconds=0.1)
+    async with start(changed) as client:
+        answer = await client.get("/api/data")
+    assert answer.status_code == status
+    assert "ratelimit" not in answer.headers
+    if status == 503:
+        assert (answer.headers["retry-after"], answer.json()["error"]) == ("1", "Unavailable")
+
+
+async def test_a_worker_that_comes_late_knows_when_the_window_ends(redis: Redis) -> None:
+    quota = Quota("late", 3, 60)
+    first, late = Windows(redis, quota), Windows(redis, quota)
+    await first.hit("key")
+    await redis.expire("limits:late/key/3/60/second", 20)
+    verdict = await late.hit("key")
+    assert (verdict.admitted, verdict.remaining) == (True, 1)
+    assert 15 <= verdict.reset_seconds <= 20
+
+
+async def test_a_window_forgotten_starts_anew(redis: Redis) -> None:
+    windows = Windows(redis, Quota("forgotten", 1, 60))
+    assert [(await windows.hit("key")).admitted for _ in range(2)] == [True, False]
+    await windows.forget("key")
+    assert (await windows.hit("key")).admitted
+
+
+async def test_memory_is_bounded_however_many_clients_come(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("paceline_api.windows.MAX_REMEMBERED", 5)
+    windows = Windows(redis, Quota("many", 1, 60))
+    for number in range(20):
+        await windows.hit(str(number))
+    assert len(windows._known) == 5
+    assert not (await windows.hit("0")).admitted, "what is not remembered is asked for"
+
+
+@pytest.fixture
+def pods(settings: Settings, tmp_path: Path) -> Iterator[list[Served]]:
+    """Two pods of two workers each, with one Valkey."""
+    environment = {
+        "DATABASE_URL": settings.postgres.url.get_secret_value(),
+        "REDIS_URL": settings.redis.url.get_secret_value(),
+        "API_RATE_LIMIT_TIMEOUT_SECONDS": "20",
+        "PACELINE_WORKERS": "2",
+    }
+    with ExitStack() as stack:
+        started = []
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+            command = serve_command("paceline_api.app:app")
+            started.append(stack.enter_context(serving(command, tmp_path / name, environment)))
+        for pod in started:
+            eventually(lambda pod=pod: pod.ended() or pod.management("/readyz") == 200, "the pod is ready")
+            eventually(lambda pod=pod: len(pod.ready_workers()) == 2, "both workers are ready")
+        yield started
+
+
+async def test_four_workers_in_two_pods_admit_as_many_as_one(pods: list[Served]) -> None:
+    async with AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(httpx2.AsyncClient(base_url=f"http://127.0.0.1:{pod.port}", timeout=30))
+            for pod in pods
+        ]
+        counts = await asyncio.gather(*(statuses(client, 150) for client in clients))
+    assert sum(counts, Counter()) == {200: 100, 429: 200}
+    for pod in pods:
+        eventually(lambda pod=pod: all(answered(report) for report in pod.reports()), "each worker has answered some")
+
+
+def answered(report: dict[str, Any]) -> int:
+    return sum(group["count"] for group in report["requests"])
