@@ -6,7 +6,7 @@ ARGS   ?=
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format e2e image bench bench-tuner bench-fleet render lock clean
+.PHONY: help run test check format e2e image bench soak bench-tuner bench-fleet render lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ image: ## both images, into the cluster (IMAGE_BUILD, IMAGE_LOAD)
 
 bench: $(STAMP) ## serving benchmarks (ONLY=name, JSON=1)
 	$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json)
+
+soak: $(STAMP) ## ten minutes of load and retuning: memory, lost requests, connections (SECONDS=n)
+	$(BIN)/python -m tests.benchmarks.soak $(if $(JSON),--json)
 
 bench-tuner: $(STAMP) ## the tuner beside the exhaustive grid and simpler ways, on every scenario (ONLY=prefix, JSON=1)
 	$(BIN)/python -m tests.benchmarks.tuner $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json) $(ARGS)

@@ -62,11 +62,12 @@ def _of_one_worker(stacks: Stacks, effort: Effort, cores: Cores) -> float:
         with stack.started(cores) as server:
             saturate(server.port, connections=64, seconds=effort.seconds, request=Request("/products?limit=100"))
             time.sleep(SETTLE_SECONDS)
-            used[count] = _proportional_bytes(server)
+            used[count] = proportional_bytes(server)
     return (used[MANY] - used[FEW]) / (MANY - FEW)
 
 
-def _proportional_bytes(server: Server) -> int:
+def proportional_bytes(server: Server) -> int:
+    """Of the whole process tree; pages that processes share count once."""
     tree: list[psutil.Process] = [server.process, *server.process.children(recursive=True)]
     return sum(process.memory_full_info().pss for process in tree)
 

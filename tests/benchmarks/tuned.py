@@ -35,8 +35,8 @@ class Tuned:
 
 
 @contextmanager
-def tuned(target: str, environment: Mapping[str, str], workers: int, cores: Cores) -> Iterator[Tuned]:
-    """`paceline serve` with this many workers and no document yet."""
+def tuned(target: str, environment: Mapping[str, str], workers: int, cores: Cores, *options: str) -> Iterator[Tuned]:
+    """`paceline serve` with this many workers, these options and no document yet."""
     with tempfile.TemporaryDirectory(prefix="paceline-bench-") as name:
         folder = Path(name)
         (folder / "run").mkdir()
@@ -45,5 +45,5 @@ def tuned(target: str, environment: Mapping[str, str], workers: int, cores: Core
             "PACELINE_TUNING_FILE": str(folder / "tuning.json"),
             "PACELINE_WORKERS": str(workers),
         }
-        with ours(target, {**environment, **settings}).started(cores) as server:
+        with ours(target, {**environment, **settings}, *options).started(cores) as server:
             yield Tuned(server, folder)
