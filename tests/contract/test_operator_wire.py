@@ -103,6 +103,15 @@ def test_a_state_without_a_required_field_is_refused(missing: str) -> None:
         parse_state(wire)
 
 
+@pytest.mark.parametrize("figure", [float("nan"), float("inf"), -1.0])
+def test_a_figure_that_nobody_can_have_measured_is_refused(figure: float) -> None:
+    wire = ModelPod("pod", start_values(), start_values()).state(Service())
+    wire["cpu"]["usageSeconds"] = figure
+
+    with pytest.raises(InvalidState, match="no measurement"):
+        parse_state(wire)
+
+
 def test_a_runtime_of_another_time_is_told_apart() -> None:
     wire = ModelPod("pod", start_values(), start_values()).state(Service())
 

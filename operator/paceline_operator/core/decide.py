@@ -33,6 +33,7 @@ TRY_NEXT: Final = frozenset(
 
 def decide(situation: Situation) -> tuple[Decision, Memory]:
     """What to do now and what to remember if that is done."""
+    situation = _sound(situation)
     held = runtime_too_old(situation)
     if held:
         return _hold(held), situation.memory
@@ -54,6 +55,14 @@ def decide(situation: Situation) -> tuple[Decision, Memory]:
             return _hold(held), _counted(situation, memory)
     decision, memory = _tune(situation, model)
     return decision, _counted(situation, memory)
+
+
+def _sound(situation: Situation) -> Situation:
+    """Without a window whose figures cannot have been measured: such a one is missing, not zero."""
+    observation = situation.observation
+    if observation is None or observation.sound:
+        return situation
+    return replace(situation, observation=None)
 
 
 def _model(situation: Situation) -> Model | None:

@@ -101,7 +101,7 @@ def insufficient_telemetry(situation: Situation) -> Hold | None:
         message = f"{fleet.reporting} of {fleet.total} pods report, {LEAST_COVERAGE:.0%} are needed"
         return Hold(Reason.INSUFFICIENT_TELEMETRY, message)
     if observation is None:
-        return Hold(Reason.INSUFFICIENT_TELEMETRY, "the first window is being measured")
+        return Hold(Reason.INSUFFICIENT_TELEMETRY, "no whole window has been measured yet")
     if observation.pods < LEAST_COVERAGE * fleet.total:
         message = f"{observation.pods} of {fleet.total} pods have a whole window, {LEAST_COVERAGE:.0%} are needed"
         return Hold(Reason.INSUFFICIENT_TELEMETRY, message)

@@ -7,6 +7,7 @@ quantile is taken of the sum.
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from paceline_operator.core.model import NOTHING
@@ -30,13 +31,21 @@ class Histogram:
         """Reads `{"scale", "zeroCount", "offset", "counts", "count", "sum"}`.
 
         Raises:
-            ValueError, KeyError, TypeError: it is not a histogram.
+            ValueError, KeyError, TypeError: it is not a histogram of what can have been measured.
         """
         buckets = {i: int(n) for i, n in enumerate(wire["counts"], int(wire["offset"])) if n}
         histogram = cls(int(wire["scale"]), int(wire["zeroCount"]), buckets, float(wire["sum"]))
-        if histogram.count != wire["count"] or any(number < 0 for number in buckets.values()):
+        if histogram.count != wire["count"] or min(histogram.zero_count, *buckets.values(), 0) < 0:
             raise ValueError(f"a histogram says count {wire['count']} and holds {histogram.count}")
+        if not 0 <= histogram.total < inf or not histogram._in_range:
+            raise ValueError(f"a histogram says scale {wire['scale']}, offset {wire['offset']}, sum {wire['sum']}")
         return histogram
+
+    @property
+    def _in_range(self) -> bool:
+        """Whether all values are doubles, at a scale that OpenTelemetry knows."""
+        exponents = [index * 2.0**-self.scale for index in self.buckets if -10 <= self.scale <= 20]
+        return len(exponents) == len(self.buckets) and all(-1075 <= e < 1023 for e in exponents)
 
     @property
     def count(self) -> int:

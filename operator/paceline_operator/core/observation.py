@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
+from math import inf, isfinite
 
 from paceline_operator.core.histogram import Histogram
 from paceline_operator.core.model import NOTHING
@@ -58,6 +60,18 @@ class Observation:
     """Pods that are so much slower than the others that nothing is tuned on them."""
     mix: Mapping[str, float] = field(default_factory=lambda: NOTHING)
     """Share of the requests by route group."""
+
+    @property
+    def sound(self) -> bool:
+        """Whether every figure is a number that can have been measured: finite, not negative, a limit above 0."""
+        histograms = chain((self.duration, self.loop_lag), *((pool.wait, pool.hold) for pool in self.pools.values()))
+        figures = (
+            self.window_seconds, self.requests_per_second, self.cpu_seconds, self.cpu_ratio or 0.0,
+            self.throttled_ratio or 0.0, *(pool.arrivals_per_worker for pool in self.pools.values()),
+            *(histogram.total for histogram in histograms),
+        )  # fmt: skip
+        limit = self.cpu_limit
+        return all(isfinite(figure) and figure >= 0 for figure in figures) and (limit is None or 0 < limit < inf)
 
     @property
     def p95(self) -> float | None:

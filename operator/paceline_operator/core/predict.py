@@ -15,6 +15,7 @@ explain of the window it was fitted to is kept as it was, so that at the values 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from math import erf, sqrt
 from typing import Final
 
@@ -40,6 +41,10 @@ MOST_TAIL: Final = 30.0
 FULL: Final = 0.97
 """A queue at this load is taken as saturated: nothing can be said of its wait."""
 LEAST_CHECKOUTS: Final = 100
+LEAST_BUSY: Final = 1e-6
+"""Below this load of a loop its lag says nothing of what it does."""
+LONGEST: Final = timedelta(days=10)
+"""What takes longer was not measured, but is an error of whoever reported it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +145,7 @@ class Model:
 def fit(
     observation: Observation, workers: float, pools: Mapping[str, float], overhead: float = WORKER_OVERHEAD
 ) -> Model | None:
-    """The model that agrees with a window; None where a queue was full, or figures are missing.
+    """The model that agrees with a window; None where a queue was full, or figures are missing or absurd.
 
     Args:
         observation: the window.
@@ -149,13 +154,14 @@ def fit(
         overhead: what one more worker adds to a request's CPU time, as a share.
     """
     lag, p95, mean = observation.loop_lag.mean, observation.p95, observation.duration.mean
-    if lag is None or not p95 or not mean or not observation.requests or not observation.cpu_seconds:
+    if lag is None or not p95 or not mean or not observation.requests:
         return None
     arrivals = observation.requests_per_second / observation.pods
     cpu = observation.cpu_seconds / observation.requests
     limit = observation.cpu_limit
-    busy = arrivals * cpu / workers
-    if busy >= FULL or (limit and arrivals * cpu / limit >= FULL):
+    if not _measurable(lag, p95, mean, cpu, *(p.hold.mean or 0.0 for p in observation.pools.values())):
+        return None
+    if not LEAST_BUSY <= arrivals * cpu / workers < FULL or not (limit is None or arrivals * cpu < FULL * limit):
         return None
     passes = 1 + sum(max(p.hold.count, p.wait.count) for p in observation.pools.values()) / observation.requests
     slice_seconds, stalls = _fitted_loop(observation, arrivals, cpu, workers, passes)
@@ -169,6 +175,11 @@ def fit(
     rest_mean, tail_mean = _explained(mean, work.mean, sum(wait.mean for wait in parts))
     rest_variance, tail_variance = _explained(spread, work.variance, sum(wait.variance for wait in parts))
     return replace(bare, rest=Wait(rest_mean, rest_variance), tail=Wait(tail_mean, tail_variance))
+
+
+def _measurable(*seconds: float) -> bool:
+    """False for what is no number, too."""
+    return all(0 <= figure <= LONGEST.total_seconds() for figure in seconds)
 
 
 def _explained(measured: float, work: float, waits: float) -> tuple[float, float]:

@@ -1,6 +1,7 @@
 """A pod's `/state` → PodState. Unknown fields are ignored, so that a newer runtime may add some."""
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any, Final
 
 from paceline_operator.core.histogram import Histogram
@@ -31,7 +32,7 @@ def _parse(wire: Mapping[str, Any]) -> PodState:
     refused = tuning["refused"] or {}
     return PodState(
         started_at=str(wire["startedAt"]),
-        uptime_seconds=float(wire["uptimeSeconds"]),
+        uptime_seconds=_number(wire["uptimeSeconds"]),
         generation=int(tuning["generation"]),
         digest=tuning["digest"],
         pending=tuple(tuning["pending"]),
@@ -72,12 +73,12 @@ def _pool(pool: Mapping[str, Any]) -> PoolCounters:
 
 def _cache(cache: Mapping[str, Any]) -> CacheCounters:
     return CacheCounters(
-        ttl_seconds=float(cache["ttlSeconds"]),
+        ttl_seconds=_number(cache["ttlSeconds"]),
         # A stale hit answers at once, but fetches all the same: what is asked of TTLs is to spare fetches.
         lookups=Lookups(int(cache["hits"]), int(cache["misses"]) + int(cache["staleHits"])),
         fetch=Histogram.from_wire(cache["fetch"]),
         ghosts={
-            float(ghost["ttlSeconds"]): Lookups(int(ghost["hits"]), int(ghost["misses"]))
+            _number(ghost["ttlSeconds"]): Lookups(int(ghost["hits"]), int(ghost["misses"]))
             for ghost in cache.get("ghosts", ())
         },
     )
@@ -91,8 +92,15 @@ def _memory(memory: Mapping[str, Any]) -> PodMemory:
 def _cpu(cpu: Mapping[str, Any]) -> Cpu:
     limit = cpu["limit"]
     return Cpu(
-        None if limit is None else float(limit),
-        float(cpu["usageSeconds"]),
+        None if limit is None else _number(limit),
+        _number(cpu["usageSeconds"]),
         int(cpu["periods"]),
         int(cpu["throttledPeriods"]),
     )
+
+
+def _number(value: Any) -> float:
+    number = float(value)
+    if not isfinite(number) or number < 0:
+        raise ValueError(f"{value!r} is no measurement")
+    return number

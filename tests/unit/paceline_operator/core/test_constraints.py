@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from paceline_operator.core.constraints import fitted, most_workers, within_budgets
 from paceline_operator.core.decide import decide
+from paceline_operator.core.histogram import Histogram
 from paceline_operator.core.model import WORKERS, Bounds, Objective, Prefer, Reason, TunableSpec, apply_changes, pool
 from paceline_operator.core.situation import Budget, Ceiling, Known, Memory, Probing, Situation
 from situations import (
@@ -28,6 +29,8 @@ from situations import (
 
 MAIN = "data/main"
 REPORTS = pool("reports")
+ABSURD = st.sampled_from([0.0, -1.0, 5e-324, 1e-300, 1e300, float("inf"), float("nan")])
+"""What a broken reporter may say."""
 
 
 def budgeted(connections: int, pods: int = 4, **changes: Any) -> Situation:
@@ -98,16 +101,22 @@ def test_no_decision_breaks_a_bound_or_a_budget(data: st.DataObject) -> None:
     least = pods * low * pool_low
     requests = draw(st.sampled_from([0, 400, 20_000]))
     figure = st.one_of(st.just(0.0), st.floats(1e-6, 3.0))
+
+    def recorded(count: int) -> Histogram:
+        histogram = seconds(draw(figure), count)
+        return replace(histogram, total=draw(st.one_of(st.just(histogram.total), ABSURD)))
+
     window = observation(
         requests=requests,
-        requests_per_second=draw(st.floats(0.1, 5000)),
-        duration=seconds(draw(figure), requests),
-        loop_lag=seconds(draw(figure), draw(st.sampled_from([0, 1000]))),
-        cpu_seconds=draw(st.floats(0, 1000)),
-        cpu_limit=draw(st.sampled_from([None, 0.5, 2.0])),
-        throttled_ratio=draw(st.sampled_from([None, 0.0, 0.3])),
+        requests_per_second=draw(st.one_of(st.floats(0.1, 5000), ABSURD)),
+        duration=recorded(requests),
+        loop_lag=recorded(draw(st.sampled_from([0, 1000]))),
+        cpu_seconds=draw(st.one_of(st.floats(0, 1000), ABSURD)),
+        cpu_ratio=draw(st.one_of(st.none(), ABSURD)),
+        cpu_limit=draw(st.one_of(st.sampled_from([None, 0.5, 2.0]), ABSURD)),
+        throttled_ratio=draw(st.one_of(st.sampled_from([None, 0.3]), ABSURD)),
         most_workers=draw(st.sampled_from([None, 3])),
-        pools={"postgres": pool_seen(wait=seconds(draw(figure)), hold=seconds(draw(figure), requests), cap=64)},
+        pools={"postgres": pool_seen(wait=recorded(1000), hold=recorded(requests), cap=64)},
     )
     objective = Objective(policy().objective.p95, prefer=draw(st.sampled_from(list(Prefer))))  # type: ignore[union-attr]
     memory = Memory(

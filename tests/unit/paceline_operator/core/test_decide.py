@@ -43,6 +43,12 @@ def postgres(old: int, new: int) -> Change:
     [
         pytest.param(situation(), (), Reason.WITHIN_TOLERANCE, id="nothing is wrong"),
         pytest.param(
+            situation(observation=observation(loop_lag=LAGGING, cpu_seconds=float("nan"))),
+            (),
+            Reason.INSUFFICIENT_TELEMETRY,
+            id="a figure that is no number counts as none",
+        ),
+        pytest.param(
             situation(observation=observation(loop_lag=LAGGING)),
             (workers(4, 5), postgres(8, 7)),
             Reason.LOOP_LAG_HIGH,

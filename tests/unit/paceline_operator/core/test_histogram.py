@@ -2,6 +2,7 @@
 
 import math
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -89,3 +90,22 @@ def test_quantile(histogram: Histogram, q: float, value: float | None) -> None:
 def test_an_empty_histogram_has_no_mean_and_nothing_merges_to_it() -> None:
     assert Histogram().mean is None
     assert merge([]) == Histogram()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param({"count": 3}, id="another count than it holds"),
+        pytest.param({"zeroCount": -1, "counts": [3]}, id="fewer than none"),
+        pytest.param({"sum": float("nan")}, id="a sum that is no number"),
+        pytest.param({"sum": float("inf")}, id="a sum without end"),
+        pytest.param({"sum": -1.0}, id="a negative sum"),
+        pytest.param({"offset": 20_000}, id="a value above all numbers"),
+        pytest.param({"scale": 400}, id="a scale that nobody has"),
+    ],
+)
+def test_what_cannot_have_been_measured_is_refused(wrong: dict[str, Any]) -> None:
+    right = {"scale": 4, "zeroCount": 0, "offset": 0, "counts": [1, 1], "count": 2, "sum": 2.1}
+    assert Histogram.from_wire(right).count == 2
+    with pytest.raises(ValueError, match="a histogram says"):
+        Histogram.from_wire({**right, **wrong})

@@ -107,6 +107,11 @@ def test_predictions_are_positive_and_more_load_is_never_faster(workers: int) ->
         pytest.param(busy(requests=0), id="no requests"),
         pytest.param(busy(requests_per_second=2000.0), id="a loop that never rests"),
         pytest.param(busy(pools={"postgres": pool_seen(hold=seconds(0.4, 20_000))}), id="a pool that is always lent"),
+        pytest.param(busy(cpu_seconds=5e-324), id="CPU time that no request can have taken"),
+        pytest.param(busy(requests_per_second=0.0), id="requests that came at no rate"),
+        pytest.param(busy(cpu_seconds=float("nan")), id="CPU time that is no number"),
+        pytest.param(busy(loop_lag=seconds(1e7)), id="a lag longer than anybody measures"),
+        pytest.param(busy(cpu_limit=5e-324), id="hardly any CPU to be had"),
     ],
 )
 def test_where_figures_are_missing_or_a_queue_is_full_there_is_no_model(window: Observation) -> None:
