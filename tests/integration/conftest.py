@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from mongo import mongo
 from paceline.local.postgres import postgres
 from paceline.local.valkey import valkey
 
@@ -18,4 +19,11 @@ def postgres_dsn() -> Iterator[str]:
 def valkey_url() -> Iterator[str]:
     """A Valkey, empty at the start of the session."""
     with valkey() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def mongo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server that speaks MongoDB's protocol, empty at the start of the session; skips where there is none."""
+    with mongo(tmp_path_factory.mktemp("mongo")) as url:
         yield url

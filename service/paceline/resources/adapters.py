@@ -5,12 +5,18 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from paceline.errors import PoolError
+from paceline.resources.aiohttp_pool import AiohttpPool
 from paceline.resources.asyncpg_pool import AsyncpgPool
 from paceline.resources.limited_pool import MARK, LimitedPool
+from paceline.resources.pymongo_pool import PymongoPool
 from paceline.resources.redis_pool import RedisPool
 from paceline.resources.sqlalchemy_pool import SqlalchemyPool
 
 _Adapter = Callable[[str, Any, int], LimitedPool]
+
+
+def _aiohttp_session(name: str, session: Any, limit: int) -> LimitedPool:
+    return adapt(name, session.connector, limit)
 
 
 def _redis_client(name: str, client: Any, limit: int) -> LimitedPool:
@@ -23,7 +29,10 @@ def _sqlalchemy_engine(name: str, engine: Any, limit: int) -> LimitedPool:
 
 ADAPTERS: Final[Mapping[str, _Adapter]] = MappingProxyType(
     {
+        "aiohttp.client.ClientSession": _aiohttp_session,
+        "aiohttp.connector.BaseConnector": AiohttpPool,
         "asyncpg.pool.Pool": AsyncpgPool,
+        "pymongo.asynchronous.mongo_client.AsyncMongoClient": PymongoPool,
         "redis.asyncio.connection.ConnectionPool": RedisPool,
         "redis.asyncio.client.Redis": _redis_client,
         "sqlalchemy.pool.impl.AsyncAdaptedQueuePool": SqlalchemyPool,
@@ -33,8 +42,9 @@ ADAPTERS: Final[Mapping[str, _Adapter]] = MappingProxyType(
 """By the full name of a class; it counts for subclasses too."""
 
 SUPPORTED: Final = (
-    "asyncpg.Pool, redis.asyncio.Redis, redis.asyncio.ConnectionPool and BlockingConnectionPool, "
-    "sqlalchemy.ext.asyncio.AsyncEngine with its AsyncAdaptedQueuePool"
+    "aiohttp.ClientSession and its connector, asyncpg.Pool, pymongo.AsyncMongoClient, redis.asyncio.Redis, "
+    "redis.asyncio.ConnectionPool and BlockingConnectionPool, sqlalchemy.ext.asyncio.AsyncEngine with its "
+    "AsyncAdaptedQueuePool"
 )
 
 

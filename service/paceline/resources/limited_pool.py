@@ -1,5 +1,6 @@
 """What every limited pool has in common: its checks, its limit and its report. Knows no driver."""
 
+import asyncio
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -95,3 +96,12 @@ def put_in_front(pool: Any, adapter: LimitedPool, methods: dict[str, Any]) -> No
     base = type(pool)
     names = {"__slots__": (), "__module__": base.__module__, "__qualname__": base.__qualname__, MARK: adapter}
     pool.__class__ = type(base.__name__, (base,), {**names, **methods})
+
+
+def loop_runs() -> bool:
+    """Whether a connection can be closed now: a pool may be made and limited before its loop starts."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

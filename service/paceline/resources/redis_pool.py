@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from paceline.errors import AcquireTimeout
-from paceline.resources.limited_pool import LimitedPool, put_in_front
+from paceline.resources.limited_pool import LimitedPool, loop_runs, put_in_front
 
 DEFAULT_TIMEOUT_SECONDS = 20.0
 """Longest wait in a plain `ConnectionPool`, which knows none; as long as `BlockingConnectionPool`'s own default."""
@@ -47,7 +47,7 @@ class RedisPool(LimitedPool):
 
     def trim(self) -> None:
         idle, lent = self._pool._available_connections, self._pool._in_use_connections
-        if len(idle) + len(lent) <= self.needed or not _loop_runs():
+        if len(idle) + len(lent) <= self.needed or not loop_runs():
             return  # without a loop the next release does it
         while idle and len(idle) + len(lent) > self.needed:
             # The one idle longest. Taken out of the list, so that nobody may be lent it while it closes.
@@ -94,14 +94,6 @@ class RedisPool(LimitedPool):
         task = asyncio.get_running_loop().create_task(_close(connection))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
-
-
-def _loop_runs() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 async def _close(connection: Any) -> None:

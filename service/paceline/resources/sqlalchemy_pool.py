@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from paceline.errors import AcquireTimeout, PoolError
-from paceline.resources.limited_pool import LimitedPool, put_in_front
+from paceline.resources.limited_pool import LimitedPool, loop_runs, put_in_front
 
 
 class SqlalchemyPool(LimitedPool):
@@ -53,7 +53,7 @@ class SqlalchemyPool(LimitedPool):
         return self._closed
 
     def trim(self) -> None:
-        if not _loop_runs():
+        if not loop_runs():
             return  # without a loop the next return does it
         while self.open - len(self._closing) > self.needed:
             try:
@@ -114,14 +114,6 @@ def _close(pool: Any, record: Any) -> None:
             record.close()
     finally:
         pool._dec_overflow()
-
-
-def _loop_runs() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _await_only(awaitable: Any) -> Any:
