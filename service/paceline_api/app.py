@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from paceline.middleware import ResponseCache
 from starlette.middleware import Middleware
 
 from paceline_api.connections import State, opened
@@ -11,9 +12,14 @@ from paceline_api.problems import handle_errors
 from paceline_api.rate_limit import RateLimitLayer
 from paceline_api.request_id import RequestId
 from paceline_api.routes import build_router
+from paceline_api.routes.expensive_data import CACHED
 from paceline_api.settings import Settings, load_settings
 
-MIDDLEWARE = (Middleware(RequestId), Middleware(RateLimitLayer, prefix="/api/"))
+MIDDLEWARE = (
+    Middleware(RequestId),
+    Middleware(RateLimitLayer, prefix="/api/"),
+    Middleware(ResponseCache, routes=CACHED),
+)
 """Outermost first; pure ASGI only."""
 
 

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 
 from paceline.middleware.asgi import ASGIApp
+from paceline.middleware.cached_route import CachedRoute
 from paceline.middleware.measure import MeasureRequests
+from paceline.middleware.response_cache import ResponseCache
 from paceline.telemetry.requests import RequestStats
 from paceline.telemetry.tracing import Tracing
 
-__all__ = ["ASGIApp", "instrument"]
+__all__ = ["ASGIApp", "CachedRoute", "ResponseCache", "instrument"]
 
 
 def instrument(app: ASGIApp, *, requests: RequestStats, tracing: Tracing, generation: Callable[[], int]) -> ASGIApp:

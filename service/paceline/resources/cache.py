@@ -14,7 +14,7 @@ from enum import Enum, auto
 from typing import Any
 
 from paceline.errors import UsageError
-from paceline.resources.cache_entry import Entry, Verdict, judge
+from paceline.resources.cache_entry import Entry, NotKept, Verdict, judge
 from paceline.resources.cache_ghosts import Ghosts
 from paceline.resources.cache_redis import RedisTier
 from paceline.telemetry.histogram import Histogram
@@ -140,7 +140,7 @@ class Cache:
 
     async def _get_uncached(self, key: str, fetch: Fetch) -> Any:
         try:
-            entry = await self._fetch(fetch)
+            entry = await self._fetch(key, fetch)
         except Exception:
             kept = self._entries.get(key)
             if kept is None or kept.age(self._clock()) > self._max_staleness:
@@ -186,7 +186,7 @@ class Cache:
             self._keep(key, shared)
             return shared, _Source.REDIS
         try:
-            entry = await self._fetch(fetch)
+            entry = await self._fetch(key, fetch)
         except Exception:
             if shared is None or verdict is Verdict.EXPIRED:
                 raise
@@ -196,10 +196,14 @@ class Cache:
             self._share(key, entry)
         return entry, _Source.FETCH
 
-    async def _fetch(self, fetch: Fetch) -> Entry:
+    async def _fetch(self, key: str, fetch: Fetch) -> Entry:
         created_at = self._clock()
         started = time.perf_counter()
-        value = await fetch()
+        try:
+            value = await fetch()
+        except NotKept:
+            self._entries.pop(key, None)
+            raise
         seconds = time.perf_counter() - started
         self._fetch_seconds.record(seconds)
         return Entry(value, created_at, seconds)

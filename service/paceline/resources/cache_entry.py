@@ -18,6 +18,10 @@ class Serializer(Protocol):
     def loads(self, content: bytes, /) -> Any: ...
 
 
+class NotKept(Exception):
+    """Raised by a fetch: there is an answer, but not one to keep, and what was kept before does not count any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """An answer and its own age: a new TTL counts for it at once, nothing has to be rewritten."""

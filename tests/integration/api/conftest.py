@@ -10,10 +10,8 @@ import httpx2
 import pytest
 from blockbuster import blockbuster_ctx
 from fastapi import FastAPI
-from paceline import tune
 from paceline_api.app import create_app
 from paceline_api.migrate import migrate
-from paceline_api.routes.expensive_data import spread_report
 from paceline_api.settings import PostgresSettings, RedisSettings, Settings
 from pydantic import SecretStr
 from redis.asyncio import Redis
@@ -46,11 +44,9 @@ def no_blocking() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 async def nothing_kept(valkey_url: str) -> None:
-    """The cache of a process outlives an application in it; each test starts without."""
+    """What one test keeps in Redis is none of the next one's business."""
     async with Redis.from_url(valkey_url) as redis:
-        tune.tunables.cache_redis = redis
-        await spread_report.forget(None)  # type: ignore[arg-type]
-    tune.tunables.cache_redis = None
+        await redis.delete("paceline:responses:/expensive-data")
 
 
 @asynccontextmanager
