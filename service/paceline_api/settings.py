@@ -31,6 +31,16 @@ def _safe_url(*schemes: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _is_http_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("write http://HOST:PORT")
+    return url
+
+
+_http_url: Final = AfterValidator(_is_http_url)
+
+
 class Group(BaseSettings):
     """Base of the groups. A field's variable is its group's prefix and its name, or its alias."""
 
@@ -87,6 +97,25 @@ class RateLimitSettings(Group):
     """While Redis does not answer: `true` admits every request, `false` refuses every one with 503."""
 
 
+class UpstreamSettings(Group):
+    """The service that /users and /dashboard ask. Without its address these routes answer 503."""
+
+    model_config = SettingsConfigDict(env_prefix="API_UPSTREAM_")
+
+    url: Annotated[str, _http_url] | None = Field(default=None, validation_alias="UPSTREAM_URL")
+    """http://HOST:PORT."""
+    limit: int = Field(default=20, ge=1)
+    """Connections per worker without a tuning document."""
+    cap: int = Field(default=100, ge=1)
+    """Hard cap on them, whatever a document says."""
+    attempts: int = Field(default=3, ge=1)
+    """How often a request that failed for the moment is made in all."""
+    attempt_seconds: float = Field(default=2.0, gt=0)
+    """Longest wait for one attempt's answer, the wait for a connection included."""
+    deadline_seconds: float = Field(default=3.0, gt=0)
+    """Longest wait for all attempts together; then the answer is 504."""
+
+
 class Settings(BaseModel):
     """All groups. Built once per process by `load_settings` and passed on.
 
@@ -98,6 +127,7 @@ class Settings(BaseModel):
     postgres: PostgresSettings
     redis: RedisSettings
     rate_limit: RateLimitSettings = Field(default_factory=RateLimitSettings)
+    upstream: UpstreamSettings = Field(default_factory=UpstreamSettings)
 
 
 GROUPS: Final = MappingProxyType(

@@ -8,6 +8,7 @@ from paceline import tune
 from paceline_api.connections.postgres import open_postgres
 from paceline_api.connections.redis import open_redis
 from paceline_api.connections.state import State
+from paceline_api.connections.upstream import open_upstream
 from paceline_api.rate_limit import build_rate_limit
 from paceline_api.settings import Settings
 
@@ -24,6 +25,7 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
             postgres=await enter(open_postgres(settings.postgres)),
             redis=redis,
             rate_limit=build_rate_limit(redis, settings.rate_limit),
+            upstream=await enter(open_upstream(settings.upstream)),
         )
         tune.tunables.cache_redis = redis
         yield state

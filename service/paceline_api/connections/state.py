@@ -5,6 +5,7 @@ from typing import TypedDict
 import asyncpg
 from redis.asyncio import Redis
 
+from paceline_api.connections.upstream import Upstream
 from paceline_api.rate_limit import RateLimit
 
 
@@ -14,3 +15,4 @@ class State(TypedDict):
     postgres: asyncpg.Pool
     redis: Redis
     rate_limit: RateLimit
+    upstream: Upstream | None

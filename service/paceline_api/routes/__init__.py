@@ -2,12 +2,12 @@
 
 from fastapi import APIRouter
 
-from paceline_api.routes import cache, data, expensive_data, index, products
+from paceline_api.routes import cache, dashboard, data, expensive_data, index, products, users
 
 
 def build_router() -> APIRouter:
     """All routes, in the order of the documentation."""
     router = APIRouter()
-    for module in (products, expensive_data, cache, data, index):
+    for module in (products, users, dashboard, expensive_data, cache, data, index):
         router.include_router(module.router)
     return router

@@ -6,6 +6,9 @@ import asyncpg
 from fastapi import Depends, Request
 from redis.asyncio import Redis
 
+from paceline_api.connections.upstream import Upstream
+from paceline_api.errors import NotConfigured
+
 
 async def _postgres(request: Request) -> asyncpg.Pool:
     pool: asyncpg.Pool = request.state.postgres
@@ -17,5 +20,13 @@ async def _redis(request: Request) -> Redis:
     return client
 
 
+async def _upstream(request: Request) -> Upstream:
+    upstream: Upstream | None = request.state.upstream
+    if upstream is None:
+        raise NotConfigured("this installation asks no other service: UPSTREAM_URL is not set")
+    return upstream
+
+
 PostgresDep = Annotated[asyncpg.Pool, Depends(_postgres)]
 RedisDep = Annotated[Redis, Depends(_redis)]
+UpstreamDep = Annotated[Upstream, Depends(_upstream)]

@@ -18,9 +18,11 @@ _PAGE: Final = """<!doctype html>
   li { margin: .4rem 0 } code { font-size: .95em }
 </style>
 <h1>Paceline reference API</h1>
-<p>Three endpoints that show how a service looks whose workers, pools and caches are tuned while it runs.</p>
+<p>How a service looks whose workers, pools and caches are tuned while it runs.</p>
 <ul>
   <li><a href="products?limit=20"><code>GET /products</code></a>: rows from PostgreSQL, page by page
+  <li><code>GET /users/{id}</code>: another service, with a deadline and retries
+  <li><a href="dashboard"><code>GET /dashboard</code></a>: three services at the same time
   <li><a href="expensive-data"><code>GET /expensive-data</code></a>: an expensive query behind a two-tier cache
   <li><code>GET, PUT /cache/{key}</code>: bytes in Redis
 </ul>

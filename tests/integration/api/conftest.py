@@ -2,21 +2,17 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
 
 import httpx2
 import pytest
 from blockbuster import blockbuster_ctx
-from fastapi import FastAPI
-from paceline_api.app import create_app
+from local_upstream import LocalUpstream, local_upstream
 from paceline_api.migrate import migrate
 from paceline_api.settings import PostgresSettings, RedisSettings, Settings
 from pydantic import SecretStr
 from redis.asyncio import Redis
-
-Start = Callable[[Settings], AbstractAsyncContextManager[httpx2.AsyncClient]]
+from reference_api import Start, running
 
 
 @pytest.fixture(scope="session")
@@ -33,9 +29,12 @@ def settings(migrated_dsn: str, valkey_url: str) -> Settings:
     )
 
 
-@pytest.fixture
-def no_blocking() -> Iterator[None]:
+@pytest.fixture(autouse=True)
+def no_blocking(request: pytest.FixtureRequest) -> Iterator[None]:
     """A blocking call on the event loop raises, but for what asyncpg looks up on disk when it connects."""
+    if request.node.get_closest_marker("may_block"):
+        yield
+        return
     with blockbuster_ctx() as blockbuster:
         for name in ("os.stat", "os.path.abspath"):
             blockbuster.functions[name].can_block_in("asyncpg/connect_utils.py", {"_parse_connect_dsn_and_args"})
@@ -45,27 +44,8 @@ def no_blocking() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 async def nothing_kept(valkey_url: str) -> None:
     """What one test keeps in Redis is none of the next one's business."""
-    async with Redis.from_url(valkey_url) as redis:
+    async with Redis.from_url(valkey_url, driver_info=None) as redis:
         await redis.delete("paceline:responses:/expensive-data")
-
-
-@asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client of an application whose lifespan has started."""
-    app = create_app(settings)
-    async with app.router.lifespan_context(app) as state:
-        transport = httpx2.ASGITransport(with_state(app, dict(state or {})))
-        async with httpx2.AsyncClient(transport=transport, base_url="http://api") as client:
-            yield client
-
-
-def with_state(app: FastAPI, state: dict[str, Any]) -> Any:
-    """What servers do: each request gets its own copy of what the lifespan gave."""
-
-    async def call(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
-        await app({**scope, "state": dict(state)}, receive, send)
-
-    return call
 
 
 @pytest.fixture
@@ -88,7 +68,15 @@ def silent_port() -> Iterator[int]:
 
 
 @pytest.fixture
+async def upstream(no_blocking: None) -> AsyncIterator[LocalUpstream]:
+    """Another service, with faults to order."""
+    async with local_upstream() as upstream:
+        yield upstream
+
+
+@pytest.fixture
 def closed_port() -> int:
+    """A port where nobody listens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]

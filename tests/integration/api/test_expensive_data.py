@@ -2,8 +2,6 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from itertools import product
 from statistics import fmean
 
@@ -14,8 +12,7 @@ from paceline import tune
 from paceline.pytest_plugin import Retune
 from paceline_api.schemas.expensive_data import SpreadReport
 from paceline_api.settings import Settings
-
-Start = Callable[[Settings], AbstractAsyncContextManager[httpx2.AsyncClient]]
+from reference_api import Start
 
 
 async def test_the_figures_are_right(client: httpx2.AsyncClient, migrated_dsn: str) -> None:

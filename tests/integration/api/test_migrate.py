@@ -18,6 +18,8 @@ from paceline_api.models import Base
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
+pytestmark = pytest.mark.may_block  # a migration is a command of its own: it may read its scripts
+
 
 @pytest.fixture
 async def empty_dsn(postgres_dsn: str) -> AsyncIterator[str]:

@@ -3,8 +3,8 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,8 @@ from paceline_api.settings import Settings
 from paceline_api.windows import Quota, Windows
 from pydantic import SecretStr
 from redis.asyncio import Redis
+from reference_api import Start
 from serving import Served, eventually, serve_command, serving
-
-Start = Callable[[Settings], AbstractAsyncContextManager[httpx2.AsyncClient]]
 
 
 @pytest.fixture(autouse=True)
@@ -168,6 +167,7 @@ def pods(settings: Settings, tmp_path: Path) -> Iterator[list[Served]]:
         yield started
 
 
+@pytest.mark.may_block
 async def test_four_workers_in_two_pods_admit_as_many_as_one(pods: list[Served]) -> None:
     async with AsyncExitStack() as stack:
         clients = [
