@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from paceline import tune
 
+from paceline_api.connections.mongo import open_mongo
 from paceline_api.connections.postgres import open_postgres
 from paceline_api.connections.redis import open_redis
 from paceline_api.connections.state import State
@@ -25,6 +26,7 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
             postgres=await enter(open_postgres(settings.postgres)),
             redis=redis,
             rate_limit=build_rate_limit(redis, settings.rate_limit),
+            mongo=await enter(open_mongo(settings.mongo)),
             upstream=await enter(open_upstream(settings.upstream)),
         )
         tune.tunables.cache_redis = redis

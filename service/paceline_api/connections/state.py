@@ -1,8 +1,9 @@
 """What the lifespan hands to requests."""
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import asyncpg
+from pymongo.asynchronous.database import AsyncDatabase
 from redis.asyncio import Redis
 
 from paceline_api.connections.upstream import Upstream
@@ -15,4 +16,5 @@ class State(TypedDict):
     postgres: asyncpg.Pool
     redis: Redis
     rate_limit: RateLimit
+    mongo: AsyncDatabase[dict[str, Any]] | None
     upstream: Upstream | None
