@@ -4,7 +4,9 @@ PacelineError
 ├── UsageError          wrong command line, module or setting (exit status 2)
 ├── InvalidDocument     a tuning document that cannot be understood
 └── PoolError           a pool that cannot be tuned as asked
-    └── AcquireTimeout  no connection became free in time
+    ├── AcquireTimeout  no connection became free in time
+    ├── PoolFull        as many calls wait for a process as may
+    └── ProcessDied     the process that ran a call ended before it answered
 """
 
 
@@ -30,3 +32,15 @@ class PoolError(PacelineError):
 
 class AcquireTimeout(PoolError, TimeoutError):
     """No connection became free within the pool's own timeout."""
+
+
+class PoolFull(PoolError):
+    """As many calls wait for a process as may; nothing was begun. `retry_after_seconds` says when to come back."""
+
+    def __init__(self, message: str, retry_after_seconds: float) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class ProcessDied(PoolError):
+    """The process that ran the call ended before it answered; other calls go on."""

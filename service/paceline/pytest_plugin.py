@@ -1,5 +1,6 @@
 """The pytest plugin: `await retune(pools={"postgres": 1}, caches={"products": 0})` in a test, restored after it."""
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -81,7 +82,6 @@ def _checked(registry: "Tunables", pools: Mapping[str, int], caches: Mapping[str
 
 async def _settled(registry: "Tunables") -> None:
     """Connections that are lent keep their place: the test may be the one that holds them."""
-    import asyncio
 
     async with asyncio.timeout(_CLOSING_SECONDS):
         while _surplus(registry):  # noqa: ASYNC110 - a driver sets no event when it has closed a connection

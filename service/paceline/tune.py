@@ -14,10 +14,11 @@ from paceline.resources.cache import Cache
 from paceline.resources.cache_entry import Serializer
 from paceline.resources.cache_key import KeyTemplate
 from paceline.resources.cache_redis import RedisClient, RedisTier
+from paceline.resources.processes import Executor, Processes
 from paceline.resources.registry import Tunables
 from paceline.resources.serializers import serializer_for
 
-__all__ = ["Cached", "Tunables", "cache", "pool", "tunables"]
+__all__ = ["Cached", "Processes", "Tunables", "cache", "pool", "processes", "tunables"]
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -61,6 +62,43 @@ def pool(obj: T, *, name: str, limit: int, tunables: Tunables | None = None) -> 
     (_default if tunables is None else tunables).add_pool(adapter)
     adapter.install()
     return obj
+
+
+def processes(
+    *,
+    name: str = "processes",
+    limit: int = 1,
+    cap: int | None = None,
+    queue: int = 16,
+    tunables: Tunables | None = None,
+) -> Processes:
+    """A pool of processes for CPU work: one for all workers of a pod, made when first used.
+
+        async with tune.processes(limit=2) as pool:
+            tile = await pool.run(render, 3, 5)  # a function from the top level of a module
+
+    At most `limit` calls run at a time in the whole pod. The limit moves with the policy, in `pools`, between 1 and
+    `cap`: unlike that of other pools it counts per pod, whatever the number of workers. Without `paceline serve` the
+    process starts children of its own.
+
+    Args:
+        name: the pool's name in the policy.
+        limit: processes per pod without a tuning document: the start value.
+        cap: never more, whatever a document says; the machine's cores, if not given.
+        queue: calls that may wait in the whole pod; one more is refused with `PoolFull`.
+        tunables: the registry, if not the one that `paceline serve` tunes.
+
+    Raises:
+        PoolError: limit outside 1 to `cap`, negative queue, name taken.
+    """
+    registry = _default if tunables is None else tunables
+
+    def in_pod(pool: Processes) -> Executor | None:
+        return None if registry.process_executor is None else registry.process_executor(pool)
+
+    made = Processes(name, limit=limit, cap=cap, queue=queue, pod=in_pod)
+    registry.add_pool(made)
+    return made
 
 
 class Cached(Protocol[P, R_co]):

@@ -11,6 +11,7 @@ ApiError
     ├── UpstreamFailed   502
     ├── Unavailable      503
     ├── NotConfigured    503
+    ├── Busy             503
     └── UpstreamTooSlow  504
 """
 
@@ -85,6 +86,16 @@ class NotConfigured(Problem):
     """This installation has no such backend; the detail names the setting."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+class Busy(Problem):
+    """All processes compute and as many requests wait as may; `Retry-After` says when to try again."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+    def __init__(self, detail: str, retry_after_seconds: float) -> None:
+        super().__init__(detail)
+        self.headers = {"Retry-After": f"{retry_after_seconds:.0f}"}
 
 
 class UpstreamTooSlow(Problem):

@@ -97,23 +97,6 @@ class RateLimitSettings(Group):
     """While Redis does not answer: `true` admits every request, `false` refuses every one with 503."""
 
 
-class MongoSettings(Group):
-    """MongoDB. Without its address /documents answers 503."""
-
-    model_config = SettingsConfigDict(env_prefix="API_MONGO_")
-
-    url: Annotated[SecretStr, _safe_url("mongodb", "mongodb+srv")] | None = Field(
-        default=None, validation_alias="MONGO_URL"
-    )
-    """mongodb://USER:PASSWORD@HOST:PORT/NAME."""
-    limit: int = Field(default=10, ge=1)
-    """Connections per worker without a tuning document."""
-    cap: int = Field(default=50, ge=1)
-    """Hard cap on them, whatever a document says."""
-    timeout_seconds: float = Field(default=5.0, gt=0)
-    """Longest wait for a whole operation; then the answer is 503."""
-
-
 class UpstreamSettings(Group):
     """The service that /users and /dashboard ask. Without its address these routes answer 503."""
 
@@ -133,6 +116,19 @@ class UpstreamSettings(Group):
     """Longest wait for all attempts together; then the answer is 504."""
 
 
+class ProcessesSettings(Group):
+    """The process pool for CPU work. One for all workers of a pod."""
+
+    model_config = SettingsConfigDict(env_prefix="API_PROCESSES_")
+
+    limit: int = Field(default=1, ge=1)
+    """Processes per pod without a tuning document."""
+    cap: int = Field(default=8, ge=1)
+    """Hard cap on them, whatever a document says."""
+    queue: int = Field(default=16, ge=0)
+    """Requests that may wait for a process in one pod; one more is answered with 503."""
+
+
 class Settings(BaseModel):
     """All groups. Built once per process by `load_settings` and passed on.
 
@@ -144,8 +140,8 @@ class Settings(BaseModel):
     postgres: PostgresSettings
     redis: RedisSettings
     rate_limit: RateLimitSettings = Field(default_factory=RateLimitSettings)
-    mongo: MongoSettings = Field(default_factory=MongoSettings)
     upstream: UpstreamSettings = Field(default_factory=UpstreamSettings)
+    processes: ProcessesSettings = Field(default_factory=ProcessesSettings)
 
 
 GROUPS: Final = MappingProxyType(

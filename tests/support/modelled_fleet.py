@@ -72,6 +72,7 @@ class ModelPod:
     wait: Histogram = field(default_factory=Histogram)
     hold: Histogram = field(default_factory=Histogram)
     cpu_seconds: float = 0.0
+    pool_kind: str = "asyncpg"
 
     def adopt(self, document: Mapping[str, Any], content: bytes) -> None:
         values = document["values"]
@@ -142,7 +143,7 @@ class ModelPod:
             "loopLag": self.lag.to_json(),
             "pools": {
                 "postgres": {
-                    "kind": "asyncpg",
+                    "kind": self.pool_kind,
                     "limit": pool,
                     "cap": 64,
                     "inUse": 0,

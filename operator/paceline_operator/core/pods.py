@@ -86,6 +86,8 @@ class PodState:
     loop_lag: Histogram = field(default_factory=Histogram)
     pools: Mapping[str, PoolCounters] = field(default_factory=lambda: NOTHING)
     caches: Mapping[str, CacheCounters] = field(default_factory=lambda: NOTHING)
+    per_pod: frozenset[str] = frozenset()
+    """Pools whose size counts per pod and not per worker: process pools. Their counters are not among `pools`."""
     unregistered: tuple[str, ...] = ()
     cpu: Cpu = field(default_factory=Cpu)
     memory: PodMemory = field(default_factory=PodMemory)

@@ -2,10 +2,10 @@
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from paceline_operator.core.model import NOTHING, Policy, Tunable, Values
+from paceline_operator.core.model import NOTHING, Kind, Policy, Tunable, Values
 from paceline_operator.core.pods import PodState, running_values, start_values
 from paceline_operator.core.situation import Fleet
 from paceline_operator.core.values import tunable_from_wire, values_from_wire
@@ -114,6 +114,20 @@ def fleet_of(world: World, states: Mapping[str, PodState]) -> Fleet:
         unknown=_unknown(world, states),
         clamped=_clamped(states),
     )
+
+
+def choosable(policy: Policy, states: Iterable[PodState]) -> Policy:
+    """The policy without bounds on pools whose size counts per pod: those are pinned, or stay as they are.
+
+    The laws know connections per worker; CPU work in processes competes with the workers for the pod's cores.
+    """
+    per_pod = frozenset[str]().union(*(state.per_pod for state in states))
+    tunables = {
+        tunable: spec
+        for tunable, spec in policy.tunables.items()
+        if tunable.kind is not Kind.POOL or tunable.name not in per_pod or spec.pinned is not None
+    }
+    return policy if len(tunables) == len(policy.tunables) else replace(policy, tunables=tunables)
 
 
 def _unknown(world: World, states: Mapping[str, PodState]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from paceline_operator.core.situation import Held, Memory, Situation
 from paceline_operator.core.window import Window
 from paceline_operator.crd.memory import parse_memory
 from paceline_operator.crd.switches import Switches
-from paceline_operator.loop.gather import World, fleet_of, values_in_force
+from paceline_operator.loop.gather import World, choosable, fleet_of, values_in_force
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def think(world: World, window: Window, now: datetime, *, mode: Mode, telemetry_
     if memory.pending is not None and memory.pending.generation != fleet.generation:
         memory = replace(memory, pending=None)  # what was being judged is no longer in force
     situation = Situation(
-        policy=world.policy,
+        policy=choosable(world.policy, world.states.values()),
         values=values_in_force(world),
         fleet=fleet,
         now=now,

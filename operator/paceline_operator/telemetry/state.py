@@ -11,6 +11,8 @@ from paceline_operator.errors import InvalidState
 
 SCHEMA: Final = "paceline.dev/state/v1"
 DOCUMENTS: Final = "tuning/v1"
+PER_POD: Final = "processes"
+"""`kind` of the pools whose size counts per pod: a law of connections per worker says nothing of them."""
 
 
 def parse_state(wire: Mapping[str, Any]) -> PodState:
@@ -45,7 +47,8 @@ def _parse(wire: Mapping[str, Any]) -> PodState:
         start_values=values_from_wire(wire["startValues"]),
         requests={group["group"]: _requests(group) for group in wire["requests"]},
         loop_lag=Histogram.from_wire(wire["loopLag"]),
-        pools={name: _pool(pool) for name, pool in wire["pools"].items()},
+        pools={name: _pool(pool) for name, pool in wire["pools"].items() if pool["kind"] != PER_POD},
+        per_pod=frozenset(name for name, pool in wire["pools"].items() if pool["kind"] == PER_POD),
         caches={name: _cache(cache) for name, cache in wire["caches"].items()},
         unregistered=tuple(entry["address"] for entry in wire["unregistered"]),
         cpu=_cpu(wire["cpu"]),

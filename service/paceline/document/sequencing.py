@@ -94,7 +94,7 @@ def blockers(progress: Progress, workers: Sequence[Worker]) -> list[str]:
         for worker in workers
         if _may_run_older(worker, progress)
     ]
-    excess = {name: sum(_excess(worker, name, limit) for worker in workers) for name, limit in lowered.items()}
+    excess = {name: _excess(workers, name, limit) for name, limit in lowered.items()}
     return silent + [
         f"{name} {progress.settled.get(name, '')}→{lowered[name]}: {count} connections in use"
         for name, count in excess.items()
@@ -145,9 +145,12 @@ def _may_run_older(worker: Worker, progress: Progress) -> bool:
     return worker.step < progress.step and not starting
 
 
-def _excess(worker: Worker, pool: str, limit: int) -> int:
-    use = worker.pools.get(pool)
-    return max(0, max(use.in_use, use.open) - limit) if use else 0
+def _excess(workers: Sequence[Worker], pool: str, limit: int) -> int:
+    """What is out beyond the limit. Limit 2, in use 2 and 3 in two workers: 1; were it one pool for the pod: 3."""
+    uses = [worker.pools[pool] for worker in workers if pool in worker.pools]
+    if any(use.per_pod for use in uses):
+        return max(0, sum(use.in_use for use in uses) - limit)
+    return sum(max(0, max(use.in_use, use.open) - limit) for use in uses)
 
 
 def _undo_if_overdue(progress: Progress, world: World) -> Progress:

@@ -10,10 +10,11 @@ MEMORY_RATIO: Final = 0.9
 
 @dataclass(frozen=True, slots=True)
 class PoolUse:
-    """Connections of one pool in one worker."""
+    """Connections of one pool in one worker; or of a pool whose size counts per pod, the calls that a worker runs."""
 
     in_use: int
     open: int
+    per_pod: bool = False
 
 
 @dataclass(frozen=True, slots=True)

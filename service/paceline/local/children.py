@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from paceline import lifeline
 from paceline.errors import PacelineError
 from paceline.local.server_process import last_line
-from paceline.serve import lifeline
 
 _LOOK_SECONDS: Final = 0.02
 

@@ -11,8 +11,8 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
+from paceline import lifeline
 from paceline.errors import PacelineError, UsageError
-from paceline.serve import lifeline
 
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0

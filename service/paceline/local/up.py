@@ -14,6 +14,7 @@ from typing import Final
 import uvloop
 from rich.console import Console
 
+from paceline import lifeline
 from paceline.errors import UsageError
 from paceline.local import children
 from paceline.local.demo import Demo
@@ -25,7 +26,7 @@ from paceline.local.valkey import valkey
 from paceline.local.verdict import judge
 from paceline.local.view import Facts, render_summary, view_for
 from paceline.local.workspace import Workspace, claimed
-from paceline.serve import launch, lifeline
+from paceline.serve import launch
 
 _MANAGEMENT_PORT: Final = 9090
 _MAX_CONNECTIONS: Final = "max_connections=200"

@@ -1,11 +1,12 @@
 """The tunables of one process by name, and the one way in which values reach them. Knows no driver and no file."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from paceline.document.model import Values
 from paceline.errors import PoolError, UsageError
 from paceline.resources.cache_redis import RedisClient
+from paceline.resources.processes import Executor, Processes
 
 
 class TunablePool(Protocol):
@@ -54,6 +55,8 @@ class Tunables:
     def __init__(self) -> None:
         self.cache_redis: RedisClient | None = None
         """The `redis.asyncio.Redis` that caches of this registry share, where they are given none of their own."""
+        self.process_executor: Callable[[Processes], Executor] | None = None
+        """Makes what runs the calls of a process pool; None: each pool starts processes of its own."""
         self._pools: dict[str, TunablePool] = {}
         self._caches: dict[str, TunableCache] = {}
         self._values = Values()

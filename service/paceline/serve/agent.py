@@ -20,6 +20,7 @@ from paceline.errors import PacelineError, UsageError
 from paceline.serve.capacity import Capacity
 from paceline.serve.launch import parse_address
 from paceline.serve.management import ManagementServer, listen, management_app
+from paceline.serve.processes.keeper import keep_process_pool
 from paceline.serve.reports import Reports, process_started
 from paceline.serve.rundir import RunDir
 from paceline.serve.state import Clocks, Usage, build_state
@@ -60,6 +61,7 @@ async def run(settings: Settings) -> None:
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(server.serve(sockets=[listening]))
         tasks.create_task(_repeat(capacity.run_pass, stop))
+        tasks.create_task(keep_process_pool(run_dir, stop))
         await stop.wait()
         server.should_exit = True
 

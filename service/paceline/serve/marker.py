@@ -23,7 +23,8 @@ def claim(run: RunDir) -> int | None:
     except BlockingIOError:
         os.close(lock)
         return None
-    for stale in (run.workers, run.effective, run.terminating, run.unclean, *run.reports.iterdir()):
+    processes = (run.processes_wanted, run.processes_socket)
+    for stale in (run.workers, run.effective, run.terminating, run.unclean, *processes, *run.reports.iterdir()):
         stale.unlink(missing_ok=True)
     if unclean:
         run.unclean.touch()

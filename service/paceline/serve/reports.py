@@ -13,6 +13,7 @@ from typing import Any, Final
 import orjson
 
 from paceline.document.world import PoolUse, Worker
+from paceline.resources.processes import KIND as PROCESSES
 from paceline.serve.rundir import RunDir, stamp
 from paceline.serve.totals import Report, add_up, named_groups, retire
 
@@ -146,5 +147,8 @@ def _to_worker(report: Report) -> Worker:
         reported=report["time"],
         ready=report["ready"],
         draining=report["draining"],
-        pools={name: PoolUse(pool["inUse"], pool["open"]) for name, pool in report["pools"].items()},
+        pools={
+            name: PoolUse(pool["inUse"], pool["open"], per_pod=pool["kind"] == PROCESSES)
+            for name, pool in report["pools"].items()
+        },
     )

@@ -8,6 +8,8 @@ reports/PID.json what a worker measured; the worker writes once a second, the ag
 terminating      exists once the pod stops; the supervisor writes (the arbiter if that is gone), the agent turns unready
 running          exists while the pod runs; left behind by an unclean exit
 registered.json  start values and caps as workers reported them; the agent writes it and reads it in the pod's next life
+processes.wanted exists once a worker asked for the pod's process pool; the agent starts it then, and again if it ends
+processes.sock   where the pool's process answers workers
 unclean          exists if `running` was there when the pod started; the supervisor writes, the agent starts carefully
 """
 
@@ -68,6 +70,14 @@ class RunDir:
     @property
     def registered(self) -> Path:
         return self.path / "registered.json"
+
+    @property
+    def processes_wanted(self) -> Path:
+        return self.path / "processes.wanted"
+
+    @property
+    def processes_socket(self) -> Path:
+        return self.path / "processes.sock"
 
     def report(self, pid: int) -> Path:
         return self.reports / f"{pid}.json"

@@ -14,7 +14,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
-from paceline.serve import deadlines, lifeline, marker
+from paceline import lifeline
+from paceline.serve import deadlines, marker
 from paceline.serve.rundir import RunDir
 
 _SIGNALS: Final = frozenset({signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})

@@ -13,11 +13,11 @@ from gunicorn.arbiter import Arbiter
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn_worker import UvicornWorker
 
-from paceline import tune
+from paceline import lifeline, tune
 from paceline.errors import UsageError
 from paceline.middleware import instrument
-from paceline.serve import lifeline
 from paceline.serve.balance import Share
+from paceline.serve.processes.client import PodPool
 from paceline.serve.protocol import TunedProtocol
 from paceline.serve.reporter import Measured, Reporter
 from paceline.serve.server import Stages, TunedServer
@@ -66,6 +66,7 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
         settings = self.app.settings
         tracing = Tracing.from_settings(settings)
         measured = Measured(tune.tunables, RequestStats(), LoopLag(), tracing)
+        tune.tunables.process_executor = lambda pool: PodPool(self.app.run_dir, pool)
         reporter = Reporter(self.app.run_dir, os.getpid(), measured)
         logs.configure("worker", settings, generation=lambda: reporter.generation)
         logging.getLogger("uvicorn.access").propagate = False  # a line a request costs half as much as the request

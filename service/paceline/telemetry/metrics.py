@@ -20,6 +20,8 @@ BOUNDARIES: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 
 """Seconds. OpenTelemetry's advice for http.server.request.duration, and two finer ones for pool waits and loop lag."""
 
 _POOL: Final = ("db_client_connection_pool_name",)
+_PROCESSES: Final = "processes"
+"""`kind` of the pools whose size is per pod: what is true of connections is not true of them."""
 _ROUTE: Final = ("http_request_method", "http_route")
 
 
@@ -42,6 +44,22 @@ def _each(section: str, key: str) -> Callable[[State], list[Sample]]:
     return lambda state: [((name,), entry[key]) for name, entry in state[section].items()]
 
 
+def _pools(key: str) -> Callable[[State], list[Sample]]:
+    return lambda state: [((name,), pool[key]) for name, pool in state["pools"].items() if pool["kind"] != _PROCESSES]
+
+
+def _processes(key: str) -> Callable[[State], list[Sample]]:
+    return lambda state: [((name,), pool[key]) for name, pool in state["pools"].items() if pool["kind"] == _PROCESSES]
+
+
+def _calls(state: State) -> list[Sample]:
+    running, waiting = _processes("inUse")(state), _processes("waiting")(state)
+    return [
+        *(((*labels, "running"), number) for labels, number in running),
+        *(((*labels, "waiting"), number) for labels, number in waiting),
+    ]
+
+
 def _routes(key: str) -> Callable[[State], list[Sample]]:
     return lambda state: [(_split(entry["group"]), entry[key]) for entry in state["requests"]]
 
@@ -61,10 +79,9 @@ def _workers(state: State) -> list[Sample]:
 
 
 def _connections(state: State) -> list[Sample]:
-    used: list[Sample] = [((name, "used"), pool["inUse"]) for name, pool in state["pools"].items()]
-    idle: list[Sample] = [
-        ((name, "idle"), max(0, pool["open"] - pool["inUse"])) for name, pool in state["pools"].items()
-    ]
+    pools = [(name, pool) for name, pool in state["pools"].items() if pool["kind"] != _PROCESSES]
+    used: list[Sample] = [((name, "used"), pool["inUse"]) for name, pool in pools]
+    idle: list[Sample] = [((name, "idle"), max(0, pool["open"] - pool["inUse"])) for name, pool in pools]
     return [*used, *idle]
 
 
@@ -91,14 +108,19 @@ METRICS: Final = (
     Row("gauge", "paceline_workers", "Worker processes.", ("state",), _workers),
     Row("gauge", "paceline_workers_wanted", "Workers in force.", (), _one(lambda s: s["values"]["workers"])),
     Row("counter", "paceline_worker_restarts", "Workers that died unasked.", (), _one(lambda s: s["restarts"])),
-    Row("gauge", "db_client_connection_max", "Connections allowed, per worker.", _POOL, _each("pools", "limit")),
+    Row("gauge", "db_client_connection_max", "Connections allowed, per worker.", _POOL, _pools("limit")),
     Row(
         "gauge", "db_client_connection_count", "Connections open.", (*_POOL, "db_client_connection_state"), _connections
     ),
-    Row("gauge", "db_client_connection_pending_requests", "Waiting for one.", _POOL, _each("pools", "waiting")),
-    Row("counter", "db_client_connection_timeouts", "Waits given up.", _POOL, _each("pools", "timeouts")),
-    Row("histogram", "db_client_connection_wait_time_seconds", "Wait for a connection.", _POOL, _each("pools", "wait")),
-    Row("histogram", "db_client_connection_use_time_seconds", "Use of a connection.", _POOL, _each("pools", "hold")),
+    Row("gauge", "db_client_connection_pending_requests", "Waiting for one.", _POOL, _pools("waiting")),
+    Row("counter", "db_client_connection_timeouts", "Waits given up.", _POOL, _pools("timeouts")),
+    Row("histogram", "db_client_connection_wait_time_seconds", "Wait for a connection.", _POOL, _pools("wait")),
+    Row("histogram", "db_client_connection_use_time_seconds", "Use of a connection.", _POOL, _pools("hold")),
+    Row("gauge", "paceline_process_pool_limit", "Processes allowed, per pod.", ("pool",), _processes("limit")),
+    Row("gauge", "paceline_process_pool_calls", "Calls that run or wait.", ("pool", "state"), _calls),
+    Row("counter", "paceline_process_pool_refused", "Calls that found no place.", ("pool",), _processes("timeouts")),
+    Row("histogram", "paceline_process_pool_wait_seconds", "Wait for a process.", ("pool",), _processes("wait")),
+    Row("histogram", "paceline_process_pool_run_seconds", "Time a call ran.", ("pool",), _processes("hold")),
     Row("counter", "paceline_cache_lookups", "Cache lookups.", ("cache", "result"), _lookups),
     Row("gauge", "paceline_cache_ttl_seconds", "TTL in force.", ("cache",), _each("caches", "ttlSeconds")),
     Row(

@@ -1,9 +1,9 @@
 """What the lifespan hands to requests."""
 
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import asyncpg
-from pymongo.asynchronous.database import AsyncDatabase
+from paceline import tune
 from redis.asyncio import Redis
 
 from paceline_api.connections.upstream import Upstream
@@ -15,6 +15,6 @@ class State(TypedDict):
 
     postgres: asyncpg.Pool
     redis: Redis
+    processes: tune.Processes
     rate_limit: RateLimit
-    mongo: AsyncDatabase[dict[str, Any]] | None
     upstream: Upstream | None

@@ -1,10 +1,10 @@
 """What routes ask for, by type. The lifespan opened it; `connections.State` names it."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import asyncpg
 from fastapi import Depends, Request
-from pymongo.asynchronous.database import AsyncDatabase
+from paceline import tune
 from redis.asyncio import Redis
 
 from paceline_api.connections.upstream import Upstream
@@ -21,13 +21,6 @@ async def _redis(request: Request) -> Redis:
     return client
 
 
-async def _mongo(request: Request) -> AsyncDatabase[dict[str, Any]]:
-    database: AsyncDatabase[dict[str, Any]] | None = request.state.mongo
-    if database is None:
-        raise NotConfigured("this installation has no MongoDB: MONGO_URL is not set")
-    return database
-
-
 async def _upstream(request: Request) -> Upstream:
     upstream: Upstream | None = request.state.upstream
     if upstream is None:
@@ -35,7 +28,12 @@ async def _upstream(request: Request) -> Upstream:
     return upstream
 
 
+async def _processes(request: Request) -> tune.Processes:
+    pool: tune.Processes = request.state.processes
+    return pool
+
+
 PostgresDep = Annotated[asyncpg.Pool, Depends(_postgres)]
 RedisDep = Annotated[Redis, Depends(_redis)]
-MongoDep = Annotated[AsyncDatabase[dict[str, Any]], Depends(_mongo)]
 UpstreamDep = Annotated[Upstream, Depends(_upstream)]
+ProcessesDep = Annotated[tune.Processes, Depends(_processes)]

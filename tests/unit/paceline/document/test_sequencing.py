@@ -59,6 +59,23 @@ def test_a_settled_pod_stays_as_it_is() -> None:
     assert (story.progress.step, story.progress.workers) == (1, 2)
 
 
+def test_a_pool_for_the_whole_pod_shrinks_once_all_its_workers_together_are_within_it() -> None:
+    story = Story(workers=2, processes=3)
+    story.goes_to(workers=2, processes=2)
+
+    def run(*calls: int) -> None:
+        uses = [{"processes": PoolUse(number, number, per_pod=True)} for number in calls]
+        story.workers = tuple(
+            Worker(pid, story.progress.step, story.now, ready=True, pools=use) for pid, use in enumerate(uses, 1)
+        )
+        story.passes()
+
+    run(2, 1)
+    assert story.pending() == ["processes 3→2: 1 connections in use"]
+    run(1, 1)
+    assert story.pending() == []
+
+
 def test_a_pool_shrinks_in_all_workers_before_one_is_added() -> None:
     story = Story(workers=2, postgres=10)
     story.goes_to(workers=3, postgres=3)

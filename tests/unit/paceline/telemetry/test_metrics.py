@@ -27,7 +27,10 @@ def state() -> dict[str, Any]:
             {"group": "other", "count": 1, "errors": 0, "duration": histogram(0.1)},
         ],
         "loopLag": histogram(0.001),
-        "pools": {"postgres": {**pool, "wait": histogram(), "hold": histogram(0.01)}},
+        "pools": {
+            "postgres": {**pool, "wait": histogram(), "hold": histogram(0.01)},
+            "tiles": {**pool, "kind": "processes", "limit": 4, "wait": histogram(0.1), "hold": histogram(2)},
+        },
         "caches": {"responses": cache},
         "tuning": {
             "generation": 17,
@@ -80,6 +83,21 @@ def test_every_row_says_what_state_says(state: dict[str, Any]) -> None:
         ("paceline_event_loop_lag_seconds_count", ()): 1,
     }
     assert {key: read.get(key) for key in expected} == expected
+
+
+def test_processes_are_no_connections(state: dict[str, Any]) -> None:
+    read = samples(state)
+    expected = {
+        ("paceline_process_pool_limit", ("tiles",)): 4,
+        ("paceline_process_pool_calls", ("tiles", "running")): 3,
+        ("paceline_process_pool_calls", ("tiles", "waiting")): 2,
+        ("paceline_process_pool_refused_total", ("tiles",)): 1,
+        ("paceline_process_pool_wait_seconds_count", ("tiles",)): 1,
+        ("paceline_process_pool_run_seconds_count", ("tiles",)): 1,
+    }
+    assert {key: read.get(key) for key in expected} == expected
+    assert not [name for name, labels in read if name.startswith("db_client") and "tiles" in labels]
+    assert not [name for name, labels in read if name.startswith("paceline_process") and "postgres" in labels]
 
 
 def test_names_are_unique_and_no_label_is_a_pid_or_a_path() -> None:

@@ -1,0 +1,74 @@
+"""A worker's way to the pod's process pool. A closed connection cancels its call: a dead worker's calls end with it."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from paceline.errors import PoolError, PoolFull, ProcessDied
+from paceline.resources.frames import frame, read_frame
+from paceline.resources.processes import Processes
+from paceline.serve.processes import wire
+from paceline.serve.rundir import RunDir
+
+_START_SECONDS: Final = 10.0
+_LOOK_SECONDS: Final = 0.05
+
+
+class PodPool:
+    """The executor of a pool under `paceline serve`. The limit reaches the pool's process by `effective.json`."""
+
+    def __init__(self, run: RunDir, pool: Processes) -> None:
+        self._run = run
+        self._spec = wire.PoolSpec(pool.name, pool.start_limit, pool.cap, pool.queue)
+
+    async def run(self, call: bytes, started: Callable[[], None]) -> bytes:
+        """See `ProcessPool.run`.
+
+        Raises:
+            PoolError: the pool's process cannot be reached.
+        """
+        reader, writer = await self._connect()
+        try:
+            writer.write(frame(self._spec.to_bytes()) + frame(call))
+            while True:
+                kind = await read_frame(reader)
+                if kind == wire.STARTED:
+                    started()
+                    continue
+                content = await read_frame(reader)
+                if content is None:
+                    raise ProcessDied(f"pool {self._spec.pool!r}: the pod's process pool ended; its calls are lost")
+                if kind == wire.ANSWER:
+                    return content
+                raise _error(kind, content)
+        finally:
+            writer.transport.abort()
+
+    def set_limit(self, limit: int) -> None:
+        """Nothing to do: the pool's process reads the same file as this worker."""
+
+    async def aclose(self) -> None:
+        """Nothing to do: other workers may use it."""
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Asks for the pool's process where there is none yet; the agent starts it."""
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                while True:
+                    try:
+                        return await wire.connect(self._run.processes_socket)
+                    except (FileNotFoundError, ConnectionRefusedError):
+                        self._run.processes_wanted.touch()
+                    await asyncio.sleep(_LOOK_SECONDS)
+        except TimeoutError as error:
+            raise PoolError(
+                f"pool {self._spec.pool!r}: the pod's process pool did not start within {_START_SECONDS:g} s;"
+                " the agent's log says why"
+            ) from error
+
+
+def _error(kind: bytes | None, content: bytes) -> PoolError:
+    if kind == wire.FULL:
+        refusal = wire.Refusal.from_bytes(content)
+        return PoolFull(refusal.message, refusal.retry_after_seconds)
+    return ProcessDied(content.decode())
