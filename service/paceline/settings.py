@@ -6,7 +6,7 @@ A value that changes while the process runs is a tunable, not a setting, and tra
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from paceline.errors import UsageError
@@ -63,8 +63,26 @@ class TelemetrySettings(BaseSettings):
     """Share of requests that get a full trace."""
     slow: float = Field(default=0.25, gt=0)
     """Seconds; a slower request is exported whatever the draw said, and so is a failed one."""
-    trusted_proxies: str = "127.0.0.1,::1"
-    """Peers whose sampled flag in `traceparent` is believed, comma-separated addresses or networks."""
+
+
+class MiddlewareSettings(BaseSettings):
+    """What stands in front of the application. Layers that change answers are off unless asked for."""
+
+    model_config = SettingsConfigDict(env_prefix="PACELINE_", frozen=True, validate_by_name=True)
+
+    trusted_proxies: str = Field(
+        default="127.0.0.1,::1", validation_alias=AliasChoices("PACELINE_TRUSTED_PROXIES", "FORWARDED_ALLOW_IPS")
+    )
+    """Peers who are believed what they say of the client, of the request's id and of sampling: addresses or networks,
+    separated by commas; `*` for any."""
+    forwarded_by: Literal["x-forwarded", "forwarded"] = "x-forwarded"
+    """Where they say who the client is: in X-Forwarded-For and X-Forwarded-Proto, or in Forwarded (RFC 7239)."""
+    request_id: bool = False
+    """Every request gets an id, in logs and as X-Request-ID; a trusted proxy's is kept."""
+    process_time: bool = False
+    """Answers say how long they took, as X-Process-Time and Server-Timing."""
+    security_headers: bool = False
+    """Answers get the headers that OWASP asks of an API, where the application sets none."""
 
 
 class OpenTelemetrySettings(BaseSettings):
@@ -95,10 +113,11 @@ class Settings(BaseSettings):
 
     serve: ServeSettings = Field(default_factory=ServeSettings)
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
+    middleware: MiddlewareSettings = Field(default_factory=MiddlewareSettings)
     opentelemetry: OpenTelemetrySettings = Field(default_factory=OpenTelemetrySettings)
 
 
-_GROUPS: Final = (ServeSettings, TelemetrySettings, OpenTelemetrySettings)
+_GROUPS: Final = (ServeSettings, TelemetrySettings, MiddlewareSettings, OpenTelemetrySettings)
 
 
 def load_settings() -> Settings:

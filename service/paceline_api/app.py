@@ -4,23 +4,26 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from paceline.middleware import ResponseCache
+from paceline.middleware import RequestId, ResponseCache
 from starlette.middleware import Middleware
 
 from paceline_api.connections import State, opened
+from paceline_api.cors import cors
 from paceline_api.problems import handle_errors
 from paceline_api.rate_limit import RateLimitLayer
-from paceline_api.request_id import RequestId
 from paceline_api.routes import build_router
 from paceline_api.routes.expensive_data import CACHED
 from paceline_api.settings import Settings, load_settings
 
-MIDDLEWARE = (
-    Middleware(RequestId),
-    Middleware(RateLimitLayer, prefix="/api/"),
-    Middleware(ResponseCache, routes=CACHED),
-)
-"""Outermost first; pure ASGI only."""
+
+def layers(settings: Settings | None) -> list[Middleware]:
+    """What stands in front of the routes, outermost first; pure ASGI only. Made when the application starts."""
+    return [
+        Middleware(RequestId),
+        Middleware(cors, settings=settings.cors if settings else None),
+        Middleware(RateLimitLayer, prefix="/api/"),
+        Middleware(ResponseCache, routes=CACHED),
+    ]
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -36,7 +39,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description="How an async API looks whose workers, pools and caches are tuned while it runs.",
         version="0.1.0",
         lifespan=lifespan,
-        middleware=list(MIDDLEWARE),
+        middleware=layers(settings),
         telemetry={"tracing": False, "metrics": False, "logs": False},  # Paceline's own is cheaper and keeps failures
     )
     app.include_router(build_router())

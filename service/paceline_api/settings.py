@@ -82,6 +82,15 @@ class RedisSettings(Group):
     """Hard cap on them, whatever a document says."""
 
 
+class CorsSettings(Group):
+    """Which web pages may read answers. None unless named."""
+
+    model_config = SettingsConfigDict(env_prefix="API_CORS_")
+
+    origins: str = ""
+    """Origins separated by commas, such as `https://shop.example`; `*` for any."""
+
+
 class RateLimitSettings(Group):
     """How often one client may ask what lies below `/api/`. In `REDIS_URL`, for all workers and pods together."""
 
@@ -139,6 +148,7 @@ class Settings(BaseModel):
 
     postgres: PostgresSettings
     redis: RedisSettings
+    cors: CorsSettings = Field(default_factory=CorsSettings)
     rate_limit: RateLimitSettings = Field(default_factory=RateLimitSettings)
     upstream: UpstreamSettings = Field(default_factory=UpstreamSettings)
     processes: ProcessesSettings = Field(default_factory=ProcessesSettings)

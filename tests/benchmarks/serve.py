@@ -21,19 +21,24 @@ PEER: Final = "gunicorn + uvicorn-worker"
 
 @dataclass(frozen=True)
 class Layer:
-    """One variant: what is added to the ones above it."""
+    """One variant of what is in front of the application."""
 
     name: str
     goal: float | None = None
     serve: bool = False
     measured: bool = False
     traced: bool = False
+    switched_on: tuple[str, ...] = ()
+    """Settings of layers that are off unless asked for."""
 
 
 BARE: Final = Layer("bare")
 LAYERS: Final = (
-    Layer("+ request statistics", measured=True),
+    Layer("+ request statistics, trusted proxies", measured=True),
     Layer("+ tracing at 5 %", goal=0.95, measured=True, traced=True),
+    Layer("statistics, + process time", measured=True, switched_on=("PACELINE_PROCESS_TIME",)),
+    Layer("statistics, + request id", measured=True, switched_on=("PACELINE_REQUEST_ID",)),
+    Layer("statistics, + security headers", measured=True, switched_on=("PACELINE_SECURITY_HEADERS",)),
     Layer("paceline serve, no collector", serve=True),
     Layer("default stack", goal=0.90, serve=True, traced=True),
 )
@@ -67,7 +72,9 @@ def _measure(name: str, module: str, endpoint: str, cores: Cores, effort: Effort
 
 def _start(layer: Layer, module: str, endpoint: str, cores: Cores) -> AbstractContextManager[Server]:
     port = free_port()
-    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint} if layer.traced else {}
+    environment = dict.fromkeys(layer.switched_on, "on")
+    if layer.traced:
+        environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = endpoint
     if layer.serve:
         command = paceline(f"{module}:app", port, free_port())
     else:

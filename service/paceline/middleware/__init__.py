@@ -1,21 +1,60 @@
 """The layers in front of the application: pure ASGI, one class a file, composed here, outermost first."""
 
 from collections.abc import Callable
+from functools import partial
 
 from paceline.middleware.asgi import ASGIApp
 from paceline.middleware.cached_route import CachedRoute
 from paceline.middleware.measure import MeasureRequests
+from paceline.middleware.process_time import ProcessTime
+from paceline.middleware.request_id import RequestId
 from paceline.middleware.response_cache import ResponseCache
+from paceline.middleware.security_headers import SecurityHeaders
+from paceline.middleware.trusted_proxies import TrustedProxies
+from paceline.settings import MiddlewareSettings
 from paceline.telemetry.requests import RequestStats
 from paceline.telemetry.tracing import Tracing
+from paceline.trusted_peers import TrustedPeers
 
-__all__ = ["ASGIApp", "CachedRoute", "ResponseCache", "instrument"]
+__all__ = [
+    "ASGIApp",
+    "CachedRoute",
+    "ProcessTime",
+    "RequestId",
+    "ResponseCache",
+    "SecurityHeaders",
+    "TrustedProxies",
+    "instrument",
+]
+
+Layer = Callable[[ASGIApp], ASGIApp]
 
 
-def instrument(app: ASGIApp, *, requests: RequestStats, tracing: Tracing, generation: Callable[[], int]) -> ASGIApp:
-    """The application with the default layers in front.
+def instrument(
+    app: ASGIApp,
+    settings: MiddlewareSettings,
+    *,
+    requests: RequestStats,
+    tracing: Tracing,
+    generation: Callable[[], int],
+) -> ASGIApp:
+    """The application with the layers of `paceline serve` in front. What is off is not there.
 
     Args:
         generation: the generation that this process runs at the moment; spans carry it.
     """
-    return MeasureRequests(app, requests=requests, tracing=tracing, generation=generation)
+    layers: list[Layer] = [
+        # First, for it asks whether the true peer may say that a request is sampled.
+        partial(MeasureRequests, requests=requests, tracing=tracing, generation=generation),
+        *_if(settings.process_time, ProcessTime),
+        partial(TrustedProxies, trusted=TrustedPeers(settings.trusted_proxies), header=settings.forwarded_by),
+        *_if(settings.request_id, RequestId),
+        *_if(settings.security_headers, SecurityHeaders),
+    ]
+    for layer in reversed(layers):
+        app = layer(app)
+    return app
+
+
+def _if(wanted: bool, layer: Layer) -> list[Layer]:
+    return [layer] if wanted else []

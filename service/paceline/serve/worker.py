@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from gunicorn.arbiter import Arbiter
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn_worker import UvicornWorker
 
 from paceline import lifeline, tune
@@ -83,9 +82,9 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
             await asyncio.to_thread(tracing.shutdown)
 
     def _server(self, reporter: Reporter, measured: Measured) -> TunedServer:
-        behind_proxies = ProxyHeadersMiddleware(self.wsgi, trusted_hosts=self.config.forwarded_allow_ips)
         self.config.app = instrument(
-            behind_proxies,  # type: ignore[arg-type]
+            self.wsgi,
+            self.app.settings.middleware,
             requests=measured.requests,
             tracing=measured.tracing,
             generation=lambda: reporter.generation,

@@ -29,7 +29,8 @@ from paceline.telemetry.server_span import (
     span_name,
     span_status,
 )
-from paceline.telemetry.traceparent import Remote, TrustedPeers, parse_traceparent
+from paceline.telemetry.traceparent import Remote, parse_traceparent
+from paceline.trusted_peers import TrustedPeers
 
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 _NOT_SAMPLED: Final = TraceFlags(TraceFlags.DEFAULT)
@@ -55,11 +56,12 @@ class Tracing:
         settings: TelemetrySettings,
         pipeline: SpanPipeline | None = None,
         *,
+        trusted: TrustedPeers | None = None,
         draw: Callable[[], float] = random.random,
     ) -> None:
         self.slow_seconds: Final = settings.slow
         self._ratio = settings.ratio
-        self._trusted = TrustedPeers(settings.trusted_proxies)
+        self._trusted = trusted or TrustedPeers("")
         self._pipeline = pipeline
         self._draw = draw
         self._tracer: Tracer | None = None
@@ -73,7 +75,7 @@ class Tracing:
             UsageError: a trusted proxy is neither an address nor a network.
         """
         pipeline = SpanPipeline(settings, os.getpid()) if settings.opentelemetry.enabled else None
-        return cls(settings.telemetry, pipeline)
+        return cls(settings.telemetry, pipeline, trusted=TrustedPeers(settings.middleware.trusted_proxies))
 
     @property
     def enabled(self) -> bool:

@@ -1,4 +1,4 @@
-"""An application behind Paceline's measuring layer alone, to run under plain gunicorn.
+"""An application behind Paceline's layers alone, to run under plain gunicorn.
 
 BENCH_TARGET names it; there is tracing where OTEL_EXPORTER_OTLP_ENDPOINT is set. gunicorn loads this after fork, as
 `Tracing` wants it.
@@ -19,10 +19,12 @@ from paceline.telemetry.requests import RequestStats
 from paceline.telemetry.tracing import Tracing
 
 requests, loop_lag = RequestStats(), LoopLag()
+settings = load_settings()
 measured = instrument(
     import_module(os.environ["BENCH_TARGET"]).app,
+    settings.middleware,
     requests=requests,
-    tracing=Tracing.from_settings(load_settings()),
+    tracing=Tracing.from_settings(settings),
     generation=lambda: 17,
 )
 tasks: list[asyncio.Task[None]] = []

@@ -1,8 +1,7 @@
 """What `bench_guide` does, in pure ASGI."""
 
 from fastapi import FastAPI
-from paceline_api.request_id import RequestId
-from process_time import ProcessTime
+from paceline.middleware import ProcessTime, RequestId
 from starlette.middleware import Middleware
 
 app = FastAPI(openapi_url=None, middleware=[Middleware(RequestId), Middleware(ProcessTime)])

@@ -111,3 +111,9 @@ def test_an_application_whose_start_up_fails_ends_the_pod(tmp_path: Path, monkey
     with serving(serve_command("lifecycle:app"), tmp_path, environment) as served:
         assert served.process.wait(20) == 1
         assert "the database is away" in served.stderr
+
+
+def test_a_trusted_proxy_without_an_address(tmp_path: Path) -> None:
+    status, lines = _refused(tmp_path, "plain:app", FORWARDED_ALLOW_IPS="ingress")
+    assert (status, len(lines)) == (2, 1)
+    assert "PACELINE_TRUSTED_PROXIES: 'ingress' is neither an address nor a network" in lines[0]

@@ -105,7 +105,7 @@ def test_every_worker_answers_a_document_with_a_linked_span(
 )
 def test_a_callers_trace(trusted: str, exported: bool, start_collector: StartCollector, start_traced: StartPod) -> None:
     collector = start_collector()
-    pod = start_traced(collector.endpoint, PACELINE_TRACE_RATIO=0, PACELINE_TRACE_TRUSTED_PROXIES=trusted)
+    pod = start_traced(collector.endpoint, PACELINE_TRACE_RATIO=0, PACELINE_TRUSTED_PROXIES=trusted)
     head = (
         f"GET /products/1 HTTP/1.1\r\nHost: shop\r\nX-Forwarded-For: 203.0.113.9\r\n"
         f"Traceparent: 00-{TRACE}-{SPAN}-01\r\nConnection: close\r\n\r\n"

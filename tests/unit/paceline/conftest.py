@@ -11,6 +11,7 @@ from opentelemetry.util._once import Once
 from paceline.settings import OpenTelemetrySettings, ServeSettings, Settings, TelemetrySettings
 from paceline.telemetry.pipeline import SpanPipeline
 from paceline.telemetry.tracing import Tracing
+from paceline.trusted_peers import TrustedPeers
 
 
 class ListExporter(SpanExporter):
@@ -40,7 +41,8 @@ class Traced:
         )
         self._exporter = ListExporter()
         self.pipeline = SpanPipeline(settings, 7, self._exporter)
-        self.tracing = Tracing(settings.telemetry, self.pipeline, draw=draw)
+        trusted = TrustedPeers(settings.middleware.trusted_proxies)
+        self.tracing = Tracing(settings.telemetry, self.pipeline, trusted=trusted, draw=draw)
 
     def spans(self) -> list[ReadableSpan]:
         """All spans finished so far."""

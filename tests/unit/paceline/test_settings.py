@@ -25,3 +25,9 @@ def test_values_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("PACELINE_TRACE_RATIO", "0.5")
     settings = load_settings()
     assert (settings.serve.max_workers, settings.telemetry.ratio) == (5, 0.5)
+
+
+@pytest.mark.parametrize("variable", ["PACELINE_TRUSTED_PROXIES", "FORWARDED_ALLOW_IPS"])
+def test_trusted_proxies_may_be_named_as_uvicorn_does(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "10.0.0.0/8")
+    assert load_settings().middleware.trusted_proxies == "10.0.0.0/8"

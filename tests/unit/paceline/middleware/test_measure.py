@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from paceline.middleware import ASGIApp, instrument
 from paceline.middleware.measure import MeasureRequests
-from paceline.settings import TelemetrySettings
+from paceline.settings import MiddlewareSettings, TelemetrySettings
 from paceline.telemetry.logs import current_request
 from paceline.telemetry.requests import RequestStats
 from paceline.telemetry.tracing import Tracing
@@ -106,7 +106,7 @@ async def test_exceptions_of_the_server_reach_the_application(tracing: Tracing) 
         raise OSError("connection lost")
 
     stats = RequestStats()
-    app = instrument(careful, requests=stats, tracing=tracing, generation=lambda: 1)
+    app = instrument(careful, MiddlewareSettings(), requests=stats, tracing=tracing, generation=lambda: 1)
     await app(scope(), _nothing, gone)
     assert caught == ["connection lost"]
 
@@ -134,7 +134,9 @@ async def test_other_scopes_reach_the_application_as_they_are(kind: str, tracing
 
     given = {"type": kind, "path": "/live"}
     stats = RequestStats()
-    await instrument(app, requests=stats, tracing=tracing, generation=lambda: 1)(given, _nothing, _swallow)
+    await instrument(app, MiddlewareSettings(), requests=stats, tracing=tracing, generation=lambda: 1)(
+        given, _nothing, _swallow
+    )
     assert seen == [(given, _nothing, _swallow)]
     assert stats.report() == []
 

@@ -7,6 +7,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.trace import SpanContext, Status, StatusCode
 from paceline.middleware import instrument
+from paceline.settings import MiddlewareSettings
 from paceline.telemetry.requests import RequestStats
 
 Write = Callable[[trace.Span], Any]
@@ -24,7 +25,9 @@ async def exported(traced: Callable[..., Any], write: Write, status: int = 200) 
         pass
 
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-    app_measured = instrument(app, requests=RequestStats(), tracing=made.tracing, generation=lambda: 17)
+    app_measured = instrument(
+        app, MiddlewareSettings(), requests=RequestStats(), tracing=made.tracing, generation=lambda: 17
+    )
     await app_measured(scope, None, nowhere)  # type: ignore[arg-type]
     [span] = made.spans()
     return span

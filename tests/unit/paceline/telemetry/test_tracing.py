@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 from paceline.middleware import instrument
-from paceline.settings import OpenTelemetrySettings, Settings, TelemetrySettings
+from paceline.settings import MiddlewareSettings, OpenTelemetrySettings, Settings, TelemetrySettings
 from paceline.telemetry.requests import RequestStats
 from paceline.telemetry.tracing import Tracing
 
@@ -73,7 +73,9 @@ async def call(traced: Any, app: Any = answer, *, header: str | None = None, cli
         pass
 
     tracing = traced.tracing if hasattr(traced, "tracing") else traced
-    await instrument(app, requests=RequestStats(), tracing=tracing, generation=lambda: 17)(scope, None, send)  # type: ignore[arg-type]
+    await instrument(app, MiddlewareSettings(), requests=RequestStats(), tracing=tracing, generation=lambda: 17)(
+        scope, None, send
+    )  # type: ignore[arg-type]
 
 
 def one(traced: Any) -> ReadableSpan:

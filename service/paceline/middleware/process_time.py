@@ -1,0 +1,30 @@
+"""How long the application took until it began to answer: `X-Process-Time` in seconds, `Server-Timing` for browsers."""
+
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+
+from paceline.middleware.asgi import ASGIApp, Message, Receive, Scope, Send
+
+
+class ProcessTime:
+    """Adds two headers to each answer; those that the application sets stay beside them."""
+
+    __slots__ = ("_app", "_clock")
+
+    def __init__(self, app: ASGIApp, *, clock: Callable[[], float] = perf_counter) -> None:
+        self._app = app
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        started = self._clock()
+
+        def timed(message: Message) -> Awaitable[None]:
+            if message["type"] == "http.response.start":
+                seconds = self._clock() - started
+                ours = ((b"x-process-time", b"%.6f" % seconds), (b"server-timing", b"app;dur=%.3f" % (seconds * 1e3)))
+                message = {**message, "headers": [*message.get("headers", ()), *ours]}
+            return send(message)
+
+        return await self._app(scope, receive, timed)

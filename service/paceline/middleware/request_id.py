@@ -1,0 +1,49 @@
+"""Gives every request an id: a trusted proxy's, if it sent one, else a new one."""
+
+import re
+from collections.abc import Awaitable
+from random import getrandbits
+from typing import Final
+
+from paceline.middleware.asgi import ASGIApp, Message, Receive, Scope, Send
+from paceline.middleware.trusted_proxies import TRUSTED
+
+_HEADER: Final = b"x-request-id"
+_SANE: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+
+
+class RequestId:
+    """In `scope["state"]["request_id"]`, from where log lines take it, and in the answer as `X-Request-ID`.
+
+    An id that a layer further out has given stays; an answer that names its own keeps it.
+    """
+
+    __slots__ = ("_app",)
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or "request_id" in (state := scope.setdefault("state", {})):
+            return await self._app(scope, receive, send)
+        request_id = _chosen(scope)
+        state["request_id"] = request_id.decode()
+
+        def named(message: Message) -> Awaitable[None]:
+            if message["type"] == "http.response.start":
+                headers = list(message.get("headers", ()))
+                if not any(name.lower() == _HEADER for name, _ in headers):
+                    message = {**message, "headers": [*headers, (_HEADER, request_id)]}
+            return send(message)
+
+        return await self._app(scope, receive, named)
+
+
+def _chosen(scope: Scope) -> bytes:
+    if scope.get(TRUSTED):
+        for name, value in scope["headers"]:
+            if name == _HEADER:
+                if _SANE.fullmatch(value):
+                    return bytes(value)
+                break
+    return b"%032x" % getrandbits(128)

@@ -1,0 +1,48 @@
+"""Who the client is and whether it spoke TLS, as a proxy in front says it; nobody else's word is heard."""
+
+from typing import Final
+
+from paceline.middleware.asgi import ASGIApp, Receive, Scope, Send
+from paceline.middleware.forwarded import Hop, by_forwarded, by_x_forwarded, client_of
+from paceline.trusted_peers import TrustedPeers
+
+TRUSTED: Final = "paceline.trusted_peer"
+"""True in the scope of a request that a trusted peer sent; layers further in see the client's address, not its own."""
+_SECURE: Final = {"http": "https", "websocket": "wss"}
+_PLAIN: Final = {"http": "http", "websocket": "ws"}
+_READERS: Final = {"x-forwarded": by_x_forwarded, "forwarded": by_forwarded}
+
+
+class TrustedProxies:
+    """Sets `client` and `scheme` of the scope for requests and WebSockets; the client's port is 0, unknown."""
+
+    __slots__ = ("_app", "_read", "_trusted")
+
+    def __init__(self, app: ASGIApp, *, trusted: TrustedPeers, header: str = "x-forwarded") -> None:
+        """Believes one family of headers.
+
+        Args:
+            header: `x-forwarded` for X-Forwarded-For and -Proto, `forwarded` for RFC 7239. A proxy that sets one hands
+                on whatever the client wrote in the other.
+        """
+        self._app = app
+        self._trusted = trusted
+        self._read = _READERS[header]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in _PLAIN:
+            peer = scope.get("client")
+            if (peer[0] if peer else None) in self._trusted:
+                scope[TRUSTED] = True
+                hops = self._read(scope["headers"])
+                if hops:
+                    self._believe(scope, hops)
+        await self._app(scope, receive, send)
+
+    def _believe(self, scope: Scope, hops: list[Hop]) -> None:
+        client = client_of(hops, self._trusted)
+        if client is not None and client.address is not None:
+            scope["client"] = (client.address, 0)
+        secure = {"https": True, "wss": True, "http": False, "ws": False}.get(client.scheme if client else "")
+        if secure is not None:
+            scope["scheme"] = (_SECURE if secure else _PLAIN)[scope["type"]]
