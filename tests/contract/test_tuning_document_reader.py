@@ -21,7 +21,9 @@ values = st.fixed_dictionaries(
         "workers": st.integers(1, 100),
         "pools": st.dictionaries(names, st.integers(1, 1000), max_size=3),
         "caches": st.dictionaries(names, st.fixed_dictionaries({"ttlSeconds": st.floats(0, 1e6)}), max_size=3),
-        "admission": st.fixed_dictionaries({"min": st.integers(1, 9), "max": st.integers(10, 99)}),
+        "admission": st.fixed_dictionaries(
+            {"min": st.integers(1, 99), "max": st.integers(1, 99)}, optional={"p95Seconds": st.floats(0.001, 9)}
+        ),
     },
 )
 documents = st.fixed_dictionaries(
@@ -41,7 +43,8 @@ def test_whatever_the_schema_allows_is_read(document: dict[str, Any]) -> None:
     parsed = parse_document(orjson.dumps(document))
     assert parsed.generation == document["generation"]
     assert parse_values(parsed.values.to_json()) == parsed.values
-    asked = {key: value for key, value in document["values"].items() if key in ("workers", "pools", "caches")}
+    parsed_keys = ("workers", "pools", "caches", "admission")
+    asked = {key: value for key, value in document["values"].items() if key in parsed_keys}
     assert {**{"pools": {}, "caches": {}}, **asked} == parsed.values.to_json()
 
 
@@ -59,6 +62,10 @@ def test_whatever_the_schema_allows_is_read(document: dict[str, Any]) -> None:
         pytest.param({"values": {"pools": {"postgres": None}}}, id="a pool without a number"),
         pytest.param({"values": {"caches": {"responses": {}}}}, id="a cache without a TTL"),
         pytest.param({"values": {"caches": {"responses": {"ttlSeconds": -1}}}}, id="a negative TTL"),
+        pytest.param({"values": {"admission": {"min": 1}}}, id="admission without a maximum"),
+        pytest.param({"values": {"admission": {"min": 0, "max": 9}}}, id="admission of nobody"),
+        pytest.param({"values": {"admission": {"min": 1, "max": 9.5}}}, id="half a request"),
+        pytest.param({"values": {"admission": {"min": 1, "max": 9, "p95Seconds": 0}}}, id="an objective of nothing"),
         pytest.param({"overrides": {"uid": {"workers": 0}}}, id="an override without workers"),
         pytest.param({"policy": 3}, id="a policy that is no name"),
     ],

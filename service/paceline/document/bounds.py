@@ -4,11 +4,11 @@ Pure. Missing is not zero: a cap or a start value that no worker has reported ye
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
-from paceline.document.model import CacheValues, Values
+from paceline.document.model import AdmissionValues, CacheValues, Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class HardCaps:
 
 @dataclass(frozen=True, slots=True)
 class Clamp:
-    """One tunable that got less than was asked. `tunable` is its path in `values`: `workers`, `pools.postgres`."""
+    """One tunable that got less than was asked. `tunable` is its path in `values`, such as `pools.postgres`."""
 
     tunable: str
     asked: float
@@ -63,6 +63,7 @@ def _complete(asked: Values, start: CompleteValues) -> CompleteValues:
         workers=start.workers if asked.workers is None else asked.workers,
         pools={**start.pools, **asked.pools},
         caches={**start.caches, **asked.caches},
+        admission=asked.admission,
     )
 
 
@@ -76,6 +77,7 @@ def _lower(values: CompleteValues, start: CompleteValues) -> CompleteValues:
             for name, cache in values.caches.items()
             if name in start.caches
         },
+        admission=values.admission,
     )
 
 
@@ -84,7 +86,13 @@ def _cap(values: CompleteValues, caps: HardCaps) -> CompleteValues:
         workers=min(values.workers, caps.workers),
         pools={name: min(limit, caps.pools.get(name, limit)) for name, limit in values.pools.items()},
         caches=values.caches,
+        admission=values.admission and _ordered(values.admission),
     )
+
+
+def _ordered(admission: AdmissionValues) -> AdmissionValues:
+    """The schema cannot say that the minimum is no larger than the maximum."""
+    return replace(admission, min=min(admission.min, admission.max))
 
 
 def _cuts(asked: CompleteValues, granted: CompleteValues, by: Literal["cap", "uncleanExit"]) -> Iterator[Clamp]:
@@ -97,4 +105,5 @@ def _numbers(values: CompleteValues) -> dict[str, float]:
         "workers": values.workers,
         **{f"pools.{name}": limit for name, limit in values.pools.items()},
         **{f"caches.{name}": cache.ttl_seconds for name, cache in values.caches.items()},
+        **({"admission.min": values.admission.min} if values.admission else {}),
     }

@@ -27,22 +27,37 @@ class CacheValues:
 
 
 @dataclass(frozen=True, slots=True)
+class AdmissionValues:
+    """Within what a worker limits the requests it works on; what they promise, so that it knows when to brake."""
+
+    min: int
+    max: int
+    p95_seconds: float | None = None
+    """The objective; None where nobody has said it."""
+
+    def to_json(self) -> dict[str, Any]:
+        wire: dict[str, Any] = {"min": self.min, "max": self.max}
+        return wire if self.p95_seconds is None else {**wire, "p95Seconds": self.p95_seconds}
+
+
+@dataclass(frozen=True, slots=True)
 class Values:
     """A complete set of tunables; None or an absent name means the pod's start value.
 
-    Pool sizes are per worker.
+    Pool sizes and admission are per worker. Without `admission` every request is admitted.
     """
 
     workers: int | None = None
     pools: Mapping[str, int] = field(default_factory=lambda: _EMPTY)
     caches: Mapping[str, CacheValues] = field(default_factory=lambda: _EMPTY)
+    admission: AdmissionValues | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The wire form: `{"workers": 4, "pools": {…}, "caches": {"responses": {"ttlSeconds": 60}}}`."""
         wire: dict[str, Any] = {} if self.workers is None else {"workers": self.workers}
         wire["pools"] = dict(self.pools)
         wire["caches"] = {name: {"ttlSeconds": cache.ttl_seconds} for name, cache in self.caches.items()}
-        return wire
+        return wire if self.admission is None else {**wire, "admission": self.admission.to_json()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +80,7 @@ class TuningDocument:
             workers=self.values.workers if override.workers is None else override.workers,
             pools={**self.values.pools, **override.pools},
             caches={**self.values.caches, **override.caches},
+            admission=override.admission or self.values.admission,
         )
 
 
@@ -73,17 +89,29 @@ class _CacheWire(BaseModel):
     ttlSeconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]  # noqa: N815 - the wire's name
 
 
+class _AdmissionWire(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
+    min: Annotated[int, Field(ge=1)]
+    max: Annotated[int, Field(ge=1)]
+    p95Seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None  # noqa: N815 - the wire's name
+
+    def to_values(self) -> AdmissionValues:
+        return AdmissionValues(self.min, self.max, self.p95Seconds)
+
+
 class _ValuesWire(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
     workers: Annotated[int, Field(ge=1)] | None = None
     pools: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     caches: dict[str, _CacheWire] = Field(default_factory=dict)
+    admission: _AdmissionWire | None = None
 
     def to_values(self) -> Values:
         return Values(
             self.workers,
             MappingProxyType(self.pools),
             MappingProxyType({name: CacheValues(cache.ttlSeconds) for name, cache in self.caches.items()}),
+            self.admission.to_values() if self.admission else None,
         )
 
 

@@ -128,7 +128,7 @@ def pending(progress: Progress, wanted: CompleteValues, world: World) -> list[st
 
 def _lower_limits(progress: Progress, wanted: CompleteValues, now: float) -> Progress:
     pools = {name: min(limit, progress.settled.get(name, limit)) for name, limit in wanted.pools.items()}
-    return _write(progress, now, CompleteValues(_target(progress, wanted), pools, wanted.caches))
+    return _write(progress, now, CompleteValues(_target(progress, wanted), pools, wanted.caches, wanted.admission))
 
 
 def _lowered(progress: Progress) -> dict[str, int]:

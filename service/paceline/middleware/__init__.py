@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
+from paceline.middleware.admission import AdmitRequests, answer_overloaded
 from paceline.middleware.asgi import ASGIApp
 from paceline.middleware.cached_route import CachedRoute
 from paceline.middleware.measure import MeasureRequests
@@ -11,6 +12,7 @@ from paceline.middleware.request_id import RequestId
 from paceline.middleware.response_cache import ResponseCache
 from paceline.middleware.security_headers import SecurityHeaders
 from paceline.middleware.trusted_proxies import TrustedProxies
+from paceline.resources.admission import Admission
 from paceline.settings import MiddlewareSettings
 from paceline.telemetry.requests import RequestStats
 from paceline.telemetry.tracing import Tracing
@@ -37,17 +39,22 @@ def instrument(
     requests: RequestStats,
     tracing: Tracing,
     generation: Callable[[], int],
+    admission: Admission | None = None,
 ) -> ASGIApp:
     """The application with the layers of `paceline serve` in front. What is off is not there.
 
     Args:
         generation: the generation that this process runs at the moment; spans carry it.
     """
+    proxies = partial(TrustedProxies, trusted=TrustedPeers(settings.trusted_proxies), header=settings.forwarded_by)
+    refusal = proxies(RequestId(answer_overloaded))
     layers: list[Layer] = [
-        # First, for it asks whether the true peer may say that a request is sampled.
+        # Before all measuring: who is turned away is neither an error nor a duration.
+        *([partial(AdmitRequests, admission=admission, refusal=refusal)] if admission else []),
+        # Before the proxies, for it asks whether the true peer may say that a request is sampled.
         partial(MeasureRequests, requests=requests, tracing=tracing, generation=generation),
         *_if(settings.process_time, ProcessTime),
-        partial(TrustedProxies, trusted=TrustedPeers(settings.trusted_proxies), header=settings.forwarded_by),
+        proxies,
         *_if(settings.request_id, RequestId),
         *_if(settings.security_headers, SecurityHeaders),
     ]

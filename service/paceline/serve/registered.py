@@ -31,6 +31,7 @@ class Registered:
             values.workers,
             {name: limit for name, limit in values.pools.items() if name in self.start.pools},
             {name: cache for name, cache in values.caches.items() if name in self.start.caches},
+            values.admission,
         )
 
 

@@ -7,7 +7,7 @@ Whatever is wrong with a file, the worker keeps what it runs and goes on serving
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
@@ -16,6 +16,7 @@ import orjson
 
 from paceline.document.model import Values
 from paceline.errors import InvalidDocument
+from paceline.resources.admission import Admission
 from paceline.resources.registry import Tunables
 from paceline.serve.rundir import Effective, RunDir, stamp, write_atomically
 from paceline.telemetry.loop_lag import LoopLag
@@ -38,6 +39,7 @@ class Measured:
     requests: RequestStats
     loop_lag: LoopLag
     tracing: Tracing
+    admission: Admission = field(default_factory=Admission)
 
 
 class Reporter:
@@ -123,6 +125,7 @@ class Reporter:
         former, self._effective = self._effective, effective
         began = self._clock()
         self._measured.tunables.apply(effective.values)
+        self._measured.admission.set_bounds(effective.values.admission)
         if effective.generation != former.generation:
             self._measured.tracing.config_applied(
                 generation=effective.generation,
@@ -147,6 +150,7 @@ class Reporter:
             "memoryBytes": self._memory_bytes,
             "requests": measured.requests.report(),
             "loopLag": measured.loop_lag.report(),
+            "admission": measured.admission.report(),
             **tuned,
             "startValues": measured.tunables.start_values(),
             "spans": {"exported": measured.tracing.exported, "dropped": measured.tracing.dropped},

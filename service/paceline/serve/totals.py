@@ -19,7 +19,7 @@ _SPAN_COUNTERS = ("exported", "dropped")
 
 
 def add_up(reports: Sequence[Report], groups: Sequence[str]) -> dict[str, Any]:
-    """The measures of `/state` over all reports, the oldest first: `requests`, `loopLag`, `pools`, `caches` and so on.
+    """The measures of `/state` over all reports, the oldest first: `requests`, `loopLag`, `pools` and so on.
 
     `groups` are the request groups shown by name; all others are added to `other`.
     """
@@ -28,6 +28,7 @@ def add_up(reports: Sequence[Report], groups: Sequence[str]) -> dict[str, Any]:
         "loopLag": merge(report["loopLag"] for report in reports if "loopLag" in report),
         "pools": {name: _pool(entries) for name, entries in _by_name(reports, "pools").items()},
         "caches": {name: _cache(entries) for name, entries in _by_name(reports, "caches").items()},
+        "admission": _admission([report["admission"] for report in reports if report.get("admission")]),
         "unregistered": _unregistered(reports),
         "spans": {key: sum(report.get("spans", {}).get(key, 0) for report in reports) for key in _SPAN_COUNTERS},
     }
@@ -38,6 +39,8 @@ def retire(reports: Sequence[Report], groups: Sequence[str]) -> dict[str, Any]:
     totals = add_up(reports, groups)
     for pool in totals["pools"].values():
         pool.update(dict.fromkeys(_POOL_GAUGES, 0))
+    if totals["admission"]:
+        totals["admission"].update({"limit": None, "inFlight": 0})
     totals["unregistered"] = []
     return totals
 
@@ -100,6 +103,18 @@ def _ghosts(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         found[0] += ghost["hits"]
         found[1] += ghost["misses"]
     return [{"ttlSeconds": ttl, "hits": hits, "misses": misses} for ttl, (hits, misses) in sorted(counts.items())]
+
+
+def _admission(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    if not entries:
+        return None
+    limiting = [entry for entry in entries if entry["limit"] is not None]
+    tightest = min(limiting, key=lambda entry: int(entry["limit"]), default=entries[-1])
+    return {
+        "limit": sum(entry["limit"] for entry in limiting) if limiting else None,
+        **{key: tightest[key] for key in ("min", "max", "reason")},
+        **{key: sum(entry[key] for entry in entries) for key in ("inFlight", "rejected", "braked")},
+    }
 
 
 def _unregistered(reports: Sequence[Report]) -> list[dict[str, Any]]:

@@ -88,6 +88,7 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
             requests=measured.requests,
             tracing=measured.tracing,
             generation=lambda: reporter.generation,
+            admission=measured.admission,
         )
         settings = self.app.settings.serve
         self.config.timeout_keep_alive = settings.keepalive_seconds

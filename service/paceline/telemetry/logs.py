@@ -115,9 +115,9 @@ def _timestamp(seconds: float) -> str:
 
 def _request_fields() -> dict[str, str]:
     fields: dict[str, str] = {}
-    request_id = _request_id(current_request.get())
-    if request_id:
-        fields["requestId"] = request_id
+    known = request_id(current_request.get())
+    if known:
+        fields["requestId"] = known
     span = trace.get_current_span().get_span_context()
     if span.is_valid:
         fields["traceId"] = trace.format_trace_id(span.trace_id)
@@ -125,7 +125,7 @@ def _request_fields() -> dict[str, str]:
     return fields
 
 
-def _request_id(scope: Mapping[str, Any] | None) -> str | None:
+def request_id(scope: Mapping[str, Any] | None) -> str | None:
     """The id the application gave the request (`request.state.request_id`), else the one that came with it."""
     if scope is None:
         return None

@@ -90,6 +90,14 @@ def _lookups(state: State) -> list[Sample]:
     return [((name, result), cache[key]) for name, cache in state["caches"].items() for result, key in results]
 
 
+def _admission(key: str) -> Callable[[State], list[Sample]]:
+    def read(state: State) -> list[Sample]:
+        entry = state["admission"] or {}
+        return [] if entry.get(key) is None else [((), entry[key])]
+
+    return read
+
+
 def _refused(state: State) -> list[Sample]:
     refused = state["tuning"]["refused"]
     return [((refused["reason"],), 1)] if refused else []
@@ -130,6 +138,10 @@ METRICS: Final = (
         ("cache",),
         _each("caches", "fetch"),
     ),
+    Row("gauge", "paceline_admission_limit", "Requests admitted at a time, all workers.", (), _admission("limit")),
+    Row("gauge", "paceline_admission_in_flight", "Requests not answered yet.", (), _admission("inFlight")),
+    Row("counter", "paceline_admission_rejected", "Requests turned away.", (), _admission("rejected")),
+    Row("counter", "paceline_admission_braked", "Seconds too slow or failing.", (), _admission("braked")),
     Row(
         "counter",
         "paceline_spans_exported",

@@ -1,6 +1,6 @@
 import pytest
 from paceline.document.bounds import Clamp, CompleteValues, HardCaps, grant
-from paceline.document.model import CacheValues, Values
+from paceline.document.model import AdmissionValues, CacheValues, Values
 
 START = CompleteValues(1, {"postgres": 5, "redis": 20}, {"responses": CacheValues(60)})
 CAPS = HardCaps(4, {"postgres": 10})
@@ -43,6 +43,15 @@ def test_after_an_unclean_exit_each_tunable_is_the_smaller_of_document_and_start
         Clamp("pools.postgres", 8, 5, "uncleanExit"),
         Clamp("caches.responses", 300, 60, "uncleanExit"),
     )
+
+
+def test_admission_is_granted_after_a_crash_too_and_a_minimum_above_the_maximum_is_cut() -> None:
+    for crashed in (False, True):
+        asked = Values(1, admission=AdmissionValues(2, 40, 0.045))
+        assert grant(asked, start=START, caps=CAPS, after_unclean_exit=crashed).values.admission == asked.admission
+    result = grant(Values(admission=AdmissionValues(50, 9)), start=START, caps=CAPS, after_unclean_exit=False)
+    assert result.values.admission == AdmissionValues(9, 9)
+    assert result.clamped == (Clamp("admission.min", 50, 9, "cap"),)
 
 
 def test_a_start_value_above_the_cap_is_cut_too() -> None:

@@ -1,11 +1,12 @@
 """Single stories; the interleavings are in test_sequencing_properties.py."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 from paceline.document.adoption import Goal
 from paceline.document.bounds import CompleteValues
-from paceline.document.model import CacheValues, Values
+from paceline.document.model import AdmissionValues, CacheValues, Values
 from paceline.document.sequencing import Progress, advance, begin, follow, pending
 from paceline.document.world import Memory, PoolUse, Worker, World
 
@@ -74,6 +75,16 @@ def test_a_pool_for_the_whole_pod_shrinks_once_all_its_workers_together_are_with
     assert story.pending() == ["processes 3→2: 1 connections in use"]
     run(1, 1)
     assert story.pending() == []
+
+
+def test_admission_comes_and_goes_with_the_first_step() -> None:
+    story = Story(workers=2, postgres=5)
+    for admission in (AdmissionValues(2, 40), None):
+        story.wanted = replace(story.wanted, admission=admission)
+        story.progress = follow(story.progress, Goal(story.progress.goal.generation + 1, Values()), now=story.now)
+        assert story.passes().values.admission == admission
+        assert story.pending() == [f"2 of 2 workers have not applied step {story.progress.step}"]
+        story.everybody_runs_it(2)
 
 
 def test_a_pool_shrinks_in_all_workers_before_one_is_added() -> None:

@@ -50,6 +50,27 @@ def test_ghosts_add_up_by_ttl() -> None:
     ]
 
 
+def admission(limit: int | None, **more: Any) -> dict[str, Any]:
+    entry = {"limit": limit, "min": 2, "max": 40, "inFlight": 3, "rejected": 5, "braked": 1, "reason": "growth", **more}
+    return {"admission": entry}
+
+
+def test_admission_adds_up_and_is_explained_by_the_tightest_worker() -> None:
+    reports = [admission(20), admission(8, reason="brake"), {"admission": None}]
+    assert add_up(reports, [])["admission"] == {
+        "limit": 28, "min": 2, "max": 40, "inFlight": 6, "rejected": 10, "braked": 2, "reason": "brake",
+    }  # fmt: skip
+    assert add_up([{"admission": None}, {}], [])["admission"] is None
+
+
+def test_of_a_retired_worker_what_it_turned_away_stays_and_its_limit_goes() -> None:
+    retired = retire([admission(20)], [])
+    assert retired["admission"]["limit"] is None
+    totals = add_up([retired, admission(8)], [])["admission"]
+    assert (totals["limit"], totals["inFlight"], totals["rejected"]) == (8, 3, 10)
+    assert add_up([retired], [])["admission"]["rejected"] == 5, "nor do counters go back once it is off"
+
+
 def test_of_a_retired_worker_counters_stay_and_nothing_is_in_use() -> None:
     pool = add_up([retire([report(3)], ["GET /"]), report(4)], ["GET /"])["pools"]["postgres"]
     assert (pool["inUse"], pool["open"], pool["waiting"]) == (2, 4, 1)

@@ -40,6 +40,7 @@ def state() -> dict[str, Any]:
             "refused": {"reason": "OlderGeneration"},
         },
         "spans": {"exported": 700, "dropped": 6},
+        "admission": {"limit": 64, "min": 2, "max": 40, "inFlight": 31, "rejected": 12, "braked": 3, "reason": "brake"},
         "restarts": 5,
     }
 
@@ -60,6 +61,10 @@ def test_every_row_says_what_state_says(state: dict[str, Any]) -> None:
         ("paceline_workers_wanted", ()): 4,
         ("paceline_worker_restarts_total", ()): 5,
         ("paceline_spans_exported_total", ()): 700,
+        ("paceline_admission_limit", ()): 64,
+        ("paceline_admission_in_flight", ()): 31,
+        ("paceline_admission_rejected_total", ()): 12,
+        ("paceline_admission_braked_total", ()): 3,
         ("paceline_spans_dropped_total", ()): 6,
         ("paceline_generation", ()): 17,
         ("paceline_pending", ()): 1,
@@ -98,6 +103,13 @@ def test_processes_are_no_connections(state: dict[str, Any]) -> None:
     assert {key: read.get(key) for key in expected} == expected
     assert not [name for name, labels in read if name.startswith("db_client") and "tiles" in labels]
     assert not [name for name, labels in read if name.startswith("paceline_process") and "postgres" in labels]
+
+
+@pytest.mark.parametrize("off", [None, {"limit": None, "inFlight": 0, "rejected": 12, "braked": 0}])
+def test_where_nothing_is_limited_there_is_no_limit(state: dict[str, Any], off: dict[str, Any] | None) -> None:
+    read = samples({**state, "admission": off})
+    assert ("paceline_admission_limit", ()) not in read
+    assert read.get(("paceline_admission_rejected_total", ())) == (12 if off else None)
 
 
 def test_names_are_unique_and_no_label_is_a_pid_or_a_path() -> None:

@@ -1,0 +1,65 @@
+"""Turns requests away while the worker has all that it can work on: better a quick no than a late answer.
+
+Stands before the measuring layer, so that those turned away count neither as errors nor as durations. WebSockets pass:
+they are held, not worked on.
+"""
+
+from collections.abc import Awaitable
+from typing import Final
+
+from paceline.middleware.asgi import ASGIApp, Message, Receive, Scope, Send
+from paceline.middleware.problem import answer_problem
+from paceline.resources.admission import Admission
+
+RETRY_AFTER: Final = [(b"retry-after", b"1")]
+"""Seconds; the limit is found anew each second."""
+
+
+async def answer_overloaded(scope: Scope, receive: Receive, send: Send) -> None:
+    """The application of those that are turned away."""
+    detail = "the server has as many requests as it can work on; try again in a second"
+    await answer_problem(scope, send, 503, "Overloaded", detail, RETRY_AFTER)
+
+
+class AdmitRequests:
+    """Answers 503 with `Retry-After` above the limit. While admission is off it costs one comparison."""
+
+    __slots__ = ("_admission", "_app", "_refusal")
+
+    def __init__(self, app: ASGIApp, *, admission: Admission, refusal: ASGIApp | None = None) -> None:
+        """`refusal` answers those that are turned away, in the application's place."""
+        self._app = app
+        self._admission = admission
+        self._refusal = answer_overloaded if refusal is None else refusal
+
+    # Not a coroutine function: while off it hands on the awaitable of the application, which spares a frame.
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        admission = self._admission
+        if not admission.on or scope["type"] != "http":
+            return self._app(scope, receive, send)
+        began = admission.admit()
+        if began is None:
+            return self._refusal(scope, receive, send)
+        return self._admitted(began, scope, receive, send)
+
+    async def _admitted(self, began: float, scope: Scope, receive: Receive, send: Send) -> None:
+        admission = self._admission
+        status, answered = 0, False
+
+        def watch(message: Message) -> Awaitable[None]:
+            nonlocal status, answered
+            if not status:
+                if message["type"] == "http.response.start":
+                    status = message["status"]
+            elif not answered:
+                # As the measuring layer counts: the end of a plain answer, the first byte of a stream. What the
+                # application does afterwards, nobody waits for.
+                answered = True
+                admission.finish(began, failed=status >= 500)
+            return send(message)
+
+        try:
+            await self._app(scope, receive, watch)
+        finally:
+            if not answered:
+                admission.finish(began, failed=True)

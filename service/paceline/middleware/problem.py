@@ -1,0 +1,18 @@
+"""An answer that a layer gives in the application's place: `{"error", "detail", "request_id"}`, as JSON."""
+
+from collections.abc import Iterable
+
+import orjson
+
+from paceline.middleware.asgi import Scope, Send
+from paceline.telemetry.logs import request_id
+
+
+async def answer_problem(
+    scope: Scope, send: Send, status: int, error: str, detail: str, headers: Iterable[tuple[bytes, bytes]] = ()
+) -> None:
+    """Sends the whole answer. `error` is for programs, `detail` for people; the id finds the request in the log."""
+    body = orjson.dumps({"error": error, "detail": detail, "request_id": request_id(scope)})
+    described = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": described})
+    await send({"type": "http.response.body", "body": body})

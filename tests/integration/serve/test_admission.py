@@ -1,0 +1,76 @@
+"""A pod under more load than it is allowed to take: it says no to the rest, loses nobody, and is back afterwards."""
+
+import http.client
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from keepalive_load import KeepAliveLoad
+from paceline.serve.rundir import write_atomically
+from serving import Served, eventually, pod
+
+
+def follows(served: Served, document: Path, generation: int, **values: Any) -> dict[str, Any]:
+    """`/state` once the pod runs the values."""
+    wire = {"schema": "paceline.dev/tuning/v1", "generation": generation, "values": values}
+    write_atomically(document, orjson.dumps(wire))
+
+    def applied() -> dict[str, Any] | None:
+        state = served.state()
+        tuning = state["tuning"]
+        return state if tuning["generation"] == generation and not tuning["pending"] else None
+
+    state: dict[str, Any] = eventually(applied, f"generation {generation} is applied")
+    return state
+
+
+def refusal(served: Served) -> tuple[str | None, dict[str, Any]]:
+    """`Retry-After` and body of the first 503."""
+    while True:
+        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
+        connection.request("GET", "/slow", headers={"X-Request-ID": "r-7"})
+        answer = connection.getresponse()
+        body = answer.read()
+        connection.close()
+        if answer.status == 503:
+            return answer.headers["Retry-After"], dict(orjson.loads(body))
+
+
+@pytest.mark.timeout(120)
+def test_an_overload_is_turned_away_and_nobody_is_lost(tmp_path: Path) -> None:
+    document = tmp_path / "tuning.json"
+    with pod(tmp_path, "limited:app", tuning_file=document) as served:
+        assert served.state()["admission"] is None
+        with KeepAliveLoad(served.port, path="/slow", connections=32) as unlimited:
+            eventually(lambda: int(served.get("/")[1]) > 8, "without admission the application gets them all")
+        assert set(unlimited.outcome.answered) == {200}
+
+        state = follows(served, document, 1, admission={"min": 4, "max": 4})
+        assert state["values"]["admission"] == {"min": 4, "max": 4}
+        assert int(served.get("/reset")[1]) > 8
+        with KeepAliveLoad(served.port, path="/slow", connections=32) as load:
+            retry_after, problem = refusal(served)
+            eventually(lambda: load.outcome.answered[503] > 50 and load.outcome.answered[200] > 50, "both, many")
+        outcome = load.outcome
+        assert outcome.lost == []
+        assert outcome.answered.keys() == {200, 503}
+        assert (retry_after, problem["error"], problem["request_id"]) == ("1", "Overloaded", "r-7")
+        assert int(served.get("/")[1]) == 4, "the most that the application itself has seen at once"
+
+        def everything_is_reported() -> dict[str, Any] | None:
+            state = served.state()
+            return state if state["admission"]["rejected"] == outcome.answered[503] + 1 else None
+
+        state = eventually(everything_is_reported, "all that were turned away are counted")
+        assert state["admission"]["inFlight"] == 0
+        assert sum(group["errors"] for group in state["requests"]) == 0, "turned away is not failed"
+
+        with KeepAliveLoad(served.port, path="/slow", connections=3) as calm:
+            eventually(lambda: calm.outcome.answered[200] > 20, "after the load everybody is admitted again")
+        assert calm.outcome.answered.keys() == {200}
+
+        assert "admission" not in follows(served, document, 2)["values"]
+        with KeepAliveLoad(served.port, path="/slow", connections=32) as again:
+            eventually(lambda: again.outcome.answered[200] > 100, "off again")
+        assert again.outcome.answered.keys() == {200}
