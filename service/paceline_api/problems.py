@@ -7,6 +7,7 @@ from typing import Final
 
 import asyncpg
 import orjson
+import pymongo.errors
 import redis.exceptions
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -24,6 +25,9 @@ UNAVAILABLE: Final = (
     asyncpg.InsufficientResourcesError,
     asyncpg.QueryCanceledError,
     asyncpg.InterfaceError,
+    pymongo.errors.ConnectionFailure,
+    pymongo.errors.ExecutionTimeout,
+    pymongo.errors.WaitQueueTimeoutError,
     redis.exceptions.ConnectionError,
     redis.exceptions.TimeoutError,
 )

@@ -106,6 +106,23 @@ class RateLimitSettings(Group):
     """While Redis does not answer: `true` admits every request, `false` refuses every one with 503."""
 
 
+class MongoSettings(Group):
+    """MongoDB. Without its address /documents answers 503."""
+
+    model_config = SettingsConfigDict(env_prefix="API_MONGO_")
+
+    url: Annotated[SecretStr, _safe_url("mongodb", "mongodb+srv")] | None = Field(
+        default=None, validation_alias="MONGO_URL"
+    )
+    """mongodb://USER:PASSWORD@HOST:PORT/NAME."""
+    limit: int = Field(default=10, ge=1)
+    """Connections per worker without a tuning document."""
+    cap: int = Field(default=50, ge=1)
+    """Hard cap on them, whatever a document says."""
+    timeout_seconds: float = Field(default=5.0, gt=0)
+    """Longest wait for a whole operation; then the answer is 503."""
+
+
 class UpstreamSettings(Group):
     """The service that /users and /dashboard ask. Without its address these routes answer 503."""
 
@@ -150,6 +167,7 @@ class Settings(BaseModel):
     redis: RedisSettings
     cors: CorsSettings = Field(default_factory=CorsSettings)
     rate_limit: RateLimitSettings = Field(default_factory=RateLimitSettings)
+    mongo: MongoSettings = Field(default_factory=MongoSettings)
     upstream: UpstreamSettings = Field(default_factory=UpstreamSettings)
     processes: ProcessesSettings = Field(default_factory=ProcessesSettings)
 

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from paceline import tune
 
+from paceline_api.connections.mongo import open_mongo
 from paceline_api.connections.postgres import open_postgres
 from paceline_api.connections.processes import open_processes
 from paceline_api.connections.redis import open_redis
@@ -27,6 +28,7 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
             redis=redis,
             processes=await enter(open_processes(settings.processes)),
             rate_limit=build_rate_limit(redis, settings.rate_limit),
+            mongo=await enter(open_mongo(settings.mongo)),
             upstream=await enter(open_upstream(settings.upstream)),
         )
         tune.tunables.cache_redis = redis

@@ -1,9 +1,10 @@
 """What the lifespan hands to requests."""
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import asyncpg
 from paceline import tune
+from pymongo.asynchronous.database import AsyncDatabase
 from redis.asyncio import Redis
 
 from paceline_api.connections.upstream import Upstream
@@ -17,4 +18,5 @@ class State(TypedDict):
     redis: Redis
     processes: tune.Processes
     rate_limit: RateLimit
+    mongo: AsyncDatabase[dict[str, Any]] | None
     upstream: Upstream | None

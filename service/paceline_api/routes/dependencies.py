@@ -1,10 +1,11 @@
 """What routes ask for, by type. The lifespan opened it; `connections.State` names it."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import asyncpg
 from fastapi import Depends, Request
 from paceline import tune
+from pymongo.asynchronous.database import AsyncDatabase
 from redis.asyncio import Redis
 
 from paceline_api.connections.upstream import Upstream
@@ -21,6 +22,13 @@ async def _redis(request: Request) -> Redis:
     return client
 
 
+async def _mongo(request: Request) -> AsyncDatabase[dict[str, Any]]:
+    database: AsyncDatabase[dict[str, Any]] | None = request.state.mongo
+    if database is None:
+        raise NotConfigured("this installation has no MongoDB: MONGO_URL is not set")
+    return database
+
+
 async def _upstream(request: Request) -> Upstream:
     upstream: Upstream | None = request.state.upstream
     if upstream is None:
@@ -35,5 +43,6 @@ async def _processes(request: Request) -> tune.Processes:
 
 PostgresDep = Annotated[asyncpg.Pool, Depends(_postgres)]
 RedisDep = Annotated[Redis, Depends(_redis)]
+MongoDep = Annotated[AsyncDatabase[dict[str, Any]], Depends(_mongo)]
 UpstreamDep = Annotated[Upstream, Depends(_upstream)]
 ProcessesDep = Annotated[tune.Processes, Depends(_processes)]

@@ -23,6 +23,7 @@ _PAGE: Final = """<!doctype html>
   <li><a href="products?limit=20"><code>GET /products</code></a>: rows from PostgreSQL, page by page
   <li><code>GET /users/{id}</code>: another service, with a deadline and retries
   <li><a href="dashboard"><code>GET /dashboard</code></a>: three services at the same time
+  <li><code>GET, POST /documents</code>: documents in MongoDB
   <li><a href="expensive-data"><code>GET /expensive-data</code></a>: an expensive query behind a two-tier cache
   <li><code>GET, PUT /cache/{key}</code>: bytes in Redis
 </ul>

@@ -31,13 +31,14 @@ def settings(migrated_dsn: str, valkey_url: str) -> Settings:
 
 @pytest.fixture(autouse=True)
 def no_blocking(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A blocking call on the event loop raises, but for what asyncpg looks up on disk when it connects."""
+    """A blocking call on the event loop raises, but for what drivers look up on disk when they start."""
     if request.node.get_closest_marker("may_block"):
         yield
         return
     with blockbuster_ctx() as blockbuster:
         for name in ("os.stat", "os.path.abspath"):
             blockbuster.functions[name].can_block_in("asyncpg/connect_utils.py", {"_parse_connect_dsn_and_args"})
+        blockbuster.functions["os.stat"].can_block_in("pymongo/pool_options.py", {"get_container_env_info"})
         yield
 
 

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 from local_upstream import LocalUpstream
+from paceline import tune
+from paceline.pytest_plugin import Retune
 from paceline_api.settings import Settings
 from paceline_api.upstream import Fault
 from reference_api import Start, changed
@@ -37,6 +39,15 @@ async def test_the_three_are_asked_before_any_has_answered(asking: httpx2.AsyncC
     await upstream.was_asked(3)
     assert upstream.asked == {"users": 1, "orders": 1, "prices": 1}
     waiting.cancel()
+
+
+async def test_one_connection_is_enough(asking: httpx2.AsyncClient, upstream: LocalUpstream, retune: Retune) -> None:
+    await retune(pools={"upstream": 1})
+    for part in ("users", "orders", "prices"):
+        upstream.faults[part] = Fault(delay_seconds=0)
+    answers = await asyncio.gather(*(asking.get("/dashboard") for _ in range(5)))
+    assert [answer.json() for answer in answers] == [WHOLE] * 5
+    assert tune.tunables.report()["pools"]["upstream"]["open"] == 1
 
 
 @pytest.mark.parametrize("fault", [Fault(status=500), Fault(body="no JSON"), Fault(delay_seconds=60)])
