@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -97,8 +97,10 @@ def stock(name: str, target: str, environment: Mapping[str, str] | None = None, 
 
 
 @contextmanager
-def running(command: list[str], port: int, environment: Mapping[str, str], cores: Cores) -> Iterator[Server]:
-    """Runs a server until the end of the block.
+def running(
+    command: list[str], port: int, environment: Mapping[str, str], cores: Cores, log: Path | None = None
+) -> Iterator[Server]:
+    """Runs a server until the end of the block. What it says goes to the `log`, if there is one.
 
     Raises:
         RuntimeError: it ended, or did not answer within a minute.
@@ -106,7 +108,10 @@ def running(command: list[str], port: int, environment: Mapping[str, str], cores
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PACELINE_", "OTEL_"))}
     os.sched_setaffinity(0, cores.serve)  # inherited by all that it starts
     try:
-        process = subprocess.Popen(command, cwd=APPLICATIONS, env={**inherited, **environment})
+        with log.open("wb") if log else nullcontext(None) as said:
+            process = subprocess.Popen(
+                command, cwd=APPLICATIONS, env={**inherited, **environment}, stdout=said, stderr=said
+            )
     finally:
         os.sched_setaffinity(0, cores.load)
     try:

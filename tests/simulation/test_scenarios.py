@@ -79,7 +79,7 @@ def test_the_command_prints_results_and_draws(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("no.yaml",), "no.yaml: cannot be read"),
+        (("no.yaml",), "no.yaml: No such file or directory"),
         ((str(FILES[0]), "--controller", "guess"), "--controller guess is none of"),
         ((str(FILES[0]), str(FILES[0])), "is given twice"),
     ],

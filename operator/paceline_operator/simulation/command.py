@@ -3,20 +3,27 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from paceline_operator.core.durations import format_duration
+from paceline_operator.core.model import Reason
 from paceline_operator.errors import UsageError
 from paceline_operator.simulation.baselines import CONTROLLERS
 from paceline_operator.simulation.plot import draw
-from paceline_operator.simulation.result import values_by_interval
 from paceline_operator.simulation.scenario import Scenario, load_scenario
 from paceline_operator.simulation.simulate import simulate_all
+
+CAPTION: Final = (
+    "p95/objective: of the final setting. regret: how much worse that is than the best setting of the grid; 1 is best. "
+    "over time: its mean over all intervals. T10: the interval from which on 80 % were within 10 % of the best. "
+    "unsafe: intervals with a setting that breaks a bound or a budget."
+)
+LEARNING: Final = frozenset({Reason.PROBE.value, "Trial"})
 
 
 def run_command(files: Sequence[Path], *, seeds: int, controller: str, as_json: bool, plot: Path | None) -> None:
@@ -26,13 +33,15 @@ def run_command(files: Sequence[Path], *, seeds: int, controller: str, as_json: 
         UsageError: a file, a name or a number is wrong; says which.
     """
     if controller not in CONTROLLERS:
-        known = "; ".join(f"{name}: {what}" for name, (_, what) in CONTROLLERS.items())
-        raise UsageError(f"--controller {controller} is none of {known}")
+        raise UsageError(f"--controller {controller} is unknown; there are {', '.join(CONTROLLERS)}")
     scenarios = _scenarios(files)
+    if plot is not None:
+        _check_writable(plot)
     plan, results = {controller: range(1, seeds + 1)}, []
-    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as progress:
-        task = progress.add_task("simulating", total=len(scenarios))
-        for result in simulate_all(scenarios, plan, lambda name: progress.advance(task)):
+    with _progress() as progress:
+        task = progress.add_task("simulating", total=len(scenarios) * seeds)
+        for result in simulate_all(scenarios, plan):
+            progress.update(task, advance=1, description=f"simulated {result['scenario']}")
             results.append(result)
             if as_json:
                 sys.stdout.buffer.write(orjson.dumps(result) + b"\n")
@@ -52,20 +61,38 @@ def _scenarios(files: Sequence[Path]) -> list[Scenario]:
     return scenarios
 
 
+def _progress() -> Progress:
+    """On a terminal; the grid that runs are judged by takes most of the time, so it shows that something goes on."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True)
+
+
+def _check_writable(path: Path) -> None:
+    """Before minutes of work, not after."""
+    if path.is_dir():
+        raise UsageError(f"--plot {path}: is a folder; name a file")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"--plot {path}: there is no folder {path.parent}")
+
+
 def _draw(path: Path, scenarios: Sequence[Scenario], results: Sequence[dict[str, Any]]) -> None:
     first = min(results, key=lambda result: (scenarios[0].name != result["scenario"], result["seed"]))
     scenario = next(scenario for scenario in scenarios if scenario.name == first["scenario"])
-    objective = scenario.parsed_policy().objective
-    assert objective is not None  # the scenario gives one
     try:
-        path.write_text(draw(first, objective.p95.total_seconds(), values_by_interval(scenario, first)))
+        path.write_text(draw(scenario, first))
     except OSError as error:
         raise UsageError(f"--plot {path}: {error.strerror}") from error
 
 
 def table(results: Sequence[dict[str, Any]]) -> Table:
     """One row a run."""
-    made = Table(title="regret: J of the final setting over J of the best of all, on fresh seeds")
+    made = Table(title="how close each run came to the best setting of all", caption=CAPTION, caption_justify="left")
     for column in (
         "scenario",
         "seed",
@@ -89,10 +116,15 @@ def table(results: Sequence[dict[str, Any]]) -> Table:
             f"{result['regret']:.3f}",
             f"{result['regretCumulative']:.2f}",
             "never" if result["t10"] is None else str(result["t10"]),
-            f"{result['changes']} ({result['probes']} probes)",
+            f"{result['changes']} ({_probes(result)} probes)",
             str(result["unsafeTrials"]),
         )
     return made
+
+
+def _probes(result: dict[str, Any]) -> int:
+    """Changes that were made to learn, not because something was wrong."""
+    return sum(bool(decision["changes"]) and decision["reason"] in LEARNING for decision in result["decisions"])
 
 
 def told(values: dict[str, Any]) -> str:

@@ -41,7 +41,6 @@ def tell(judge: Judge, steps: Sequence[Step], *, seed: int, controller: str) -> 
         "reversalsPer100": round(100 * reversals(steps) / len(steps), 2),
         "changes": sum(step.changed for step in steps),
         "changesLast20": sum(step.changed for step in steps[-LATE:]),
-        "probes": sum(step.changed and step.choice.probe for step in steps),
         "unsafeTrials": sum(step.unsafe for step in steps),
         "restarts": processes_moved(steps),
         "decisions": [_decision(step, following) for step, following in zip(steps, (*steps[1:], None), strict=True)],

@@ -195,9 +195,16 @@ def load_scenario(path: Path) -> Scenario:
     try:
         return parse_scenario(yaml.safe_load(path.read_text()))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{path}: cannot be read as YAML: {error}") from error
+        raise UsageError(f"{path}: {_why(error)}") from error
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
+
+
+def _why(error: Exception) -> str:
+    """In one line."""
+    if isinstance(error, OSError):
+        return error.strerror or "cannot be read"
+    return f"is not YAML: {' '.join(str(error).split())}"
 
 
 def parse_scenario(wire: object) -> Scenario:
@@ -213,7 +220,8 @@ def parse_scenario(wire: object) -> Scenario:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UsageError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from error
+        what = "there is no such field" if first["type"] == "extra_forbidden" else first["msg"]
+        raise UsageError(f"{where}: {what.removeprefix('Value error, ')}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(f"start: {error}") from error
     return scenario

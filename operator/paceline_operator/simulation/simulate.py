@@ -22,28 +22,31 @@ Plan = Mapping[str, Sequence[int]]
 
 
 def simulate_scenario(scenario: Scenario, plan: Plan) -> list[dict[str, Any]]:
-    """The results of all controllers and seeds; the grid that they are judged by is played once."""
+    """The results of all controllers and seeds."""
+    return list(played(scenario, plan))
+
+
+def played(scenario: Scenario, plan: Plan) -> Iterator[dict[str, Any]]:
+    """The same, one after the other; the grid that they are judged by is played once."""
     policy, start = scenario.parsed_policy(), scenario.start_values()
     tuned = tuned_of(start, dict.fromkeys(policy.tunables, 0.0))
     judge = Judge(scenario, policy, tuned, start)
-    results = []
     for controller, seeds in plan.items():
-        played = _with_autoscaler(scenario) if controller == "hpa" else scenario
+        scene = _with_autoscaler(scenario) if controller == "hpa" else scenario
         for seed in seeds:
             make, _ = CONTROLLERS[controller]
-            run = Run(played, judge, make(judge, start, seed), seed, start, scenario.fleet.replicas)
-            results.append(tell(judge, run.play(), seed=seed, controller=controller))
-    return results
+            run = Run(scene, judge, make(judge, start, seed), seed, start, scenario.fleet.replicas)
+            yield tell(judge, run.play(), seed=seed, controller=controller)
 
 
 def simulate_all(
     scenarios: Sequence[Scenario], plan: Plan, progress: Callable[[str], None] = lambda name: None
 ) -> Iterator[dict[str, Any]]:
-    """The results of all scenarios, as each is done; on all cores."""
+    """The results of all scenarios: of one, as each run is done; of several, as each scenario is, on all cores."""
     workers = min(len(scenarios), os.cpu_count() or 1)
     if workers <= 1:
         for scenario in scenarios:
-            yield from simulate_scenario(scenario, plan)
+            yield from played(scenario, plan)
             progress(scenario.name)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:

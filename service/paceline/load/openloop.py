@@ -1,4 +1,4 @@
-"""Constant arrivals: request n is due at start + n / rate, whatever became of the requests before it.
+"""Open arrivals: every request is due at its time, whatever became of the requests before it.
 
 Latency counts from the intended start, so a server that stalls cannot hide the requests it kept from being sent
 ("coordinated omission"). Worked example: 1000/s for 6 s against a server that stalls 0.5 s: the 500 requests due in the
@@ -18,6 +18,7 @@ from typing import Final
 
 from paceline.load.connection import CLOSED, Connection
 from paceline.load.results import Recorder, Summary, Window
+from paceline.load.schedule import due_times
 from paceline.load.target import Target
 
 _TICK_SECONDS: Final = 0.001  # libuv's timers have no finer grain; latencies count from the due time all the same
@@ -40,6 +41,8 @@ class Plan:
     connection_seconds: float | None = None
     """Connections older than this are replaced between requests, as load balancers do: only new connections reach a
     worker that was added later. None: they live as long as the server lets them."""
+    seed: int | None = None
+    """Of Poisson arrivals; None: all gaps are equal."""
 
 
 class OpenLoop:
@@ -93,18 +96,24 @@ class OpenLoop:
         return len(self._busy) + len(self._opening) + len(self._backlog)
 
     async def _arrive(self) -> None:
-        plan, clock = self._plan, self._clock
-        planned = None if plan.seconds is None else round(plan.rate * plan.seconds)
-        while self._due != planned and not self._stopped.is_set():
-            due = self._started + self._due / plan.rate
-            early = due - clock()
-            if early > 0:
-                await asyncio.sleep(max(early, _TICK_SECONDS))
-                continue
+        plan = self._plan
+        for offset in due_times(plan.rate, plan.seconds, plan.seed):
+            due = self._started + offset
+            late = await self._wait_until(due)
+            if self._stopped.is_set():
+                return
             self._due += 1
-            self._total.delayed(-early)
-            self._recent.delayed(-early)
+            self._total.delayed(late)
+            self._recent.delayed(late)
             self._dispatch(due)
+
+    async def _wait_until(self, due: float) -> float:
+        """Returns how late it is by then; at once after `stop`."""
+        while True:
+            late = self._clock() - due
+            if late >= 0 or self._stopped.is_set():
+                return late
+            await asyncio.sleep(max(-late, _TICK_SECONDS))
 
     def _dispatch(self, due: float) -> None:
         """Opens connections up to the plan's number first, then takes the one that is idle for longest: requests
@@ -225,8 +234,9 @@ class OpenLoop:
             connection.close()
 
     def _summary(self) -> Summary:
-        seconds = self._plan.seconds
-        planned = self._due if seconds is None else round(self._plan.rate * seconds)
+        plan = self._plan
+        counted = plan.seconds is None or plan.seed is not None
+        planned = self._due if counted else sum(1 for _ in due_times(plan.rate, plan.seconds))
         return Summary(
             url=self._plan.target.url,
             rate=self._plan.rate,

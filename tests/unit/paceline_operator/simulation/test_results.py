@@ -1,5 +1,6 @@
 """What is told of a run, on runs made by hand; the autoscaler's law; telemetry as it arrives."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,10 @@ from paceline_operator.simulation.scenario import HpaPart, Scenario, parse_scena
 from paceline_operator.simulation.telemetry import Distortion, report
 
 POSTGRES = pool("postgres")
+FIELDS = {
+    *("scenario", "seed", "controller", "optimum", "final", "regret", "regretCumulative", "t10", "objectiveViolations"),
+    *("reversalsPer100", "changes", "changesLast20", "unsafeTrials", "restarts", "decisions"),
+}
 SMALL: dict[str, Any] = {
     "name": "small",
     "intervals": 6,
@@ -124,9 +129,23 @@ def test_a_result_tells_the_run() -> None:
     )
     values = values_by_interval(judge.scenario, result)
     assert [row["workers"] for row in values] == [1, 2, 2, 2, 2, 2]
-    picture = draw(result, 0.045, values)
-    assert picture.startswith("<svg")
-    assert "pools.postgres" in picture
+    assert set(result) == FIELDS
+
+
+def test_a_picture_shows_what_was_set_and_why() -> None:
+    judge = judge_of(faults=[{"from": 2, "until": 4, "kind": "slow-database"}])
+    some = conditions(judge.scenario)
+    better = Choice(setting(2, 4), "LoopLagHigh", p95=0.02)
+    unseen = Choice(setting(2, 4), "TelemetryStale")
+    steps = [
+        Step(0, some, setting(1, 5), better, True, False),
+        *(Step(n, some, setting(2, 4), unseen, False, False) for n in range(1, 6)),
+    ]
+    picture = draw(judge.scenario, tell(judge, steps, seed=7, controller="paceline"))
+    words = re.findall(r"<text[^>]*>([^<]*)</text>", picture)
+    for shown in ("objective 45", "postgres", "connections a worker", "LoopLagHigh", "slow-database"):
+        assert shown in words
+    assert "workers 1 → 2, postgres 5 → 4" in words
 
 
 def test_the_autoscaler_follows_the_published_law() -> None:

@@ -1,0 +1,110 @@
+"""`make bench-live`: real pods, tuned by the operator from bad starts, beside the best of a grid of settings.
+
+python -m tests.benchmarks.live [--only NAME] [--json]
+
+SECONDS of the environment is how long a point of the grid is measured, PAIRS how often what it ended with is compared.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
+from typing import Final
+
+from paceline.local.postgres import postgres
+
+from tests.benchmarks import command
+from tests.benchmarks.effort import Effort
+from tests.benchmarks.live.grid import GRID, measured, simulated, spearman
+from tests.benchmarks.live.service import LivePod, Setting, live_pod
+from tests.benchmarks.live.tuning import Tuning, tune
+from tests.benchmarks.row import Row
+from tests.benchmarks.servers import Cores
+
+BENCH: Final = "live"
+STARTS: Final = (Setting(1, 1), Setting(4, 1), Setting(1, 8))
+"""Starved; connections missing; one loop for all."""
+BEST: Final = 2
+"""So many points of the grid are measured again beside what the tuner ended with: the best of noise is not the best."""
+TUNING_SECONDS: Final = 50.0
+ROUND_SECONDS: Final = 6.0
+GOAL: Final = 1 / 1.15
+RANKS_GOAL: Final = 0.8
+TITLE: Final = "real pods; workers × connections of each; a ratio above 1 means that ours is better"
+
+
+def run(effort: Effort, cores: Cores) -> Iterator[Row]:
+    everywhere = Cores(cores.serve | cores.load, cores.serve | cores.load)
+    with postgres(None, "max_connections=100") as database_url:
+        with live_pod(database_url, GRID[-1], everywhere) as pod:
+            print(f"the grid, {effort.seconds:.0f} s a point", file=sys.stderr)
+            grid = measured(pod, GRID, effort.seconds, seed=1)
+        tunings = [_tuned(database_url, start, everywhere) for start in STARTS]
+        with live_pod(database_url, GRID[-1], everywhere) as pod:
+            rounds = _rounds(pod, _compared(grid, tunings), effort.pairs)
+    yield from _tuning_rows(grid, tunings, rounds)
+    yield from _safety_rows(tunings)
+    yield _ranks_row(grid, effort.seconds)
+
+
+def _tuned(database_url: str, start: Setting, cores: Cores) -> Tuning:
+    with live_pod(database_url, start, cores) as pod:
+        return tune(pod, start, TUNING_SECONDS, seed=2)
+
+
+def _compared(grid: Mapping[Setting, float], tunings: Sequence[Tuning]) -> list[Setting]:
+    best = sorted(grid, key=grid.__getitem__)[:BEST]
+    return sorted({*best, *(tuning.final for tuning in tunings)})
+
+
+Round = Mapping[Setting, float]
+
+
+def _rounds(pod: LivePod, settings: Sequence[Setting], count: int) -> list[Round]:
+    """All settings in turn, again and again, each round in the other order."""
+    found = []
+    for number in range(count):
+        print(f"round {number + 1} of {count}", file=sys.stderr)
+        order = settings if number % 2 == 0 else settings[::-1]
+        found.append(measured(pod, order, ROUND_SECONDS, seed=100 + number))
+    return found
+
+
+def _tuning_rows(grid: Round, tunings: Sequence[Tuning], rounds: Sequence[Round]) -> Iterator[Row]:
+    again = {setting: median(each[setting] for each in rounds) for setting in rounds[0]}
+    best = min((setting for setting in again if setting in grid), key=again.__getitem__)
+    for tuning in tunings:
+        final = tuning.final
+        what = f"p95 ms, {tuning.start} became {final}"
+        ratio = median(each[best] / each[final] for each in rounds)
+        yield Row(BENCH, f"the best of the grid, {best}", what, again[final] * 1e3, again[best] * 1e3, ratio, GOAL)
+        before = grid[tuning.start]
+        yield Row(BENCH, f"left at {tuning.start}", what, again[final] * 1e3, before * 1e3, before / again[final])
+
+
+def _safety_rows(tunings: Sequence[Tuning]) -> Iterator[Row]:
+    """A ratio is 1 where there is none."""
+    for metric, count in (
+        ("unsafe trials", sum(tuning.unsafe for tuning in tunings)),
+        ("lost requests", sum(tuning.lost for tuning in tunings)),
+    ):
+        yield Row(BENCH, "none", metric, count, 0, 1.0 if count == 0 else 0.0, 1.0)
+
+
+def _ranks_row(grid: Round, seconds: float) -> Row:
+    played = simulated(GRID, seconds)
+    for setting in GRID:
+        print(
+            f"  {setting}: measured {grid[setting] * 1e3:.1f} ms, simulated {played[setting] * 1e3:.1f} ms",
+            file=sys.stderr,
+        )
+    ranks = spearman(grid, played)
+    return Row(BENCH, "the simulator", f"Spearman over {len(GRID)} settings", ranks, 1.0, ranks, RANKS_GOAL)
+
+
+def main() -> int:
+    benches: Mapping[str, command.Bench] = {BENCH: run}
+    return command.run("tests.benchmarks.live", __doc__.splitlines()[0], benches, Effort(5, 12.0), TITLE)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""All settings measured one after the other on one pod, and the same grid in the simulator."""
+
+import asyncio
+import sys
+from collections.abc import Mapping, Sequence
+from statistics import correlation, mean
+from typing import Final
+
+import numpy as np
+import uvloop
+from paceline.load.openloop import OpenLoop, Plan
+from paceline.load.results import Summary
+from paceline_operator.core.model import WORKERS, pool
+from paceline_operator.simulation.conditions import conditions_at
+from paceline_operator.simulation.physics import simulate, tuned_of
+from paceline_operator.simulation.scenario import Scenario, parse_scenario
+
+from tests.benchmarks.live.service import (
+    CPU_CV,
+    CPU_SECONDS,
+    POLICY,
+    QUERY_CV,
+    QUERY_SECONDS,
+    RATE,
+    LivePod,
+    Setting,
+)
+
+GRID: Final = tuple(Setting(workers, size) for workers in (1, 2, 4) for size in (1, 2, 4, 8))
+RELIEF: Final = Setting(2, 8)
+"""What works off the queue that a hopeless setting leaves behind."""
+WARM_SECONDS: Final = 0.5
+SEEDS: Final = range(1, 4)
+
+
+def measured(pod: LivePod, settings: Sequence[Setting], seconds: float, seed: int) -> dict[Setting, float]:
+    """p95 in seconds of each, under the same arrivals."""
+    found = {}
+    for setting in settings:
+        pod.set(setting)
+        uvloop.run(_drive(pod.plan(WARM_SECONDS, seed)))
+        summary = uvloop.run(_relieved(pod, pod.plan(seconds, seed)))
+        assert summary.total.p95 is not None
+        found[setting] = summary.total.p95
+        print(f"  {setting}: p95 {summary.total.p95 * 1e3:.1f} ms", file=sys.stderr, flush=True)
+    return found
+
+
+async def _drive(plan: Plan) -> Summary:
+    return await OpenLoop(plan).run()
+
+
+async def _relieved(pod: LivePod, plan: Plan) -> Summary:
+    """The whole plan; a queue that is left at its end is worked off with enough workers and connections."""
+    running = asyncio.create_task(_drive(plan))
+    assert plan.seconds is not None
+    await asyncio.wait({running}, timeout=plan.seconds + 1.0)
+    if not running.done():
+        pod.tuned.write(RELIEF.values)
+    return await running
+
+
+def simulated(settings: Sequence[Setting], seconds: float) -> Mapping[Setting, float]:
+    """p95 in seconds of each, from the simulator, with the service times that the service was given."""
+    scenario = scenario_of(seconds)
+    conditions = conditions_at(scenario, 0, 1)
+    tuned = tuned_of({pool("postgres"): 1}, {})
+    found = {}
+    for setting in settings:
+        values = {WORKERS: float(setting.workers), pool("postgres"): float(setting.connections)}
+        runs = [simulate(scenario, conditions, tuned, values, seed=n, most_requests=10**6) for n in SEEDS]
+        found[setting] = mean(float(np.percentile(run.latencies, 95)) for run in runs)
+    return found
+
+
+def scenario_of(seconds: float) -> Scenario:
+    """The benchmark as the simulator's file would have it: one pod on two cores."""
+    return parse_scenario(
+        {
+            "name": "live",
+            "interval": max(5.0, seconds),
+            "fleet": {"replicas": 1, "cpuLimit": 2.0},
+            "service": {"cpuPerRequest": CPU_SECONDS, "cpuCv": CPU_CV},
+            "database": {"time": QUERY_SECONDS, "cv": QUERY_CV},
+            "load": [{"from": 0, "requestsPerSecond": RATE}],
+            "burstiness": 1.0,
+            "policy": {name: part for name, part in POLICY.items() if name != "behavior"},
+        }
+    )
+
+
+def spearman(one: Mapping[Setting, float], other: Mapping[Setting, float]) -> float:
+    """Rank correlation of two grids, in [-1, 1]. Worked example: 1, 2, 3 against 1, 3, 2 is 0.5."""
+    settings = sorted(one)
+    return correlation(_ranks([one[s] for s in settings]), _ranks([other[s] for s in settings]))
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    order = sorted(values)
+    return [float(order.index(value)) for value in values]
