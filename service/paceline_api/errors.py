@@ -6,6 +6,7 @@ ApiError
 └── Problem              becomes an answer: its class's name and status, its message as the detail
     ├── InvalidRequest   422
     ├── NotFound         404
+    ├── SkuTaken         409
     ├── ContentTooLarge  413
     ├── TooManyRequests  429
     ├── UpstreamFailed   502
@@ -51,6 +52,12 @@ class NotFound(Problem):
     """There is no such thing."""
 
     status = HTTPStatus.NOT_FOUND
+
+
+class SkuTaken(Problem):
+    """There is an item with this stock keeping unit."""
+
+    status = HTTPStatus.CONFLICT
 
 
 class ContentTooLarge(Problem):

@@ -11,6 +11,7 @@ import pymongo.errors
 import redis.exceptions
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
 from paceline_api.errors import InvalidRequest, Problem, Unavailable
@@ -60,6 +61,14 @@ async def _unavailable(request: Request, error: Exception) -> Response:
     return problem(request, Unavailable.status, Unavailable.__name__, detail, Unavailable.headers)
 
 
+async def _sqlalchemy(request: Request, error: Exception) -> Response:
+    """SQLAlchemy wraps what the driver raised in its own; what it was decides."""
+    assert isinstance(error, DBAPIError)
+    if isinstance(error.orig, UNAVAILABLE) or isinstance(getattr(error.orig, "__cause__", None), UNAVAILABLE):
+        return await _unavailable(request, error)
+    raise error
+
+
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
@@ -82,6 +91,7 @@ def handle_errors(app: FastAPI) -> None:
     app.add_exception_handler(Problem, _problem)
     for kind in UNAVAILABLE:
         app.add_exception_handler(kind, _unavailable)
+    app.add_exception_handler(DBAPIError, _sqlalchemy)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _internal)

@@ -69,6 +69,17 @@ class PostgresSettings(Group):
     For demonstrations."""
 
 
+class ItemsSettings(Group):
+    """The pool of SQLAlchemy's engine, for /items. The server is that of `DATABASE_URL`."""
+
+    model_config = SettingsConfigDict(env_prefix="API_ITEMS_")
+
+    limit: int = Field(default=3, ge=1)
+    """Connections per worker without a tuning document; they count beside those of the pool `postgres`."""
+    cap: int = Field(default=20, ge=1)
+    """Hard cap on them, whatever a document says."""
+
+
 class RedisSettings(Group):
     """Redis or Valkey. Required."""
 
@@ -164,6 +175,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     postgres: PostgresSettings
+    items: ItemsSettings = Field(default_factory=ItemsSettings)
     redis: RedisSettings
     cors: CorsSettings = Field(default_factory=CorsSettings)
     rate_limit: RateLimitSettings = Field(default_factory=RateLimitSettings)

@@ -9,6 +9,7 @@ from paceline_api.connections.mongo import open_mongo
 from paceline_api.connections.postgres import open_postgres
 from paceline_api.connections.processes import open_processes
 from paceline_api.connections.redis import open_redis
+from paceline_api.connections.sqlalchemy import open_sessions
 from paceline_api.connections.state import State
 from paceline_api.connections.upstream import open_upstream
 from paceline_api.rate_limit import build_rate_limit
@@ -25,6 +26,7 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
         redis = await enter(open_redis(settings.redis))
         state = State(
             postgres=await enter(open_postgres(settings.postgres)),
+            sessions=await enter(open_sessions(settings.items, settings.postgres)),
             redis=redis,
             processes=await enter(open_processes(settings.processes)),
             rate_limit=build_rate_limit(redis, settings.rate_limit),

@@ -7,6 +7,7 @@ from paceline import tune
 from pymongo.asynchronous.database import AsyncDatabase
 from redis.asyncio import Redis
 
+from paceline_api.connections.sqlalchemy import Sessions
 from paceline_api.connections.upstream import Upstream
 from paceline_api.rate_limit import RateLimit
 
@@ -15,6 +16,7 @@ class State(TypedDict):
     """Each is an attribute of `request.state`; routes ask for it by type, see `routes.dependencies`."""
 
     postgres: asyncpg.Pool
+    sessions: Sessions
     redis: Redis
     processes: tune.Processes
     rate_limit: RateLimit

@@ -2,12 +2,34 @@
 
 from fastapi import APIRouter
 
-from paceline_api.routes import cache, dashboard, data, documents, expensive_data, index, process, products, users
+from paceline_api.routes import (
+    cache,
+    dashboard,
+    data,
+    documents,
+    expensive_data,
+    index,
+    items,
+    process,
+    products,
+    users,
+)
 
 
 def build_router() -> APIRouter:
     """All routes, in the order of the documentation."""
     router = APIRouter()
-    for module in (products, users, dashboard, documents, expensive_data, cache, data, process, index):
+    for module in (
+        products,
+        items,
+        users,
+        dashboard,
+        documents,
+        expensive_data,
+        cache,
+        data,
+        process,
+        index,
+    ):
         router.include_router(module.router)
     return router

@@ -1,5 +1,6 @@
 """What routes ask for, by type. The lifespan opened it; `connections.State` names it."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import asyncpg
@@ -7,7 +8,9 @@ from fastapi import Depends, Request
 from paceline import tune
 from pymongo.asynchronous.database import AsyncDatabase
 from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from paceline_api.connections.sqlalchemy import Sessions
 from paceline_api.connections.upstream import Upstream
 from paceline_api.errors import NotConfigured
 
@@ -15,6 +18,13 @@ from paceline_api.errors import NotConfigured
 async def _postgres(request: Request) -> asyncpg.Pool:
     pool: asyncpg.Pool = request.state.postgres
     return pool
+
+
+async def _session(request: Request) -> AsyncIterator[AsyncSession]:
+    """A transaction of the request's own: committed when the route returns, rolled back when it raises."""
+    sessions: Sessions = request.state.sessions
+    async with sessions.begin() as session:
+        yield session
 
 
 async def _redis(request: Request) -> Redis:
@@ -42,6 +52,8 @@ async def _processes(request: Request) -> tune.Processes:
 
 
 PostgresDep = Annotated[asyncpg.Pool, Depends(_postgres)]
+# scope: the commit comes before the answer, lest a client is told of what then fails.
+SessionDep = Annotated[AsyncSession, Depends(_session, scope="function")]
 RedisDep = Annotated[Redis, Depends(_redis)]
 MongoDep = Annotated[AsyncDatabase[dict[str, Any]], Depends(_mongo)]
 UpstreamDep = Annotated[Upstream, Depends(_upstream)]

@@ -21,6 +21,7 @@ _PAGE: Final = """<!doctype html>
 <p>How a service looks whose workers, pools and caches are tuned while it runs.</p>
 <ul>
   <li><a href="products?limit=20"><code>GET /products</code></a>: rows from PostgreSQL, page by page
+  <li><code>GET, POST /items</code>: items by SQLAlchemy
   <li><code>GET /users/{id}</code>: another service, with a deadline and retries
   <li><a href="dashboard"><code>GET /dashboard</code></a>: three services at the same time
   <li><code>GET, POST /documents</code>: documents in MongoDB
