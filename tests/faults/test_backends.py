@@ -2,18 +2,22 @@
 pool that grows, and recovery without a restart."""
 
 import asyncio
+import signal
+import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 from background_load import BackgroundLoad
 from breakable import Breakable
+from mongo import listens, mongo
 from paceline.local.postgres import postgres
-from paceline.local.server_process import free_port
+from paceline.local.server_process import free_port, running
 from paceline.local.valkey import valkey
 from paceline_api.migrate import migrate
 from serving import Served, eventually, serve_command, serving
@@ -37,21 +41,35 @@ class Rig:
         return dict(self.api.state()["pools"][name])
 
 
+@contextmanager
+def upstream(folder: Path, port: int) -> Iterator[str]:
+    """The stand-in for another service, as development has it."""
+    folder.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "uvicorn", "paceline_api.upstream:app", "--port", str(port)]
+    log = folder / "upstream.log"
+    with running(command, program="upstream", log=log, is_ready=lambda _: listens(port), stop=signal.SIGTERM):
+        yield f"http://127.0.0.1:{port}"
+
+
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     folder = tmp_path_factory.mktemp("backends")
-    ports = {"postgres": free_port(), "valkey": free_port()}
+    servers = {"postgres": postgres, "valkey": valkey, "mongo": mongo, "upstream": upstream}
     with ExitStack() as stack:
-        database = Breakable(partial(postgres, folder / "postgres", port=ports["postgres"]), ports["postgres"])
-        memory = Breakable(partial(valkey, folder / "valkey", port=ports["valkey"]), ports["valkey"])
-        backends = {"postgres": stack.enter_context(database), "valkey": stack.enter_context(memory)}
-        asyncio.run(migrate(database.address))
+        backends = {}
+        for name, server in servers.items():
+            port = free_port()
+            backends[name] = stack.enter_context(Breakable(partial(server, folder / name, port=port), port))
+        asyncio.run(migrate(backends["postgres"].address))
         environment = {
-            "DATABASE_URL": database.address,
-            "REDIS_URL": memory.address,
-            "API_POSTGRES_LIMIT": str(LIMIT),
-            "API_POSTGRES_TIMEOUT_SECONDS": "1",
-            "API_REDIS_LIMIT": str(LIMIT),
+            "DATABASE_URL": backends["postgres"].address,
+            "REDIS_URL": backends["valkey"].address,
+            "MONGO_URL": backends["mongo"].address,
+            "UPSTREAM_URL": backends["upstream"].address,
+            **{f"API_{pool}_LIMIT": str(LIMIT) for pool in ("POSTGRES", "REDIS", "MONGO", "UPSTREAM")},
+            **{f"API_{pool}_TIMEOUT_SECONDS": "1" for pool in ("POSTGRES", "MONGO")},
+            "API_UPSTREAM_ATTEMPT_SECONDS": "0.5",
+            "API_UPSTREAM_DEADLINE_SECONDS": "1",
             "PACELINE_KEEPALIVE_SECONDS": "1",
         }
         command = serve_command("paceline_api.app:app", "--workers", "2")
@@ -62,8 +80,13 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 
 @pytest.mark.parametrize(
     ("backend", "pool", "path"),
-    [("postgres", "postgres", "/products"), ("valkey", "redis", "/cache/any")],
-    ids=["PostgreSQL", "Valkey"],
+    [
+        ("postgres", "postgres", "/products"),
+        ("valkey", "redis", "/cache/any"),
+        ("mongo", "mongo", "/documents"),
+        ("upstream", "upstream", "/users/1"),
+    ],
+    ids=["PostgreSQL", "Valkey", "MongoDB", "another service"],
 )
 def test_a_backend_that_breaks_costs_its_own_routes_and_nothing_else(
     rig: Rig, backend: str, pool: str, path: str

@@ -14,12 +14,13 @@ from paceline.local.server_process import free_port, running
 
 
 @contextmanager
-def mongo(folder: Path) -> Iterator[str]:
+def mongo(folder: Path, port: int | None = None) -> Iterator[str]:
     """Its URL, until the block ends. Skips the test where there is no such server."""
-    port = free_port()
+    port = free_port() if port is None else port
+    folder.mkdir(exist_ok=True)
     command = [_program(), "--host", "127.0.0.1", "--port", str(port), "--storage-path", ":memory:"]
     log = folder / "mongo.log"
-    with running(command, program="SecantusDB", log=log, is_ready=lambda _: _listens(port), stop=signal.SIGTERM):
+    with running(command, program="SecantusDB", log=log, is_ready=lambda _: listens(port), stop=signal.SIGTERM):
         yield f"mongodb://127.0.0.1:{port}/"
 
 
@@ -38,6 +39,7 @@ def _tool() -> str | None:
     return subprocess.run([script], check=True, capture_output=True, text=True, timeout=110).stdout.strip()
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Whether somebody takes connections on this loopback port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
