@@ -39,18 +39,19 @@ def pool(obj: T, *, name: str, limit: int, tunables: Tunables | None = None) -> 
         pg = tune.pool(await asyncpg.create_pool(DSN, min_size=0, max_size=40), name="postgres", limit=10)
         mongo = tune.pool(AsyncMongoClient(URL, maxPoolSize=40), name="mongo", limit=10)
         http = tune.pool(ClientSession(connector=TCPConnector(limit=100)), name="upstream", limit=20)
+        http = tune.pool(httpx.AsyncClient(limits=httpx.Limits(max_connections=100)), name="upstream", limit=20)
 
     At most `limit` connections are lent at a time, and open at the server; callers wait their turn, first come, first
     served. The limit moves with the policy between 1 and what the constructor allows (`max_size`, `max_connections`,
     `pool_size + max_overflow`, `maxPoolSize`, the connector's `limit`).
     A timeout of the pool's own counts from the call; it raises `AcquireTimeout`, which is also the error that the
-    driver would raise there (with aiohttp, whose errors carry the URL, that one's cause). A closed pool gives its name
-    back.
+    driver would raise there (with aiohttp and httpx, which raise their own, that one's cause). A closed pool gives
+    its name back.
 
     Args:
         obj: SQLAlchemy's `AsyncEngine`, `asyncpg.Pool`, `redis.asyncio.Redis` or its `ConnectionPool` or
-            `BlockingConnectionPool`, pymongo's `AsyncMongoClient`, aiohttp's `ClientSession` or its connector, or a
-            subclass.
+            `BlockingConnectionPool`, pymongo's `AsyncMongoClient`, aiohttp's `ClientSession` or its connector,
+            the `AsyncClient` of httpx or httpx2, or a subclass.
         name: the pool's name in the policy.
         limit: connections per process without a tuning document: the start value.
         tunables: the registry, if not the one that `paceline serve` tunes.

@@ -35,8 +35,9 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         *requests, self._tail = (self._tail + data).split(b"\r\n\r\n")
         for request in requests:
-            if b"/hang" not in request:
-                asyncio.get_running_loop().call_later(ANSWER_SECONDS, self._answer)
+            _, path, _ = request.split(b" ", 2)
+            seconds = float(path[1:] or ANSWER_SECONDS)
+            asyncio.get_running_loop().call_later(seconds, self._answer)
 
     def eof_received(self) -> None:
         self._forget()  # the client has closed its end
@@ -55,7 +56,7 @@ class _Connection(asyncio.Protocol):
 
 @asynccontextmanager
 async def counting_servers(number: int) -> AsyncIterator[tuple[list[str], Count]]:
-    """URLs of so many servers in this process, and their common count. They answer, but for `/hang`."""
+    """URLs of so many servers in this process, and their common count. `/60` answers after sixty seconds."""
     count = Count()
     loop = asyncio.get_running_loop()
     servers = [await loop.create_server(lambda: _Connection(count), "127.0.0.1", 0) for _ in range(number)]

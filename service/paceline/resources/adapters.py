@@ -7,6 +7,7 @@ from typing import Any, Final
 from paceline.errors import PoolError
 from paceline.resources.aiohttp_pool import AiohttpPool
 from paceline.resources.asyncpg_pool import AsyncpgPool
+from paceline.resources.httpx_pool import HttpxPool
 from paceline.resources.limited_pool import MARK, LimitedPool
 from paceline.resources.pymongo_pool import PymongoPool
 from paceline.resources.redis_pool import RedisPool
@@ -32,6 +33,8 @@ ADAPTERS: Final[Mapping[str, _Adapter]] = MappingProxyType(
         "aiohttp.client.ClientSession": _aiohttp_session,
         "aiohttp.connector.BaseConnector": AiohttpPool,
         "asyncpg.pool.Pool": AsyncpgPool,
+        "httpx.AsyncClient": HttpxPool,
+        "httpx2.AsyncClient": HttpxPool,
         "pymongo.asynchronous.mongo_client.AsyncMongoClient": PymongoPool,
         "redis.asyncio.connection.ConnectionPool": RedisPool,
         "redis.asyncio.client.Redis": _redis_client,
@@ -42,9 +45,9 @@ ADAPTERS: Final[Mapping[str, _Adapter]] = MappingProxyType(
 """By the full name of a class; it counts for subclasses too."""
 
 SUPPORTED: Final = (
-    "aiohttp.ClientSession and its connector, asyncpg.Pool, pymongo.AsyncMongoClient, redis.asyncio.Redis, "
-    "redis.asyncio.ConnectionPool and BlockingConnectionPool, sqlalchemy.ext.asyncio.AsyncEngine with its "
-    "AsyncAdaptedQueuePool"
+    "aiohttp.ClientSession and its connector, asyncpg.Pool, httpx.AsyncClient, httpx2.AsyncClient, "
+    "pymongo.AsyncMongoClient, redis.asyncio.Redis, redis.asyncio.ConnectionPool and BlockingConnectionPool, "
+    "sqlalchemy.ext.asyncio.AsyncEngine with its AsyncAdaptedQueuePool"
 )
 
 

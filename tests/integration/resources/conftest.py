@@ -1,12 +1,13 @@
 """What the pool suites share: sixty tasks that want more than there is, and a watch on what the server sees."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import pytest
+from counting_server import counting_servers
 
 LIMITS = (5, 20, 38, 3, 10, 1, 30)
 TASKS = 60
@@ -97,6 +98,13 @@ async def _drive(
         finally:
             stop.set()
     return watch, load
+
+
+@pytest.fixture
+async def servers() -> AsyncIterator[Any]:
+    """The addresses of two HTTP servers, and a count of the connections that are open to them."""
+    async with counting_servers(2) as servers:
+        yield servers
 
 
 @pytest.fixture

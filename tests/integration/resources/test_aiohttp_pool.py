@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import ClientSession, TCPConnector
-from counting_server import Count, counting_servers
+from counting_server import Count
 from paceline import tune
 from paceline.document.model import Values
 from paceline.errors import AcquireTimeout, PoolError
@@ -19,12 +19,6 @@ Servers = tuple[list[str], Count]
 @pytest.fixture
 def tunables() -> tune.Tunables:
     return tune.Tunables()
-
-
-@pytest.fixture
-async def servers() -> AsyncIterator[Servers]:
-    async with counting_servers(2) as servers:
-        yield servers
 
 
 @pytest.fixture
@@ -131,7 +125,7 @@ async def test_the_connect_timeout_covers_the_wait(
 ) -> None:
     tune.pool(session, name="upstream", limit=1, tunables=tunables)
     (url, _), _ = servers
-    hanging = asyncio.create_task(use(session, f"{url}hang"))
+    hanging = asyncio.create_task(use(session, f"{url}60"))
     while not report(tunables)["inUse"]:  # noqa: ASYNC110 - the limiter tells nobody
         await asyncio.sleep(0)
     with pytest.raises(aiohttp.ServerTimeoutError) as raised:
