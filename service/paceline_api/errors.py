@@ -3,10 +3,13 @@
 ApiError
 ├── ConfigurationError   the process cannot start with this environment
 ├── MigrationError       the database could not be brought to the newest schema
+├── MailDelayed          the mail server did not take a mail now
+├── MailRefused          the mail server does not want a mail
 └── Problem              becomes an answer: its class's name and status, its message as the detail
     ├── InvalidRequest   422
+    ├── InvalidCredentials, InvalidToken 401
     ├── NotFound         404
-    ├── SkuTaken         409
+    ├── SkuTaken, EmailTaken 409
     ├── ContentTooLarge  413
     ├── TooManyRequests  429
     ├── UpstreamFailed   502
@@ -34,6 +37,14 @@ class MigrationError(ApiError):
     """The database is not at the newest schema."""
 
 
+class MailDelayed(ApiError):
+    """The mail server did not take a mail now; it may later."""
+
+
+class MailRefused(ApiError):
+    """The mail server does not want this mail; trying again would not help."""
+
+
 class Problem(ApiError):
     """Raise one anywhere below a route. The first line of a class's docstring is its text in the documentation."""
 
@@ -48,6 +59,20 @@ class InvalidRequest(Problem):
     status = HTTPStatus.UNPROCESSABLE_ENTITY
 
 
+class InvalidCredentials(Problem):
+    """No account has this name and password."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
+
+
+class InvalidToken(Problem):
+    """The bearer token is missing, forged, expired or revoked."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    headers = MappingProxyType({"WWW-Authenticate": 'Bearer error="invalid_token"'})
+
+
 class NotFound(Problem):
     """There is no such thing."""
 
@@ -56,6 +81,12 @@ class NotFound(Problem):
 
 class SkuTaken(Problem):
     """There is an item with this stock keeping unit."""
+
+    status = HTTPStatus.CONFLICT
+
+
+class EmailTaken(Problem):
+    """There is an account with this email."""
 
     status = HTTPStatus.CONFLICT
 

@@ -16,6 +16,13 @@ from paceline_api.errors import ConfigurationError
 _WELL_KNOWN_PASSWORDS: Final = frozenset(
     {"admin", "changeme", "example", "pass", "password", "postgres", "redis", "secret", "valkey"}
 )
+_SECRET_BYTES: Final = 32  # RFC 7518, 3.2: a key as long as the hash
+_WELL_KNOWN_SECRETS: Final = frozenset(
+    {
+        "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",  # FastAPI's tutorial
+        "a-string-secret-at-least-256-bits-long",  # jwt.io
+    }
+)
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -166,6 +173,50 @@ class ProcessesSettings(Group):
     """Requests that may wait for a process in one pod; one more is answered with 503."""
 
 
+class TokenSettings(Group):
+    """Bearer tokens. Without a secret `/auth` answers 503, and all else works."""
+
+    model_config = SettingsConfigDict(env_prefix="API_TOKEN_")
+
+    secret: SecretStr | None = None
+    """Signs tokens (HS256): 32 random bytes or more, the same in all pods. A short or well-known one is refused where
+    the database is on another machine."""
+    lifetime_seconds: int = Field(default=900, ge=1, le=86_400)
+    """How long a token is good for."""
+
+
+class SignInSettings(Group):
+    """Passwords: how many may be tried, and how many are computed."""
+
+    model_config = SettingsConfigDict(env_prefix="API_SIGN_IN_")
+
+    attempts_per_account: int = Field(default=10, ge=1)
+    """Passwords tried for one account in a window; signing in starts a new one."""
+    attempts_per_address: int = Field(default=50, ge=1)
+    """Passwords tried, and accounts made, from one client address in a window."""
+    window_seconds: int = Field(default=300, ge=1, le=86_400)
+    """Length of a window."""
+    hashes_at_once: int = Field(default=2, ge=1)
+    """Passwords that a worker hashes at a time; each takes a core and 19 MiB meanwhile."""
+
+
+class MailSettings(Group):
+    """The mail server, for `python -m paceline_api.jobs`. Without one, mails wait in the database."""
+
+    model_config = SettingsConfigDict(env_prefix="API_MAIL_")
+
+    smtp_url: Annotated[SecretStr, _safe_url("smtp", "smtps")] | None = None
+    """smtp://USER:PASSWORD@HOST:PORT; STARTTLS where the server offers it. smtps:// for TLS from the start."""
+    sender: str = "Paceline <hello@example.org>"
+    """Who mails are from."""
+    timeout_seconds: float = Field(default=10.0, gt=0)
+    """Longest wait for the mail server."""
+    retry_seconds: int = Field(default=30, ge=0)
+    """After a delay by the mail server, the n-th try comes n times this later."""
+    stalled_seconds: float = Field(default=30.0, gt=0)
+    """A job whose process has said nothing for so long is begun anew by another."""
+
+
 class Settings(BaseModel):
     """All groups. Built once per process by `load_settings` and passed on.
 
@@ -182,6 +233,9 @@ class Settings(BaseModel):
     mongo: MongoSettings = Field(default_factory=MongoSettings)
     upstream: UpstreamSettings = Field(default_factory=UpstreamSettings)
     processes: ProcessesSettings = Field(default_factory=ProcessesSettings)
+    token: TokenSettings = Field(default_factory=TokenSettings)
+    sign_in: SignInSettings = Field(default_factory=SignInSettings)
+    mail: MailSettings = Field(default_factory=MailSettings)
 
 
 GROUPS: Final = MappingProxyType(
@@ -197,13 +251,28 @@ def load_settings() -> Settings:
         ConfigurationError: names the variable that is missing or wrong; never its value, which may hold a password.
     """
     try:
-        return Settings.model_validate({name: group() for name, group in GROUPS.items()})
+        settings = Settings.model_validate({name: group() for name, group in GROUPS.items()})
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         what = "is not set" if first["type"] == "missing" else f"is wrong: {first['msg'].removeprefix('Value error, ')}"
         raise ConfigurationError(
             f"environment variable {_variable(error.title, str(first['loc'][0]))} {what}"
         ) from None
+
+    _refuse_weak_secret(settings)
+    return settings
+
+
+def _refuse_weak_secret(settings: Settings) -> None:
+    """Anybody can sign tokens with a secret that can be guessed. On one machine, that is nobody else."""
+    secret = settings.token.secret
+    if secret is None or urlsplit(settings.postgres.url.get_secret_value()).hostname in _LOOPBACK:
+        return
+    value = secret.get_secret_value()
+    if len(value.encode()) < _SECRET_BYTES or value in _WELL_KNOWN_SECRETS:
+        raise ConfigurationError(
+            "environment variable API_TOKEN_SECRET is wrong: it is short or well known; take 32 random bytes"
+        )
 
 
 def _variable(title: str, place: str) -> str:

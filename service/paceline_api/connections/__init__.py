@@ -12,8 +12,11 @@ from paceline_api.connections.redis import open_redis
 from paceline_api.connections.sqlalchemy import open_sessions
 from paceline_api.connections.state import State
 from paceline_api.connections.upstream import open_upstream
+from paceline_api.passwords import Passwords
 from paceline_api.rate_limit import build_rate_limit
 from paceline_api.settings import Settings
+from paceline_api.sign_in import build_attempts
+from paceline_api.tokens import build_tokens
 
 __all__ = ["State", "opened"]
 
@@ -32,6 +35,9 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
             rate_limit=build_rate_limit(redis, settings.rate_limit),
             mongo=await enter(open_mongo(settings.mongo)),
             upstream=await enter(open_upstream(settings.upstream)),
+            passwords=Passwords(settings.sign_in.hashes_at_once),
+            attempts=build_attempts(redis, settings.sign_in),
+            tokens=build_tokens(redis, settings.token),
         )
         tune.tunables.cache_redis = redis
         yield state

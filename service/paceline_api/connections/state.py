@@ -9,7 +9,10 @@ from redis.asyncio import Redis
 
 from paceline_api.connections.sqlalchemy import Sessions
 from paceline_api.connections.upstream import Upstream
+from paceline_api.passwords import Passwords
 from paceline_api.rate_limit import RateLimit
+from paceline_api.sign_in import Attempts
+from paceline_api.tokens import Tokens
 
 
 class State(TypedDict):
@@ -22,3 +25,7 @@ class State(TypedDict):
     rate_limit: RateLimit
     mongo: AsyncDatabase[dict[str, Any]] | None
     upstream: Upstream | None
+    passwords: Passwords
+    attempts: Attempts
+    tokens: Tokens | None
+    """None: no secret is set, and nobody signs in."""

@@ -2,7 +2,8 @@
 
 from alembic import context
 
-from paceline_api.models import Base
+from paceline_api.models import Base, is_ours
 
-context.configure(connection=context.config.attributes["connection"], target_metadata=Base.metadata)
+connection = context.config.attributes["connection"]
+context.configure(connection=connection, target_metadata=Base.metadata, include_name=is_ours)
 context.run_migrations()

@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from paceline_api.routes import (
+    auth,
     cache,
     dashboard,
     data,
@@ -12,6 +13,7 @@ from paceline_api.routes import (
     items,
     process,
     products,
+    signup,
     users,
 )
 
@@ -27,6 +29,8 @@ def build_router() -> APIRouter:
         documents,
         expensive_data,
         cache,
+        signup,
+        auth,
         data,
         process,
         index,

@@ -62,6 +62,23 @@ def test_a_usual_password_is_fine_on_this_machine(environment: pytest.MonkeyPatc
     load_settings()
 
 
+@pytest.mark.parametrize(
+    "secret", ["short-but-random-9f2c", "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7"]
+)
+def test_a_secret_that_can_be_guessed_is_for_this_machine_alone(environment: pytest.MonkeyPatch, secret: str) -> None:
+    environment.setenv("API_TOKEN_SECRET", secret)
+    with pytest.raises(ConfigurationError, match=r"^environment variable API_TOKEN_SECRET is wrong: ") as caught:
+        load_settings()
+    assert secret not in str(caught.value)
+    environment.setenv("DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/shop")
+    load_settings()
+
+
+def test_a_long_random_secret_is_fine_anywhere(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("API_TOKEN_SECRET", "5b1f0c6a9e7d4f83a2c4e6b8d0f1a3c5")
+    assert "5b1f0c6a9e7d" not in repr(load_settings())
+
+
 def test_passwords_do_not_appear_in_what_is_printed(environment: pytest.MonkeyPatch) -> None:
     assert "long-enough" not in repr(load_settings())
     assert "long-enough" not in str(load_settings().model_dump())

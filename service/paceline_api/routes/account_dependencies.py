@@ -1,0 +1,50 @@
+"""What routes about accounts ask for: who asks, with which token, and what it takes to tell."""
+
+from typing import Annotated, Final
+
+from fastapi import Depends, Request
+from fastapi.security import OAuth2PasswordBearer
+
+from paceline_api.errors import InvalidCredentials, NotConfigured
+from paceline_api.passwords import Passwords
+from paceline_api.rate_limit import client_key
+from paceline_api.sign_in import Attempts
+from paceline_api.tokens import Claims, Tokens
+
+_BEARER: Final = OAuth2PasswordBearer(tokenUrl="auth/token", auto_error=False)  # the answer is a problem of ours
+
+
+async def _passwords(request: Request) -> Passwords:
+    passwords: Passwords = request.state.passwords
+    return passwords
+
+
+async def _attempts(request: Request) -> Attempts:
+    attempts: Attempts = request.state.attempts
+    return attempts
+
+
+async def _tokens(request: Request) -> Tokens:
+    tokens: Tokens | None = request.state.tokens
+    if tokens is None:
+        raise NotConfigured("this installation signs nobody in: API_TOKEN_SECRET is not set")
+    return tokens
+
+
+async def _address(request: Request) -> str:
+    return client_key(request.scope)
+
+
+async def _claims(
+    tokens: Annotated[Tokens, Depends(_tokens)], bearer: Annotated[str | None, Depends(_BEARER)]
+) -> Claims:
+    if bearer is None:
+        raise InvalidCredentials("send a token: Authorization: Bearer ...")
+    return await tokens.read(bearer)
+
+
+AddressDep = Annotated[str, Depends(_address)]
+AttemptsDep = Annotated[Attempts, Depends(_attempts)]
+ClaimsDep = Annotated[Claims, Depends(_claims)]
+PasswordsDep = Annotated[Passwords, Depends(_passwords)]
+TokensDep = Annotated[Tokens, Depends(_tokens)]

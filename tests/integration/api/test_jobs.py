@@ -1,0 +1,204 @@
+"""`python -m paceline_api.jobs`: the welcome mail arrives, whoever dies on the way, at least once."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from email import message_from_bytes
+from email.message import Message
+from functools import partial
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import httpx2
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from paceline_api.errors import ConfigurationError
+from paceline_api.jobs import work
+from paceline_api.settings import Settings
+from serving import eventually, eventually_async, free_ports, serve_command, serving
+
+Start = Callable[[Settings], AbstractAsyncContextManager[httpx2.AsyncClient]]
+
+
+class MailServer:
+    """Takes mails on a loopback port and answers each with the next of `answers`, else 250, once it is released."""
+
+    def __init__(self) -> None:
+        self.mails: list[Message] = []
+        self.answers: list[str] = []
+        self.released = threading.Event()
+        self.released.set()
+
+    async def handle_DATA(self, _: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 # aiosmtpd's name
+        answer = self.answers.pop(0) if self.answers else "250 OK"
+        if answer.startswith("250"):
+            self.mails.append(message_from_bytes(envelope.content or b""))
+        await asyncio.to_thread(self.released.wait)
+        return answer
+
+    def to(self, email: str) -> list[Message]:
+        return [mail for mail in self.mails if mail["To"] == email]
+
+
+@contextmanager
+def listening(server: MailServer) -> Iterator[str]:
+    (port,) = free_ports(1)
+    controller = Controller(server, hostname="127.0.0.1", port=port)
+    controller.start()
+    try:
+        yield f"smtp://127.0.0.1:{port}"
+    finally:
+        server.released.set()
+        controller.stop()
+
+
+@pytest.fixture
+def mail_server() -> MailServer:
+    return MailServer()
+
+
+@pytest.fixture
+def smtp_url(mail_server: MailServer) -> Iterator[str]:
+    with listening(mail_server) as url:
+        yield url
+
+
+@pytest.fixture
+def environment(settings: Settings) -> dict[str, str]:
+    return {
+        "DATABASE_URL": settings.postgres.url.get_secret_value(),
+        "REDIS_URL": settings.redis.url.get_secret_value(),
+        "API_MAIL_SENDER": "Shop <hello@shop.example>",
+        "API_MAIL_RETRY_SECONDS": "0",
+        "API_MAIL_STALLED_SECONDS": "1",
+    }
+
+
+@asynccontextmanager
+async def working(environment: dict[str, str], log: Path) -> AsyncIterator["subprocess.Popen[bytes]"]:
+    """The command, until the end of the block."""
+    process = await asyncio.to_thread(_start, environment, log)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            await asyncio.to_thread(process.wait, 15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            await asyncio.to_thread(process.wait)
+
+
+def _start(environment: dict[str, str], log: Path) -> "subprocess.Popen[bytes]":
+    with log.open("ab") as stderr:
+        command = [sys.executable, "-m", "paceline_api.jobs"]
+        return subprocess.Popen(command, env={**os.environ, **environment}, stderr=stderr)
+
+
+@pytest.fixture(autouse=True)
+async def no_jobs(migrated_dsn: str) -> None:
+    """What other tests have left in the outbox would be sent here."""
+    connection = await asyncpg.connect(migrated_dsn)
+    await connection.execute("DELETE FROM procrastinate_jobs")
+    await connection.close()
+
+
+async def sign_up(client: httpx2.AsyncClient) -> str:
+    email = f"{uuid4().hex}@example.org"
+    answer = await client.post("/signup", json={"email": email, "password": "correct horse"})
+    assert answer.status_code == 201
+    return email
+
+
+async def job_states(dsn: str) -> list[str]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return [row["status"] for row in await connection.fetch("SELECT status::text FROM procrastinate_jobs")]
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+def answer_of_the_killed(environment: dict[str, str], tmp_path: Path) -> httpx2.Response:
+    """What a pod answered to a signup before all of its processes were killed."""
+    with serving(serve_command("paceline_api.app:app"), tmp_path, environment) as pod:
+        eventually(lambda: pod.ended() or pod.management("/readyz") == 200, "the pod is ready")
+        address = f"http://127.0.0.1:{pod.port}/signup"
+        answer = httpx2.post(address, json={"email": "killed@example.org", "password": "correct horse"}, timeout=20)
+        for process in pod.descendants():
+            process.kill()
+        pod.process.kill()
+    return answer
+
+
+async def test_an_api_killed_right_after_its_answer_has_not_lost_the_mail(
+    answer_of_the_killed: httpx2.Response,
+    environment: dict[str, str],
+    mail_server: MailServer,
+    smtp_url: str,
+    tmp_path: Path,
+) -> None:
+    assert answer_of_the_killed.status_code == 201
+    async with working({**environment, "API_MAIL_SMTP_URL": smtp_url}, tmp_path / "jobs.log"):
+        await eventually_async(lambda: mail_server.mails, "the mail arrives")
+    (mail,) = mail_server.to("killed@example.org")
+    assert mail["From"] == "Shop <hello@shop.example>"
+    assert mail["Message-ID"] == f"<welcome-{answer_of_the_killed.json()['id']}@shop.example>"
+
+
+async def test_a_sender_killed_over_a_mail_leaves_it_to_the_next_and_it_may_come_twice(
+    client: httpx2.AsyncClient, environment: dict[str, str], mail_server: MailServer, smtp_url: str, tmp_path: Path
+) -> None:
+    environment = {**environment, "API_MAIL_SMTP_URL": smtp_url}
+    mail_server.released.clear()
+    email = await sign_up(client)
+    async with working(environment, tmp_path / "first.log") as first:
+        await eventually_async(lambda: mail_server.mails, "the server has the mail, the sender does not know")
+        first.kill()
+    mail_server.released.set()
+    async with working(environment, tmp_path / "second.log"):
+        await eventually_async(lambda: len(mail_server.mails) == 2, "the mail once more")
+    first_mail, second_mail = mail_server.to(email)
+    assert first_mail["Message-ID"] == second_mail["Message-ID"]
+    assert "left by a process that died" in await asyncio.to_thread((tmp_path / "second.log").read_text)
+
+
+async def test_a_mail_that_is_delayed_comes_later_and_one_that_is_refused_never(
+    client: httpx2.AsyncClient,
+    environment: dict[str, str],
+    mail_server: MailServer,
+    smtp_url: str,
+    tmp_path: Path,
+    migrated_dsn: str,
+) -> None:
+    log = tmp_path / "jobs.log"
+    async with working({**environment, "API_MAIL_SMTP_URL": smtp_url}, log) as process:
+        mail_server.answers = ["451 busy"]
+        delayed = await sign_up(client)
+        await eventually_async(lambda: mail_server.to(delayed), "the mail, at the second try")
+        assert mail_server.answers == []
+
+        mail_server.answers = ["554 not this one"]
+        refused = await sign_up(client)
+        written = partial(eventually, lambda: "no welcome mail for account" in log.read_text(), "it is logged")
+        await asyncio.to_thread(written)
+        process.terminate()
+        assert await asyncio.to_thread(process.wait, 20) == 0
+    assert await job_states(migrated_dsn) == ["failed"], "what was sent is gone"
+    assert mail_server.to(refused) == []
+    assert refused not in await asyncio.to_thread(log.read_text)
+
+
+async def test_without_a_mail_server_it_says_so_and_the_mail_waits(
+    client: httpx2.AsyncClient, settings: Settings, migrated_dsn: str
+) -> None:
+    await sign_up(client)
+    with pytest.raises(ConfigurationError, match="API_MAIL_SMTP_URL is not set"):
+        await work(settings)
+    assert await job_states(migrated_dsn) == ["todo"]
