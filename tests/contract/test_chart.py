@@ -155,6 +155,15 @@ def test_a_secret_of_the_users_own_wins_over_the_demo() -> None:
     assert environment["REDIS_URL"]["secretKeyRef"] == {"name": "paceline-valkey", "key": "url"}
 
 
+def test_backends_that_the_api_can_do_without_are_set_only_where_named() -> None:
+    named = {"MONGO_URL", "UPSTREAM_URL"}
+    assert not named & environment_of(rendered(), "service").keys()
+    settings = ("service.mongo.existingSecret=documents", "service.upstream.url=http://users.shop.svc")
+    environment = environment_of(rendered(*settings), "service")
+    assert environment["MONGO_URL"] == {"secretKeyRef": {"name": "documents", "key": "url"}}
+    assert environment["UPSTREAM_URL"] == "http://users.shop.svc"
+
+
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [

@@ -13,6 +13,8 @@ from paceline.local.children import Program
 from paceline.local.workspace import Workspace
 
 APPLICATION: Final = "paceline_api.app:app"
+UPSTREAM: Final = "paceline_api.upstream:app"
+"""Stands in for the services that the application asks."""
 SERVICE_STOP_SECONDS: Final = 45.0
 """Longer than the service itself takes at most: it drains, and kills what does not end."""
 OPERATOR_STOP_SECONDS: Final = 10.0
@@ -26,12 +28,20 @@ class Addresses:
     redis_url: str
     port: int
     management_port: int
+    upstream_port: int
 
 
 def migration(workspace: Workspace, addresses: Addresses) -> Program:
     """Brings the database to the newest schema and ends."""
     command = (sys.executable, "-P", "-m", "paceline_api.migrate")
     return Program("the migration", command, workspace.log("migrate"), _environment(addresses), 5.0)
+
+
+def upstream(workspace: Workspace, addresses: Addresses) -> Program:
+    """The stand-in for other services."""
+    address = ("--host=127.0.0.1", f"--port={addresses.upstream_port}")
+    command = (sys.executable, "-P", "-m", "uvicorn", UPSTREAM, *address, "--no-access-log")
+    return Program("the upstream", command, workspace.log("upstream"), dict(os.environ), 5.0)
 
 
 def service(workspace: Workspace, addresses: Addresses, settings: Mapping[str, str]) -> Program:
@@ -68,4 +78,5 @@ def script(name: str) -> str:
 
 
 def _environment(addresses: Addresses) -> dict[str, str]:
-    return {**os.environ, "DATABASE_URL": addresses.database_url, "REDIS_URL": addresses.redis_url}
+    servers = {"DATABASE_URL": addresses.database_url, "REDIS_URL": addresses.redis_url}
+    return {"UPSTREAM_URL": f"http://127.0.0.1:{addresses.upstream_port}", **os.environ, **servers}

@@ -60,12 +60,14 @@ class Session:
             settings = self._demo.settings if self._demo else {}
             program = programs.service(self._workspace, self._addresses, settings)
             service = await stack.enter_async_context(children.running(program))
-            await _while_running(self._prepare(), service)
+            program = programs.upstream(self._workspace, self._addresses)
+            upstream = await stack.enter_async_context(children.running(program))
+            await _while_running(self._prepare(), service, upstream)
             self._workspace.write_target(self._addresses.management_port)
             program = programs.operator(self._workspace, self._take_line)
             operator = await stack.enter_async_context(children.running(program))
             self._started = monotonic()
-            await _while_running(self._watch(view), service, operator)
+            await _while_running(self._watch(view), service, upstream, operator)
 
     async def _prepare(self) -> None:
         """Brings the database up to date while the service starts: it needs the tables only for requests."""

@@ -70,6 +70,7 @@ def up(options: Options, console: Console) -> int:
                 redis_url=stack.enter_context(valkey(workspace.valkey)),
                 port=options.port,
                 management_port=_management_port(),
+                upstream_port=free_port(),
             )
             return _run(options, workspace, addresses, console)
     finally:

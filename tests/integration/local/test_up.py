@@ -110,7 +110,9 @@ def up(tmp_path: Path) -> Iterator[Platform]:
 def test_a_policy_counts_when_it_is_saved_and_sigterm_ends_everything(up: Platform) -> None:
     with urllib.request.urlopen(f"http://127.0.0.1:{up.port}/products?limit=2", timeout=10) as answer:
         assert len(orjson.loads(answer.read())["items"]) == 2
-    assert len(up.look()) >= 6, "PostgreSQL, Valkey, supervisor, agent, arbiter, worker, operator"
+    with urllib.request.urlopen(f"http://127.0.0.1:{up.port}/dashboard", timeout=10) as answer:
+        assert orjson.loads(answer.read())["degraded"] == []
+    assert len(up.look()) >= 7, "PostgreSQL, Valkey, supervisor, agent, arbiter, worker, upstream, operator"
     policy = up.folder / ".paceline" / "up" / "operator" / "policy.yaml"
     policy.write_text(policy.read_text().replace("{name: postgres, min: 1, max: 20}", "{name: postgres, value: 3}"))
     until(lambda: up.state()["values"]["pools"]["postgres"] == 3, 30, "the pinned pool")  # type: ignore[index]
@@ -138,8 +140,9 @@ def test_a_second_one_in_the_same_folder_is_refused(up: Platform) -> None:
     [
         (("paceline.serve.supervisor",), "paceline serve"),
         (("paceline-operator", "local"), "paceline-operator local"),
+        (("uvicorn", "paceline_api.upstream:app"), "the upstream"),
     ],
-    ids=["the supervisor", "the operator"],
+    ids=["the supervisor", "the operator", "the upstream"],
 )
 def test_a_part_that_is_killed_ends_the_rest_with_one_line(up: Platform, victim: tuple[str, ...], program: str) -> None:
     up.process_named(*victim).kill()

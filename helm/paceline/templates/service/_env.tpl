@@ -19,6 +19,12 @@
 {{- with include "paceline.redisSecret" . }}
 - {name: REDIS_URL, valueFrom: {secretKeyRef: {name: {{ . | quote }}, key: url}}}
 {{- end }}
+{{- with $service.mongo.existingSecret }}
+- {name: MONGO_URL, valueFrom: {secretKeyRef: {name: {{ . | quote }}, key: url}}}
+{{- end }}
+{{- with $service.upstream.url }}
+- {name: UPSTREAM_URL, value: {{ . | quote }}}
+{{- end }}
 {{- range $name, $value := $service.env }}
 - {name: {{ $name }}, value: {{ $value | quote }}}
 {{- end }}
