@@ -50,6 +50,8 @@ class ServeSettings(BaseSettings):
     """This pod's uid; the document's `overrides` address pods by it."""
     service_version: str = ""
     """The application's version, for spans; the chart sets the image tag."""
+    app_metrics: bool = True
+    """What the application counts with prometheus_client is added up over workers and served with ours."""
     log_format: Literal["auto", "json", "text"] = "auto"
     """`auto`: text where stderr is a terminal, else one JSON object a line."""
 

@@ -26,7 +26,9 @@ from paceline.serve.rundir import RunDir
 from paceline.serve.state import Clocks, Usage, build_state
 from paceline.settings import Settings, load_settings
 from paceline.telemetry import logs
+from paceline.telemetry.app_metrics import AppMetrics
 from paceline.telemetry.cgroup import Cgroup, Cpu, find_cgroup
+from paceline.telemetry.metrics import METRICS
 
 POLL_SECONDS: Final = 0.1
 
@@ -56,7 +58,12 @@ async def run(settings: Settings) -> None:
         clocks = Clocks(monotonic(), datetime.now(UTC), started)
         return build_state(serve, capacity.status, reports, usage, clocks)
 
-    server = ManagementServer(management_app(state=state, unready=lambda: unready(run_dir, reports)))
+    app_metrics = AppMetrics(
+        run_dir.metrics, alive=lambda pid: process_started(pid) is not None, reserved=[row.name for row in METRICS]
+    )
+    server = ManagementServer(
+        management_app(state=state, unready=lambda: unready(run_dir, reports), app_metrics=app_metrics)
+    )
     stop = _stop_signal()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(server.serve(sockets=[listening]))

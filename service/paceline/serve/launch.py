@@ -14,6 +14,7 @@ from typing import Final, NoReturn
 
 from paceline.errors import UsageError
 from paceline.serve import deadlines
+from paceline.serve.rundir import RunDir
 from paceline.settings import ServeSettings, load_settings
 from paceline.trusted_peers import TrustedPeers
 
@@ -39,6 +40,9 @@ def serve(application: str, overrides: Mapping[str, str]) -> NoReturn:
     check_settings(settings)
     folder, temporary = _run_folder(settings)
     os.environ["PACELINE_RUN_DIR"] = str(folder)
+    if settings.app_metrics:
+        # prometheus_client reads it when it is imported, which the application does.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(RunDir(folder).metrics)
     command = supervisor_command(application, settings, folder, temporary=temporary)
     sys.stdout.flush()
     os.execv(command[0], command)  # noqa: S606 - no shell is wanted

@@ -10,6 +10,7 @@ import orjson
 import uvicorn
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
 
 from paceline.errors import UsageError
 from paceline.middleware import ASGIApp
@@ -26,15 +27,17 @@ class Answer(NamedTuple):
     body: bytes
 
 
-def management_app(*, state: Callable[[], Mapping[str, Any]], unready: Callable[[], str | None]) -> ASGIApp:
+def management_app(
+    *, state: Callable[[], Mapping[str, Any]], unready: Callable[[], str | None], app_metrics: Collector | None = None
+) -> ASGIApp:
     """The application.
 
     Args:
         state: builds `/state`.
         unready: why the pod must get no requests, or None if it may.
+        app_metrics: what the application counts itself; told beside ours.
     """
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(StateCollector(state))
+    registry = _registry(StateCollector(state), app_metrics)
 
     def livez() -> Answer:
         return Answer(200, _TEXT, b"alive\n")
@@ -62,6 +65,13 @@ def management_app(*, state: Callable[[], Mapping[str, Any]], unready: Callable[
         await _send(send, answer)
 
     return app
+
+
+def _registry(*collectors: Collector | None) -> CollectorRegistry:
+    registry = CollectorRegistry(auto_describe=False)
+    for collector in filter(None, collectors):
+        registry.register(collector)
+    return registry
 
 
 async def _send(send: Any, answer: Answer) -> None:

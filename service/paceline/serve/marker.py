@@ -16,6 +16,7 @@ def claim(run: RunDir) -> int | None:
     Returns the descriptor whose lock marks the folder as taken, or None if another supervisor holds it.
     """
     run.reports.mkdir(parents=True, exist_ok=True)
+    run.metrics.mkdir(exist_ok=True)
     unclean = run.running.exists()
     lock = os.open(run.running, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -24,7 +25,8 @@ def claim(run: RunDir) -> int | None:
         os.close(lock)
         return None
     processes = (run.processes_wanted, run.processes_socket)
-    for stale in (run.workers, run.effective, run.terminating, run.unclean, *processes, *run.reports.iterdir()):
+    written = (*processes, *run.reports.iterdir(), *run.metrics.iterdir())
+    for stale in (run.workers, run.effective, run.terminating, run.unclean, *written):
         stale.unlink(missing_ok=True)
     if unclean:
         run.unclean.touch()

@@ -10,6 +10,7 @@ running          exists while the pod runs; left behind by an unclean exit
 registered.json  start values and caps as workers reported them; the agent writes it and reads it in the pod's next life
 processes.wanted exists once a worker asked for the pod's process pool; the agent starts it then, and again if it ends
 processes.sock   where the pool's process answers workers
+metrics/         what the application's processes count with prometheus_client; they write, the agent adds up
 unclean          exists if `running` was there when the pod started; the supervisor writes, the agent starts carefully
 """
 
@@ -66,6 +67,10 @@ class RunDir:
     @property
     def unclean(self) -> Path:
         return self.path / "unclean"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics"
 
     @property
     def registered(self) -> Path:

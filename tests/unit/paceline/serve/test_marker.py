@@ -70,8 +70,9 @@ def test_a_new_life_sees_nothing_of_the_former_one(run: RunDir) -> None:
     run.report(1).write_bytes(b"{}")
     run.terminating.touch()
     run.effective.touch()
+    (run.metrics / "counter_1.db").touch()
     _live(run, clean=False)
-    assert sorted(path.name for path in run.path.rglob("*")) == ["reports", "running", "unclean"]
+    assert sorted(path.name for path in run.path.rglob("*")) == ["metrics", "reports", "running", "unclean"]
 
 
 def test_a_temporary_folder_goes_with_its_life(run: RunDir) -> None:
