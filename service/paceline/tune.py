@@ -4,25 +4,29 @@ Without `paceline serve` the values given here stay in force, and tests run as b
 """
 
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from functools import partial, update_wrapper
 from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
 
 from paceline.errors import UsageError
+from paceline.resources import jobs
 from paceline.resources.adapters import adapt
 from paceline.resources.cache import Cache
 from paceline.resources.cache_entry import Serializer
 from paceline.resources.cache_key import KeyTemplate
 from paceline.resources.cache_redis import RedisClient, RedisTier
+from paceline.resources.jobs import Job
 from paceline.resources.processes import Executor, Processes
 from paceline.resources.registry import Tunables
 from paceline.resources.serializers import serializer_for
 
-__all__ = ["Cached", "Processes", "Tunables", "cache", "pool", "processes", "tunables"]
+__all__ = ["Cached", "Processes", "Tunables", "cache", "once_per_pod", "pool", "processes", "running", "tunables"]
 
 T = TypeVar("T")
 P = ParamSpec("P")
 R = TypeVar("R")
+Background = TypeVar("Background", bound=Callable[[], Coroutine[Any, Any, None]])
 R_co = TypeVar("R_co", covariant=True)
 
 tunables: Final = Tunables()
@@ -100,6 +104,49 @@ def processes(
     made = Processes(name, limit=limit, cap=cap, queue=queue, pod=in_pod)
     registry.add_pool(made)
     return made
+
+
+def once_per_pod(function: Background) -> Background:
+    """Marks an async function without parameters that one worker of the pod runs: a scheduler, an outbox poller.
+
+        @tune.once_per_pod
+        async def poll_outbox() -> None:
+            while True:
+                ...
+
+    `paceline serve` starts it after the application's start-up, in one worker; when that worker leaves or dies,
+    another one runs it from the beginning. It is cancelled when its worker drains, and awaited before the application
+    shuts down, so what it uses is still open. After an error it is run again, 1, 2, 4 ... 60 seconds later; once it
+    returns, not again while its worker lives. Two pods run it twice.
+
+    The function comes back as it is. Other servers do not start it: see `running`.
+
+    Raises:
+        UsageError: it is not an `async def`, or it has parameters without a default.
+    """
+    if not inspect.iscoroutinefunction(function) or _required(function):
+        raise UsageError(f"tune.once_per_pod: {function.__qualname__} must be an `async def` without parameters")
+    _default.add_job(Job(f"{function.__module__}.{function.__qualname__}", function))
+    return function
+
+
+def _required(function: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(function).bind()
+    except TypeError:
+        return True
+    return False
+
+
+@asynccontextmanager
+async def running(tunables: Tunables | None = None) -> AsyncIterator[None]:
+    """For other servers, in the lifespan: runs what `once_per_pod` marked while the body does.
+
+    Under `paceline serve` it does nothing. Under any other server every worker process runs all of it.
+    """
+    registry = _default if tunables is None else tunables
+    async with jobs.running(() if registry.runs_jobs else registry.jobs):
+        yield
 
 
 class Cached(Protocol[P, R_co]):

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from paceline.document.model import Values
 from paceline.errors import PoolError, UsageError
 from paceline.resources.cache_redis import RedisClient
+from paceline.resources.jobs import Job
 from paceline.resources.processes import Executor, Processes
 
 
@@ -57,6 +58,9 @@ class Tunables:
         """The `redis.asyncio.Redis` that caches of this registry share, where they are given none of their own."""
         self.process_executor: Callable[[Processes], Executor] | None = None
         """Makes what runs the calls of a process pool; None: each pool starts processes of its own."""
+        self.runs_jobs = False
+        """Whether `paceline serve` runs the jobs, in one worker of the pod."""
+        self._jobs: dict[str, Job] = {}
         self._pools: dict[str, TunablePool] = {}
         self._caches: dict[str, TunableCache] = {}
         self._values = Values()
@@ -92,6 +96,15 @@ class Tunables:
             )
         self._caches[cache.name] = cache
         self._apply_to_cache(cache)
+
+    def add_job(self, job: Job) -> None:
+        """Registers a job; one that is defined anew takes the place of the earlier one."""
+        self._jobs[job.name] = job
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """In the order in which they were registered."""
+        return tuple(self._jobs.values())
 
     def apply(self, values: Values) -> list[str]:
         """Brings every tunable to `values`; what they do not name goes to its start value. Never raises.

@@ -26,6 +26,7 @@ class Findings:
     pools: Mapping[str, Any]
     fork_hazards: Sequence[str]
     lifespan_tasks: Sequence[str]
+    jobs: Sequence[str]
 
 
 def examine(target: str) -> Findings:
@@ -50,14 +51,21 @@ class _Lifespan(LifespanOn):
 
 async def _start(target: str, application: Any, hazards: Sequence[str]) -> Findings:
     lifespan = _Lifespan(Config(application, interface="asgi3", log_config=None, log_level="critical"))
+    tune.tunables.runs_jobs = True  # as in a worker: there a single one of the pod runs them
     before = asyncio.all_tasks()
     await lifespan.startup()
     if lifespan.should_exit:
         raise UsageError(f"{target} loads, but its start-up fails: {lifespan.failure}; start it to see the whole error")
     # The lifespan itself runs in a task of the server's, which is no task of the application's.
     names = {_coroutine(task) for task in asyncio.all_tasks() - before} - {LifespanOn.main.__qualname__}
+    jobs = tuple(job.name for job in tune.tunables.jobs)
     findings = Findings(
-        target, tune.tunables.start_values(), tune.tunables.report()["pools"], tuple(hazards), tuple(sorted(names))
+        target,
+        tune.tunables.start_values(),
+        tune.tunables.report()["pools"],
+        tuple(hazards),
+        tuple(sorted(names)),
+        jobs,
     )
     await lifespan.shutdown()
     return findings
@@ -78,6 +86,7 @@ def describe(findings: Findings) -> list[str]:
         lines.append("no pool and no cache is registered: only the worker count can be tuned (see paceline.tune)")
     lines += [f"alive before fork: {hazard}; preload will be off" for hazard in findings.fork_hazards]
     lines += [f"runs once in every worker: {name}, started in the lifespan" for name in findings.lifespan_tasks]
+    lines += [f"runs once in the pod: {name}" for name in findings.jobs]
     return lines
 
 

@@ -11,6 +11,7 @@ registered.json  start values and caps as workers reported them; the agent write
 processes.wanted exists once a worker asked for the pod's process pool; the agent starts it then, and again if it ends
 processes.sock   where the pool's process answers workers
 metrics/         what the application's processes count with prometheus_client; they write, the agent adds up
+once.NAME        locked by the worker that runs the job NAME for the pod
 unclean          exists if `running` was there when the pod started; the supervisor writes, the agent starts carefully
 """
 
@@ -83,6 +84,9 @@ class RunDir:
     @property
     def processes_socket(self) -> Path:
         return self.path / "processes.sock"
+
+    def once(self, name: str) -> Path:
+        return self.path / f"once.{name}"
 
     def report(self, pid: int) -> Path:
         return self.reports / f"{pid}.json"

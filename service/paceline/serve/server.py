@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from time import monotonic
 from typing import Final
 
 from uvicorn.config import STARTUP_FAILURE, Config
@@ -30,6 +31,8 @@ class Stages:
     """Awaited after the application's start-up; gets a function that tells whether the server is to stop by now."""
     accepting: Callable[[], None]
     draining: Callable[[], None]
+    requests_done: Callable[[float], Awaitable[None]]
+    """Awaited before the application's shutdown; gets the seconds that it may take."""
     pod_stops: Callable[[], bool]
     """Whether the whole pod stops, so that nobody else will take what waits in the listening queue."""
 
@@ -84,6 +87,9 @@ class TunedServer(Server):
             busy_seconds=max(self._busy_seconds, self._idle_seconds),
             hurry=lambda: self.force_exit,
         )
+        began = monotonic()
+        await self._stages.requests_done(max(left, _LEAST_SECONDS))
+        left -= monotonic() - began
         # uvicorn takes it from here: it cuts off what is left, waits for background tasks, ends the lifespan.
         tasks_seconds = max(left, _LEAST_SECONDS)
         self.config.timeout_graceful_shutdown = tasks_seconds  # type: ignore[assignment] # any number does

@@ -16,6 +16,7 @@ from paceline import lifeline, tune
 from paceline.errors import UsageError
 from paceline.middleware import instrument
 from paceline.serve.balance import Share
+from paceline.serve.once import PodJobs
 from paceline.serve.processes.client import PodPool
 from paceline.serve.protocol import TunedProtocol
 from paceline.serve.reporter import Measured, Reporter
@@ -65,6 +66,7 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
         settings = self.app.settings
         tracing = Tracing.from_settings(settings)
         measured = Measured(tune.tunables, RequestStats(), LoopLag(), tracing)
+        tune.tunables.runs_jobs = True
         tune.tunables.process_executor = lambda pool: PodPool(self.app.run_dir, pool)
         reporter = Reporter(self.app.run_dir, os.getpid(), measured)
         logs.configure("worker", settings, generation=lambda: reporter.generation)
@@ -94,15 +96,27 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
         self.config.timeout_keep_alive = settings.keepalive_seconds
         return TunedServer(
             self.config,
-            Stages(
-                before_accepting=reporter.settle,
-                accepting=reporter.accepting,
-                draining=reporter.draining,
-                pod_stops=self._pod_stops,
-            ),
+            self._stages(reporter, PodJobs(measured.tunables, self.app.run_dir)),
             self.share,
             keepalive_seconds=settings.keepalive_seconds,
             graceful_timeout_seconds=settings.graceful_timeout_seconds,
+        )
+
+    def _stages(self, reporter: Reporter, jobs: PodJobs) -> Stages:
+        def accepting() -> None:
+            reporter.accepting()
+            jobs.start()
+
+        def draining() -> None:
+            reporter.draining()
+            jobs.cancel()
+
+        return Stages(
+            before_accepting=reporter.settle,
+            accepting=accepting,
+            draining=draining,
+            requests_done=jobs.ended,
+            pod_stops=self._pod_stops,
         )
 
     def _pod_stops(self) -> bool:

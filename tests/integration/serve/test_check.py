@@ -49,10 +49,15 @@ async def load_answer(number: int) -> int:
 async def poll_outbox():
     await asyncio.sleep(3600)
 
+@tune.once_per_pod
+async def schedule():
+    await asyncio.sleep(3600)
+
 @asynccontextmanager
 async def lifespan(app):
     task = asyncio.create_task(poll_outbox())
-    yield
+    async with tune.running():
+        yield
     task.cancel()
 
 app = FastAPI(lifespan=lifespan)
@@ -61,6 +66,8 @@ app = FastAPI(lifespan=lifespan)
     assert (result.returncode, result.stderr) == (0, "")
     assert "cache answers: TTL 60 s" in result.stdout
     assert "runs once in every worker: poll_outbox" in result.stdout
+    assert "runs once in the pod: tasks.schedule" in result.stdout
+    assert "runs once in every worker: schedule" not in result.stdout
 
 
 def test_an_application_that_does_not_load_is_one_line(tmp_path: Path) -> None:
