@@ -54,7 +54,7 @@ async def run(settings: Settings) -> None:
     logs.configure("agent", settings, generation=lambda: capacity.status.progress.goal.generation)
 
     def state() -> dict[str, Any]:
-        usage = Usage(read_cpu(cgroup), read_memory(cgroup, reports))
+        usage = Usage(read_cpu(cgroup, reports), read_memory(cgroup, reports))
         clocks = Clocks(monotonic(), datetime.now(UTC), started)
         return build_state(serve, capacity.status, reports, usage, clocks)
 
@@ -82,12 +82,15 @@ def unready(run_dir: RunDir, reports: Reports) -> str | None:
     return None
 
 
-def read_cpu(cgroup: Cgroup | None) -> Cpu:
-    """What the kernel says; nothing used where it says nothing."""
+def read_cpu(cgroup: Cgroup | None, reports: Reports) -> Cpu:
+    """What the kernel says, where it limits this pod; else what workers say of themselves.
+
+    A group without a limit may hold anything else: on a laptop all of a session.
+    """
     with contextlib.suppress(OSError, ValueError, KeyError):
-        if cgroup is not None:
-            return cgroup.cpu()
-    return Cpu(None, 0.0, 0, 0)
+        if cgroup is not None and (cpu := cgroup.cpu()).limit_cores is not None:
+            return cpu
+    return Cpu(None, reports.cpu_seconds, 0, 0)
 
 
 def read_memory(cgroup: Cgroup | None, reports: Reports) -> Memory:

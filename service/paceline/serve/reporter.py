@@ -6,6 +6,7 @@ Whatever is wrong with a file, the worker keeps what it runs and goes on serving
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -148,6 +149,7 @@ class Reporter:
             "time": self._clock(),
             "inFlight": measured.requests.in_flight,
             "memoryBytes": self._memory_bytes,
+            "cpuSeconds": sum(os.times()[:4]),
             "requests": measured.requests.report(),
             "loopLag": measured.loop_lag.report(),
             "admission": measured.admission.report(),

@@ -44,6 +44,7 @@ class Reports:
     _stamps: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     _groups: tuple[str, ...] = ()
     _retired: Report = field(default_factory=dict)
+    _retired_cpu_seconds: float = 0.0
     _leaving: int = 0
 
     @property
@@ -58,6 +59,11 @@ class Reports:
     def totals(self) -> dict[str, Any]:
         """The pod's measures since it started: living workers and what retired ones left."""
         return add_up((self._retired, *self.living), self._groups)
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU time of all workers since the pod started."""
+        return self._retired_cpu_seconds + sum(float(report.get("cpuSeconds", 0.0)) for report in self.living)
 
     def expect_removals(self, count: int) -> None:
         """The next `count` workers to vanish were asked to; a negative count takes an earlier order back."""
@@ -92,6 +98,7 @@ class Reports:
         report = self._living.pop(pid).report
         self._stamps.pop(pid, None)
         self._retired = retire((self._retired, report), self._groups)
+        self._retired_cpu_seconds += report.get("cpuSeconds", 0.0)
         self.run_dir.report(pid).unlink(missing_ok=True)
         planned = stopping or report["draining"] or self._leaving > 0
         self._leaving = max(0, self._leaving - 1)

@@ -28,7 +28,8 @@ MOST_WORKERS: Final = 4
 MOST_CONNECTIONS: Final = 8
 OBJECTIVE: Final = "140ms"
 CONNECTIONS: Final = 64
-PATIENCE_SECONDS: Final = 60.0
+PATIENCE_SECONDS: Final = 180.0
+"""Longer than any queue: a request is lost when the service drops it, not when its client tires."""
 REPLACED_SECONDS: Final = 2.0
 """Connections are replaced, as load balancers do: a worker that comes later gets its share."""
 POLICY: Final[Mapping[str, Any]] = {

@@ -38,5 +38,22 @@ def test_before_any_worker_was_weighed_its_weight_is_unknown_not_zero(tmp_path: 
     assert read_memory(None, Reports(RunDir(tmp_path), lambda pid: pid)) == Memory(None, 0, None)
 
 
-def test_cpu_that_cannot_be_read_has_no_limit(tmp_path: Path) -> None:
-    assert read_cpu(None) == read_cpu(CgroupV2(tmp_path)) == Cpu(None, 0.0, 0, 0)
+def test_without_a_limit_the_workers_cpu_counts_not_the_groups(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    run.reports.mkdir()
+    alive = {1: 1, 2: 2}
+    reports = Reports(run, alive.get)
+    for pid, seconds in ((1, 2.5), (2, 1.5)):
+        run.report(pid).write_bytes(orjson.dumps(report_of(pid) | {"cpuSeconds": seconds}))
+    reports.read()
+    (tmp_path / "cpu.stat").write_text("usage_usec 99000000\nnr_periods 7\nnr_throttled 3\n")
+
+    assert read_cpu(None, reports) == Cpu(None, 4.0, 0, 0)
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    assert read_cpu(CgroupV2(tmp_path), reports) == Cpu(None, 4.0, 0, 0)
+    (tmp_path / "cpu.max").write_text("200000 100000\n")
+    assert read_cpu(CgroupV2(tmp_path), reports) == Cpu(2.0, 99.0, 7, 3)
+
+    del alive[1]
+    reports.read()
+    assert read_cpu(None, reports).usage_seconds == 4.0, "what a worker used stays when it has gone"
