@@ -9,13 +9,14 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 from modelled_fleet import KEY, ModelledFleet, ModelPod, Service, start_values
+from paceline.document.model import AdmissionValues
 from paceline.document.model import parse_document as runtime_parses
 from paceline.resources.cache import Cache
 from paceline.resources.cache_redis import RedisTier
 from paceline.resources.serializers import Json
 from paceline.telemetry.histogram import Histogram as RuntimeHistogram
 from paceline_operator.core.histogram import Histogram
-from paceline_operator.core.model import WORKERS, cache, pool
+from paceline_operator.core.model import ADMISSION_MAX, ADMISSION_MIN, ADMISSION_P95, WORKERS, cache, pool
 from paceline_operator.core.pods import Lookups
 from paceline_operator.crd.document import build_document, digest, parse_document
 from paceline_operator.errors import InvalidState
@@ -24,7 +25,8 @@ from paceline_operator.settings import OperatorSettings
 from paceline_operator.telemetry.state import parse_state
 
 ROOT = Path(__file__).parents[2]
-VALUES = {WORKERS: 4, pool("postgres"): 8, cache("responses"): 60, cache("short"): 0.5}
+ADMISSION = {ADMISSION_MIN: 16, ADMISSION_MAX: 512, ADMISSION_P95: 0.045}
+VALUES = {WORKERS: 4, pool("postgres"): 8, cache("responses"): 60, cache("short"): 0.5, **ADMISSION}
 
 
 def schema(name: str) -> Draft202012Validator:
@@ -41,6 +43,7 @@ def test_the_runtime_reads_the_operators_document(traceparent: str | None) -> No
     assert read.values.workers == 4
     assert dict(read.values.pools) == {"postgres": 8}
     assert {name: each.ttl_seconds for name, each in read.values.caches.items()} == {"responses": 60, "short": 0.5}
+    assert read.values.admission == AdmissionValues(16, 512, 0.045)
     assert read.digest == digest(content)
 
 
@@ -62,6 +65,7 @@ def test_the_operator_reads_a_state_of_the_schema() -> None:
     pod = ModelPod("pod", start_values(3, 5), start_values())
     wire = json.loads(json.dumps(pod.state(Service())))
     wire["tuning"]["clamped"] = [{"tunable": "workers", "asked": 8, "granted": 3, "by": "memory"}]
+    wire["values"]["admission"] = {"min": 16, "max": 512, "p95Seconds": 0.045}
     wire["unregistered"] = [{"address": "10.0.0.7:5432", "connections": 3}]
     schema("state.v1.schema.json").validate(wire)
 
@@ -69,6 +73,7 @@ def test_the_operator_reads_a_state_of_the_schema() -> None:
 
     assert state.values[WORKERS] == 3
     assert state.values[pool("postgres")] == 5
+    assert {name: state.values[name] for name in ADMISSION} == ADMISSION
     assert state.start_values[WORKERS] == 1
     assert state.clamped == {"workers": "asked 8, granted 3, by memory"}
     assert state.unregistered == ("10.0.0.7:5432",)
@@ -153,6 +158,7 @@ async def test_every_field_of_a_status_is_in_the_crd() -> None:
         "workers": {"min": 2, "max": 8},
         "pools": [{"name": "postgres", "max": 20}],
         "caches": [{"name": "responses", "ttl": {"value": "5s"}}],
+        "admission": {"min": 16, "max": 512},
         "behavior": {"interval": "5s", "minSamples": 100},
     }
     fleet = ModelledFleet(spec, service=Service(cpu_limit=4.0))

@@ -80,6 +80,7 @@ class ModelPod:
             "workers": values.get("workers", self.start_values["workers"]),
             "pools": {**self.start_values["pools"], **values["pools"]},
             "caches": {**self.start_values["caches"], **values["caches"]},
+            **({"admission": values["admission"]} if "admission" in values else {}),
         }
         self.generation, self.digest = document["generation"], digest(content)
 

@@ -1,6 +1,6 @@
 """The whole decision, composed.
 
-Gate → pinned values and bounds → held by a person → verify → freeze → diagnose → recommend → guardrails.
+Gate → pinned values and bounds → held by a person → verify → freeze → diagnose → recommend → guardrails → admission.
 
 A pure function: the same situation gives the same decision. Exactly one reason, and one sentence with the numbers.
 """
@@ -8,6 +8,7 @@ A pure function: the same situation gives the same decision. Exactly one reason,
 from dataclasses import replace
 from typing import Final
 
+from paceline_operator.core.admission import with_admission
 from paceline_operator.core.candidates import named_pools
 from paceline_operator.core.capacity import out_of_bounds, propose
 from paceline_operator.core.diagnose import Finding, count_oversized, diagnose
@@ -33,6 +34,10 @@ TRY_NEXT: Final = frozenset(
 
 def decide(situation: Situation) -> tuple[Decision, Memory]:
     """What to do now and what to remember if that is done."""
+    return with_admission(situation, *_decide(situation))
+
+
+def _decide(situation: Situation) -> tuple[Decision, Memory]:
     situation = _sound(situation)
     held = runtime_too_old(situation)
     if held:

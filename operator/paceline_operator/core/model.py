@@ -42,6 +42,7 @@ class Reason(StrEnum):
     POOL_WAIT_HIGH = "PoolWaitHigh"
     POOL_OVERSIZED = "PoolOversized"
     WORKERS_OVERSIZED = "WorkersOversized"
+    ADMISSION_SIZED = "AdmissionSized"
     THROTTLING_HIGH = "ThrottlingHigh"
     DATABASE_SATURATED = "DatabaseSaturated"
     CACHE_MISSES_HIGH = "CacheMissesHigh"
@@ -81,24 +82,35 @@ class Kind(StrEnum):
     WORKERS = "workers"
     POOL = "pool"
     CACHE = "cache"
+    ADMISSION = "admission"
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Tunable:
-    """A value that changes while the service runs. Its unit: processes, connections per worker, seconds of TTL."""
+    """A value that changes while the service runs.
+
+    Its unit: processes, connections per worker, seconds of TTL, requests in flight per worker.
+    """
 
     kind: Kind
     name: str = ""
 
     def __str__(self) -> str:
-        return self.name or self.kind.value
+        return f"admission.{self.name}" if self.kind is Kind.ADMISSION else self.name or self.kind.value
 
     def describe(self, value: float) -> str:
-        """The value as people write it: `4`, `60s`."""
-        return format_duration(value) if self.kind is Kind.CACHE else f"{value:g}"
+        """The value as people write it: `4`, `60s`, `off`."""
+        if self.kind is Kind.ADMISSION and not value:
+            return "off"
+        return format_duration(value) if self.kind is Kind.CACHE or self == ADMISSION_P95 else f"{value:g}"
 
 
 WORKERS: Final = Tunable(Kind.WORKERS)
+ADMISSION_MIN: Final = Tunable(Kind.ADMISSION, "min")
+ADMISSION_MAX: Final = Tunable(Kind.ADMISSION, "max")
+"""Requests in flight per worker; 0: off, as where they are absent."""
+ADMISSION_P95: Final = Tunable(Kind.ADMISSION, "p95Seconds")
+"""The objective that pods brake by; 0: none."""
 
 Values: TypeAlias = Mapping[Tunable, float]
 """A value for each tunable that is known or named; an absent one means the pod's start value."""
@@ -181,6 +193,8 @@ class Policy:
     mode: Mode = Mode.RECOMMEND
     max_replicas: int | None = None
     """The most pods there may be, for budgets, where no autoscaler says it."""
+    admission: Bounds | None = None
+    """Requests in flight per worker; None: admission is off."""
 
 
 @dataclass(frozen=True, slots=True)

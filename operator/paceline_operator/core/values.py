@@ -1,16 +1,32 @@
 """Values and changes in the form that documents, `/state` and status share: `{"workers", "pools", "caches"}`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
-from paceline_operator.core.model import WORKERS, Change, Kind, Tunable, Values, cache, pool
+from paceline_operator.core.model import (
+    ADMISSION_MAX,
+    ADMISSION_MIN,
+    ADMISSION_P95,
+    WORKERS,
+    Change,
+    Kind,
+    Tunable,
+    Values,
+    cache,
+    pool,
+)
 
 
 def values_to_wire(values: Values) -> dict[str, Any]:
-    """`{"workers": 4, "pools": {"postgres": 8}, "caches": {"responses": {"ttlSeconds": 60}}}`."""
+    """`{"workers": 4, "pools": {"postgres": 8}, "caches": {"responses": {"ttlSeconds": 60}}, "admission": {…}}`."""
     wire: dict[str, Any] = {"workers": int(values[WORKERS])} if WORKERS in values else {}
     wire["pools"] = {tunable.name: int(values[tunable]) for tunable in _of(values, Kind.POOL)}
     wire["caches"] = {tunable.name: {"ttlSeconds": _number(values[tunable])} for tunable in _of(values, Kind.CACHE)}
+    if values.get(ADMISSION_MIN) and values.get(ADMISSION_MAX):
+        wire["admission"] = {"min": int(values[ADMISSION_MIN]), "max": int(values[ADMISSION_MAX])}
+        if values.get(ADMISSION_P95):
+            wire["admission"]["p95Seconds"] = _number(values[ADMISSION_P95])
     return wire
 
 
@@ -25,11 +41,17 @@ def values_from_wire(wire: Mapping[str, Any]) -> Values:
         values[WORKERS] = int(wire["workers"])
     values |= {pool(name): int(size) for name, size in (wire.get("pools") or {}).items()}
     values |= {cache(name): _number(entry["ttlSeconds"]) for name, entry in (wire.get("caches") or {}).items()}
+    admission = wire.get("admission") or {}
+    if "min" in admission and "max" in admission:
+        found = {tunable: admission.get(tunable.name) for tunable in (ADMISSION_MIN, ADMISSION_MAX, ADMISSION_P95)}
+        values |= {tunable: _number(value) for tunable, value in found.items() if value is not None}
     return values
 
 
 def tunable_to_wire(tunable: Tunable) -> str:
-    """`workers`, `pools.NAME` or `caches.NAME`."""
+    """`workers`, `pools.NAME`, `caches.NAME` or `admission.NAME`."""
+    if tunable.kind is Kind.ADMISSION:
+        return str(tunable)
     return "workers" if tunable == WORKERS else f"{tunable.kind.value}s.{tunable.name}"
 
 
@@ -40,11 +62,15 @@ def tunable_from_wire(text: str) -> Tunable:
         ValueError: names no tunable.
     """
     kind, _, name = text.partition(".")
-    makers = {"pools": pool, "caches": cache}
+    makers: dict[str, Callable[[str], Tunable]] = {
+        "pools": pool,
+        "caches": cache,
+        "admission": partial(Tunable, Kind.ADMISSION),
+    }
     if text == "workers":
         return WORKERS
     if kind not in makers or not name:
-        raise ValueError(f"{text!r} names no tunable: workers, pools.NAME or caches.NAME")
+        raise ValueError(f"{text!r} names no tunable: workers, pools.NAME, caches.NAME or admission.NAME")
     return makers[kind](name)
 
 

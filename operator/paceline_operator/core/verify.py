@@ -42,7 +42,7 @@ BREAKER_TIME: Final = timedelta(hours=1)
 FIRST_GAP: Final = 6
 LONGEST_GAP: Final = 192
 """Windows between probes: 6, 12, 24, … 192."""
-EXPLICIT: Final = frozenset({Reason.PINNED_BY_SPEC, Reason.CLAMPED, Reason.BUDGET_EXHAUSTED})
+EXPLICIT: Final = frozenset({Reason.PINNED_BY_SPEC, Reason.CLAMPED, Reason.BUDGET_EXHAUSTED, Reason.ADMISSION_SIZED})
 """What a person or a bound demands: no cooldown, no verdict."""
 
 

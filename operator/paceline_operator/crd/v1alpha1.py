@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from paceline_operator.core.model import Behavior, Mode, Objective, Policy
+from paceline_operator.core.model import Behavior, Bounds, Mode, Objective, Policy
 from paceline_operator.crd.spec import BehaviorWire, ObjectiveWire, SpecWire, TargetWire
 from paceline_operator.errors import InvalidSpec
 from paceline_operator.ports import TargetRef
@@ -33,6 +33,7 @@ def parse_policy(spec: Mapping[str, Any], namespace: str = "") -> Policy:
         behavior=_behavior(wire.behavior),
         mode=Mode(wire.mode),
         max_replicas=wire.maxReplicas,
+        admission=Bounds(wire.admission.min, wire.admission.max) if wire.admission else None,
     )
 
 

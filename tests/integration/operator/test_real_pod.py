@@ -16,19 +16,22 @@ def test_a_pod_follows_its_policy(tmp_path: Path, start_operator: "StartOperator
     with pod(tmp_path / "pod", "tuned:app", tuning_file=tmp_path / "tuning.json", keepalive_seconds=1) as served:
         operator = start_operator(tmp_path, [f"http://127.0.0.1:{served.management_port}/state"])
         caches = [{"name": "answers", "ttl": {"value": "5s"}}]
-        operator.apply(mode="Auto", workers={"value": 3}, caches=caches)
+        operator.apply(mode="Auto", workers={"value": 3}, caches=caches, admission={"min": 4, "max": 64})
         eventually(lambda: operator.status().get("pods") == {"total": 1, "applied": 1}, "the pod acks")
         eventually(lambda: operator.condition("Converged")[0] == "True", "the pod acks")
 
         state = served.state()
         assert state["values"]["workers"] == len(state["workers"]) == 3
         assert state["values"]["caches"] == {"answers": {"ttlSeconds": 5}}
+        assert state["values"]["admission"] == {"min": 4, "max": 64}
+        assert state["admission"]["limit"] == 3 * 64
         assert state["tuning"]["generation"] == operator.status()["tuning"]["generation"]
 
         operator.apply(mode="Auto", workers={"value": 1}, caches=caches)
         eventually(lambda: len(served.state()["workers"]) == 1, "workers are removed")
         eventually(lambda: operator.condition("Converged")[0] == "True", "the pod acks again")
         eventually(lambda: operator.status()["observedGeneration"] == 2, "the status speaks of the edit")
+        assert "admission" not in served.state()["values"]
 
         operator.apply(mode="Auto", workers={"value": 1}, caches=[{"name": "anwsers", "ttl": {"value": "9s"}}])
         eventually(lambda: "no worker registered" in str(operator.status()["conditions"]), "a slip is named")

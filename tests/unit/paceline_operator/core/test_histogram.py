@@ -109,3 +109,11 @@ def test_what_cannot_have_been_measured_is_refused(wrong: dict[str, Any]) -> Non
     assert Histogram.from_wire(right).count == 2
     with pytest.raises(ValueError, match="a histogram says"):
         Histogram.from_wire({**right, **wrong})
+
+
+def test_the_share_within_a_limit_counts_whole_buckets() -> None:
+    histogram = Histogram(0, 1, {0: 3, 1: 1}, 0.0)
+    assert histogram.share_within(4.0) == 1.0
+    assert histogram.share_within(3.0) == 0.8
+    assert histogram.share_within(0.5) == 0.2
+    assert Histogram().share_within(1.0) == 1.0

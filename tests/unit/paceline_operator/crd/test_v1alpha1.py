@@ -57,6 +57,7 @@ def test_every_field_has_its_meaning() -> None:
         cache("pages"): TunableSpec(cache("pages"), pinned=0),
         cache("short"): TunableSpec(cache("short"), bounds=Bounds(0, 1)),
     }
+    assert policy.admission == Bounds(16, 512)
     assert policy.objective is not None
     assert (policy.objective.p95, policy.objective.error_ratio) == (timedelta(milliseconds=45), 0.002)
     assert policy.objective.prefer is Prefer.ECONOMY
@@ -77,6 +78,7 @@ def test_what_is_left_out_has_defaults() -> None:
     assert policy.mode is Mode.RECOMMEND
     assert policy.tunables == {}
     assert policy.objective is None
+    assert policy.admission is None
     assert policy.behavior.min_samples == 2000
     assert parse_target(TARGET) == TargetRef("apps/v1", "Deployment", "api")
 
