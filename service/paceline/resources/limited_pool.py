@@ -88,7 +88,7 @@ class LimitedPool(ABC):
         }
 
 
-def put_in_front(pool: Any, adapter: LimitedPool, methods: dict[str, Any]) -> None:
+def put_in_front(pool: Any, adapter: object, methods: dict[str, Any]) -> None:
     """Gives this one object a subclass of its own class with `methods` replaced: it stays itself, isinstance holds.
 
     The methods are bound to the adapter already; the pool is not passed to them.

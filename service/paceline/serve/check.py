@@ -14,6 +14,8 @@ from uvicorn.lifespan.on import LifespanOn
 
 from paceline import tune
 from paceline.errors import PacelineError, UsageError
+from paceline.resources.threads import NAME as THREADS
+from paceline.resources.threads import register_threads
 from paceline.serve.preload import fork_hazards, load_application
 
 
@@ -56,6 +58,7 @@ async def _start(target: str, application: Any, hazards: Sequence[str]) -> Findi
     await lifespan.startup()
     if lifespan.should_exit:
         raise UsageError(f"{target} loads, but its start-up fails: {lifespan.failure}; start it to see the whole error")
+    register_threads(tune.tunables)
     # The lifespan itself runs in a task of the server's, which is no task of the application's.
     names = {_coroutine(task) for task in asyncio.all_tasks() - before} - {LifespanOn.main.__qualname__}
     jobs = tuple(job.name for job in tune.tunables.jobs)
@@ -82,8 +85,9 @@ def describe(findings: Findings) -> list[str]:
     pools, caches = findings.start_values["pools"], findings.start_values["caches"]
     lines += [f"pool {name}: {limit} of at most {findings.pools[name]['cap']}" for name, limit in pools.items()]
     lines += [f"cache {name}: TTL {cache['ttlSeconds']:g} s" for name, cache in caches.items()]
-    if not pools and not caches:
-        lines.append("no pool and no cache is registered: only the worker count can be tuned (see paceline.tune)")
+    if not pools.keys() - {THREADS} and not caches:
+        tunable = "workers and threads" if pools else "the worker count"
+        lines.append(f"no pool and no cache is registered: only {tunable} can be tuned (see paceline.tune)")
     lines += [f"alive before fork: {hazard}; preload will be off" for hazard in findings.fork_hazards]
     lines += [f"runs once in every worker: {name}, started in the lifespan" for name in findings.lifespan_tasks]
     lines += [f"runs once in the pod: {name}" for name in findings.jobs]

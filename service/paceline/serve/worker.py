@@ -5,8 +5,9 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from gunicorn.arbiter import Arbiter
@@ -15,6 +16,7 @@ from uvicorn_worker import UvicornWorker
 from paceline import lifeline, tune
 from paceline.errors import UsageError
 from paceline.middleware import instrument
+from paceline.resources.threads import register_threads
 from paceline.serve.balance import Share
 from paceline.serve.once import PodJobs
 from paceline.serve.processes.client import PodPool
@@ -112,12 +114,16 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
             jobs.cancel()
 
         return Stages(
-            before_accepting=reporter.settle,
+            before_accepting=partial(self._settle, reporter),
             accepting=accepting,
             draining=draining,
             requests_done=jobs.ended,
             pod_stops=self._pod_stops,
         )
+
+    async def _settle(self, reporter: Reporter, stopping: Callable[[], bool]) -> None:
+        register_threads(tune.tunables)
+        await reporter.settle(stopping)
 
     def _pod_stops(self) -> bool:
         return self.app.run_dir.terminating.exists() or os.getppid() != self.ppid

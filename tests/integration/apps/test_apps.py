@@ -13,6 +13,7 @@ APPLICATIONS = Path(__file__).parent / "applications"
 DOCUMENT = Path(__file__).parents[3] / "docs" / "adopting.md"
 LONGEST_DIFF = 15
 SERVERS = ("gunicorn", "paceline serve")
+POOLS = {"postgres": 5, "redis": 10, "threads": 40}
 
 
 def ask(served: Served, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
@@ -53,9 +54,9 @@ def test_the_shop_answers_the_same(run: Any, server: str, target: str) -> None:
 
 def test_what_the_shop_names_can_be_tuned(run: Any) -> None:
     with run("paceline serve", "shop_tuned:app") as served:
-        eventually(lambda: set(served.state()["startValues"]["pools"]) == {"postgres", "redis"}, "both pools are known")
+        eventually(lambda: set(served.state()["startValues"]["pools"]) == set(POOLS), "all pools are known")
         start_values = served.state()["startValues"]
-    assert start_values["pools"] == {"postgres": 5, "redis": 10}
+    assert start_values["pools"] == POOLS
     assert start_values["caches"] == {"rates": {"ttlSeconds": 60}}
 
 

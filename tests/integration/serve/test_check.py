@@ -24,7 +24,8 @@ def test_an_ordinary_application_has_nothing_to_hide() -> None:
     result = _check("fast:app")
     assert (result.returncode, result.stderr) == (0, "")
     assert "fast:app loads and starts" in result.stdout
-    assert "no pool and no cache is registered" in result.stdout
+    assert "pool threads: 40 of at most 400" in result.stdout
+    assert "no pool and no cache is registered: only workers and threads can be tuned" in result.stdout
     assert "preload" not in result.stdout
 
 
