@@ -24,11 +24,11 @@ def start_collector() -> Iterator[StartCollector]:
 
 @pytest.fixture
 def start_traced(tmp_path: Path) -> Iterator[StartPod]:
-    """Starts `paceline serve traced:app` with an endpoint to export to; settings are environment variables."""
+    """Starts `paceline serve` with an endpoint to export to; settings are environment variables."""
     numbers = itertools.count(1)
     with ExitStack() as stack:
 
-        def start(endpoint: str, **variables: object) -> Served:
+        def start(endpoint: str, *, target: str = "traced:app", **variables: object) -> Served:
             environment = {
                 "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
                 "OTEL_BSP_SCHEDULE_DELAY": "200",
@@ -37,7 +37,7 @@ def start_traced(tmp_path: Path) -> Iterator[StartPod]:
             }
             folder = tmp_path / f"pod-{next(numbers)}"
             folder.mkdir()
-            served = stack.enter_context(serving(serve_command("traced:app"), folder, environment, APPLICATIONS))
+            served = stack.enter_context(serving(serve_command(target), folder, environment, APPLICATIONS))
             eventually(lambda: served.ended() or served.management("/readyz") == 200, "the pod is ready")
             assert not served.ended(), served.stderr
             return served
