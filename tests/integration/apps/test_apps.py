@@ -49,6 +49,7 @@ def test_the_shop_answers_the_same(run: Any, server: str, target: str) -> None:
         assert ask_json(served, "GET", f"/turnover/{customer}") == (200, {"customer": customer, "cents": 300})
         assert ask_json(served, "GET", "/rate/EUR") == (200, {"currency": "EUR", "rate": 1.25})
         assert len(ask_json(served, "GET", "/receipt/7")[1]["seal"]) == 64
+        assert b'http_requests_total{handler="/orders"' in ask(served, "GET", "/metrics")[1]
         assert served.stop() == 0
 
 
@@ -60,6 +61,15 @@ def test_what_the_shop_names_can_be_tuned(run: Any) -> None:
     assert start_values["caches"] == {"rates": {"ttlSeconds": 60}}
 
 
+def test_what_the_shop_counts_is_right_for_all_its_workers(run: Any) -> None:
+    with run("paceline serve", "shop:app") as served:
+        for number in range(20):
+            assert ask(served, "GET", f"/receipt/{number}")[0] == 200
+        text = served.get("/metrics", served.management_port)[1].decode()
+    counted = [line for line in text.splitlines() if line.startswith('http_requests_total{handler="/receipt/{number}"')]
+    assert [line.rpartition(" ")[2] for line in counted] == ["20.0"]
+
+
 def test_the_move_is_as_small_as_the_document_shows() -> None:
     before, after = ((APPLICATIONS / name).read_text().splitlines() for name in ("shop.py", "shop_tuned.py"))
     lines = list(difflib.unified_diff(before, after, "shop.py", "shop.py", n=1, lineterm=""))
@@ -69,11 +79,13 @@ def test_the_move_is_as_small_as_the_document_shows() -> None:
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_starlette_runs(run: Any, server: str) -> None:
-    with run(server, "starlette_app:app") as served:
+@pytest.mark.parametrize("framework", ["starlette", "litestar", "quart"])
+def test_other_frameworks_run(run: Any, server: str, framework: str) -> None:
+    with run(server, f"{framework}_app:app") as served:
         assert ask_json(served, "GET", "/greet/Ada") == (200, {"greeting": "hello Ada"})
         assert ask(served, "GET", "/stream") == (200, b"0\n1\n2\n")
-        assert ask(served, "GET", "/refuse") == (418, b"short and stout")
+        assert ask(served, "GET", "/refuse")[0] == 418
+        assert served.stop() == 0
 
 
 @pytest.mark.parametrize("server", SERVERS)

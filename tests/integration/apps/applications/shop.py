@@ -1,4 +1,4 @@
-"""An application as many are: async SQLAlchemy, Redis, httpx, sync routes, its own lifespan."""
+"""An application as many are: async SQLAlchemy with Alembic, Redis, httpx, sync routes, metrics, its own lifespan."""
 
 import hashlib
 import json
@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypedDict
 
 import httpx
 from fastapi import Depends, FastAPI, HTTPException, Request
+from prometheus_fastapi_instrumentator import Instrumentator
 from pydantic import BaseModel
 from redis.asyncio import Redis
 from sqlalchemy import func, make_url, select
@@ -58,6 +59,7 @@ async def open_session() -> AsyncIterator[AsyncSession]:
 
 Session = Annotated[AsyncSession, Depends(open_session)]
 app = FastAPI(lifespan=lifespan)
+Instrumentator().instrument(app).expose(app)
 
 
 @app.post("/orders", status_code=201)
