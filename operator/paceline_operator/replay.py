@@ -111,7 +111,7 @@ def _manifests(path: Path) -> Any:
     try:
         return parse_manifests(path.read_text())
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--policy {path}: {error}") from error
+        raise UsageError(f"--policy {path}: {_why(error)}") from error
     except InvalidSpec as error:
         raise UsageError(f"--policy {path}: {'; '.join(error.problems)}") from error
 
@@ -121,8 +121,10 @@ def _states(path: Path) -> tuple[Mapping[str, PodState], Mapping[str, PodState]]
     ends = wire if isinstance(wire, Mapping) and "after" in wire else {"before": [], "after": wire}
     try:
         before, after = (dict(_parsed(ends.get(end) or [])) for end in ("before", "after"))
-    except (InvalidState, TypeError, AttributeError) as error:
+    except InvalidState as error:
         raise UsageError(f"--observation {path}: {error}") from error
+    except (TypeError, AttributeError) as error:
+        raise UsageError(f"--observation {path}: holds something else than answers of /state") from error
     if not after:
         raise UsageError(f"--observation {path}: holds no pod's /state")
     return before, after
@@ -169,4 +171,11 @@ def _yaml(option: str, path: Path) -> Any:
     try:
         return yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{option} {path}: {error}") from error
+        raise UsageError(f"{option} {path}: {_why(error)}") from error
+
+
+def _why(error: Exception) -> str:
+    """In one line."""
+    if isinstance(error, OSError):
+        return error.strerror or "cannot be read"
+    return f"is not YAML or JSON: {' '.join(str(error).split())}"

@@ -42,7 +42,7 @@ def draw(scenario: Scenario, result: Mapping[str, Any]) -> str:
     _p95(canvas, scenario, result, top)
     top += TALL + GAP
     load = [rate_at(scenario, interval) for interval in range(canvas.count)]
-    _panel(canvas, top, ("load", "requests/s"), load, LOAD, f"{load[-1]:g}")
+    _panel(canvas, top, ("load", "requests/s"), load, LOAD, f"{load[-1]:.0f}")
     for name in names:
         top += LOW + GAP
         series = [row.get(name, 0.0) for row in values]
