@@ -21,10 +21,8 @@ logger = logging.getLogger(__name__)
 UNAVAILABLE: Final = (
     OSError,  # nothing listens, name not found, connection reset; TimeoutError and AcquireTimeout are OSErrors
     asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.QueryCanceledError,
+    asyncpg.OperatorInterventionError,  # it starts, stops, crashed, or cancelled the query
+    asyncpg.InsufficientResourcesError,  # too many connections, among others
     asyncpg.InterfaceError,
     pymongo.errors.ConnectionFailure,
     pymongo.errors.ExecutionTimeout,

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from paceline.local.server_process import free_port, running
 
+MISSING = "mongo: no program `secantusd-py` on PATH, nor in MONGO_SERVER, and no tools in PACELINE_TOOLS"
+
 
 @contextmanager
 def mongo(folder: Path, port: int | None = None) -> Iterator[str]:
