@@ -217,6 +217,15 @@ class MailSettings(Group):
     """A job whose process has said nothing for so long is begun anew by another."""
 
 
+class PitfallsSettings(Group):
+    """`/pitfalls`: mistakes to look at. They hurt whoever shares the worker."""
+
+    model_config = SettingsConfigDict(env_prefix="API_PITFALLS_")
+
+    enabled: bool = False
+    """`true` in tests and for demonstrations only."""
+
+
 class Settings(BaseModel):
     """All groups. Built once per process by `load_settings` and passed on.
 
@@ -236,6 +245,7 @@ class Settings(BaseModel):
     token: TokenSettings = Field(default_factory=TokenSettings)
     sign_in: SignInSettings = Field(default_factory=SignInSettings)
     mail: MailSettings = Field(default_factory=MailSettings)
+    pitfalls: PitfallsSettings = Field(default_factory=PitfallsSettings)
 
 
 GROUPS: Final = MappingProxyType(

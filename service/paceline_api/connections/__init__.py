@@ -38,6 +38,7 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
             passwords=Passwords(settings.sign_in.hashes_at_once),
             attempts=build_attempts(redis, settings.sign_in),
             tokens=build_tokens(redis, settings.token),
+            pitfalls=settings.pitfalls.enabled,
         )
         tune.tunables.cache_redis = redis
         yield state

@@ -29,3 +29,5 @@ class State(TypedDict):
     attempts: Attempts
     tokens: Tokens | None
     """None: no secret is set, and nobody signs in."""
+    pitfalls: bool
+    """Whether mistakes are served."""

@@ -11,6 +11,7 @@ from paceline_api.routes import (
     expensive_data,
     index,
     items,
+    pitfalls,
     process,
     products,
     signup,
@@ -33,6 +34,7 @@ def build_router() -> APIRouter:
         auth,
         data,
         process,
+        pitfalls,
         index,
     ):
         router.include_router(module.router)

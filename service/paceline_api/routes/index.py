@@ -27,6 +27,7 @@ _PAGE: Final = """<!doctype html>
   <li><code>GET, POST /documents</code>: documents in MongoDB
   <li><a href="expensive-data"><code>GET /expensive-data</code></a>: an expensive query behind a two-tier cache
   <li><code>GET, PUT /cache/{key}</code>: bytes in Redis
+  <li><code>POST /process</code>: CPU work in a process pool
 </ul>
 <p><a href="docs">Interactive documentation</a> · <a href="redoc">reference</a> · <a href="openapi.json">OpenAPI</a></p>
 """

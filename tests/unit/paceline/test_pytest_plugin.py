@@ -32,9 +32,12 @@ async def test_second():
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_a_suite_retunes_and_finds_everything_restored(pytester: pytest.Pytester, fails: bool) -> None:
+def test_a_suite_retunes_and_finds_everything_restored(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # a dozen plugins take seconds
     pytester.makepyfile(f"FAILS = {fails}\n{_SUITE}")
-    options = ("-p", "no:looptime_plugin", "-p", "paceline.pytest_plugin", "-o", "asyncio_mode=auto")
+    options = ("-p", "pytest_asyncio.plugin", "-p", "paceline.pytest_plugin", "-o", "asyncio_mode=auto")
     result = pytester.runpytest_subprocess(*options)
     result.assert_outcomes(passed=1 if fails else 2, failed=1 if fails else 0)
 
