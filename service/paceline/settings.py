@@ -85,6 +85,11 @@ class MiddlewareSettings(BaseSettings):
     """Answers say how long they took, as X-Process-Time and Server-Timing."""
     security_headers: bool = False
     """Answers get the headers that OWASP asks of an API, where the application sets none."""
+    request_timeout_seconds: float = Field(default=0.0, ge=0)
+    """A request that is not answered after this long gets 504 and its handler is cancelled; counts to the first byte.
+    0: no limit."""
+    max_body_bytes: int = Field(default=0, ge=0)
+    """A request with a larger body gets 413. 0: no limit."""
 
 
 class OpenTelemetrySettings(BaseSettings):

@@ -5,12 +5,14 @@ from functools import partial
 
 from paceline.middleware.admission import AdmitRequests, answer_overloaded
 from paceline.middleware.asgi import ASGIApp
+from paceline.middleware.body_limit import LimitBody
 from paceline.middleware.cached_route import CachedRoute
 from paceline.middleware.measure import MeasureRequests
 from paceline.middleware.process_time import ProcessTime
 from paceline.middleware.request_id import RequestId
 from paceline.middleware.response_cache import ResponseCache
 from paceline.middleware.security_headers import SecurityHeaders
+from paceline.middleware.timeout import TimeoutRequests
 from paceline.middleware.trusted_proxies import TrustedProxies
 from paceline.resources.admission import Admission
 from paceline.settings import MiddlewareSettings
@@ -57,6 +59,8 @@ def instrument(
         proxies,
         *_if(settings.request_id, RequestId),
         *_if(settings.security_headers, SecurityHeaders),
+        *_if(settings.request_timeout_seconds > 0, partial(TimeoutRequests, seconds=settings.request_timeout_seconds)),
+        *_if(settings.max_body_bytes > 0, partial(LimitBody, most_bytes=settings.max_body_bytes)),
     ]
     for layer in reversed(layers):
         app = layer(app)
