@@ -15,23 +15,26 @@ from paceline.local.server_process import free_port, running
 MISSING = "mongo: no program `secantusd-py` on PATH, nor in MONGO_SERVER, and no tools in PACELINE_TOOLS"
 
 
+MISSING = "mongo: no program `secantusd-py` on PATH, nor in MONGO_SERVER, and no tools in PACELINE_TOOLS"
+
+
 @contextmanager
 def mongo(folder: Path, port: int | None = None) -> Iterator[str]:
     """Its URL, until the block ends. Skips the test where there is no such server."""
+    program = mongo_program()
+    if program is None:
+        pytest.skip(MISSING)
     port = free_port() if port is None else port
     folder.mkdir(exist_ok=True)
-    command = [_program(), "--host", "127.0.0.1", "--port", str(port), "--storage-path", ":memory:"]
+    command = [program, "--host", "127.0.0.1", "--port", str(port), "--storage-path", ":memory:"]
     log = folder / "mongo.log"
     with running(command, program="SecantusDB", log=log, is_ready=lambda _: listens(port), stop=signal.SIGTERM):
         yield f"mongodb://127.0.0.1:{port}/"
 
 
-def _program() -> str:
+def mongo_program() -> str | None:
     """MONGO_SERVER, else what PACELINE_TOOLS has, which takes a minute the first time, else what is on PATH."""
-    found = os.environ.get("MONGO_SERVER") or _tool() or shutil.which("secantusd-py")
-    if found is None:
-        pytest.skip("mongo: no program `secantusd-py` on PATH, nor in MONGO_SERVER, and no tools in PACELINE_TOOLS")
-    return found
+    return os.environ.get("MONGO_SERVER") or _tool() or shutil.which("secantusd-py")
 
 
 def _tool() -> str | None:
