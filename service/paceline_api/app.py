@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from paceline import tune
 from paceline.middleware import RequestId, ResponseCache
 from starlette.middleware import Middleware
 
@@ -14,6 +15,7 @@ from paceline_api.rate_limit import RateLimitLayer
 from paceline_api.routes import build_router
 from paceline_api.routes.expensive_data import CACHED
 from paceline_api.settings import Settings, load_settings
+from paceline_api.ticker import publish_prices
 
 
 def layers(settings: Settings | None) -> list[Middleware]:
@@ -48,3 +50,4 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 app = create_app()
+tune.once_per_pod(publish_prices)

@@ -14,9 +14,10 @@ import asyncpg
 from procrastinate import App, PsycopgConnector, RetryStrategy
 
 from paceline_api import accounts, mail
+from paceline_api.client_settings import MailSettings
 from paceline_api.errors import ApiError, ConfigurationError, MailDelayed, MailRefused
 from paceline_api.outbox import QUEUE, WELCOME_MAIL
-from paceline_api.settings import MailSettings, Settings, load_settings
+from paceline_api.settings import Settings, load_settings
 
 _MAX_ATTEMPTS: Final = 100
 _AT_ONCE: Final = 5

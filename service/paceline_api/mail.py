@@ -6,8 +6,8 @@ from urllib.parse import unquote, urlsplit
 import aiosmtplib
 
 from paceline_api.accounts import Account
+from paceline_api.client_settings import MailSettings
 from paceline_api.errors import MailDelayed, MailRefused
-from paceline_api.settings import MailSettings
 
 _REFUSED_FROM = 500  # RFC 5321, 4.2.1: 4yz may be tried again, 5yz may not
 

@@ -13,9 +13,9 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from paceline_api.client_settings import RateLimitSettings
 from paceline_api.errors import Problem, TooManyRequests, Unavailable
 from paceline_api.problems import UNAVAILABLE, answer
-from paceline_api.settings import RateLimitSettings
 from paceline_api.windows import Quota, Verdict, Windows
 
 _IPV6_PREFIX_BITS: Final = 64  # what one household or one machine is given: all of it is one client

@@ -8,9 +8,9 @@ from redis.asyncio import Redis
 
 from paceline_api import accounts
 from paceline_api.accounts import Account
+from paceline_api.client_settings import SignInSettings
 from paceline_api.errors import InvalidCredentials, TooManyRequests
 from paceline_api.passwords import Passwords
-from paceline_api.settings import SignInSettings
 from paceline_api.windows import Quota, Windows
 
 

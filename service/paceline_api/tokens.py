@@ -11,8 +11,8 @@ import jwt
 from jwt.types import Options
 from redis.asyncio import Redis
 
+from paceline_api.client_settings import TokenSettings
 from paceline_api.errors import InvalidToken
-from paceline_api.settings import TokenSettings
 
 _ALGORITHM: Final = "HS256"
 _REVOKED: Final = "auth:revoked:"

@@ -13,6 +13,7 @@ from paceline_api.connections.sqlalchemy import open_sessions
 from paceline_api.connections.state import State
 from paceline_api.connections.upstream import open_upstream
 from paceline_api.passwords import Passwords
+from paceline_api.prices import open_prices
 from paceline_api.rate_limit import build_rate_limit
 from paceline_api.settings import Settings
 from paceline_api.sign_in import build_attempts
@@ -32,6 +33,7 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
             sessions=await enter(open_sessions(settings.items, settings.postgres)),
             redis=redis,
             processes=await enter(open_processes(settings.processes)),
+            prices=await enter(open_prices(settings.redis, settings.prices)),
             rate_limit=build_rate_limit(redis, settings.rate_limit),
             mongo=await enter(open_mongo(settings.mongo)),
             upstream=await enter(open_upstream(settings.upstream)),

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from paceline_api.connections.sqlalchemy import Sessions
 from paceline_api.connections.upstream import Upstream
 from paceline_api.passwords import Passwords
+from paceline_api.prices import PriceFeed
 from paceline_api.rate_limit import RateLimit
 from paceline_api.sign_in import Attempts
 from paceline_api.tokens import Tokens
@@ -22,6 +23,7 @@ class State(TypedDict):
     sessions: Sessions
     redis: Redis
     processes: tune.Processes
+    prices: PriceFeed
     rate_limit: RateLimit
     mongo: AsyncDatabase[dict[str, Any]] | None
     upstream: Upstream | None
