@@ -19,8 +19,9 @@ from paceline_operator.simulation.scenario import Scenario, load_scenario
 from paceline_operator.simulation.simulate import simulate_all
 
 CAPTION: Final = (
-    "p95/objective: of the final setting. regret: how much worse that is than the best setting of the grid; 1 is best. "
-    "over time: its mean over all intervals. T10: the interval from which on 80 % were within 10 % of the best. "
+    "p95: of the final setting over the objective (with `prefer: economy`, its cost). "
+    "regret: that over the same of the best setting of the grid; 1 is best. mean: over all intervals. "
+    "T10: the interval from which on 80 % were within 10 % of the best. changes (of them probes). "
     "unsafe: intervals with a setting that breaks a bound or a budget."
 )
 LEARNING: Final = frozenset({Reason.PROBE.value, "Trial"})
@@ -91,32 +92,24 @@ def _draw(path: Path, scenarios: Sequence[Scenario], results: Sequence[dict[str,
 
 
 def table(results: Sequence[dict[str, Any]]) -> Table:
-    """One row a run."""
-    made = Table(title="how close each run came to the best setting of all", caption=CAPTION, caption_justify="left")
-    for column in (
-        "scenario",
-        "seed",
-        "best",
-        "final",
-        "p95/objective",
-        "regret",
-        "over time",
-        "T10",
-        "changes",
-        "unsafe",
-    ):
-        made.add_column(column, justify="left" if column in {"scenario", "best", "final"} else "right")
+    """One row a run; narrow enough for 80 columns."""
+    title = "how close each run came to the best setting of all"
+    made = Table(title=title, caption=CAPTION, caption_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    made.add_column("scenario, seed", no_wrap=True)
+    for column in ("best", "final"):
+        made.add_column(column, min_width=8)
+    for column in ("p95", "regret", "mean", "T10", "changes", "unsafe"):
+        made.add_column(column, justify="right", no_wrap=True)
     for result in sorted(results, key=lambda found: (found["scenario"], found["controller"], found["seed"])):
         made.add_row(
-            result["scenario"],
-            str(result["seed"]),
+            f"{result['scenario']}, {result['seed']}",
             told(result["optimum"]["values"]),
             told(result["final"]["values"]),
             f"{result['final']['objective']:.2f}",
             f"{result['regret']:.3f}",
             f"{result['regretCumulative']:.2f}",
             "never" if result["t10"] is None else str(result["t10"]),
-            f"{result['changes']} ({_probes(result)} probes)",
+            f"{result['changes']} ({_probes(result)})",
             str(result["unsafeTrials"]),
         )
     return made
