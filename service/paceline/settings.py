@@ -44,6 +44,8 @@ class ServeSettings(BaseSettings):
     """Between `not ready` and the drain, so that load balancers notice; the chart sets 5."""
     shrink_deadline_seconds: float = Field(default=30.0, gt=0)
     """A shrink that connections still block after this is undone: ShrinkBlocked."""
+    unpooled: str = Field(default="", pattern=r"^$|^[^,\s]+:\d+(,[^,\s]+:\d+)*$")
+    """HOST:PORT,HOST:PORT: where workers may have connections of no pool's, that are not reported as unregistered."""
     pod_name: str = "local"
     """This pod's name, for reports and spans."""
     pod_uid: str = ""

@@ -38,6 +38,11 @@ class AiohttpPool(LimitedPool):
     def install(self) -> None:
         methods = {"connect": self.connect, "_release": self.release, "_create_connection": self.open_connection}
         put_in_front(self._connector, self, methods)
+        for protocol in [
+            *self._connector._acquired,
+            *(each for idle in self._connector._conns.values() for each, _ in idle),
+        ]:
+            self._watch(protocol)
 
     @property
     def open(self) -> int:
@@ -46,6 +51,9 @@ class AiohttpPool(LimitedPool):
     @property
     def closed(self) -> bool:
         return bool(self._connector.closed)
+
+    def sockets(self) -> list[Any]:
+        return [protocol.transport for protocol in self._live if protocol.transport is not None]
 
     def trim(self) -> None:
         if self.open <= self.needed or self._connector._loop.is_closed():
@@ -79,10 +87,7 @@ class AiohttpPool(LimitedPool):
             protocol = await self._base._create_connection(self._connector, request, traces, timeout)
         finally:
             self._connecting -= 1
-        closed = protocol.closed
-        if closed is not None:
-            self._live.add(protocol)
-            closed.add_done_callback(partial(self._lost, protocol))
+        self._watch(protocol)
         return protocol
 
     def release(self, key: Any, protocol: Any, **options: Any) -> None:
@@ -118,6 +123,12 @@ class AiohttpPool(LimitedPool):
             protocol.close()
             self._connector._loop.call_later(_CLOSE_SECONDS, transport.abort)
         return True
+
+    def _watch(self, protocol: Any) -> None:
+        closed = getattr(protocol, "closed", None)  # a connection that is being opened has a placeholder
+        if closed is not None and protocol.transport is not None:
+            self._live.add(protocol)
+            closed.add_done_callback(partial(self._lost, protocol))
 
     def _lost(self, protocol: Any, closed: "asyncio.Future[None]") -> None:
         closed.cancelled() or closed.exception()  # nobody else reads it

@@ -55,6 +55,9 @@ class AsyncpgPool(LimitedPool):
     def server_max_connections(self) -> int | None:
         return self._server_max
 
+    def sockets(self) -> list[Any]:
+        return [holder._con._transport for holder in self._pool._holders if holder.is_connected()]
+
     def set_limit(self, limit: int) -> None:
         # Since 0.32 min_size is a floor that asyncpg keeps up; above the limit, the two would fight.
         self._pool._minsize = min(self._min_size, limit)

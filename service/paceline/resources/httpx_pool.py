@@ -49,6 +49,10 @@ class HttpxPool(LimitedPool):
     def closed(self) -> bool:
         return bool(self._client.is_closed)
 
+    def sockets(self) -> list[Any]:
+        connections = [_innermost(each) for pool in self._pools for each in pool._connections if not each.is_closed()]
+        return [each._network_stream for each in connections if hasattr(each, "_network_stream")]
+
     def trim(self) -> None:
         if not loop_runs():
             return  # without a loop the next return does it
@@ -165,6 +169,12 @@ def _idle(pool: Any) -> list[Any]:
     """Connections that nobody has, nor is about to have."""
     assigned = {request.connection for request in pool._requests}
     return [each for each in pool._connections if each.is_idle() and not each.is_closed() and each not in assigned]
+
+
+def _innermost(connection: Any) -> Any:
+    while hasattr(connection, "_connection"):  # one in another, to its protocol's; None until it is open
+        connection = connection._connection
+    return connection
 
 
 async def _close(connection: Any) -> None:

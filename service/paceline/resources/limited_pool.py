@@ -2,6 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Any
 
 from paceline.errors import PoolError
@@ -52,6 +53,10 @@ class LimitedPool(ABC):
     @abstractmethod
     def trim(self) -> None:
         """Closes idle connections that are not `needed`, without waiting for it."""
+
+    @abstractmethod
+    def sockets(self) -> Iterable[Any]:
+        """See `TunablePool.sockets`."""
 
     @property
     def server_max_connections(self) -> int | None:

@@ -133,6 +133,10 @@ class Processes:
         except RuntimeError:
             return False
 
+    def sockets(self) -> tuple[()]:
+        """None: it lends processes."""
+        return ()
+
     def report(self) -> dict[str, Any]:
         """See `TunablePool.report`: the limit of the pod, and what this process alone asked of it."""
         return {

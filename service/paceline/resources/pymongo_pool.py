@@ -7,6 +7,7 @@ import asyncio
 from contextlib import suppress
 from functools import cache
 from typing import Any
+from weakref import WeakSet
 
 from paceline.errors import AcquireTimeout, PoolError
 from paceline.resources.limited_pool import LimitedPool, loop_runs, put_in_front
@@ -36,6 +37,8 @@ class PymongoPool(LimitedPool):
         self._granted: dict[Any, float] = {}
         self._connecting = 0
         self._closing: set[asyncio.Task[None]] = set()
+        self._seen: WeakSet[Any] = WeakSet()
+        """Connections that were opened, those that watch a server too."""
 
     def install(self) -> None:
         settings = self._client._topology_settings
@@ -53,6 +56,7 @@ class PymongoPool(LimitedPool):
         self._client._resolve_srv_info["pool_class"] = limited
         for pool in self._pools():
             pool.__class__ = limited
+            self._seen.update(pool.conns)
         put_in_front(self._client, self, {})
 
     @property
@@ -63,6 +67,9 @@ class PymongoPool(LimitedPool):
     @property
     def closed(self) -> bool:
         return bool(self._client._closed)
+
+    def sockets(self) -> list[Any]:
+        return [connection.conn.sock for connection in self._seen if not connection.closed]
 
     def trim(self) -> None:
         if not loop_runs():
@@ -98,13 +105,16 @@ class PymongoPool(LimitedPool):
     async def connect(self, pool: Any, *arguments: Any, **options: Any) -> Any:
         """pymongo's own `connect`, once there is room below the limit."""
         if pool.is_sdam:
-            return await self._base.connect(pool, *arguments, **options)
-        await self._make_room()
-        self._connecting += 1
-        try:
-            return await self._base.connect(pool, *arguments, **options)
-        finally:
-            self._connecting -= 1
+            connection = await self._base.connect(pool, *arguments, **options)
+        else:
+            await self._make_room()
+            self._connecting += 1
+            try:
+                connection = await self._base.connect(pool, *arguments, **options)
+            finally:
+                self._connecting -= 1
+        self._seen.add(connection)
+        return connection
 
     async def keep_floor(self, pool: Any, generation: int) -> None:
         """pymongo's own `remove_stale_sockets`, which opens connections for nobody up to `minPoolSize`."""

@@ -45,6 +45,10 @@ class RedisPool(LimitedPool):
     def closed(self) -> bool:
         return self._closed
 
+    def sockets(self) -> list[Any]:
+        connections = [*self._pool._available_connections, *self._pool._in_use_connections]
+        return [each._writer.transport for each in connections if each.is_connected]
+
     def trim(self) -> None:
         idle, lent = self._pool._available_connections, self._pool._in_use_connections
         if len(idle) + len(lent) <= self.needed or not loop_runs():

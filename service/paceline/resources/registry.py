@@ -1,6 +1,6 @@
 """The tunables of one process by name, and the one way in which values reach them. Knows no driver and no file."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from paceline.document.model import Values
@@ -28,6 +28,9 @@ class TunablePool(Protocol):
 
     def report(self) -> dict[str, Any]:
         """The shape of `pools.<name>` in `/state`."""
+
+    def sockets(self) -> Iterable[Any]:
+        """Transports or sockets of its connections, lent or idle; those that are just opening may be missing."""
 
 
 class TunableCache(Protocol):
@@ -125,6 +128,10 @@ class Tunables:
             "pools": {name: pool.report() for name, pool in self._pools.items()},
             "caches": {name: cache.report() for name, cache in self._caches.items()},
         }
+
+    def sockets(self) -> list[Any]:
+        """What the connections of all pools run over: see `TunablePool.sockets`."""
+        return [each for pool in self._pools.values() for each in pool.sockets()]
 
     def start_values(self) -> dict[str, Mapping[str, Any]]:
         """In force without a document: `{"pools": {name: limit}, "caches": {name: {"ttlSeconds": x}}}`."""

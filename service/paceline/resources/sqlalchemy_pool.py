@@ -52,6 +52,10 @@ class SqlalchemyPool(LimitedPool):
     def closed(self) -> bool:
         return self._closed
 
+    def sockets(self) -> list[Any]:
+        records = [*self._granted, *self._pool._pool._queue._queue]
+        return [each for record in records if (each := _transport(record.driver_connection)) is not None]
+
     def trim(self) -> None:
         if not loop_runs():
             return  # without a loop the next return does it
@@ -105,6 +109,16 @@ class SqlalchemyPool(LimitedPool):
         """Waits for connections that are being closed, where another would be one too many for the server."""
         while self._closing and not pool.checkedin() and self.open >= self.needed:
             _await_only(asyncio.wait(self._closing, return_when=asyncio.FIRST_COMPLETED))
+
+
+def _transport(connection: Any) -> Any:
+    """Of asyncpg's connection, aiomysql's or asyncmy's, psycopg's; None for what has no socket, like SQLite."""
+    if hasattr(connection, "_transport"):
+        return connection._transport
+    writer = getattr(connection, "_writer", None)
+    if writer is not None:
+        return writer.transport
+    return connection if hasattr(connection, "fileno") else None
 
 
 def _close(pool: Any, record: Any) -> None:

@@ -62,6 +62,10 @@ class ThreadPool:
             "serverMaxConnections": None,
         }
 
+    def sockets(self) -> tuple[()]:
+        """None: it lends threads."""
+        return ()
+
     async def acquire(self, borrower: object) -> None:
         """anyio's own acquire_on_behalf_of, with the wait recorded: 0 where a thread was free."""
         started = perf_counter() if self._limiter.available_tokens < 1 else 0.0

@@ -4,6 +4,7 @@ It does what a worker does, without listening: loads the application, runs its l
 """
 
 import asyncio
+import gc
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from uvicorn.lifespan.on import LifespanOn
 
 from paceline import tune
 from paceline.errors import PacelineError, UsageError
+from paceline.resources.adapters import untuned
 from paceline.resources.threads import NAME as THREADS
 from paceline.resources.threads import register_threads
 from paceline.serve.preload import fork_hazards, load_application
@@ -29,6 +31,8 @@ class Findings:
     fork_hazards: Sequence[str]
     lifespan_tasks: Sequence[str]
     jobs: Sequence[str]
+    untuned: Sequence[str] = ()
+    """Classes of pools that could be tuned and are not, as far as they exist once the application has started."""
 
 
 def examine(target: str) -> Findings:
@@ -69,6 +73,7 @@ async def _start(target: str, application: Any, hazards: Sequence[str]) -> Findi
         tuple(hazards),
         tuple(sorted(names)),
         jobs,
+        untuned(gc.get_objects()),
     )
     await lifespan.shutdown()
     return findings
@@ -88,6 +93,10 @@ def describe(findings: Findings) -> list[str]:
     if not pools.keys() - {THREADS} and not caches:
         tunable = "workers and threads" if pools else "the worker count"
         lines.append(f"no pool and no cache is registered: only {tunable} can be tuned (see paceline.tune)")
+    lines += [
+        f"not tuned: {kind}; every worker has one of its own, of any size: hand it to tune.pool"
+        for kind in findings.untuned
+    ]
     lines += [f"alive before fork: {hazard}; preload will be off" for hazard in findings.fork_hazards]
     lines += [f"runs once in every worker: {name}, started in the lifespan" for name in findings.lifespan_tasks]
     lines += [f"runs once in the pod: {name}" for name in findings.jobs]

@@ -40,6 +40,8 @@ class Measured:
     requests: RequestStats
     loop_lag: LoopLag
     tracing: Tracing
+    unregistered: Callable[[], list[dict[str, Any]]] = list
+    """Connections that no registered pool accounts for, in the shape of `/state`."""
     admission: Admission = field(default_factory=Admission)
 
 
@@ -153,6 +155,7 @@ class Reporter:
             "requests": measured.requests.report(),
             "loopLag": measured.loop_lag.report(),
             "admission": measured.admission.report(),
+            "unregistered": measured.unregistered(),
             **tuned,
             "startValues": measured.tunables.start_values(),
             "spans": {"exported": measured.tracing.exported, "dropped": measured.tracing.dropped},

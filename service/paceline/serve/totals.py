@@ -12,6 +12,7 @@ from paceline.telemetry.requests import MAX_GROUPS, OTHER
 
 Report = Mapping[str, Any]
 
+_MAX_ADDRESSES = 16
 _POOL_GAUGES = ("inUse", "open", "waiting")
 _POOL_HISTOGRAMS = ("wait", "hold")
 _CACHE_COUNTERS = ("hits", "misses", "staleHits")
@@ -121,4 +122,5 @@ def _unregistered(reports: Sequence[Report]) -> list[dict[str, Any]]:
     connections: dict[str, int] = {}
     for entry in (entry for report in reports for entry in report.get("unregistered", ())):
         connections[entry["address"]] = connections.get(entry["address"], 0) + entry["connections"]
-    return [{"address": address, "connections": count} for address, count in connections.items()]
+    most = sorted(connections.items(), key=lambda entry: -entry[1])[:_MAX_ADDRESSES]
+    return [{"address": address, "connections": count} for address, count in most]

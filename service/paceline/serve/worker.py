@@ -23,6 +23,7 @@ from paceline.serve.processes.client import PodPool
 from paceline.serve.protocol import TunedProtocol
 from paceline.serve.reporter import Measured, Reporter
 from paceline.serve.server import Stages, TunedServer
+from paceline.serve.unregistered import Unregistered, known_addresses
 from paceline.telemetry import logs
 from paceline.telemetry.loop_lag import LoopLag
 from paceline.telemetry.requests import RequestStats
@@ -67,7 +68,8 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
     async def _serve(self) -> None:
         settings = self.app.settings
         tracing = Tracing.from_settings(settings)
-        measured = Measured(tune.tunables, RequestStats(), LoopLag(), tracing)
+        unregistered = Unregistered(tune.tunables, known_addresses(settings))
+        measured = Measured(tune.tunables, RequestStats(), LoopLag(), tracing, unregistered.report)
         tune.tunables.runs_jobs = True
         tune.tunables.process_executor = lambda pool: PodPool(self.app.run_dir, pool)
         reporter = Reporter(self.app.run_dir, os.getpid(), measured)
@@ -79,7 +81,7 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
             loop.add_signal_handler(number, server.stop)
         loop.add_signal_handler(signal.SIGQUIT, server.stop_now)
         async with _beside(self._beat()):
-            async with _beside(reporter.run(), reporter.weigh(), measured.loop_lag.run()):
+            async with _beside(reporter.run(), reporter.weigh(), measured.loop_lag.run(), unregistered.run()):
                 # Not `serve`: that raises the signal again after the end, and no exit handler would run.
                 await server._serve(self.sockets)
             reporter.write()

@@ -12,6 +12,7 @@ from counting_server import Count
 from paceline import tune
 from paceline.document.model import Values
 from paceline.errors import AcquireTimeout, PoolError
+from paceline.serve.unregistered import inodes
 
 Servers = tuple[list[str], Count]
 
@@ -67,6 +68,7 @@ async def test_the_servers_see_exactly_the_limit_while_it_moves(
     after = report(tunables)
     assert (after["limit"], after["inUse"], after["waiting"]) == (30, 0, 0)
     assert after["wait"]["count"] == after["hold"]["count"] >= load.done
+    assert len(inodes(tunables.sockets())) == after["open"]
 
 
 async def test_an_idle_connection_makes_room_for_another_host(

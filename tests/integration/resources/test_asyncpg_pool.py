@@ -12,6 +12,7 @@ import pytest
 from paceline import tune
 from paceline.document.model import Values
 from paceline.errors import AcquireTimeout, PoolError
+from paceline.serve.unregistered import inodes
 
 NAME = "paceline-pool-test"
 
@@ -78,6 +79,7 @@ async def test_the_server_sees_exactly_the_limit_while_it_moves(
     after = report(tunables)
     assert (after["limit"], after["inUse"], after["waiting"], after["open"]) == (30, 0, 0, 30)
     assert after["wait"]["count"] == after["hold"]["count"] >= load.done
+    assert len(inodes(tunables.sockets())) == after["open"]
     assert after["serverMaxConnections"] == 100
 
 

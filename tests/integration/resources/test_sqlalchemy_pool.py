@@ -9,6 +9,7 @@ import pytest
 from paceline import tune
 from paceline.document.model import Values
 from paceline.errors import AcquireTimeout, PoolError
+from paceline.serve.unregistered import inodes
 from sqlalchemy import text
 from sqlalchemy.exc import TimeoutError as SqlalchemyTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
@@ -91,6 +92,7 @@ async def test_the_server_sees_at_most_the_limit_while_it_moves(
     assert (after["inUse"], after["waiting"]) == (0, 0)
     assert after["open"] <= 30
     assert after["wait"]["count"] == after["hold"]["count"] >= load.done
+    assert len(inodes(tunables.sockets())) == after["open"]
 
 
 async def test_an_idle_pool_is_trimmed_at_once(

@@ -71,6 +71,24 @@ app = FastAPI(lifespan=lifespan)
     assert "runs once in every worker: schedule" not in result.stdout
 
 
+def test_a_pool_that_could_be_tuned_and_is_not_is_named(tmp_path: Path) -> None:
+    (tmp_path / "forgets.py").write_text("""
+from fastapi import FastAPI
+from paceline import tune
+from redis.asyncio import Redis
+
+named = tune.pool(Redis.from_url("redis://127.0.0.1:1", max_connections=5), name="redis", limit=2)
+forgotten = Redis.from_url("redis://127.0.0.1:1")
+app = FastAPI()
+""")
+    result = _check("forgets:app", tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "pool redis: 2 of at most 5" in result.stdout
+    assert "not tuned: redis.asyncio.connection.ConnectionPool; every worker has one of its own" in result.stdout
+    (tmp_path / "forgets.py").write_text((tmp_path / "forgets.py").read_text().replace("forgotten =", "# "))
+    assert "not tuned" not in _check("forgets:app", tmp_path).stdout
+
+
 def test_an_application_that_does_not_load_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "raises.py").write_text("raise RuntimeError('DSN is not set')")
     result = _check("raises:app", tmp_path)
