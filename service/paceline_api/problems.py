@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
 from typing import Final
 
 import asyncpg
@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from paceline_api.errors import InvalidRequest, Problem, Unavailable
 
@@ -75,9 +76,22 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 
 async def _http(request: Request, error: Exception) -> Response:
+    """What the framework itself refuses."""
     assert isinstance(error, HTTPException)
+    if error.status_code == HTTPStatus.BAD_REQUEST:  # a body that cannot even be decoded
+        return problem(request, InvalidRequest.status, InvalidRequest.__name__, f"body: {error.detail}")
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_allowed(request))
     name = HTTPStatus(error.status_code).phrase.title().replace(" ", "").replace("-", "")
-    return problem(request, error.status_code, name, str(error.detail), error.headers)
+    return problem(request, error.status_code, name, str(error.detail), headers)
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods of all routes of this path; Starlette names those of the first one."""
+    routes = request.app.routes
+    scopes = ({**request.scope, "method": str(method)} for method in HTTPMethod)
+    return [scope["method"] for scope in scopes if any(route.matches(scope)[0] is Match.FULL for route in routes)]
 
 
 async def _internal(request: Request, error: Exception) -> Response:

@@ -13,10 +13,12 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 from starlette.applications import Starlette
+from starlette.datastructures import State
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+DELAY_SECONDS: Final = 0.1
 USERS: Final = 1000
 _NAMES: Final = ("Ada", "Barbara", "Edsger", "Frances", "Grace", "Ken", "Margaret", "Tony")
 
@@ -27,14 +29,14 @@ class Fault(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     status: int = 200
-    delay_seconds: float = 0.1
+    delay_seconds: float = DELAY_SECONDS
     body: str | None = None
     """Instead of what it would say."""
     times: int | None = None
     """After as many requests it is well again; None: never."""
 
 
-def create_upstream() -> Starlette:
+def create_upstream(delay_seconds: float = DELAY_SECONDS) -> Starlette:
     """An upstream of its own: `state.faults` by part, `state.asked` counts requests by part."""
     app = Starlette(
         routes=[
@@ -44,6 +46,7 @@ def create_upstream() -> Starlette:
             Route("/faults", _forget_faults, methods=["DELETE"]),
         ]
     )
+    app.state.delay_seconds = delay_seconds
     app.state.faults = {}
     app.state.asked = Counter()
     return app
@@ -70,15 +73,16 @@ _PARTS: Final[dict[str, Any]] = {
 
 async def _answer(request: Request, part: str, content: Any) -> Response:
     request.app.state.asked[part] += 1
-    fault = _fault(request.app.state.faults, part)
+    fault = _fault(request.app.state, part)
     await asyncio.sleep(fault.delay_seconds)
     if fault.status != 200 or content is None:
         return JSONResponse({"error": "as asked for"}, 404 if content is None else fault.status)
     return JSONResponse(content) if fault.body is None else Response(fault.body)
 
 
-def _fault(faults: dict[str, Fault], part: str) -> Fault:
-    fault = faults.get(part, Fault())
+def _fault(state: State, part: str) -> Fault:
+    faults: dict[str, Fault] = state.faults
+    fault = faults.get(part) or Fault(delay_seconds=state.delay_seconds)
     if fault.times is not None:
         fault.times -= 1
         if fault.times <= 0:

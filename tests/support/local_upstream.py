@@ -27,9 +27,9 @@ class LocalUpstream:
 
 
 @asynccontextmanager
-async def local_upstream() -> AsyncIterator[LocalUpstream]:
+async def local_upstream(delay_seconds: float = 0.1) -> AsyncIterator[LocalUpstream]:
     """Listens from the start on; requests that come before it serves wait."""
-    app = create_upstream()
+    app = create_upstream(delay_seconds)
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=0))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         serving = asyncio.create_task(server.serve(sockets=[listening]))

@@ -30,7 +30,7 @@ async def read(key: Key, redis: RedisDep) -> Response:
     "/cache/{key}",
     status_code=204,
     responses=documented(ContentTooLarge),
-    openapi_extra={"requestBody": {"required": True, "content": _BYTES}},
+    openapi_extra={"requestBody": {"required": False, "content": _BYTES}},
 )
 async def write(key: Key, request: Request, redis: RedisDep, ttl: Annotated[int, Query(ge=1, le=86_400)] = 300) -> None:
     """Stores the body, at most 64 KiB of it, for `ttl` seconds."""

@@ -38,7 +38,7 @@ async def index() -> HTMLResponse:
     return HTMLResponse(_PAGE)
 
 
-@router.get("/healthz", tags=["health"])
+@router.get("/healthz", tags=["health"], response_class=PlainTextResponse)
 async def healthz() -> PlainTextResponse:
     """The process answers. Says nothing about databases: restarting us would not mend them."""
     return PlainTextResponse("ok")

@@ -60,7 +60,10 @@ async def test_the_liveness_probe_needs_no_database(start: Start, settings: Sett
 
 @pytest.mark.parametrize(
     ("method", "path", "status", "error"),
-    [("GET", "/nothing", 404, "NotFound"), ("DELETE", "/products", 405, "MethodNotAllowed")],
+    [
+        ("GET", "/nothing", 404, "NotFound"),
+        ("DELETE", "/products", 405, "MethodNotAllowed"),
+    ],
 )
 async def test_what_does_not_exist_has_the_same_shape(
     client: httpx2.AsyncClient, method: str, path: str, status: int, error: str
@@ -69,6 +72,15 @@ async def test_what_does_not_exist_has_the_same_shape(
     assert answer.status_code == status
     assert answer.json()["error"] == error
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+async def test_a_method_that_a_path_lacks_is_told_all_that_it_has(client: httpx2.AsyncClient) -> None:
+    assert (await client.delete("/items")).headers["allow"] == "GET, POST"
+
+
+async def test_a_body_that_is_no_text_is_as_wrong_as_any_other(client: httpx2.AsyncClient) -> None:
+    answer = await client.post("/items", content=b"\xff", headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["error"]) == (422, "InvalidRequest")
 
 
 async def test_a_request_keeps_the_id_that_it_came_with(client: httpx2.AsyncClient) -> None:

@@ -78,9 +78,11 @@ async def test_no_item_is_404(client: httpx2.AsyncClient) -> None:
         ({"sku": "lamp"}, "body.sku"),
         ({"name": "a\x00b"}, "body.name"),
         ({"quantity": 2**31}, "body.quantity"),
+        ({"quantity": True}, "body.quantity"),
+        ({"quantity": "1"}, "body.quantity"),
         ({"price": 1}, "body.price"),
     ],
-    ids=["a small letter", "a zero byte", "too many", "an unknown field"],
+    ids=["a small letter", "a zero byte", "too many", "no number", "a number in quotes", "an unknown field"],
 )
 async def test_what_cannot_be_stored_names_the_field(
     client: httpx2.AsyncClient, change: dict[str, Any], where: str

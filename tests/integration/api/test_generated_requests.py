@@ -1,0 +1,69 @@
+"""Requests made from the API's own description, good and bad: none ends in an answer that it does not describe.
+
+PACELINE_API_EXAMPLES is how many each operation gets at random, beside the edge cases of each parameter.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from api_server import served
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+from paceline_api.app import create_app
+from paceline_api.settings import PostgresSettings, RedisSettings, Settings
+from pydantic import SecretStr
+from reference_api import changed
+
+EXAMPLES = int(os.environ.get("PACELINE_API_EXAMPLES", "10"))
+FEW_ITERATIONS, MOST_ITERATIONS = 100, 10_000
+PASSWORD = "correct horse battery staple"
+BOTH = [schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE]
+
+schema = schemathesis.openapi.from_dict(create_app().openapi())
+schema.config.generation.update(modes=BOTH)
+
+
+@pytest.fixture(scope="module")
+def address(migrated_dsn: str, valkey_url: str, mongo_url: str) -> Iterator[str]:
+    """An API with all its backends, and limits that the test stays below."""
+    settings = Settings(
+        postgres=PostgresSettings(url=SecretStr(migrated_dsn)), redis=RedisSettings(url=SecretStr(valkey_url))
+    )
+    settings = changed(settings, "mongo", url=SecretStr(f"{mongo_url}generated"))
+    settings = changed(settings, "token", secret=SecretStr("0123456789abcdef0123456789abcdef"))
+    settings = changed(settings, "rate_limit", requests=10**9)
+    settings = changed(settings, "sign_in", attempts_per_account=10**9, attempts_per_address=10**9)
+    with served(settings) as address:
+        yield address
+
+
+@pytest.fixture
+def token(address: str) -> str:
+    """Of an account."""
+    account = {"email": "somebody@example.org", "password": PASSWORD}
+    requests.post(f"{address}/signup", json=account, timeout=30)
+    form = {"username": account["email"], "password": PASSWORD}
+    answer = requests.post(f"{address}/auth/token", data=form, timeout=30)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["access_token"])
+
+
+def shorten(tile: Any) -> None:
+    """Ten seconds of a core would show nothing more."""
+    iterations = tile.get("iterations") if isinstance(tile, dict) else None
+    if isinstance(iterations, int) and FEW_ITERATIONS < iterations <= MOST_ITERATIONS:
+        tile["iterations"] = FEW_ITERATIONS
+
+
+@schema.parametrize()
+@hypothesis_settings(
+    max_examples=EXAMPLES, deadline=None, derandomize=EXAMPLES == 10, suppress_health_check=list(HealthCheck)
+)
+def test_an_answer_is_as_described(case: schemathesis.Case, address: str, token: str) -> None:
+    if case.path == "/process":
+        shorten(case.body)
+    case.call_and_validate(base_url=address, headers={"Authorization": f"Bearer {token}"})
