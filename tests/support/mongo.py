@@ -15,9 +15,6 @@ from paceline.local.server_process import free_port, running
 MISSING = "mongo: no program `secantusd-py` on PATH, nor in MONGO_SERVER, and no tools in PACELINE_TOOLS"
 
 
-MISSING = "mongo: no program `secantusd-py` on PATH, nor in MONGO_SERVER, and no tools in PACELINE_TOOLS"
-
-
 @contextmanager
 def mongo(folder: Path, port: int | None = None) -> Iterator[str]:
     """Its URL, until the block ends. Skips the test where there is no such server."""
