@@ -14,7 +14,7 @@ from paceline.local.postgres import postgres
 
 from tests.benchmarks import command
 from tests.benchmarks.effort import Effort
-from tests.benchmarks.live.grid import GRID, measured, simulated, spearman
+from tests.benchmarks.live.grid import GRID, Point, measured, simulated, spearman, warn_unless_calm
 from tests.benchmarks.live.service import LivePod, Setting, live_pod
 from tests.benchmarks.live.tuning import Tuning, tune
 from tests.benchmarks.row import Row
@@ -37,11 +37,14 @@ def run(effort: Effort, cores: Cores) -> Iterator[Row]:
     with postgres(None, "max_connections=100") as database_url:
         with live_pod(database_url, GRID[-1], everywhere) as pod:
             print(f"the grid, {effort.seconds:.0f} s a point", file=sys.stderr)
-            grid = measured(pod, GRID, effort.seconds, seed=1)
+            points = measured(pod, GRID, effort.seconds, seed=1, cores=everywhere)
+            grid = _p95s(points)
         tunings = [_tuned(database_url, start, everywhere) for start in STARTS]
         with live_pod(database_url, GRID[-1], everywhere) as pod:
-            rounds = _rounds(pod, _compared(grid, tunings), effort.pairs)
-    yield from _tuning_rows(grid, tunings, rounds)
+            rounds = _rounds(pod, _compared(grid, tunings), effort.pairs, everywhere)
+    warn_unless_calm([*points.values(), *(point for each in rounds for point in each.values())])
+    again = [_p95s(each) for each in rounds]
+    yield from _tuning_rows(grid, tunings, again)
     yield from _safety_rows(tunings)
     yield _ranks_row(grid, effort.seconds)
 
@@ -59,13 +62,17 @@ def _compared(grid: Mapping[Setting, float], tunings: Sequence[Tuning]) -> list[
 Round = Mapping[Setting, float]
 
 
-def _rounds(pod: LivePod, settings: Sequence[Setting], count: int) -> list[Round]:
+def _p95s(points: Mapping[Setting, Point]) -> Round:
+    return {setting: point.p95_seconds for setting, point in points.items()}
+
+
+def _rounds(pod: LivePod, settings: Sequence[Setting], count: int, cores: Cores) -> list[Mapping[Setting, Point]]:
     """All settings in turn, again and again, each round in the other order."""
     found = []
     for number in range(count):
         print(f"round {number + 1} of {count}", file=sys.stderr)
         order = settings if number % 2 == 0 else settings[::-1]
-        found.append(measured(pod, order, ROUND_SECONDS, seed=100 + number))
+        found.append(measured(pod, order, ROUND_SECONDS, seed=100 + number, cores=cores))
     return found
 
 

@@ -3,7 +3,9 @@
 import asyncio
 import sys
 from collections.abc import Mapping, Sequence
-from statistics import correlation, mean
+from dataclasses import dataclass
+from statistics import correlation, mean, median
+from time import monotonic
 from typing import Final
 
 import numpy as np
@@ -25,25 +27,48 @@ from tests.benchmarks.live.service import (
     LivePod,
     Setting,
 )
+from tests.benchmarks.servers import Cores
 
 GRID: Final = tuple(Setting(workers, size) for workers in (1, 2, 4) for size in (1, 2, 4, 8))
 RELIEF: Final = Setting(2, 8)
 """What works off the queue that a hopeless setting leaves behind."""
 WARM_SECONDS: Final = 0.5
 SEEDS: Final = range(1, 4)
+CALM: Final = 0.2
+"""More cores than this in other hands, and queues are others' doing."""
 
 
-def measured(pod: LivePod, settings: Sequence[Setting], seconds: float, seed: int) -> dict[Setting, float]:
-    """p95 in seconds of each, under the same arrivals."""
+@dataclass(frozen=True)
+class Point:
+    """One measurement of a setting; `foreign` is what others used of the machine meanwhile, in cores."""
+
+    p95_seconds: float
+    foreign: float
+
+
+def measured(
+    pod: LivePod, settings: Sequence[Setting], seconds: float, seed: int, cores: Cores
+) -> dict[Setting, Point]:
+    """Each in turn, under the same arrivals."""
     found = {}
     for setting in settings:
         pod.set(setting)
         uvloop.run(_drive(pod.plan(WARM_SECONDS, seed)))
+        began, foreign = monotonic(), cores.foreign_seconds()
         summary = uvloop.run(_relieved(pod, pod.plan(seconds, seed)))
         assert summary.total.p95 is not None
-        found[setting] = summary.total.p95
-        print(f"  {setting}: p95 {summary.total.p95 * 1e3:.1f} ms", file=sys.stderr, flush=True)
+        others = max(0.0, cores.foreign_seconds() - foreign) / (monotonic() - began)
+        found[setting] = Point(summary.total.p95, others)
+        told = f"  {setting}: p95 {summary.total.p95 * 1e3:.1f} ms, others used {others:.2f} cores"
+        print(told, file=sys.stderr, flush=True)
     return found
+
+
+def warn_unless_calm(points: Sequence[Point]) -> None:
+    """Says so where the figures are not worth much."""
+    foreign = median(point.foreign for point in points)
+    if foreign > CALM:
+        print(f"live: others used {foreign:.1f} cores: measure again on a calm machine", file=sys.stderr)
 
 
 async def _drive(plan: Plan) -> Summary:

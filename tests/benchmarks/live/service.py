@@ -27,7 +27,8 @@ QUERY_CV: Final = 0.2
 MOST_WORKERS: Final = 4
 MOST_CONNECTIONS: Final = 8
 OBJECTIVE: Final = "140ms"
-CONNECTIONS: Final = 64
+CONNECTIONS: Final = 32
+"""Each is used again before the load generator takes it for stale."""
 PATIENCE_SECONDS: Final = 180.0
 """Longer than any queue: a request is lost when the service drops it, not when its client tires."""
 REPLACED_SECONDS: Final = 2.0
