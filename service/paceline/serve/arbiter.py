@@ -19,12 +19,12 @@ from gunicorn.errors import HaltServer
 from paceline.errors import PacelineError, UsageError
 from paceline.middleware import ASGIApp
 from paceline.serve.gunicorn_app import Application, taken_slots
-from paceline.serve.preload import fork_hazards, load_application
+from paceline.serve.preload import fork_hazards, load_application, load_server
 from paceline.serve.rundir import RunDir, stamp
 from paceline.settings import ServeSettings, load_settings
 from paceline.telemetry import logs
 
-_POLL_SECONDS: Final = 0.1
+_POLL_SECONDS: Final = 0.02
 _BOOT_RETRY_SECONDS: Final = 2.0
 
 logger = logging.getLogger("paceline.serve")
@@ -51,7 +51,7 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
         logging.getLogger("gunicorn.error").addFilter(_is_news)
 
     def wait_for_signals(self, timeout: float = 1.0) -> list[int]:
-        """Returns early when the count asked for was written: a stat each 100 ms."""
+        """Returns early when the count asked for was written: a stat each 20 ms."""
         deadline = monotonic() + timeout
         while True:
             self._announce()
@@ -168,6 +168,7 @@ def _serve(arguments: Sequence[str]) -> None:
     logs.configure("arbiter", settings)
     if settings.serve.run_dir is None:
         raise UsageError("PACELINE_RUN_DIR is not set; start the pod with `paceline serve`")
+    load_server()
     loaded = _preload(target, settings.serve, arguments)
     TunedArbiter(Application(target, settings, RunDir(settings.serve.run_dir), loaded)).run()
 

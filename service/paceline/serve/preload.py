@@ -1,4 +1,4 @@
-"""Loads the application, and finds what must not be alive when a process forks: threads and connected sockets.
+"""Loads server and application, and finds what must not be alive when a process forks: threads and connected sockets.
 
 Forked children would share the connection and miss the thread, and a lock the thread held would stay locked for ever.
 """
@@ -17,8 +17,22 @@ from typing import Any, Final
 from paceline.errors import UsageError
 from paceline.middleware import ASGIApp
 
+_SERVER: Final = (
+    "concurrent.futures.thread",
+    "gunicorn.glogging",
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.uvloop",
+    "uvicorn.protocols.websockets.auto",
+)
+"""What gunicorn and uvicorn import only once they serve: shared if it is there before the fork, and sooner there."""
 _STANDARD_STREAMS: Final = 3
 _MESSAGE_LIMIT: Final = 300
+
+
+def load_server() -> None:
+    """Imports what every worker needs to serve. Starts nothing."""
+    for name in _SERVER:
+        importlib.import_module(name)
 
 
 def load_application(target: str) -> ASGIApp:

@@ -1,12 +1,13 @@
 """What loading an application finds, and what it must not leave alive before a fork."""
 
 import socket
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 from paceline.errors import UsageError
-from paceline.serve.preload import alive_threads, connections, load_application
+from paceline.serve.preload import alive_threads, connections, load_application, load_server
 
 
 @pytest.fixture
@@ -70,3 +71,10 @@ def test_connections_to_a_unix_socket_are_found_and_pairs_are_not(tmp_path: Path
     assert connections() == before
     one.close()
     two.close()
+
+
+def test_what_a_worker_serves_with_is_there_before_the_fork_and_harmless() -> None:
+    before = (alive_threads(), connections())
+    load_server()
+    assert {"uvloop", "uvicorn.protocols.websockets.websockets_sansio_impl"} <= sys.modules.keys()
+    assert (alive_threads(), connections()) == before
