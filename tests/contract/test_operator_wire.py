@@ -66,6 +66,9 @@ def test_the_operator_reads_a_state_of_the_schema() -> None:
     wire = json.loads(json.dumps(pod.state(Service())))
     wire["tuning"]["clamped"] = [{"tunable": "workers", "asked": 8, "granted": 3, "by": "memory"}]
     wire["values"]["admission"] = {"min": 16, "max": 512, "p95Seconds": 0.045}
+    wire["admission"] = {
+        "limit": 96, "min": 16, "max": 512, "inFlight": 9, "rejected": 77, "braked": 1, "reason": "brake",
+    }  # fmt: skip
     wire["unregistered"] = [{"address": "10.0.0.7:5432", "connections": 3}]
     schema("state.v1.schema.json").validate(wire)
 
@@ -74,6 +77,7 @@ def test_the_operator_reads_a_state_of_the_schema() -> None:
     assert state.values[WORKERS] == 3
     assert state.values[pool("postgres")] == 5
     assert {name: state.values[name] for name in ADMISSION} == ADMISSION
+    assert state.turned_away == 77
     assert state.start_values[WORKERS] == 1
     assert state.clamped == {"workers": "asked 8, granted 3, by memory"}
     assert state.unregistered == ("10.0.0.7:5432",)

@@ -18,6 +18,9 @@ from paceline_operator.core.verify import BREAKER_ROLLBACKS, BREAKER_TIME
 
 LEAST_COVERAGE: Final = 0.8
 STALE_AFTER: Final = timedelta(minutes=10)
+TURNED_AWAY: Final = 0.001
+"""Share of the requests; a burst now and then is what admission is for."""
+GIVING_BACK: Final = frozenset({Reason.WORKERS_OVERSIZED, Reason.POOL_OVERSIZED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +244,20 @@ def pods_missing(situation: Situation, proposal: Proposal) -> Proposal | Hold:
     return Hold(Reason.INSUFFICIENT_TELEMETRY, message)
 
 
+def requests_turned_away(situation: Situation, proposal: Proposal) -> Proposal | Hold:
+    """What was turned away used nothing: that workers or connections seem too many is no reason to give some back."""
+    observation = situation.observation
+    if observation is None or proposal.finding.reason not in GIVING_BACK:
+        return proposal
+    refused = observation.turned_away
+    if refused <= TURNED_AWAY * observation.requests:
+        return proposal
+    return Hold(
+        Reason.REQUESTS_TURNED_AWAY,
+        f"{proposal.finding.evidence}; {refused} requests were turned away, and nothing shrinks while that is so",
+    )
+
+
 def _shrinks(before: Values, after: Values) -> bool:
     """Workers, or the connections of a pod."""
     workers = before.get(WORKERS, 1.0), after.get(WORKERS, 1.0)
@@ -293,6 +310,7 @@ LIMITS: Final[tuple[Limit, ...]] = (
     budget_not_found,
     within_budget,
     pods_missing,
+    requests_turned_away,
     recently_rejected,
     cooling_down,
     change_rate,

@@ -43,6 +43,7 @@ class Reason(StrEnum):
     POOL_OVERSIZED = "PoolOversized"
     WORKERS_OVERSIZED = "WorkersOversized"
     ADMISSION_SIZED = "AdmissionSized"
+    REQUESTS_TURNED_AWAY = "RequestsTurnedAway"
     THROTTLING_HIGH = "ThrottlingHigh"
     DATABASE_SATURATED = "DatabaseSaturated"
     CACHE_MISSES_HIGH = "CacheMissesHigh"

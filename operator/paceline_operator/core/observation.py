@@ -56,6 +56,8 @@ class Observation:
     """Cores of a pod, the smallest; None where none has a limit."""
     most_workers: int | None = None
     """What memory has room for in the pod that has least; None where it cannot be told."""
+    turned_away: int = 0
+    """Requests that admission refused: they were wanted, but are in no other figure."""
     left_out: int = 0
     """Pods that are so much slower than the others that nothing is tuned on them."""
     mix: Mapping[str, float] = field(default_factory=lambda: NOTHING)

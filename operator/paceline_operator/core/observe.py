@@ -81,6 +81,7 @@ class _PodDelta:
     cpu: Cpu
     caches: Mapping[str, CacheCounters]
     memory: PodMemory
+    turned_away: int
 
 
 def _delta(window: PodWindow, excluded: frozenset[str]) -> _PodDelta:
@@ -100,6 +101,7 @@ def _delta(window: PodWindow, excluded: frozenset[str]) -> _PodDelta:
         cpu=_cpu_delta(before.cpu, after.cpu),
         caches={name: _cache_delta(now, before.caches.get(name)) for name, now in after.caches.items()},
         memory=after.memory,
+        turned_away=_increase(after.turned_away, before.turned_away),
     )
 
 
@@ -163,6 +165,7 @@ def _merged(deltas: list[_PodDelta]) -> Observation:
         cpu_limit=min((delta.cpu.limit for delta in deltas if delta.cpu.limit), default=None),
         most_workers=_most_workers(deltas),
         mix=_mix(deltas),
+        turned_away=sum(delta.turned_away for delta in deltas),
     )
 
 

@@ -91,6 +91,8 @@ class PodState:
     unregistered: tuple[str, ...] = ()
     cpu: Cpu = field(default_factory=Cpu)
     memory: PodMemory = field(default_factory=PodMemory)
+    turned_away: int = 0
+    """Requests that admission has refused, cumulative; in no other count."""
 
     @property
     def epoch(self) -> tuple[str, int]:

@@ -71,6 +71,7 @@ def render_observed(observation: Observation, fleet: Fleet) -> dict[str, Any]:
         "requestsPerSecond": round(observation.requests_per_second, 1),
         "loopLagP95": _text(observation.loop_lag_p95),
         "poolWaitP99": _text(max(waits, default=None)),
+        "turnedAway": observation.turned_away or None,
         "throttledRatio": None if observation.throttled_ratio is None else round(observation.throttled_ratio, 3),
         "coverage": round(observation.pods / fleet.total, 3) if fleet.total else None,
     }

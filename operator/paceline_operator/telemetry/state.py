@@ -53,6 +53,7 @@ def _parse(wire: Mapping[str, Any]) -> PodState:
         unregistered=tuple(entry["address"] for entry in wire["unregistered"]),
         cpu=_cpu(wire["cpu"]),
         memory=_memory(wire["memory"]),
+        turned_away=int((wire.get("admission") or {}).get("rejected", 0)),
     )
 
 

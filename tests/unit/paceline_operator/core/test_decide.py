@@ -186,6 +186,32 @@ def postgres(old: int, new: int) -> Change:
             id="the fifth oversized window shrinks the pool by one",
         ),
         pytest.param(
+            situation(
+                values=values(4, 20),
+                memory=Memory(oversized={"postgres": Oversized(4, 7)}),
+                observation=observation(turned_away=21),
+            ),
+            (),
+            Reason.REQUESTS_TURNED_AWAY,
+            id="nothing is given back while requests are turned away",
+        ),
+        pytest.param(
+            situation(
+                values=values(4, 20),
+                memory=Memory(oversized={"postgres": Oversized(4, 7)}),
+                observation=observation(turned_away=20),
+            ),
+            (postgres(20, 9),),
+            Reason.POOL_OVERSIZED,
+            id="one in a thousand is a burst",
+        ),
+        pytest.param(
+            situation(observation=observation(loop_lag=LAGGING, turned_away=9000)),
+            (workers(4, 5), postgres(8, 7)),
+            Reason.LOOP_LAG_HIGH,
+            id="where loops lag and requests are turned away a worker is added",
+        ),
+        pytest.param(
             situation(values=values(4, 20), memory=Memory(oversized={"postgres": Oversized(3, 7)})),
             (),
             Reason.WITHIN_TOLERANCE,

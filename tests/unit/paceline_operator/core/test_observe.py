@@ -103,3 +103,11 @@ def test_the_fleet_runs_what_most_pods_run() -> None:
 
 def test_a_tie_goes_to_the_smaller_value() -> None:
     assert running_values([state(1, 1, values={WORKERS: n}) for n in (4, 2)]) == {WORKERS: 2}
+
+
+def test_what_was_turned_away_is_counted_apart_and_never_goes_back() -> None:
+    before, after = state(100, 1000, turned_away=5), state(110, 1600, turned_away=12)
+    seen = observe([PodWindow(before, after), PodWindow(BEFORE, state(110, 1600))])
+    assert seen is not None
+    assert (seen.turned_away, seen.requests) == (7, 1200)
+    assert observe([PodWindow(after, before)]) is None
