@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 
 from paceline_api.connections import State, opened
 from paceline_api.cors import cors
+from paceline_api.documentation import TAGS, operation_id
 from paceline_api.problems import handle_errors
 from paceline_api.rate_limit import RateLimitLayer
 from paceline_api.routes import build_router
@@ -40,6 +41,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="Paceline reference API",
         description="How an async API looks whose workers, pools and caches are tuned while it runs.",
         version="0.1.0",
+        openapi_tags=TAGS,
+        generate_unique_id_function=operation_id,
         lifespan=lifespan,
         middleware=layers(settings),
         telemetry={"tracing": False, "metrics": False, "logs": False},  # Paceline's own is cheaper and keeps failures

@@ -18,7 +18,7 @@ Key = Annotated[str, Path(pattern=r"^[A-Za-z0-9._:-]{1,200}$")]
 
 
 @router.get("/cache/{key}", response_class=Response, responses={200: {"content": _BYTES}, **documented(NotFound)})
-async def read(key: Key, redis: RedisDep) -> Response:
+async def read_value(key: Key, redis: RedisDep) -> Response:
     """The bytes stored under the key."""
     value = await redis.get(_PREFIX + key)
     if value is None:
@@ -32,7 +32,9 @@ async def read(key: Key, redis: RedisDep) -> Response:
     responses=documented(ContentTooLarge),
     openapi_extra={"requestBody": {"required": False, "content": _BYTES}},
 )
-async def write(key: Key, request: Request, redis: RedisDep, ttl: Annotated[int, Query(ge=1, le=86_400)] = 300) -> None:
+async def store_value(
+    key: Key, request: Request, redis: RedisDep, ttl: Annotated[int, Query(ge=1, le=86_400)] = 300
+) -> None:
     """Stores the body, at most 64 KiB of it, for `ttl` seconds."""
     await redis.set(_PREFIX + key, await _body(request), ex=ttl)
 

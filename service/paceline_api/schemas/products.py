@@ -1,10 +1,16 @@
 """What /products answers."""
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class ProductItem(BaseModel):
     """One product."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"id": 1, "name": "Swift Kettle No. 1", "category": "Garden", "price_cents": 8118}]
+        }
+    )
 
     id: int
     name: str
