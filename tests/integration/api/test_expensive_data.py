@@ -63,6 +63,24 @@ async def test_a_ttl_of_zero_asks_the_database_each_time(client: httpx2.AsyncCli
     assert [answer.headers["cache-status"] for answer in answers] == ["paceline; fwd=miss; stored"] * 3
 
 
+async def test_a_kept_answer_stands_in_while_the_database_fails(
+    client: httpx2.AsyncClient, retune: Retune, migrated_dsn: str
+) -> None:
+    first = await client.get("/expensive-data")
+    await retune(caches={"responses": 0})
+    connection = await asyncpg.connect(migrated_dsn)
+    await connection.execute("ALTER TABLE products RENAME TO products_away")
+    try:
+        during = await client.get("/expensive-data")
+    finally:
+        await connection.execute("ALTER TABLE products_away RENAME TO products")
+        await connection.close()
+    assert (during.status_code, during.content) == (200, first.content)
+    assert during.headers["cache-status"] == f"paceline; hit; ttl=-{int(during.headers['age']) + 1}"
+    after = await client.get("/expensive-data")
+    assert after.headers["cache-status"] == "paceline; fwd=miss; stored"
+
+
 async def shared_answer(start: Start, settings: Settings) -> httpx2.Response:
     """An answer that is in Redis. The write happens behind the answer, once; a busy Redis is not waited for long."""
     async with asyncio.timeout(30):
