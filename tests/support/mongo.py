@@ -7,6 +7,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ def mongo(folder: Path, port: int | None = None) -> Iterator[str]:
         yield f"mongodb://127.0.0.1:{port}/"
 
 
+@cache
 def mongo_program() -> str | None:
     """MONGO_SERVER, else what PACELINE_TOOLS has, which takes a minute the first time, else what is on PATH."""
     return os.environ.get("MONGO_SERVER") or _tool() or shutil.which("secantusd-py")

@@ -38,10 +38,23 @@ def test_there_is_no_default_address(environment: pytest.MonkeyPatch, variable: 
         ("DATABASE_URL", "postgresql:///shop", "write postgresql://USER:PASSWORD@HOST:PORT/NAME"),
         ("DATABASE_URL", "postgresql://postgres:postgres@db/shop", "one that everybody knows"),
         ("REDIS_URL", "redis://:changeme@redis/0", "one that everybody knows"),
+        ("MONGO_URL", "http://db/shop", "write mongodb://USER:PASSWORD@HOST:PORT/NAME"),
+        ("MONGO_URL", "mongodb://api:example@db/shop", "one that everybody knows"),
+        ("UPSTREAM_URL", "users.shop.svc", "write http://HOST:PORT"),
         ("API_POSTGRES_LIMIT", "0", "greater than or equal to 1"),
         ("API_POSTGRES_TIMEOUT_SECONDS", "soon", "valid number"),
     ],
-    ids=["another database", "no host", "a usual password", "another usual password", "no connections", "not a number"],
+    ids=[
+        "another database",
+        "no host",
+        "a usual password",
+        "another usual password",
+        "no MongoDB",
+        "a usual password of MongoDB",
+        "no scheme",
+        "no connections",
+        "not a number",
+    ],
 )
 def test_a_wrong_value_is_named_but_not_shown(
     environment: pytest.MonkeyPatch, variable: str, value: str, message: str
