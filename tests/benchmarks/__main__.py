@@ -8,7 +8,19 @@ PAIRS and SECONDS of the environment say how often and how long each side is mea
 import sys
 from typing import Final
 
-from tests.benchmarks import auth, cached_answer, command, dashboard, hello, memory, products, retune, scale_up, serve
+from tests.benchmarks import (
+    auth,
+    cached_answer,
+    command,
+    dashboard,
+    hello,
+    memory,
+    products,
+    rate_limit,
+    retune,
+    scale_up,
+    serve,
+)
 from tests.benchmarks.effort import Effort
 
 BENCHES: Final[dict[str, command.Bench]] = {
@@ -18,6 +30,7 @@ BENCHES: Final[dict[str, command.Bench]] = {
     "expensive-data": cached_answer.run,
     "auth": auth.run,
     "dashboard": dashboard.run,
+    "rate-limit": rate_limit.run,
     "retune": retune.run,
     "memory": memory.run,
     "scale-up": scale_up.run,

@@ -17,7 +17,7 @@ _END_SECONDS: Final = 20.0
 
 
 class LoadError(Exception):
-    """The server answered with something else than 200, or could not be reached."""
+    """The server answered with another status than was expected, or could not be reached."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,10 @@ class Request:
 
     path: str = "/"
     headers: Mapping[str, str] = field(default_factory=dict)
+    status: int = 200
+    """The answer that it should get."""
+    addresses: int = 1
+    """From how many addresses of this machine connections come, in turn: so many clients."""
 
     def to_bytes(self) -> bytes:
         given = {"Host": "127.0.0.1", "User-Agent": "bench", "Accept": "*/*", **self.headers}
@@ -40,20 +44,22 @@ def saturate(port: int, *, connections: int, seconds: float, request: Request = 
     """Answers counted and seconds it took. Leaves no request behind for the server to work off.
 
     Raises:
-        LoadError: an answer was not 200, or nobody listens.
+        LoadError: an answer had another status, or nobody listens.
     """
-    return uvloop.run(_saturate(port, connections, seconds, request.to_bytes()))
+    return uvloop.run(_saturate(port, connections, seconds, request))
 
 
 class _Connection(asyncio.Protocol):
     """One client. Where the server closes after an answer, as gunicorn's sync worker does, it connects anew."""
 
-    def __init__(self, port: int, request: bytes) -> None:
+    def __init__(self, port: int, request: Request, number: int) -> None:
         self.answers = 0
         self.wrong: str | None = None
         self.ended = asyncio.Event()
         self._port = port
-        self._request = request
+        self._request = request.to_bytes()
+        self._expected = f"http/1.1 {request.status}".encode()
+        self._from = f"127.0.0.{1 + number % request.addresses}"
         self._stopped = False
         self._received = bytearray()
         self._connecting: asyncio.Task[None] | None = None
@@ -61,7 +67,8 @@ class _Connection(asyncio.Protocol):
 
     async def connect(self) -> None:
         try:
-            await asyncio.get_running_loop().create_connection(lambda: self, "127.0.0.1", self._port)
+            loop = asyncio.get_running_loop()
+            await loop.create_connection(lambda: self, "127.0.0.1", self._port, local_addr=(self._from, 0))
         except OSError as error:
             self._fail(repr(error))
 
@@ -86,7 +93,7 @@ class _Connection(asyncio.Protocol):
         if head_end < 0:
             return
         head = bytes(received[: head_end + 2]).lower()
-        if not head.startswith(b"http/1.1 200"):
+        if not head.startswith(self._expected):
             self._fail(repr(bytes(received[:200])))
         elif len(received) >= head_end + 4 + _content_length(head):
             self._answered(closes=b"\r\nconnection: close\r\n" in head)
@@ -119,8 +126,8 @@ def _content_length(head: bytes) -> int:
     return int(head[start : head.index(b"\r", start)])
 
 
-async def _saturate(port: int, connections: int, seconds: float, request: bytes) -> tuple[int, float]:
-    clients = [_Connection(port, request) for _ in range(connections)]
+async def _saturate(port: int, connections: int, seconds: float, request: Request) -> tuple[int, float]:
+    clients = [_Connection(port, request, number) for number in range(connections)]
     for client in clients:
         await client.connect()
     started = time.perf_counter()
