@@ -30,7 +30,18 @@ def candidates(situation: Situation, model: Model, objective: Objective) -> Iter
             candidate = judged(situation, model, {**situation.values, WORKERS: float(workers), **sizes})
             if candidate is not None:
                 yield candidate
-    yield from _known(situation, least, most)
+    yield from (known for known in _known(situation, least, most) if not _burdens(situation, model, known.values))
+
+
+def _burdens(situation: Situation, model: Model, values: Values) -> bool:
+    """Whether a slow database would get more connections."""
+    now, then = situation.values.get(WORKERS, 1.0), values.get(WORKERS, 1.0)
+    sizes = named_pools(situation.values)
+    return any(
+        then * size > now * sizes.get(name, size)
+        for name, size in named_pools(values).items()
+        if name in model.pools and database_is_slow(situation.memory, name, model.pools[name].query_seconds)
+    )
 
 
 def _known(situation: Situation, least: float, most: float) -> Iterator[Candidate]:

@@ -23,6 +23,7 @@ from paceline_operator.core.observation import Observation
 from paceline_operator.core.predict import Model, fit
 from paceline_operator.core.probe import probe, scheduled
 from paceline_operator.core.recommend import Proposal, recommend
+from paceline_operator.core.relief import half, relief
 from paceline_operator.core.situation import Measured, Memory, Replicas, Situation
 from paceline_operator.core.verify import verify
 
@@ -118,12 +119,15 @@ def _tune(situation: Situation, model: Model | None) -> tuple[Decision, Memory]:
 
 def _decided(situation: Situation, model: Model | None, observation: Observation, objective: Objective) -> Decision:
     ttls = ttl_changes(situation, observation)
-    proposal = propose(situation, model, objective) if model else None
-    if proposal is not None:
-        decision = _limited(situation, proposal)
+    proposals = (relief(situation, observation, objective), propose(situation, model, objective) if model else None)
+    for proposed in filter(None, proposals):
+        decision = _limited(situation, proposed)
         if decision.changes:
             return _with_ttls(decision, ttls)
     found = _first_that_passes(situation, diagnose(situation, observation, objective, model))
+    if found is not None and not found.changes and (fewer := half(situation, observation, objective)):
+        halved = _limited(situation, fewer)
+        found = halved if halved.changes else found
     if found is not None and (found.changes or not ttls):
         return _with_ttls(found, ttls)
     if ttls:

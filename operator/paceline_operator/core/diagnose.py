@@ -1,7 +1,8 @@
 """Names what limits the service, in the order loop lag, throttling, pool wait, oversized pool.
 
 Loop lag comes first: a coroutine keeps its connection until the loop resumes it, so a slow loop looks like a small
-pool (a 6 ms query held its connection for 17 ms at two workers, for 4 s when saturated).
+pool (a 6 ms query held its connection for 17 ms at two workers, for 4 s when saturated). Only a pool that is always
+lent, and whose holds lag does not explain, goes before it.
 Thresholds: docs/tuning.md. Worked example, objective p95 45 ms: loop lag is high above 5.4 ms, a pool's p99
 wait above 3.6 ms.
 """
@@ -13,6 +14,7 @@ from math import ceil
 from typing import Final
 
 from paceline_operator.core.durations import format_duration
+from paceline_operator.core.experience import database_is_slow
 from paceline_operator.core.model import WORKERS, Objective, Reason, Tunable, pool
 from paceline_operator.core.observation import Observation, PoolObservation
 from paceline_operator.core.predict import Model
@@ -38,6 +40,10 @@ FULL: Final = 0.95
 SLACK: Final = 1.25
 """A pool larger than this times what is needed is oversized; the gap to 1 keeps growing and shrinking apart."""
 OVERSIZED_WINDOWS: Final = 5
+ALL_LENT: Final = 0.9
+"""From this share of its connections on a pool counts as always lent."""
+LAG_IN_HOLD: Final = 0.25
+"""Where loops that lag make up more of a hold than this, the hold says nothing of the database."""
 LEAST_LAG_SAMPLES: Final = 20
 LEAST_CHECKOUTS: Final = 100
 
@@ -70,8 +76,24 @@ def diagnose(
         _pool_waits(situation, observation, objective, measured_only=lag is not None),
         key=lambda finding: -finding.severity,
     )
-    limits = ((lag,) if lag else ()) + tuple(waits)
+    first = tuple(finding for finding in waits if _all_lent_by_itself(situation, observation, finding.tunable))
+    rest = tuple(finding for finding in waits if finding not in first)
+    limits = first + ((lag,) if lag else ()) + rest
     return limits or tuple(_oversized(situation))
+
+
+def all_lent(seen: PoolObservation, size: float) -> bool:
+    """Whether a pool's connections were lent nearly all the time."""
+    return size > 0 and seen.arrivals_per_worker * (seen.hold.mean or 0.0) >= ALL_LENT * size
+
+
+def _all_lent_by_itself(situation: Situation, observation: Observation, tunable: Tunable | None) -> bool:
+    """Whether a pool is always lent and lag is no great part of the time that its connections are held."""
+    if tunable is None:
+        return False
+    seen, lag = observation.pools[tunable.name], observation.loop_lag.mean
+    explained = lag is None or lag > LAG_IN_HOLD * (seen.hold.mean or 0.0)
+    return all_lent(seen, situation.values[tunable]) and not explained
 
 
 def connections_needed(pool: PoolObservation, objective: Objective, share: float = 1.0) -> int | None:
@@ -138,6 +160,11 @@ def _pool_waits(
         if severity > 1:
             passed = high if wait > high else longest
             evidence = f"{name} wait p99 {format_duration(wait)} > {format_duration(passed)}, {needed} needed"
+            slow = slow_database(situation, observation, name)
+            if slow:
+                # The need is what it is because the database is slow: more connections would make it slower.
+                yield Finding(Reason.DATABASE_SATURATED, None, severity, f"{evidence}, but {slow}")
+                continue
             yield Finding(Reason.POOL_WAIT_HIGH, pool(name), severity, evidence, needed)
 
 
@@ -149,6 +176,17 @@ def _out_of_reach(observation: Observation, objective: Objective, workers: float
     lag = _loop_lag(observation, objective, workers)
     if lag is not None and lag.reason is not Reason.LOOP_LAG_HIGH:
         yield replace(lag, tunable=None)
+
+
+def slow_database(situation: Situation, observation: Observation, name: str) -> str:
+    """Says how much longer connections are held than when all was well; empty where that is no longer, or where loops
+    that lag explain it."""
+    hold, lag, well = observation.pools[name].hold.mean, observation.loop_lag.mean, situation.memory.fastest.get(name)
+    if hold is None or lag is None or well is None or lag > LAG_IN_HOLD * hold:
+        return ""
+    if not database_is_slow(situation.memory, name, hold - lag):
+        return ""
+    return f"{name} is held {format_duration(hold)}, {format_duration(well)} when all was well"
 
 
 def _oversized(situation: Situation) -> Iterator[Finding]:

@@ -10,7 +10,7 @@
 from dataclasses import dataclass
 from math import ceil, floor
 
-from paceline_operator.core.diagnose import DOUBLE_ABOVE, SLACK, Finding, connections_needed
+from paceline_operator.core.diagnose import DOUBLE_ABOVE, SLACK, Finding, all_lent, connections_needed
 from paceline_operator.core.model import Change, Kind, Objective, Reason, TunableSpec
 from paceline_operator.core.observation import Observation
 from paceline_operator.core.situation import Situation
@@ -56,8 +56,8 @@ def carried_pools(
 ) -> tuple[Change, ...]:
     """The pools that move with the workers, so that the fleet's connections do not multiply with them.
 
-    `P' = max(⌈P·W/W'⌉, min(P, c*(W')))`, never above P when workers are added. Worked example: 2 → 4 workers with a
-    pool of 5 of which each worker then needs 4: max(⌈10/4⌉, min(5, 4)) = 4.
+    `P' = max(⌈P·W/W'⌉, min(P, c*(W')))`, never above P when workers are added; P where all were lent.
+    Worked example: 2 → 4 workers with a pool of 5 of which each worker then needs 4: max(⌈10/4⌉, min(5, 4)) = 4.
     A pool with a budget keeps its total instead: ⌊P·W/W'⌋, at least its minimum.
     """
     specs = (spec for spec in situation.policy.tunables.values() if spec.tunable.kind is Kind.POOL and spec.bounds)
@@ -72,7 +72,9 @@ def _carried(
     if size is None or workers.old is None:
         return None
     total = size * workers.old
-    if spec.budget is not None:
+    if seen is not None and workers.new > workers.old and all_lent(seen, size):
+        new = size
+    elif spec.budget is not None:
         new = float(floor(total / workers.new))
     else:
         needed = connections_needed(seen, objective, workers.old / workers.new) if seen else None

@@ -17,6 +17,7 @@ from datetime import timedelta
 from math import hypot, sqrt
 from typing import Final
 
+from paceline_operator.core.diagnose import all_lent
 from paceline_operator.core.durations import format_duration
 from paceline_operator.core.experience import noise_of, same_load
 from paceline_operator.core.model import WORKERS, Change, Decision, Prefer, Reason
@@ -31,6 +32,8 @@ MIX_MOVED: Final = 0.15
 MOST_VOIDS: Final = 2
 MORE_ERRORS: Final = 0.001
 """A rise of the error ratio that counts: 0.1 percentage points."""
+VAIN_GROWTH: Final = 1.25
+NO_MORE: Final = 1.05
 REJECTED_FOR: Final = 10
 """Windows for which values that were rolled back are not tried again."""
 OUTGROWN_FOR: Final = 30
@@ -51,8 +54,11 @@ def verify(situation: Situation) -> tuple[Decision | None, Memory]:
     pending, memory = situation.memory.pending, situation.memory
     if pending is None:
         return None, memory
-    if situation.fleet.out_of_memory and situation.fleet.restarts > pending.restarts:
-        return _roll_back(situation, pending, Reason.OUT_OF_MEMORY, "a container was killed for memory since")
+    if situation.fleet.restarts > pending.restarts:
+        reason = Reason.OUT_OF_MEMORY if situation.fleet.out_of_memory else Reason.ROLLED_BACK
+        how = "was killed for memory" if situation.fleet.out_of_memory else "restarted"
+        decision, memory = _roll_back(situation, pending, reason, f"a container {how} since")
+        return decision, replace(memory, ceiling=_ceiling(situation, pending))
     measured = Measured.of(situation.observation) if situation.observation else None
     if measured is None or measured.samples < situation.policy.behavior.min_samples:
         if situation.overloaded and _grew(pending):
@@ -129,7 +135,8 @@ def remember(situation: Situation, memory: Memory, decision: Decision, generatio
 
 def _outgrown(situation: Situation, memory: Memory, decision: Decision) -> tuple[Rejected, ...]:
     lever = decision.changes[0]
-    if lever.old is None or lever.new < lever.old:
+    shrinks = lever.old is None or lever.new < lever.old
+    if shrinks and decision.reason is not Reason.DATABASE_SATURATED:
         return memory.rejected
     until = situation.now + OUTGROWN_FOR * situation.policy.behavior.interval
     return (*memory.rejected, Rejected(dict(situation.values), until))[-MOST_REJECTED:]
@@ -149,6 +156,8 @@ def _objection(situation: Situation, pending: Pending, measured: Measured) -> st
     baseline = pending.baseline
     if _too_many_errors(pending, measured):
         return f"errors {baseline.error_ratio:.2%} → {measured.error_ratio:.2%}"
+    if _in_vain(situation, pending, measured):
+        return f"{pending.changes[0]} answers no more requests: the database is what limits"
     if _meets_cheaper(situation, measured):
         return ""
     ratio = measured.p95_seconds / max(baseline.p95_seconds, 1e-6)
@@ -164,6 +173,17 @@ def _objection(situation: Situation, pending: Pending, measured: Measured) -> st
         return ""
     before, after = format_duration(baseline.p95_seconds), format_duration(measured.p95_seconds)
     return f"p95 {before} → {after}, ×{ratio:.2f} > {allowed:.2f}"
+
+
+def _in_vain(situation: Situation, pending: Pending, measured: Measured) -> bool:
+    """Whether a pool that grew by a quarter or more is still always lent and no more is answered: by Little's law each
+    connection is held longer by as much as there are more of them."""
+    lever, baseline = pending.changes[0], pending.baseline
+    seen = situation.observation.pools.get(lever.tunable.name) if situation.observation else None
+    if seen is None or lever.tunable == WORKERS or not lever.old or lever.new < VAIN_GROWTH * lever.old:
+        return False
+    no_more = measured.requests_per_second <= NO_MORE * baseline.requests_per_second
+    return all_lent(seen, lever.new) and no_more and measured.p95_seconds >= baseline.p95_seconds / NO_MORE
 
 
 def _meets_cheaper(situation: Situation, measured: Measured) -> bool:
@@ -192,10 +212,15 @@ def _roll_back(situation: Situation, pending: Pending, reason: Reason, why: str)
         memory = replace(memory, probing=Probing(failures, situation.now + gap(situation, failures)))
     else:
         memory = replace(memory, rollbacks=(*situation.memory.rollbacks, situation.now)[-BREAKER_ROLLBACKS:])
-    if reason is Reason.OUT_OF_MEMORY:
-        workers = situation.values.get(WORKERS, 1.0)
-        memory = replace(memory, ceiling=Ceiling(workers, situation.fleet.template))
     return Decision(back, reason, situation.evidence(message)), memory
+
+
+def _ceiling(situation: Situation, pending: Pending) -> Ceiling | None:
+    """The worker count that a container did not survive; after a change of something else only where it was memory."""
+    grew = any(change.tunable == WORKERS and change.new > (change.old or 0.0) for change in pending.changes)
+    if not grew and not situation.fleet.out_of_memory:
+        return situation.memory.ceiling
+    return Ceiling(situation.values.get(WORKERS, 1.0), situation.fleet.template)
 
 
 def _age(situation: Situation, pending: Pending) -> str:

@@ -1,5 +1,6 @@
 """Verdicts: which change is kept, which is taken back, and which has to wait."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -170,6 +171,19 @@ def test_a_container_killed_for_memory_is_rolled_back_at_once() -> None:
 
     assert decision is not None
     assert decision.reason is Reason.OUT_OF_MEMORY
+
+
+def test_a_container_that_restarted_is_rolled_back_and_its_worker_count_a_ceiling() -> None:
+    restarted = situation(memory=Memory(pending=pending(restarts=1)), observation=None, fleet=fleet(restarts=2))
+    decision, memory = verify(restarted)
+
+    assert decision is not None
+    assert decision.reason is Reason.ROLLED_BACK
+    assert "a container restarted since" in decision.message
+    assert memory.ceiling == Ceiling(4, "")
+    resized = pending(restarts=1, changes=(Change(POSTGRES, 10, 8),))
+    _, memory = verify(replace(restarted, memory=Memory(pending=resized)))
+    assert memory.ceiling is None
 
 
 def test_a_kill_from_before_the_change_is_not_held_against_it() -> None:
