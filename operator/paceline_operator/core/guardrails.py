@@ -271,13 +271,18 @@ def recently_rejected(situation: Situation, proposal: Proposal) -> Proposal | Ho
         return proposal
     after = apply_changes(situation.values, proposal.changes)
     for rejected in situation.memory.rejected:
-        if rejected.values == after and situation.now < rejected.until:
+        if _tuned(rejected.values) == _tuned(after) and situation.now < rejected.until:
             wait = format_duration(rejected.until - situation.now)
             return Hold(
                 Reason.COOLING_DOWN,
                 f"{proposal.finding.evidence}; {_listed(proposal.changes)} did not do before, not again for {wait}",
             )
     return proposal
+
+
+def _tuned(values: Values) -> Values:
+    """Without the bounds of admission, which move by themselves and are never judged."""
+    return {tunable: value for tunable, value in values.items() if tunable.kind is not Kind.ADMISSION}
 
 
 def cooling_down(situation: Situation, proposal: Proposal) -> Proposal | Hold:

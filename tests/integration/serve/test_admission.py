@@ -43,18 +43,13 @@ def test_an_overload_is_turned_away_and_nobody_is_lost(tmp_path: Path) -> None:
     document = tmp_path / "tuning.json"
     with pod(tmp_path, "limited:app", tuning_file=document, keepalive_seconds=1) as served:
         assert served.state()["admission"] is None
-        with KeepAliveLoad(served.port, path="/slow", connections=32) as unlimited:
-            eventually(lambda: int(served.get("/")[1]) > 8, "without admission the application gets them all")
-        assert set(unlimited.outcome.answered) == {200}
-
         state = follows(served, document, 1, admission={"min": 4, "max": 4})
         assert state["values"]["admission"] == {"min": 4, "max": 4}
-        assert int(served.get("/reset")[1]) > 8
         # Four at a time, a tenth of a second each, is forty a second at best; requests come whatever became of others.
         with BackgroundLoad({f"http://127.0.0.1:{served.port}/slow": 200.0}) as load:
             retry_after, problem = refusal(served)
             eventually(lambda: served.state()["admission"]["rejected"] > 100, "many are turned away")
-            eventually(lambda: sum(group["count"] for group in served.state()["requests"]) > 60, "many are answered")
+            eventually(lambda: sum(group["count"] for group in served.state()["requests"]) > 20, "many are answered")
         (summary,) = load.summaries
         turned_away = summary.total.failures["HTTP 503"]
         assert summary.total.failures.keys() == {"HTTP 503"}, "nobody is lost"
@@ -75,6 +70,6 @@ def test_an_overload_is_turned_away_and_nobody_is_lost(tmp_path: Path) -> None:
         assert calm.outcome.answered.keys() == {200}
 
         assert "admission" not in follows(served, document, 2)["values"]
-        with KeepAliveLoad(served.port, path="/slow", connections=32) as again:
-            eventually(lambda: again.outcome.answered[200] > 100, "off again")
-        assert again.outcome.answered.keys() == {200}
+        with KeepAliveLoad(served.port, path="/slow", connections=32) as unlimited:
+            eventually(lambda: int(served.get("/")[1]) > 8, "off again, the application gets them all")
+        assert unlimited.outcome.answered.keys() == {200}

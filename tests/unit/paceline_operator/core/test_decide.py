@@ -8,7 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from paceline_operator.core.decide import decide
-from paceline_operator.core.model import WORKERS, Behavior, Change, Decision, Reason, TunableSpec, cache
+from paceline_operator.core.model import (
+    ADMISSION_MAX,
+    ADMISSION_MIN,
+    ADMISSION_P95,
+    WORKERS,
+    Behavior,
+    Bounds,
+    Change,
+    Decision,
+    Reason,
+    TunableSpec,
+    cache,
+)
 from paceline_operator.core.situation import Memory, Oversized, Rejected, Situation
 from situations import (
     NOW,
@@ -204,6 +216,17 @@ def postgres(old: int, new: int) -> Change:
             (postgres(20, 9),),
             Reason.POOL_OVERSIZED,
             id="one in a thousand is a burst",
+        ),
+        pytest.param(
+            situation(
+                observation=observation(loop_lag=LAGGING),
+                policy=policy(admission=Bounds(4, 64)),
+                values={**values(), ADMISSION_MAX: 5.0, ADMISSION_MIN: 4.0, ADMISSION_P95: 0.045},
+                memory=Memory(rejected=(Rejected(values(5, 7), NOW + timedelta(minutes=9)),)),
+            ),
+            (),
+            Reason.COOLING_DOWN,
+            id="what was rejected under other bounds of admission stays rejected",
         ),
         pytest.param(
             situation(observation=observation(loop_lag=LAGGING, turned_away=9000)),
