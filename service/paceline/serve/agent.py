@@ -49,13 +49,13 @@ async def run(settings: Settings) -> None:
     run_dir = RunDir(serve.run_dir)
     reports = Reports(run_dir, process_started)
     cgroup = find_cgroup()
-    started = monotonic()
+    started, started_wall = monotonic(), datetime.now(UTC)
     capacity = Capacity(serve, run_dir, reports, memory=lambda: read_memory(cgroup, reports), clock=monotonic)
     logs.configure("agent", settings, generation=lambda: capacity.status.progress.goal.generation)
 
     def state() -> dict[str, Any]:
         usage = Usage(read_cpu(cgroup, reports), read_memory(cgroup, reports))
-        clocks = Clocks(monotonic(), datetime.now(UTC), started)
+        clocks = Clocks(monotonic(), datetime.now(UTC), started, started_wall)
         return build_state(serve, capacity.status, reports, usage, clocks)
 
     app_metrics = AppMetrics(

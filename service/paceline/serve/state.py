@@ -19,16 +19,29 @@ ACCEPTS: Final = ("tuning/v1",)
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """One moment on both clocks (monotonic seconds, wall clock), and when the pod started on the first."""
+    """One moment on both clocks (monotonic seconds, wall clock), and when the pod started on each.
+
+    What the pod started at is read once: it names this life of the pod, and must not move with the wall clock or with
+    a pause between two readings.
+    """
 
     now: float
     wall: datetime
     started: float
+    started_wall: datetime
 
     def at(self, monotonic: float) -> str:
         """A monotonic moment as RFC 3339 in UTC."""
-        moment = self.wall.astimezone(UTC) - timedelta(seconds=self.now - monotonic)
-        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return _rfc3339(self.wall - timedelta(seconds=self.now - monotonic))
+
+    @property
+    def started_at(self) -> str:
+        """The same string for all of the pod's life."""
+        return _rfc3339(self.started_wall)
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +61,7 @@ def build_state(
         "version": __version__,
         "accepts": list(ACCEPTS),
         "pod": {"name": settings.pod_name, "uid": settings.pod_uid},
-        "startedAt": clocks.at(clocks.started),
+        "startedAt": clocks.started_at,
         "uptimeSeconds": round(clocks.now - clocks.started, 3),
         "tuning": _tuning(status, clocks),
         "values": _values(status, status.progress.workers, status.progress.values),
