@@ -1,18 +1,13 @@
 """Create accounts, and the tables of durable jobs."""
 
-from importlib.resources import files
-from typing import Final
-
 import sqlalchemy as sa
 from alembic import op
+from procrastinate.schema import SchemaManager
 
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
-
-_JOBS_SCHEMA: Final = "03.04"
-"""procrastinate's scripts up to here, whatever version is installed; newer ones are a revision of their own."""
 
 
 def upgrade() -> None:
@@ -25,14 +20,11 @@ def upgrade() -> None:
     )
     connection = op.get_bind().connection.dbapi_connection
     assert connection is not None
-    for script in _scripts():
-        # As a script, not as a statement: asyncpg prepares statements, and only one at a time.
-        connection.run_async(lambda driver, script=script: driver.execute(script))
-
-
-def _scripts() -> list[str]:
-    found = sorted(files("procrastinate.sql.migrations").iterdir(), key=lambda file: file.name)
-    return [file.read_text() for file in found if file.name.endswith(".sql") and file.name[:5] <= _JOBS_SCHEMA]
+    # The whole schema at once: its history of scripts uses enum values before they are committed, which PostgreSQL
+    # refuses below 17. Scripts of a newer procrastinate are a revision of their own.
+    schema = SchemaManager.get_schema()
+    # As a script, not as a statement: asyncpg prepares statements, and only one at a time.
+    connection.run_async(lambda driver: driver.execute(schema))
 
 
 def downgrade() -> None:
