@@ -32,7 +32,7 @@ class Child:
         """The answer to a packed call.
 
         Raises:
-            ProcessDied: the process ended before it answered.
+            ProcessDied: the process ended before it answered, or could not start.
         """
         if self._process is None:
             await self._start()
@@ -60,9 +60,9 @@ class Child:
             process = get_context("forkserver").Process(target=_serve, args=(theirs,), daemon=True)
             try:
                 await asyncio.to_thread(process.start)
-            except BaseException:
+            except (OSError, EOFError) as error:
                 ours.close()
-                raise
+                raise ProcessDied(f"no process could be started for the call: {error!r}") from error
         self._reader, self._writer = await asyncio.open_connection(sock=ours)
         self._process = process
         if self._killed:  # while it started

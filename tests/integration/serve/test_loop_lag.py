@@ -1,11 +1,14 @@
 """A blocking call in a coroutine is seen in `/state`: the histogram of loop lag says how long nothing else ran."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from serving import Served, StartPod, eventually
 
-BLOCKED_SECONDS = 2.0
+BLOCKED_SECONDS = 3.0
+LATE_SECONDS = 2.0
+"""Far above what a busy machine does to an event loop."""
 
 
 @pytest.fixture
@@ -26,15 +29,16 @@ def lags_above(histogram: dict[str, Any], seconds: float) -> int:
 def lags(pod: Served) -> tuple[int, int]:
     """How often the loop was late by most of the time that the route blocks, and how often it was looked at."""
     histogram = pod.state()["loopLag"]
-    return lags_above(histogram, BLOCKED_SECONDS / 2), histogram["count"]
+    return lags_above(histogram, LATE_SECONDS), histogram["count"]
 
 
 def test_the_mistake_moves_the_histogram_and_the_cures_do_not(pod: Served) -> None:
-    for cure in ("in-a-thread", "waiting"):
-        assert pod.get(f"/pitfalls/blocking/{cure}?seconds={BLOCKED_SECONDS}")[0] == 204
+    before, _ = lags(pod)
+    paths = [f"/pitfalls/blocking/{cure}?seconds={BLOCKED_SECONDS}" for cure in ("in-a-thread", "waiting")]
+    with ThreadPoolExecutor() as threads:
+        assert [status for status, _ in threads.map(pod.get, paths)] == [204, 204]
     looked = lags(pod)[1]
     eventually(lambda: lags(pod)[1] > looked, "a report from after the cures")
-    before = lags(pod)[0]
-    assert before == 0, "the loop was held up, though nothing blocked it"
+    assert lags(pod)[0] == before, "the loop was held up, though nothing blocked it"
     assert pod.get(f"/pitfalls/blocking?seconds={BLOCKED_SECONDS}")[0] == 204
-    eventually(lambda: lags(pod)[0] == 1, "the loop's lag while the call blocked it")
+    eventually(lambda: lags(pod)[0] == before + 1, "the loop's lag while the call blocked it")

@@ -4,7 +4,6 @@ It is small (no pydantic, no application: children import what they run) and end
 """
 
 import asyncio
-import logging
 import signal
 from contextlib import suppress
 from pathlib import Path
@@ -12,15 +11,13 @@ from typing import Final
 
 import orjson
 
-from paceline.errors import PoolError, PoolFull
+from paceline.errors import PoolFull, ProcessDied
 from paceline.resources.frames import frame, read_frame
 from paceline.resources.process_pool import ProcessPool
 from paceline.serve.processes import wire
 from paceline.serve.rundir import RunDir, stamp
 
 _POLL_SECONDS: Final = 0.1
-
-logger = logging.getLogger("paceline.serve")
 
 
 class Server:
@@ -87,8 +84,7 @@ async def _run(pool: ProcessPool, call: bytes, writer: asyncio.StreamWriter) -> 
     except PoolFull as error:
         refusal = wire.Refusal(str(error), error.retry_after_seconds)
         reply = frame(wire.FULL) + frame(refusal.to_bytes())
-    except (PoolError, OSError) as error:
-        logger.error("a call was lost: %s", error)
+    except ProcessDied as error:
         reply = frame(wire.DIED) + frame(str(error).encode())
     writer.write(reply)
     with suppress(ConnectionError):
