@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from paceline_operator.core.admission import size
+from paceline_operator.core.admission import size, with_admission
 from paceline_operator.core.decide import decide
 from paceline_operator.core.model import (
     ADMISSION_MAX,
@@ -15,6 +15,7 @@ from paceline_operator.core.model import (
     ADMISSION_P95,
     Bounds,
     Change,
+    Decision,
     Objective,
     Reason,
 )
@@ -152,3 +153,5 @@ def test_more_answers_in_time_never_mean_less_room(one: float, other: float) -> 
 def test_nothing_answered_sizes_nothing() -> None:
     silent = observation(duration=seconds(0.0, count=0))
     assert size(silent, Objective(timedelta(milliseconds=45)), 4, ALLOWED) is None
+    content = Decision((), Reason.WITHIN_TOLERANCE, "")
+    assert with_admission(named(observation=silent), content, Memory()) == (content, Memory())
