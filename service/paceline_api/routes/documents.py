@@ -10,6 +10,7 @@ from paceline_api.errors import InvalidRequest, NotConfigured, NotFound, Unavail
 from paceline_api.routes.dependencies import MongoDep
 from paceline_api.schemas.documents import OBJECT_ID, Document, DocumentPage, NewDocument
 from paceline_api.schemas.errors import documented
+from paceline_api.schemas.headers import LOCATION
 
 router = APIRouter(tags=["documents"], responses=documented(InvalidRequest, Unavailable, NotConfigured))
 
@@ -28,7 +29,7 @@ async def list_documents(
     return DocumentPage(items=items, next=items[-1].id if len(items) == limit else None)
 
 
-@router.post("/documents", status_code=201)
+@router.post("/documents", status_code=201, responses=LOCATION)
 async def create_document(new: NewDocument, mongo: MongoDep, response: Response) -> Document:
     """Stores a document. `Location` says where it is."""
     content = {**new.model_dump(), "created_at": _now()}

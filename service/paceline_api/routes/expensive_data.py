@@ -10,6 +10,7 @@ from paceline_api.errors import Unavailable
 from paceline_api.routes.dependencies import PostgresDep
 from paceline_api.schemas.errors import documented
 from paceline_api.schemas.expensive_data import SpreadReport
+from paceline_api.schemas.headers import KEPT
 
 router = APIRouter(tags=["expensive data"])
 
@@ -28,7 +29,7 @@ ORDER BY gini DESC, category
 """
 
 
-@router.get("/expensive-data", response_model=SpreadReport, responses=documented(Unavailable))
+@router.get("/expensive-data", response_model=SpreadReport, responses={**KEPT, **documented(Unavailable)})
 async def expensive_data(postgres: PostgresDep) -> Response:
     """How far prices lie apart, by category. `Age` and `Cache-Status` say how old the answer is and whence."""
     rows = await postgres.fetch(_SPREAD)

@@ -10,6 +10,7 @@ from paceline_api import models
 from paceline_api.errors import InvalidRequest, NotFound, SkuTaken, Unavailable
 from paceline_api.routes.dependencies import SessionDep
 from paceline_api.schemas.errors import documented
+from paceline_api.schemas.headers import LOCATION
 from paceline_api.schemas.items import Item, ItemPage, NewItem
 
 router = APIRouter(tags=["items"], responses=documented(InvalidRequest, Unavailable))
@@ -29,7 +30,7 @@ async def list_items(
     return ItemPage(items=items, next=items[-1].id if len(items) == limit else None)
 
 
-@router.post("/items", status_code=201, responses=documented(SkuTaken))
+@router.post("/items", status_code=201, responses={**LOCATION, **documented(SkuTaken)})
 async def create_item(new: NewItem, session: SessionDep, response: Response) -> Item:
     """Stores an item. `Location` says where it is."""
     item = models.Item(**new.model_dump())
