@@ -53,8 +53,8 @@ soak: $(STAMP) ## ten minutes of load and retuning: memory, lost requests, conne
 bench-tuner: $(STAMP) ## the tuner beside the exhaustive grid and simpler ways, on every scenario (ONLY=prefix, JSON=1)
 	$(BIN)/python -m tests.benchmarks.tuner $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json) $(ARGS)
 
-bench-live: $(STAMP) ## real pods tuned from bad starts, beside the best of a grid; nine minutes on a quiet machine (JSON=1)
-	$(BIN)/python -m tests.benchmarks.live $(if $(JSON),--json)
+bench-live: $(STAMP) ## real pods tuned from bad starts, beside the best of a grid; nine minutes on a quiet machine (ONLY=tuning or ranks, JSON=1)
+	$(BIN)/python -m tests.benchmarks.live $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json)
 
 bench-fleet: $(STAMP) ## what the operator costs: a pass over 1,000 pods, the simulator beside SimPy (ONLY=name, JSON=1)
 	$(BIN)/python -m tests.benchmarks.fleet $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json)

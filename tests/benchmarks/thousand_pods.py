@@ -53,6 +53,15 @@ RUNNING: Final[Mapping[str, Any]] = {
     "pools": {"postgres": 2, "redis": 10},
     "caches": {"responses": {"ttlSeconds": 60}},
 }
+TUNING: Final[Mapping[str, Any]] = {
+    "generation": 7,
+    "digest": None,
+    "appliedAt": None,
+    "pending": [],
+    "clamped": [],
+    "unknown": [],
+    "refused": None,
+}
 
 
 def run(effort: Effort, cores: Cores) -> Iterator[Row]:
@@ -102,11 +111,13 @@ class History:
             "schema": "paceline.dev/state/v1",
             "version": "0.1.0",
             "accepts": ["tuning/v1"],
+            "pod": {"name": "api-1", "uid": "one"},
             "startedAt": "2026-01-01T00:00:00Z",
             "uptimeSeconds": uptime,
-            "tuning": {"generation": 7, "digest": None, "pending": [], "clamped": [], "unknown": [], "refused": None},
+            "tuning": TUNING,
             "values": RUNNING,
             "startValues": RUNNING,
+            "workers": [],
             "requests": [self._route(f"GET /route-{number}") for number in range(ROUTES)],
             "loopLag": self._recorded("lag", 0.001),
             "pools": {"postgres": self._pool("postgres", 2), "redis": self._pool("redis", 10)},
@@ -114,6 +125,9 @@ class History:
             "caches": {"responses": self._cache(uptime)},
             "cpu": {"limit": 2.0, "usageSeconds": uptime * 0.8, "periods": int(uptime * 10), "throttledPeriods": 0},
             "memory": {"limitBytes": 2 << 30, "usedBytes": 300 << 20, "perWorkerBytes": 60 << 20},
+            "admission": None,
+            "spans": {"exported": 0, "dropped": 0},
+            "restarts": 0,
         }
 
     def _recorded(self, name: str, mean: float) -> Mapping[str, Any]:
@@ -128,7 +142,8 @@ class History:
 
     def _pool(self, name: str, limit: int) -> Mapping[str, Any]:
         waits, holds = self._recorded(f"{name} wait", 0.002), self._recorded(f"{name} hold", 0.006)
-        return {"limit": limit, "cap": 64, "timeouts": 0, "wait": waits, "hold": holds}
+        gauges = {"inUse": 1, "open": limit, "waiting": 0, "serverMaxConnections": None}
+        return {"kind": "asyncpg", "limit": limit, "cap": 64, "timeouts": 0, "wait": waits, "hold": holds, **gauges}
 
     def _cache(self, uptime: float) -> Mapping[str, Any]:
         ghosts = [
@@ -140,6 +155,7 @@ class History:
             "ttlSeconds": 60,
             "hits": hits,
             "misses": hits,
+            "staleHits": 0,
             "fetch": self._recorded("fetch", 0.02),
             "ghosts": ghosts,
         }

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,6 +36,8 @@ def run_command(files: Sequence[Path], *, seeds: int, controller: str, as_json: 
     """
     if controller not in CONTROLLERS:
         raise UsageError(f"--controller {controller} is unknown; there are {', '.join(CONTROLLERS)}")
+    if controller == "bayes" and find_spec("bayes_opt") is None:
+        raise UsageError("--controller bayes needs bayesian-optimization: pip install bayesian-optimization")
     scenarios = _scenarios(files)
     if plot is not None:
         _check_writable(plot)

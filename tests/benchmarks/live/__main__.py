@@ -7,6 +7,7 @@ SECONDS of the environment is how long a point of the grid is measured, PAIRS ho
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
@@ -21,6 +22,7 @@ from tests.benchmarks.row import Row
 from tests.benchmarks.servers import Cores
 
 BENCH: Final = "live"
+CONNECTIONS: Final = "max_connections=100"
 STARTS: Final = (Setting(1, 1), Setting(4, 1), Setting(1, 8))
 """Starved; connections missing; one loop for all."""
 BEST: Final = 2
@@ -32,21 +34,42 @@ RANKS_GOAL: Final = 0.8
 TITLE: Final = "real pods; workers × connections of each; a ratio above 1 means that ours is better"
 
 
-def run(effort: Effort, cores: Cores) -> Iterator[Row]:
-    everywhere = Cores(cores.serve | cores.load, cores.serve | cores.load)
-    with postgres(None, "max_connections=100") as database_url:
-        with live_pod(database_url, GRID[-1], everywhere) as pod:
+@dataclass
+class Live:
+    """Both parts need the grid; it is measured once."""
+
+    _grid: Mapping[Setting, Point] | None = None
+
+    def tuning(self, effort: Effort, cores: Cores) -> Iterator[Row]:
+        """What the operator ends with from bad starts, beside the best of the grid."""
+        cores = _all(cores)
+        with postgres(None, CONNECTIONS) as database_url:
+            points = self._measured(database_url, effort, cores)
+            tunings = [_tuned(database_url, start, cores) for start in STARTS]
+            with live_pod(database_url, GRID[-1], cores) as pod:
+                rounds = _rounds(pod, _compared(_p95s(points), tunings), effort.pairs, cores)
+        warn_unless_calm([point for each in (points, *rounds) for point in each.values()])
+        yield from _tuning_rows(_p95s(points), tunings, [_p95s(each) for each in rounds])
+        yield from _safety_rows(tunings)
+
+    def ranks(self, effort: Effort, cores: Cores) -> Iterator[Row]:
+        """Whether the simulator puts the same settings in the same order."""
+        with postgres(None, CONNECTIONS) as database_url:
+            points = self._measured(database_url, effort, _all(cores))
+        warn_unless_calm(list(points.values()))
+        yield _ranks_row(_p95s(points), effort.seconds)
+
+    def _measured(self, database_url: str, effort: Effort, cores: Cores) -> Mapping[Setting, Point]:
+        if self._grid is None:
             print(f"the grid, {effort.seconds:.0f} s a point", file=sys.stderr)
-            points = measured(pod, GRID, effort.seconds, seed=1, cores=everywhere)
-            grid = _p95s(points)
-        tunings = [_tuned(database_url, start, everywhere) for start in STARTS]
-        with live_pod(database_url, GRID[-1], everywhere) as pod:
-            rounds = _rounds(pod, _compared(grid, tunings), effort.pairs, everywhere)
-    warn_unless_calm([*points.values(), *(point for each in rounds for point in each.values())])
-    again = [_p95s(each) for each in rounds]
-    yield from _tuning_rows(grid, tunings, again)
-    yield from _safety_rows(tunings)
-    yield _ranks_row(grid, effort.seconds)
+            with live_pod(database_url, GRID[-1], cores) as pod:
+                self._grid = measured(pod, GRID, effort.seconds, seed=1, cores=cores)
+        return self._grid
+
+
+def _all(cores: Cores) -> Cores:
+    """Pods have more than one worker, and the load is light: nothing is bound to a core."""
+    return Cores(cores.serve | cores.load, cores.serve | cores.load)
 
 
 def _tuned(database_url: str, start: Setting, cores: Cores) -> Tuning:
@@ -109,7 +132,8 @@ def _ranks_row(grid: Round, seconds: float) -> Row:
 
 
 def main() -> int:
-    benches: Mapping[str, command.Bench] = {BENCH: run}
+    live = Live()
+    benches: Mapping[str, command.Bench] = {"tuning": live.tuning, "ranks": live.ranks}
     return command.run("tests.benchmarks.live", __doc__.splitlines()[0], benches, Effort(5, 10.0), TITLE)
 
 
