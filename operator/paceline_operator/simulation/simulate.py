@@ -6,7 +6,9 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from typing import Any, Final
 
+from paceline_operator.core.values import values_to_wire
 from paceline_operator.simulation.baselines import CONTROLLERS
+from paceline_operator.simulation.conditions import conditions_at
 from paceline_operator.simulation.objective import Judge
 from paceline_operator.simulation.physics import tuned_of
 from paceline_operator.simulation.result import tell
@@ -37,6 +39,17 @@ def played(scenario: Scenario, plan: Plan) -> Iterator[dict[str, Any]]:
             make, _ = CONTROLLERS[controller]
             run = Run(scene, judge, make(judge, start, seed), seed, start, scenario.fleet.replicas)
             yield tell(judge, run.play(), seed=seed, controller=controller)
+
+
+def from_the_best(scenario: Scenario, seeds: Sequence[int], intervals: int) -> list[dict[str, Any]]:
+    """The results of runs that begin with the best setting there is: whatever is changed then is restlessness."""
+    start, policy = scenario.start_values(), scenario.parsed_policy()
+    judge = Judge(scenario, policy, tuned_of(start, dict.fromkeys(policy.tunables, 0.0)), start)
+    best = values_to_wire(judge.best(conditions_at(scenario, 0, scenario.fleet.replicas)))
+    caches = {name: cache["ttlSeconds"] for name, cache in best["caches"].items()}
+    start_wire = {"workers": best["workers"], "pools": best["pools"], "caches": caches}
+    update = {"name": f"{scenario.name} from the best", "start": start_wire, "intervals": intervals}
+    return simulate_scenario(scenario.model_copy(update=update), {"paceline": seeds})
 
 
 def simulate_all(

@@ -100,7 +100,7 @@ def _state(
     caches: Mapping[str, CacheCounters],
 ) -> PodState:
     row = played.pods[pod]
-    duration, lag, wait, hold = (_histogram(row, which, factors[which]) for which in (DURATION, LAG, WAIT, HOLD))
+    duration, lag, wait, hold = (_histogram(row, which, float(factors[which])) for which in (DURATION, LAG, WAIT, HOLD))
     workers = min(int(values.get(WORKERS, 1)), most_workers(scenario))
     pools = {}
     if tuned.pool is not None:

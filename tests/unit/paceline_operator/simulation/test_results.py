@@ -17,6 +17,7 @@ from paceline_operator.simulation.plot import draw
 from paceline_operator.simulation.result import reached, reversals, tell, values_by_interval
 from paceline_operator.simulation.run import Step
 from paceline_operator.simulation.scenario import HpaPart, Scenario, parse_scenario
+from paceline_operator.simulation.simulate import from_the_best, simulate_scenario
 from paceline_operator.simulation.telemetry import Distortion, report
 
 POSTGRES = pool("postgres")
@@ -185,3 +186,19 @@ def test_noise_moves_what_is_measured_and_keeps_the_counts() -> None:
     assert noisy.duration.count == whole.duration.count
     assert noisy.p95 != whole.p95
     assert isinstance(noisy.duration, Histogram)
+
+
+def test_an_operator_that_is_replaced_goes_on_from_what_a_status_holds() -> None:
+    killed = parse_scenario({**SMALL, "faults": [{"from": 2, "until": 5, "kind": "operator-restart"}]})
+    (result,) = simulate_scenario(killed, {"paceline": [1]})
+
+    assert len(result["decisions"]) == 6
+    assert result["unsafeTrials"] == 0
+
+
+def test_a_run_from_the_best_setting_begins_there() -> None:
+    (result,) = from_the_best(parse_scenario(SMALL), [1], intervals=3)
+
+    assert result["scenario"] == "small from the best"
+    assert result["optimum"]["values"] == result["final"]["values"]
+    assert result["regretCumulative"] == pytest.approx(1.0, abs=0.02)
