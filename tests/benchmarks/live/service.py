@@ -37,7 +37,7 @@ POLICY: Final[Mapping[str, Any]] = {
     "objective": {"p95": OBJECTIVE},
     "workers": {"min": 1, "max": MOST_WORKERS},
     "pools": [{"name": "postgres", "min": 1, "max": MOST_CONNECTIONS}],
-    "behavior": {"interval": "5s", "minSamples": 150, "cooldown": "5s", "maxChangesPerHour": 120},
+    "behavior": {"interval": "5s", "minSamples": 120, "cooldown": "5s", "maxChangesPerHour": 120},
 }
 _ACK_SECONDS: Final = 60.0
 
