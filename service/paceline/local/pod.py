@@ -7,18 +7,21 @@ from typing import Any, Final
 
 import orjson
 
+from paceline.resources.processes import KIND as PROCESSES
+
 _ANSWER_SECONDS: Final = 2.0
 _POLL_SECONDS: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What the pod says it runs; pool limits are per worker."""
+    """What the pod says it runs; pool limits are per worker, but for those `per_pod`."""
 
     generation: int
     workers: int
     pools: Mapping[str, int]
     pending: tuple[str, ...] = ()
+    per_pod: frozenset[str] = frozenset()
 
 
 async def wait_until_ready(port: int) -> None:
@@ -34,7 +37,13 @@ async def ask(port: int) -> Running | None:
         return None
     state: dict[str, Any] = orjson.loads(answer[1])
     values, tuning = state["values"], state["tuning"]
-    return Running(tuning["generation"], values["workers"], values["pools"], tuple(tuning["pending"]))
+    return Running(
+        tuning["generation"],
+        values["workers"],
+        values["pools"],
+        tuple(tuning["pending"]),
+        frozenset(name for name, pool in state["pools"].items() if pool["kind"] == PROCESSES),
+    )
 
 
 async def _get(port: int, path: str) -> tuple[int, bytes] | None:

@@ -133,7 +133,8 @@ def render_summary(board: Board, facts: Facts, summary: Summary) -> RenderableTy
         first, last = board.first, board.running
         table.add_row("workers", str(first.workers), "→", str(last.workers), "")
         for name, size in last.pools.items():
-            table.add_row(f"pool {name}", str(first.pools.get(name, "-")), "→", str(size), "per worker")
+            counts = "per pod" if name in last.per_pod else "per worker"
+            table.add_row(f"pool {name}", str(first.pools.get(name, "-")), "→", str(size), counts)
     failed = Text(str(board.failed), style="bold red" if board.failed else "bold green")
     table.add_row("requests", "", "", f"{board.answered} answered", Text.assemble(failed, " failed"))
     table.add_row("decisions", "", "", str(len(board.rows)), ", ".join(row.decision.reason for row in board.rows))

@@ -115,3 +115,10 @@ def test_the_end_says_what_is_missing(board: Board) -> None:
     text = text_of(render_summary(board, FACTS, Summary(None, None, ("decisions: 0, expected at least 2",))))
     assert "not as promised: decisions: 0, expected at least 2" in text
     assert "met its objective" not in text
+
+
+def test_the_end_says_what_a_size_counts_for(board: Board) -> None:
+    sizes = {"postgres": 2, "processes": 1}
+    board.reported(Running(1, 2, sizes, per_pod=frozenset({"processes"})))
+    lines = text_of(render_summary(board, FACTS, Summary(1.5, 0.02, ()))).splitlines()
+    assert [line.split()[-2:] for line in lines if "pool " in line] == [["per", "worker"], ["per", "pod"]]
