@@ -73,7 +73,7 @@ class Windows:
         self._clock = clock
         self._known: dict[str, _Window] = {}
         self._waiting: dict[str, list[asyncio.Future[Verdict]]] = {}
-        self._counting: dict[str, asyncio.Task[None]] = {}
+        self._counting: set[asyncio.Task[None]] = set()
 
     async def hit(self, key: str) -> Verdict:
         """Counts one. Raises what redis-py raises."""
@@ -81,29 +81,41 @@ class Windows:
         known = self._window(key, now)
         if known is not None and known.full:
             return judge(self.quota, self.quota.amount + 1, known.ends - now)
-        verdict: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(key, []).append(verdict)
-        if key not in self._counting:
-            self._counting[key] = asyncio.create_task(self._count(key))
-        return await verdict
+        if key in self._waiting:  # it is being counted: the next call counts this one too
+            verdict: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+            self._waiting[key].append(verdict)
+            return await verdict
+        self._waiting[key] = []
+        try:
+            return (await self._add(key, 1))[0]
+        finally:
+            self._count_waiting(key)
 
     async def forget(self, key: str) -> None:
         """Starts a new window with the next hit."""
         self._known.pop(key, None)
         await self._storage.clear(self._item.key_for(key))
 
+    def _count_waiting(self, key: str) -> None:
+        """Counts those that came meanwhile; nobody waits for it but they."""
+        if not self._waiting[key]:
+            del self._waiting[key]
+            return
+        task = asyncio.create_task(self._count(key))
+        self._counting.add(task)
+        task.add_done_callback(self._counting.discard)
+
     async def _count(self, key: str) -> None:
         """Counts the hits that wait, all at once, until none does."""
-        try:
-            while hits := self._waiting.pop(key, None):
-                try:
-                    verdicts = await self._add(key, len(hits))
-                except Exception as error:
-                    _fail(hits, error)
-                else:
-                    _answer(hits, verdicts)
-        finally:
-            del self._counting[key]
+        while hits := self._waiting[key]:
+            self._waiting[key] = []
+            try:
+                verdicts = await self._add(key, len(hits))
+            except Exception as error:
+                _fail(hits, error)
+            else:
+                _answer(hits, verdicts)
+        del self._waiting[key]
 
     async def _add(self, key: str, hits: int) -> list[Verdict]:
         now = self._clock()

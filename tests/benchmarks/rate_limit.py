@@ -45,7 +45,7 @@ def run(effort: Effort, cores: Cores) -> Iterator[Row]:
 
 def _mine(environment: Mapping[str, str], amount: int) -> Stack:
     limit = {"API_RATE_LIMIT_REQUESTS": str(amount), "API_RATE_LIMIT_WINDOW_SECONDS": str(_DAY)}
-    return ours("paceline_api.app:app", {**environment, **limit})
+    return ours("bench_rate_limit:app", {**environment, **limit})
 
 
 def _peers(environment: Mapping[str, str], amount: int) -> Iterator[Stack]:
