@@ -1,4 +1,4 @@
-"""Limits the connector of an aiohttp client session that exists already. Reads private parts of aiohttp 3.12 to 3.14.
+"""Limits the connector of an aiohttp client session that exists already. Reads private parts of aiohttp 3.12.7 to 3.14.
 
 Imports none of it.
 """
@@ -25,6 +25,10 @@ class AiohttpPool(LimitedPool):
     cap_option = "limit"
 
     def __init__(self, name: str, connector: Any, limit: int) -> None:
+        if not hasattr(connector._factory.func, "closed"):
+            raise PoolError(
+                f"pool {name!r}: this aiohttp does not tell when a connection is closed; 3.12.7 and newer do"
+            )
         if not connector.limit:
             raise PoolError(f"pool {name!r}: limit=0 knows no bound; give the connector a number")
         super().__init__(name, limit, connector.limit)

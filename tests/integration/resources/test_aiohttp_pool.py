@@ -1,6 +1,7 @@
 """`tune.pool` on a real aiohttp session: what the servers count, under load, while the limit moves."""
 
 import asyncio
+import functools
 import itertools
 from collections.abc import AsyncIterator
 from typing import Any
@@ -178,6 +179,14 @@ async def test_closing_the_session_frees_the_name(
     async with ClientSession(connector=TCPConnector(limit=4)) as again:
         tune.pool(again, name="upstream", limit=4, tunables=tunables)
         await use(again, url)
+
+
+async def test_an_aiohttp_that_does_not_tell_of_closed_connections_is_refused(tunables: tune.Tunables) -> None:
+    async with ClientSession() as session:
+        assert session.connector is not None
+        session.connector._factory = functools.partial(object)  # type: ignore[assignment]  # as before 3.12.7
+        with pytest.raises(PoolError, match=r"3\.12\.7 and newer do"):
+            tune.pool(session, name="upstream", limit=5, tunables=tunables)
 
 
 @pytest.mark.parametrize(
