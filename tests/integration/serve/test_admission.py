@@ -41,7 +41,7 @@ def refusal(served: Served) -> tuple[str | None, dict[str, Any]]:
 @pytest.mark.timeout(120)
 def test_an_overload_is_turned_away_and_nobody_is_lost(tmp_path: Path) -> None:
     document = tmp_path / "tuning.json"
-    with pod(tmp_path, "limited:app", tuning_file=document, keepalive_seconds=1) as served:
+    with pod(tmp_path, "limited:app", tuning_file=document) as served:
         assert served.state()["admission"] is None
         state = follows(served, document, 1, admission={"min": 4, "max": 4})
         assert state["values"]["admission"] == {"min": 4, "max": 4}

@@ -81,7 +81,9 @@ def test_many_keys_are_sampled_and_tell_the_same(room: int) -> None:
             lookups.append((Key(f"products:{int(draw.triangular(0, 5000, 0))}"), float(second)))
             look(ghosts, *lookups[-1])
         ghosts.report()
-    for ttl, (hits, misses) in counted(ghosts).items():
+    now = counted(ghosts)
+    for ttl in (1, 10, 60, 300, 3600):
+        hits, misses = now[ttl]
         found, total = hits - warm[ttl][0], hits + misses - sum(warm[ttl])
         expected = played(lookups, ttl, room)[0] - played(lookups[:warm_lookups], ttl, room)[0]
         assert found / total == pytest.approx(expected / 40_000, abs=0.05), ttl
@@ -94,6 +96,14 @@ def test_room_is_kept_to() -> None:
         look(ghosts, key, float(now))
         ghosts.report()
     assert counted(ghosts)[3600] == (0, 8), "four keys in turn, and room for three"
+
+
+def test_the_key_unused_longest_makes_room() -> None:
+    ghosts = Ghosts(60, max_entries=2)
+    for now, key in enumerate("abacab"):
+        look(ghosts, key, float(now))
+        ghosts.report()
+    assert counted(ghosts)[3600] == (2, 4), "c takes the place of b, for a was used again"
 
 
 def test_where_nobody_reports_the_queue_ends() -> None:
