@@ -26,6 +26,9 @@ from serving import eventually, eventually_async, free_ports, serve_command, ser
 Start = Callable[[Settings], AbstractAsyncContextManager[httpx2.AsyncClient]]
 
 
+SECONDS = 60.0  # a busy machine takes its time to start a process
+
+
 class MailServer:
     """Takes mails on a loopback port and answers each with the next of `answers`, else 250, once it is released."""
 
@@ -128,7 +131,7 @@ async def job_states(dsn: str) -> list[str]:
 def answer_of_the_killed(environment: dict[str, str], tmp_path: Path) -> httpx2.Response:
     """What a pod answered to a signup before all of its processes were killed."""
     with serving(serve_command("paceline_api.app:app"), tmp_path, environment) as pod:
-        eventually(lambda: pod.ended() or pod.management("/readyz") == 200, "the pod is ready")
+        eventually(lambda: pod.ended() or pod.management("/readyz") == 200, "the pod is ready", SECONDS)
         address = f"http://127.0.0.1:{pod.port}/signup"
         answer = httpx2.post(address, json={"email": "killed@example.org", "password": "correct horse"}, timeout=20)
         for process in pod.descendants():
@@ -146,7 +149,7 @@ async def test_an_api_killed_right_after_its_answer_has_not_lost_the_mail(
 ) -> None:
     assert answer_of_the_killed.status_code == 201
     async with working({**environment, "API_MAIL_SMTP_URL": smtp_url}, tmp_path / "jobs.log"):
-        await eventually_async(lambda: mail_server.mails, "the mail arrives")
+        await eventually_async(lambda: mail_server.mails, "the mail arrives", SECONDS)
     (mail,) = mail_server.to("killed@example.org")
     assert mail["From"] == "Shop <hello@shop.example>"
     assert mail["Message-ID"] == f"<welcome-{answer_of_the_killed.json()['id']}@shop.example>"
@@ -159,11 +162,11 @@ async def test_a_sender_killed_over_a_mail_leaves_it_to_the_next_and_it_may_come
     mail_server.released.clear()
     email = await sign_up(client)
     async with working(environment, tmp_path / "first.log") as first:
-        await eventually_async(lambda: mail_server.mails, "the server has the mail, the sender does not know")
+        await eventually_async(lambda: mail_server.mails, "the server has it, the sender does not know", SECONDS)
         first.kill()
     mail_server.released.set()
     async with working(environment, tmp_path / "second.log"):
-        await eventually_async(lambda: len(mail_server.mails) == 2, "the mail once more")
+        await eventually_async(lambda: len(mail_server.mails) == 2, "the mail once more", SECONDS)
     first_mail, second_mail = mail_server.to(email)
     assert first_mail["Message-ID"] == second_mail["Message-ID"]
     assert "left by a process that died" in await asyncio.to_thread((tmp_path / "second.log").read_text)
@@ -181,15 +184,15 @@ async def test_a_mail_that_is_delayed_comes_later_and_one_that_is_refused_never(
     async with working({**environment, "API_MAIL_SMTP_URL": smtp_url}, log) as process:
         mail_server.answers = ["451 busy"]
         delayed = await sign_up(client)
-        await eventually_async(lambda: mail_server.to(delayed), "the mail, at the second try")
+        await eventually_async(lambda: mail_server.to(delayed), "the mail, at the second try", SECONDS)
         assert mail_server.answers == []
 
         mail_server.answers = ["554 not this one"]
         refused = await sign_up(client)
-        written = partial(eventually, lambda: "no welcome mail for account" in log.read_text(), "it is logged")
+        written = partial(eventually, lambda: "no welcome mail for account" in log.read_text(), "it is logged", SECONDS)
         await asyncio.to_thread(written)
         process.terminate()
-        assert await asyncio.to_thread(process.wait, 20) == 0
+        assert await asyncio.to_thread(process.wait, SECONDS) == 0
     assert await job_states(migrated_dsn) == ["failed"], "what was sent is gone"
     assert mail_server.to(refused) == []
     assert refused not in await asyncio.to_thread(log.read_text)

@@ -23,6 +23,7 @@ from websockets.frames import CloseCode
 from websockets.sync.client import ClientConnection, connect
 
 may_block = pytest.mark.may_block  # clients of their own threads, processes; the application is elsewhere
+SECONDS = 60.0  # a busy machine takes its time to start a process
 StartPod = Callable[..., Served]
 
 
@@ -50,7 +51,9 @@ def start_pod(settings: Settings, tmp_path: Path, stack: ExitStack) -> StartPod:
         }
         served = stack.enter_context(serving(arbiter_command("paceline_api.app:app"), tmp_path, given))
         served.speak(workers=workers)
-        eventually(lambda: served.ended() or len(served.ready_workers()) == workers, f"{workers} ready workers")
+        eventually(
+            lambda: served.ended() or len(served.ready_workers()) == workers, f"{workers} ready workers", SECONDS
+        )
         assert not served.ended(), served.stderr
         return served
 
@@ -58,12 +61,16 @@ def start_pod(settings: Settings, tmp_path: Path, stack: ExitStack) -> StartPod:
 
 
 def listener(stack: ExitStack, pod: Served, **options: Any) -> ClientConnection:
-    return stack.enter_context(connect(f"ws://127.0.0.1:{pod.port}/ws/prices", open_timeout=20, **options))
+    address = f"ws://127.0.0.1:{pod.port}/ws/prices"
+    # One that has stopped reading does not see the server's answer to its closing either, and would wait for it.
+    return stack.enter_context(connect(address, open_timeout=SECONDS, close_timeout=0.5, **options))
 
 
 def publish_until(publisher: "redis.Redis", workers: int, message: str) -> None:
     """Publishes once so many workers have subscribed."""
-    eventually(lambda: publisher.pubsub_numsub(CHANNEL) == [(CHANNEL.encode(), workers)], f"{workers} subscriptions")
+    eventually(
+        lambda: publisher.pubsub_numsub(CHANNEL) == [(CHANNEL.encode(), workers)], f"{workers} subscriptions", SECONDS
+    )
     assert publisher.publish(CHANNEL, message) == workers
 
 
@@ -76,7 +83,7 @@ def test_all_clients_of_all_workers_hear_each_price_in_order(
     for number in range(20):
         publish_until(publisher, 2, f"price {number}")
     for client in clients:
-        assert [client.recv(timeout=20) for _ in range(20)] == [f"price {number}" for number in range(20)]
+        assert [client.recv(timeout=SECONDS) for _ in range(20)] == [f"price {number}" for number in range(20)]
 
     for client in clients:
         client.close()
@@ -96,11 +103,11 @@ def test_a_client_that_does_not_read_delays_nobody_and_is_told_what_it_missed(
     padding = "x" * 200_000
     for number in range(100):
         publish_until(publisher, 1, f"{number:03d} {padding}")
-        assert str(quick.recv(timeout=20))[:3] == f"{number:03d}", "at once, and none left out"
+        assert str(quick.recv(timeout=SECONDS))[:3] == f"{number:03d}", "at once, and none left out"
 
     heard: list[str] = []
     while not heard or not heard[-1].startswith("099"):
-        heard.append(str(slow.recv(timeout=20)))
+        heard.append(str(slow.recv(timeout=SECONDS)))
     (told,) = [json.loads(message)["dropped"] for message in heard if message.startswith("{")]
     assert told == 100 - (len(heard) - 1)
 
@@ -112,16 +119,16 @@ def test_retuning_sends_clients_of_a_removed_worker_away_and_leaves_the_others(
     pod = start_pod(2)
     clients = [listener(stack, pod) for _ in range(12)]
     publish_until(publisher, 2, "before")
-    assert {client.recv(timeout=20) for client in clients} == {"before"}
+    assert {client.recv(timeout=SECONDS) for client in clients} == {"before"}
 
-    pod.scale(1)
+    pod.scale(1, SECONDS)
 
     publish_until(publisher, 1, "after")
     outcomes = [outcome(client) for client in clients]
     assert set(outcomes) == {"after", CloseCode.SERVICE_RESTART}
     again = listener(stack, pod)
     publisher.publish(CHANNEL, "again")
-    assert again.recv(timeout=20) == "again"
+    assert again.recv(timeout=SECONDS) == "again"
     pod.stop()
     assert outcome(again) == CloseCode.SERVICE_RESTART
 
@@ -129,7 +136,7 @@ def test_retuning_sends_clients_of_a_removed_worker_away_and_leaves_the_others(
 def outcome(client: ClientConnection) -> str | int | None:
     """The next message, or the code with which the server closed."""
     try:
-        return str(client.recv(timeout=20))
+        return str(client.recv(timeout=SECONDS))
     except ConnectionClosed as closed:
         return None if closed.rcvd is None else closed.rcvd.code
 
@@ -142,19 +149,19 @@ def test_a_restart_of_valkey_interrupts_the_prices_and_nothing_else(start_pod: S
         client = listener(stack, pod)
         with redis.Redis.from_url(url) as publisher:
             publish_until(publisher, 1, "before")
-        assert client.recv(timeout=20) == "before"
+        assert client.recv(timeout=SECONDS) == "before"
     with valkey(port=port) as url, redis.Redis.from_url(url) as publisher:
         publish_until(publisher, 1, "after")
-        assert client.recv(timeout=20) == "after"
+        assert client.recv(timeout=SECONDS) == "after"
 
 
 @may_block
 def test_one_worker_of_a_pod_makes_prices_up_and_another_when_it_goes(start_pod: StartPod, stack: ExitStack) -> None:
     pod = start_pod(1, API_PRICES_TICKER_SECONDS=0.01)
-    assert json.loads(listener(stack, pod).recv(timeout=20)).keys() == {"symbol", "price_cents"}
-    pod.scale(2)
-    pod.scale(1)
-    assert json.loads(listener(stack, pod).recv(timeout=20)).keys() == {"symbol", "price_cents"}
+    assert json.loads(listener(stack, pod).recv(timeout=SECONDS)).keys() == {"symbol", "price_cents"}
+    pod.scale(2, SECONDS)
+    pod.scale(1, SECONDS)
+    assert json.loads(listener(stack, pod).recv(timeout=SECONDS)).keys() == {"symbol", "price_cents"}
 
 
 @may_block

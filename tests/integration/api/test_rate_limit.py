@@ -165,8 +165,8 @@ def pods(settings: Settings, tmp_path: Path) -> Iterator[list[Served]]:
             command = serve_command("paceline_api.app:app")
             started.append(stack.enter_context(serving(command, tmp_path / name, environment)))
         for pod in started:
-            eventually(lambda pod=pod: pod.ended() or pod.management("/readyz") == 200, "the pod is ready")
-            eventually(lambda pod=pod: len(pod.ready_workers()) == 2, "both workers are ready")
+            eventually(lambda pod=pod: pod.ended() or pod.management("/readyz") == 200, "the pod is ready", 60)
+            eventually(lambda pod=pod: len(pod.ready_workers()) == 2, "both workers are ready", 60)
         yield started
 
 
