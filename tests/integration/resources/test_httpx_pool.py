@@ -34,7 +34,7 @@ async def client(library: Any) -> AsyncIterator[Any]:
 
 
 def bounds(library: Any, number: int | None) -> Any:
-    return library.Limits(max_connections=number, max_keepalive_connections=number)
+    return library.Limits(max_connections=number, max_keepalive_connections=number, keepalive_expiry=60)
 
 
 async def use(client: Any, url: str) -> None:

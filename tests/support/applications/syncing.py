@@ -17,7 +17,7 @@ def _work(request: Request) -> PlainTextResponse:
     with _lock:
         _running += 1
         _highest = max(_highest, _running)
-    time.sleep(0.05)
+    time.sleep(0.15)
     with _lock:
         _running -= 1
     return PlainTextResponse(str(_highest))
