@@ -24,7 +24,7 @@ from tests.benchmarks.servers import Cores
 BENCH: Final = "live"
 CONNECTIONS: Final = "max_connections=100"
 STARTS: Final = (Setting(1, 1), Setting(4, 1), Setting(2, 2))
-"""Both overloaded; all workers, no connections; nearly enough of them."""
+"""Overloaded; workers without connections; nearly enough connections."""
 BEST: Final = 2
 """So many points of the grid are measured again beside what the tuner ended with: the best of noise is not the best."""
 TUNING_SECONDS: Final = 60.0
