@@ -82,6 +82,7 @@ class SqlalchemyPool(LimitedPool):
             self.limiter.release(granted)
             raise
         self._granted[record] = granted
+        self._strays += pool is not self._pool
         return record
 
     def give_back(self, pool: Any, record: Any) -> None:
@@ -101,7 +102,7 @@ class SqlalchemyPool(LimitedPool):
 
     def recreate(self, pool: Any) -> Any:
         """SQLAlchemy's own `recreate`, which `dispose` calls; the new pool is of the same class, hence limited too."""
-        self._strays += pool.checkedout()
+        self._strays = len(self._granted)  # not `checkedout()`: SQLAlchemy 2.0 has set it back by now
         self._pool, self._closed = self._base.recreate(pool), True
         return self._pool
 
