@@ -129,23 +129,25 @@ async def mails_waiting(database: asyncpg.Connection, email: str) -> int:
     )
 
 
+@pytest.mark.parametrize("table", ["accounts", "procrastinate_jobs"])
 async def test_a_transaction_that_fails_leaves_neither_account_nor_mail(
-    client: httpx2.AsyncClient, database: asyncpg.Connection
+    client: httpx2.AsyncClient, database: asyncpg.Connection, table: str
 ) -> None:
+    email = new_email()
     await database.execute(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'refused at commit'; END $$;"
-        "CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON accounts DEFERRABLE INITIALLY DEFERRED"
+        f"CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON {table} DEFERRABLE INITIALLY DEFERRED"
         " FOR EACH ROW EXECUTE FUNCTION refuse()"
     )
     jobs = await database.fetchval("SELECT count(*) FROM procrastinate_jobs")
     try:
         with pytest.raises(asyncpg.RaiseError, match="refused at commit"):
-            await sign_up(client, "nobody@example.org")
+            await sign_up(client, email)
     finally:
-        await database.execute("DROP TRIGGER refuse ON accounts; DROP FUNCTION refuse")
-    assert await database.fetchval("SELECT count(*) FROM accounts WHERE email = 'nobody@example.org'") == 0
+        await database.execute(f"DROP TRIGGER refuse ON {table}; DROP FUNCTION refuse")
+    assert await database.fetchval("SELECT count(*) FROM accounts WHERE email = $1", email) == 0
     assert await database.fetchval("SELECT count(*) FROM procrastinate_jobs") == jobs
-    assert (await sign_up(client, "nobody@example.org")).status_code == 201
+    assert (await sign_up(client, email)).status_code == 201
 
 
 async def test_the_days_signups_are_counted_after_the_answer(client: httpx2.AsyncClient, redis: Redis) -> None:
