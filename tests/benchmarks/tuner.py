@@ -173,16 +173,21 @@ def calm_figures(calm: Sequence[Mapping[str, Any]]) -> tuple[float | None, ...]:
     """In the order of `CALM_GOALS`, each of the worst run; None where no such run was made."""
     return (
         max((unasked(result["decisions"]) for result in calm), default=None),
-        max((result["probes"] for result in calm), default=None),
+        max((moved(result["decisions"]).count("Probe") for result in calm), default=None),
         max((result["regretCumulative"] for result in calm), default=None),
     )
 
 
 def unasked(decisions: Sequence[Mapping[str, Any]]) -> int:
     """Changes that are neither probes nor the way back from one."""
-    reasons = [decision["reason"] for decision in decisions if decision["changes"]]
+    reasons = moved(decisions)
     back = sum(first == "Probe" and second == "RolledBack" for first, second in pairwise(reasons))
     return len(reasons) - reasons.count("Probe") - back
+
+
+def moved(decisions: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The reasons of all changes, in order."""
+    return [decision["reason"] for decision in decisions if decision["changes"]]
 
 
 def _mean(results: Sequence[Mapping[str, Any]]) -> float | None:
