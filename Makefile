@@ -6,7 +6,7 @@ ARGS   ?=
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format e2e image bench soak bench-tuner bench-live bench-fleet render lock clean
+.PHONY: help run test check coverage format e2e image bench soak bench-tuner bench-live bench-fleet render lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,10 @@ check: $(STAMP) ## format, lint, types, layers, chart, rendered files, Tiltfile
 	$(BIN)/python scripts/render --check
 	$(BIN)/python scripts/reference --check
 	scripts/tiltfile
+
+coverage: $(STAMP) ## the tuning core, branch by branch, under its own unit tests
+	$(BIN)/coverage run --data-file=$(VENV)/.coverage --branch --source=operator/paceline_operator/core -m pytest -q tests/unit/paceline_operator/core
+	$(BIN)/coverage report --data-file=$(VENV)/.coverage --show-missing --skip-covered --fail-under=98
 
 format: $(STAMP) ## rewrite what the formatter and the linter can
 	$(BIN)/ruff format .

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from paceline_operator.core.constraints import fitted, most_workers, within_budgets
+from paceline_operator.core.constraints import fitted, most_workers, pool_limit, within_budgets
 from paceline_operator.core.decide import decide
 from paceline_operator.core.histogram import Histogram
 from paceline_operator.core.model import WORKERS, Bounds, Objective, Prefer, Reason, TunableSpec, apply_changes, pool
@@ -148,3 +148,17 @@ def test_a_roll_back_that_would_break_a_budget_is_cut_by_the_next_pass() -> None
     decision, memory = decide(broken)
     assert decision.reason is Reason.BUDGET_EXHAUSTED
     assert memory.pending is None
+
+
+def test_a_pool_is_limited_by_what_its_pods_clamp_and_by_a_budget_that_cannot_be_read() -> None:
+    free = situation(observation=None)
+    spec = pool_spec(budget="data/unread")
+    assert pool_limit(free, pool_spec(), 4) == 40
+    assert pool_limit(free, spec, 8) == 4, "its total stays"
+    assert pool_limit(replace(free, fleet=fleet(clamped={POSTGRES: "cap"})), pool_spec(), 4) == 8
+    assert pool_limit(free, TunableSpec(POSTGRES, pinned=3), 4) == 3
+    assert pool_limit(free, TunableSpec(REPORTS, bounds=Bounds(1, 9)), 4) == 0, "nobody reports its size"
+
+
+def test_a_budget_that_no_known_pool_draws_from_limits_nothing() -> None:
+    assert within_budgets(situation(budgets={MAIN: Budget(1, 4)}), values())

@@ -3,10 +3,14 @@
 from dataclasses import replace
 
 import pytest
+from paceline_operator.core.histogram import merge
 from paceline_operator.core.model import WORKERS, pool
 from paceline_operator.core.observe import PodWindow, observe
 from paceline_operator.core.pods import (
+    CacheCounters,
     Cpu,
+    Lookups,
+    PodMemory,
     PodState,
     PoolCounters,
     RequestCounters,
@@ -111,3 +115,47 @@ def test_what_was_turned_away_is_counted_apart_and_never_goes_back() -> None:
     assert seen is not None
     assert (seen.turned_away, seen.requests) == (7, 1200)
     assert observe([PodWindow(after, before)]) is None
+
+
+def test_caches_are_added_up_and_a_ttl_counts_only_where_all_pods_looked_at_it() -> None:
+    def cached(uptime: float, hits: int, ghosts: dict[float, Lookups]) -> PodState:
+        counters = CacheCounters(5.0, Lookups(hits, 10), seconds(0.01, 0), ghosts)
+        return state(uptime, 1000 + round(uptime), caches={"responses": counters})
+
+    none = {5.0: Lookups(0, 0), 60.0: Lookups(0, 0)}
+    first = PodWindow(cached(100, 10, none), cached(110, 40, {5.0: Lookups(6, 4), 60.0: Lookups(9, 1)}))
+    bare = PodWindow(cached(100, 10, {5.0: Lookups(0, 0)}), cached(110, 20, {5.0: Lookups(2, 8)}))
+    seen = observe([first, bare])
+
+    assert seen is not None
+    told = seen.caches["responses"]
+    assert (told.lookups, told.hit_ratio) == (40, 1.0)
+    assert told.ghosts == {5.0: 0.4}
+    assert told.ghost_lookups == 20
+
+
+def test_a_cache_that_is_new_counts_from_nothing() -> None:
+    counters = CacheCounters(5.0, Lookups(3, 1), seconds(0.01, 0))
+    seen = observe([PodWindow(BEFORE, state(110, 1600, caches={"responses": counters}))])
+    assert seen is not None
+    assert seen.caches["responses"].hit_ratio == 0.75
+
+
+def test_memory_that_is_left_says_how_many_workers_fit() -> None:
+    memory = PodMemory(limit_bytes=1000, used_bytes=500, per_worker_bytes=100)
+    seen = observe([PodWindow(BEFORE, state(110, 1600, memory=memory))])
+    assert seen is not None
+    assert seen.most_workers == 2 + 4
+
+
+def test_one_slow_pod_of_many_is_left_out_and_many_slow_ones_are_how_it_is() -> None:
+    quick = PodWindow(BEFORE, state(110, 1600))
+    slow = RequestCounters(1600, 160, merge([seconds(0.02, 1000), seconds(0.2, 600)]))
+    late = PodWindow(BEFORE, replace(state(110, 1600), requests={"GET /": slow}))
+
+    one = observe([quick] * 5 + [late])
+    assert one is not None
+    assert (one.pods, one.left_out) == (5, 1)
+    half = observe([quick] * 3 + [late] * 3)
+    assert half is not None
+    assert (half.pods, half.left_out) == (6, 0)
