@@ -65,6 +65,17 @@ def test_a_histogram_that_went_back_is_a_reset() -> None:
         Histogram(zero_count=1).since(Histogram(zero_count=2))
 
 
+@given(st.lists(st.floats(1e-6, 1e4), min_size=1, max_size=60), st.floats(0.01, 1.0), st.integers(0, 6))
+def test_a_quantile_is_off_by_less_than_the_width_of_a_bucket(values: list[float], q: float, scale: int) -> None:
+    true = sorted(values)[max(0, math.ceil(q * len(values)) - 1)]
+    width = 2**2**-scale
+
+    told = holding(values, scale).quantile(q)
+
+    assert told is not None
+    assert true / width * (1 - 1e-9) <= told <= true * width * (1 + 1e-9)
+
+
 def test_a_quantile_is_within_the_error_of_scale_four() -> None:
     rng = random.Random(3)
     values = sorted(rng.lognormvariate(-4, 1) for _ in range(20_000))
