@@ -46,7 +46,9 @@ def test_lost_telemetry_shrinks_nothing() -> None:
     result = run("fault-telemetry-lost")
 
     during = [decision for decision in result["decisions"] if 4 <= decision["interval"] < 14]
-    shrunk = [change for decision in during for change in decision["changes"] if change["new"] < change["old"]]
+    # The way back from a probe is no shrinking: it leads to what was known to do.
+    chosen = [decision for decision in during if decision["reason"] != "RolledBack"]
+    shrunk = [change for decision in chosen for change in decision["changes"] if change["new"] < change["old"]]
     assert not [change for change in shrunk if change["tunable"] == "workers"]
     assert result["regret"] <= 1.15
 
@@ -80,7 +82,7 @@ def test_the_command_prints_results_and_draws(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (("no.yaml",), "no.yaml: No such file or directory"),
-        ((str(FILES[0]), "--controller", "guess"), "--controller guess is none of"),
+        ((str(FILES[0]), "--controller", "guess"), "--controller guess is unknown"),
         ((str(FILES[0]), str(FILES[0])), "is given twice"),
     ],
 )
