@@ -166,6 +166,8 @@ async def test_cancelled_and_failed_requests_leak_nothing(
         return bool(report(tunables)["inUse"] == 0 and report(tunables)["open"] == seen.open)
 
     await eventually(settled, "all permits back")
+    # Until here the server may have accepted a connection before it noticed the end of a cancelled one.
+    seen.highest = seen.open
     await lend(client, url, 20)
     assert seen.highest <= 3
 
