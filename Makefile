@@ -4,9 +4,11 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 STAMP  := $(VENV)/.installed
+LOWEST := $(VENV)-lowest
+INSTALL := -m pip install --quiet --disable-pip-version-check --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check coverage format e2e image bench soak bench-tuner bench-live bench-fleet render lock clean
+.PHONY: help run test lowest check coverage format e2e image bench soak bench-tuner bench-live bench-fleet render lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,8 +17,15 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Paceline needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
 	@echo 'Setting up $(VENV), once: a minute or two.'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/python $(INSTALL) -r requirements.lock
+	$(BIN)/python $(INSTALL) --editable .
+	@touch $@
+
+$(LOWEST)/.installed: requirements.lowest.lock pyproject.toml
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python $(INSTALL) -r requirements.lowest.lock
+	$(LOWEST)/bin/python $(INSTALL) --editable .
+	$(LOWEST)/bin/python -m pip check
 	@touch $@
 
 run: $(STAMP) ## the whole platform on this machine, mis-tuned, tuning itself (ARGS="--for 90s")
@@ -24,6 +33,10 @@ run: $(STAMP) ## the whole platform on this machine, mis-tuned, tuning itself (A
 
 test: $(STAMP) ## every test this machine can run; the cluster suites too with KUBECONFIG or KUBEBUILDER_ASSETS
 	$(BIN)/python -m pytest $(ARGS)
+
+lowest: $(LOWEST)/.installed ## the pool adapters, and a FastAPI application, at the lowest versions of requirements.lowest.lock
+	$(LOWEST)/bin/python -m pytest tests/unit/paceline/resources tests/integration/resources tests/integration/apps/test_apps.py \
+		--ignore=tests/integration/resources/test_processes.py -k "not gunicorn and not framework" $(ARGS)
 
 check: $(STAMP) ## format, lint, types, layers, chart, rendered files, Tiltfile
 	$(BIN)/ruff format --check .
@@ -73,4 +86,4 @@ lock: $(STAMP) ## requirements.lock from pyproject.toml: versions only, no addre
 		--all-extras --upgrade pyproject.toml -o requirements.lock
 
 clean: ## what make created
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -55,8 +55,9 @@ def test_images_and_chart_set_only_settings_that_exist(file: Path) -> None:
     assert set(re.findall(r"\bPACELINE_[A-Z_]+", file.read_text())) <= variables()
 
 
-def test_the_lock_records_no_address() -> None:
-    assert "://" not in (ROOT / "requirements.lock").read_text()
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements.lowest.lock"])
+def test_the_lock_records_no_address(lock: str) -> None:
+    assert "://" not in (ROOT / lock).read_text()
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)

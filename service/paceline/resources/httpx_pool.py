@@ -1,5 +1,5 @@
-"""Limits the pools of an httpx or httpx2 client that exists already. Reads private parts of httpx 0.28 with
-httpcore 1.0.9, and of httpx2 2.16.
+"""Limits the pools of an httpx or httpx2 client that exists already. Reads private parts of httpx 0.27 and
+0.28 with httpcore 1.0.9, and of httpx2 2.16.
 
 They are imported only when an object of them was handed over.
 """

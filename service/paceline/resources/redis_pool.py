@@ -1,4 +1,5 @@
-"""Limits a `redis.asyncio` connection pool that exists already. Reads private parts of redis-py 5 to 8.
+"""Limits a `redis.asyncio` connection pool that exists already. Reads private parts of redis-py 5.0.2 to 8: the
+blocking pool of 5.0.1 waits for itself when opening a connection is cancelled.
 
 redis-py is imported only when an object of it was handed over.
 """

@@ -1,4 +1,5 @@
-"""Limits the pool of an async SQLAlchemy engine that exists already. Reads private parts of SQLAlchemy 2.0 and 2.1.
+"""Limits the pool of an async SQLAlchemy engine that exists already. Reads private parts of SQLAlchemy 2.0
+and 2.1, from 2.0.25 on: before, an async engine could block its event loop for ever after `dispose`.
 
 SQLAlchemy is imported only when an object of it was handed over.
 """
