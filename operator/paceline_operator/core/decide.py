@@ -5,20 +5,21 @@ Gate → pinned values and bounds → held by a person → verify → freeze →
 A pure function: the same situation gives the same decision. Exactly one reason, and one sentence with the numbers.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
 from paceline_operator.core.admission import with_admission
 from paceline_operator.core.candidates import named_pools
 from paceline_operator.core.capacity import out_of_bounds, propose
-from paceline_operator.core.diagnose import Finding, count_oversized, diagnose
+from paceline_operator.core.diagnose import LAG_IN_HOLD, Finding, count_oversized, diagnose
 from paceline_operator.core.durations import format_duration
 from paceline_operator.core.experience import database_is_slow, learned, overhead_of
 from paceline_operator.core.explicit import explicit_changes
 from paceline_operator.core.freshness import ttl_changes
 from paceline_operator.core.guardrails import GATES, LEAST_COVERAGE, LIMITS, Hold, runtime_too_old
 from paceline_operator.core.held import hold
-from paceline_operator.core.model import WORKERS, Change, Decision, Objective, Reason
+from paceline_operator.core.model import NOTHING, WORKERS, Change, Decision, Objective, Reason
 from paceline_operator.core.observation import Observation
 from paceline_operator.core.predict import Model, fit
 from paceline_operator.core.probe import probe, scheduled
@@ -89,8 +90,17 @@ def _remembering(situation: Situation, model: Model | None) -> Situation:
         return situation
     if observation.pods + observation.left_out < LEAST_COVERAGE * fleet.total:
         return situation
-    queries = {name: pool.query_seconds for name, pool in model.pools.items()} if model else situation.memory.fastest
-    return replace(situation, memory=learned(situation, observation, queries))
+    return replace(situation, memory=learned(situation, observation, _query_seconds(observation, model)))
+
+
+def _query_seconds(observation: Observation, model: Model | None) -> Mapping[str, float]:
+    """How long each pool's other end takes, where that can be told: under a loop that lags most of what is held is lag,
+    and what is left of it once the lag is taken off may be anything."""
+    lag = observation.loop_lag.mean
+    if model is None or lag is None:
+        return NOTHING
+    holds = {name: observation.pools[name].hold.mean or 0.0 for name in model.pools}
+    return {name: pool.query_seconds for name, pool in model.pools.items() if lag <= LAG_IN_HOLD * holds[name]}
 
 
 def _counted(situation: Situation, memory: Memory) -> Memory:

@@ -17,7 +17,7 @@ from paceline_operator.core.durations import format_duration
 from paceline_operator.core.experience import database_is_slow
 from paceline_operator.core.model import WORKERS, Objective, Reason, Tunable, pool
 from paceline_operator.core.observation import Observation, PoolObservation
-from paceline_operator.core.predict import Model
+from paceline_operator.core.predict import LEAST_CHECKOUTS, Model
 from paceline_operator.core.queueing import servers_needed
 from paceline_operator.core.situation import Oversized, Situation
 
@@ -45,7 +45,6 @@ ALL_LENT: Final = 0.9
 LAG_IN_HOLD: Final = 0.25
 """Where loops that lag make up more of a hold than this, the hold says nothing of the database."""
 LEAST_LAG_SAMPLES: Final = 20
-LEAST_CHECKOUTS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,17 +43,19 @@ def recall(situation: Situation, values: Values, load: float) -> Known | None:
 
 
 def learned(situation: Situation, observation: Observation, query_seconds: Mapping[str, float]) -> Memory:
-    """The memory with a window added."""
+    """The memory with a window added; of a pool that is not in `query_seconds` nothing new is known."""
     memory = situation.memory
     return replace(
         memory,
         known=_known(situation, observation),
         noise=_noise(situation, observation),
         cpu=_cpu(memory.cpu, situation.values, observation),
-        fastest={
-            name: min(seconds, memory.fastest.get(name, seconds) * CREEP) for name, seconds in query_seconds.items()
-        },
+        fastest={**memory.fastest, **_fastest(memory, query_seconds)},
     )
+
+
+def _fastest(memory: Memory, query_seconds: Mapping[str, float]) -> Mapping[str, float]:
+    return {name: min(seconds, memory.fastest.get(name, seconds) * CREEP) for name, seconds in query_seconds.items()}
 
 
 def noise_of(memory: Memory) -> float:

@@ -40,7 +40,9 @@ MOST_STALLS: Final = 5.0
 MOST_TAIL: Final = 30.0
 FULL: Final = 0.97
 """A queue at this load is taken as saturated: nothing can be said of its wait."""
-LEAST_CHECKOUTS: Final = 100
+LEAST_CHECKOUTS: Final = 50
+"""In a window, to tell how long a pool's connections are held: to 14 % (1/√50) where holds are exponential. A pool that
+is starved has few."""
 LEAST_BUSY: Final = 1e-6
 """Below this load of a loop its lag says nothing of what it does."""
 LONGEST: Final = timedelta(days=10)
@@ -101,7 +103,9 @@ class Model:
     def hold_seconds(self, name: str, workers: float) -> float | None:
         """How long a connection is held: the query, and until the loop has come back to the request."""
         lag = self.lag_seconds(workers)
-        return None if lag is None else self.pools[name].query_seconds + lag + self.slice_seconds
+        return (
+            None if lag is None else self.pools[name].query_seconds + lag + _turn(self.slice_seconds, self.cpu_seconds)
+        )
 
     def checkouts(self, name: str, workers: float) -> float:
         """Checkouts a second and worker."""
@@ -165,7 +169,7 @@ def fit(
         return None
     passes = 1 + sum(max(p.hold.count, p.wait.count) for p in observation.pools.values()) / observation.requests
     slice_seconds, stalls = _fitted_loop(observation, arrivals, cpu, workers, passes)
-    named = _fitted_pools(observation, lag, slice_seconds)
+    named = _fitted_pools(observation, lag, slice_seconds, cpu)
     work = _work(cpu, named)
     bare = Model(arrivals, cpu, workers, overhead, slice_seconds, limit, stalls, named, work, Wait(1.0, 1.0))
     parts = bare._waits(workers, pools)
@@ -223,14 +227,20 @@ def _fitted_loop(
     return slice_seconds, min(max(left / expected.mean, 0.0), MOST_STALLS) if expected and expected.mean else 1.0
 
 
-def _fitted_pools(observation: Observation, lag: float, slice_seconds: float) -> Mapping[str, PoolModel]:
+def _turn(slice_seconds: float, cpu_seconds: float) -> float:
+    """A request's own time on the loop before it gives a connection back. On a loop with little to do, where a timer's
+    jitter is all the lag there is, S comes out longer than the whole request computes."""
+    return min(slice_seconds, cpu_seconds)
+
+
+def _fitted_pools(observation: Observation, lag: float, slice_seconds: float, cpu: float) -> Mapping[str, PoolModel]:
     found = {}
     for name, seen in observation.pools.items():
         hold = seen.hold.mean
         if hold is not None and seen.hold.count >= LEAST_CHECKOUTS:
             found[name] = PoolModel(
                 max(seen.hold.count, seen.wait.count) / observation.requests,
-                max(0.1 * hold, hold - lag - slice_seconds),
+                max(0.1 * hold, hold - lag - _turn(slice_seconds, cpu)),
             )
     return found or NOTHING
 

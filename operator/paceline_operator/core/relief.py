@@ -16,7 +16,6 @@ from math import ceil
 from paceline_operator.core.diagnose import (
     BURSTINESS,
     LAG_IN_HOLD,
-    LEAST_CHECKOUTS,
     SLACK,
     WAIT_SHARE,
     Finding,
@@ -27,6 +26,7 @@ from paceline_operator.core.diagnose import (
 from paceline_operator.core.durations import format_duration
 from paceline_operator.core.model import Change, Kind, Objective, Reason, Tunable
 from paceline_operator.core.observation import Observation, PoolObservation
+from paceline_operator.core.predict import LEAST_CHECKOUTS
 from paceline_operator.core.queueing import servers_needed
 from paceline_operator.core.recommend import Proposal
 from paceline_operator.core.situation import Situation

@@ -330,7 +330,7 @@ def postgres(old: int, new: int) -> Change:
         ),
         pytest.param(
             situation(
-                observation=observation(pools={"postgres": pool_seen(wait=seconds(0.012), hold=seconds(0.006, 99))})
+                observation=observation(pools={"postgres": pool_seen(wait=seconds(0.012), hold=seconds(0.006, 49))})
             ),
             (),
             Reason.WITHIN_TOLERANCE,

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from paceline_operator.core.decide import decide
 from paceline_operator.core.experience import (
     KEPT_WINDOWS,
     MOST_KNOWN,
@@ -14,7 +15,7 @@ from paceline_operator.core.experience import (
     recall,
 )
 from paceline_operator.core.situation import Known, Memory, Noise, Situation
-from situations import NOW, observation, seconds, situation, values
+from situations import NOW, observation, pool_seen, seconds, situation, values
 
 LOAD = 333.0 / 4
 
@@ -99,3 +100,15 @@ def test_a_database_is_slow_compared_with_itself_and_a_lasting_change_is_believe
 def test_values_that_the_policy_does_not_name_do_not_matter() -> None:
     known = Known(values(), LOAD, 0.02, 1, NOW)
     assert recall(situation(memory=Memory(known=(known,))), {**values(), **{}}, LOAD) is known
+
+
+def test_a_query_is_timed_only_while_the_loops_keep_up() -> None:
+    """Under a lagging loop most of a hold is lag: 80 ms would be remembered as 28."""
+    calm = observation(pools={"postgres": pool_seen(hold=seconds(0.080))}, cpu_seconds=40.0)
+    lagging = replace(calm, loop_lag=seconds(0.050))
+    _, remembered = decide(situation(observation=calm))
+    assert remembered.fastest["postgres"] == pytest.approx(0.080, rel=0.1)
+    _, still = decide(situation(observation=lagging, memory=remembered))
+    assert still.fastest == remembered.fastest
+    _, nothing = decide(situation(observation=lagging))
+    assert "postgres" not in nothing.fastest
