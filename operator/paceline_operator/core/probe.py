@@ -27,6 +27,8 @@ def probe(situation: Situation, model: Model, objective: Objective) -> Proposal 
     after = situation.memory.probing.after
     if observation is None or current is None or objective.prefer is not Prefer.LATENCY:
         return None
+    if situation.fleet.reporting < situation.fleet.total:
+        return None  # a probe is taken back more often than not, and pods that are silent must not lose anything
     if after is None or situation.now < after or (observation.p95 or 0.0) > objective.p95.total_seconds():
         return None
     untried = [c for c in _neighbours(situation, model, objective) if not c.measured]

@@ -68,8 +68,7 @@ def verify(situation: Situation) -> tuple[Decision | None, Memory]:
         return _roll_back(
             situation, pending, Reason.ROLLED_BACK, "no verdict before its deadline: too little telemetry"
         )
-    worse = measured.p95_seconds > pending.baseline.p95_seconds
-    if worse and not _comparable(pending.baseline, measured) and not _too_many_errors(pending, measured):
+    if _confounded(pending.baseline, measured) and not _too_many_errors(pending, measured):
         return _void(situation, pending, measured)
     return _judged(situation, pending, _objection(situation, pending, measured))
 
@@ -101,10 +100,14 @@ def _grew(pending: Pending) -> bool:
     return lever.old is not None and lever.new > lever.old
 
 
-def _comparable(baseline: Measured, measured: Measured) -> bool:
+def _confounded(baseline: Measured, measured: Measured) -> bool:
+    """Whether load or route mix moved so that they may be why p95 did. Faster under more of the same load is not."""
     groups = baseline.mix.keys() | measured.mix.keys()
     moved = sum(abs(baseline.mix.get(group, 0.0) - measured.mix.get(group, 0.0)) for group in groups) / 2
-    return same_load(baseline.load, measured.load) and (not baseline.mix or moved <= MIX_MOVED)
+    if baseline.mix and moved > MIX_MOVED:
+        return True
+    better = measured.p95_seconds <= baseline.p95_seconds
+    return not same_load(baseline.load, measured.load) and not (better and measured.load > baseline.load)
 
 
 def _too_many_errors(pending: Pending, measured: Measured) -> bool:

@@ -245,6 +245,11 @@ def test_all_candidates_keep_the_bounds() -> None:
             True, id="when it is time",
         ),
         pytest.param(served(4, 6, memory=Memory(probing=Probing(0, NOW + timedelta(hours=1)))), False, id="not before"),
+        pytest.param(
+            served(4, 6, memory=Memory(probing=Probing(0, NOW)), window={"loop_lag": seconds(0.00005, 10_000)},
+                   fleet=fleet(total=5)),
+            False, id="not while a pod is silent",
+        ),
         pytest.param(served(4, 6), False, id="the first look only sets the time"),
         pytest.param(
             served(4, 6, memory=Memory(probing=Probing(0, NOW)), window={"duration": answers(0.046, 0.0184)}),

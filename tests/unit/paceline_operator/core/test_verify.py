@@ -68,7 +68,11 @@ def test_verdict(given_pending: Pending, window: Observation, kept: bool) -> Non
     "window",
     [
         pytest.param(observation(duration=seconds(0.03), requests_per_second=500.0), id="the load moved"),
+        pytest.param(observation(duration=seconds(0.01), requests_per_second=200.0), id="better, but the load fell"),
         pytest.param(observation(duration=seconds(0.03), mix={"GET /a": 0.5, "GET /b": 0.5}), id="the route mix moved"),
+        pytest.param(
+            observation(duration=seconds(0.01), mix={"GET /a": 0.5, "GET /b": 0.5}), id="better, but the mix moved"
+        ),
     ],
 )
 def test_windows_that_do_not_compare_are_void_and_another_is_waited_for(window: Observation) -> None:
@@ -78,6 +82,14 @@ def test_windows_that_do_not_compare_are_void_and_another_is_waited_for(window: 
     assert decision is None
     assert memory.pending is not None
     assert memory.pending.voids == 1
+
+
+def test_faster_under_more_load_needs_no_other_window() -> None:
+    faster = observation(duration=seconds(0.015), requests_per_second=500.0)
+    decision, memory = verify(situation(memory=Memory(pending=pending()), observation=faster))
+
+    assert decision is None
+    assert memory.pending is None
 
 
 def test_noise_widens_the_dead_band() -> None:
