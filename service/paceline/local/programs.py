@@ -1,6 +1,7 @@
 """The command lines and environments of what a local platform runs. Builds values; starts nothing."""
 
 import os
+import secrets
 import sys
 import sysconfig
 from collections.abc import Callable, Mapping
@@ -54,7 +55,8 @@ def service(workspace: Workspace, addresses: Addresses, settings: Mapping[str, s
         f"--management-bind=127.0.0.1:{addresses.management_port}",
         f"--tuning={workspace.document.absolute()}",
     )
-    environment = {**_environment(addresses), **settings}
+    # Signed in until the next start: nobody else's tokens, and nothing secret kept in a file.
+    environment = {"API_TOKEN_SECRET": secrets.token_urlsafe(32), **_environment(addresses), **settings}
     return Program("paceline serve", command, workspace.log("service"), environment, SERVICE_STOP_SECONDS)
 
 

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sysconfig
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -112,6 +113,8 @@ def test_a_policy_counts_when_it_is_saved_and_sigterm_ends_everything(up: Platfo
         assert len(orjson.loads(answer.read())["items"]) == 2
     with urllib.request.urlopen(f"http://127.0.0.1:{up.port}/dashboard", timeout=10) as answer:
         assert orjson.loads(answer.read())["degraded"] == []
+    with pytest.raises(urllib.error.HTTPError, match="401"):  # and not 503: somebody could sign in
+        urllib.request.urlopen(f"http://127.0.0.1:{up.port}/auth/me", timeout=10)
     assert len(up.look()) >= 7, "PostgreSQL, Valkey, supervisor, agent, arbiter, worker, upstream, operator"
     policy = up.folder / ".paceline" / "up" / "operator" / "policy.yaml"
     policy.write_text(policy.read_text().replace("{name: postgres, min: 1, max: 20}", "{name: postgres, value: 3}"))
