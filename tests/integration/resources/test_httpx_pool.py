@@ -166,10 +166,13 @@ async def test_cancelled_and_failed_requests_leak_nothing(
         return bool(report(tunables)["inUse"] == 0 and report(tunables)["open"] == seen.open)
 
     await eventually(settled, "all permits back")
-    # Until here the server may have accepted a connection before it noticed the end of a cancelled one.
-    seen.highest = seen.open
     await lend(client, url, 20)
-    assert seen.highest <= 3
+
+    # Not `highest`: the server may accept what a cancelled request opened long after the client has closed it.
+    async def bounded() -> bool:
+        return bool(report(tunables)["open"] == seen.open <= 3)
+
+    await eventually(bounded, "no more than three connections")
 
 
 async def test_closing_the_client_frees_the_name(
