@@ -103,9 +103,7 @@ class Model:
     def hold_seconds(self, name: str, workers: float) -> float | None:
         """How long a connection is held: the query, and until the loop has come back to the request."""
         lag = self.lag_seconds(workers)
-        return (
-            None if lag is None else self.pools[name].query_seconds + lag + _turn(self.slice_seconds, self.cpu_seconds)
-        )
+        return None if lag is None else self._hold(name, lag)
 
     def checkouts(self, name: str, workers: float) -> float:
         """Checkouts a second and worker."""
@@ -125,7 +123,7 @@ class Model:
         passes = 1 + sum(model.queries for model in self.pools.values())
         found = [_times(loop, passes), _times(quota, passes)]
         for name, model in self.pools.items():
-            wait = self._pool(name, workers, pools.get(name))
+            wait = self._pool(name, workers, pools.get(name), loop.mean + quota.mean)
             if wait is None:
                 return None
             found.append(_times(wait, model.queries))
@@ -139,10 +137,11 @@ class Model:
             return Wait(0.0, 0.0)
         return quota_wait(self.arrivals, self._cpu(workers), self.cpu_limit, self.stalls)
 
-    def _pool(self, name: str, workers: float, size: float | None) -> Wait | None:
-        hold = self.hold_seconds(name, workers)
-        if hold is None:
-            return None
+    def _hold(self, name: str, lag: float) -> float:
+        return self.pools[name].query_seconds + lag + _turn(self.slice_seconds, self.cpu_seconds)
+
+    def _pool(self, name: str, workers: float, size: float | None, lag: float) -> Wait | None:
+        hold = self._hold(name, lag)
         return pool_wait(size, self.checkouts(name, workers) * hold, hold) if size else Wait(0.0, 0.0)
 
 

@@ -1,10 +1,12 @@
 """Choosing by the model, as a table: a fleet in words, where it goes, and the reason that is given."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from paceline_operator.core.candidates import candidates
+from paceline_operator.core.capacity import propose
 from paceline_operator.core.choose import budget_binds, choose, cost
 from paceline_operator.core.decide import decide
 from paceline_operator.core.histogram import Histogram, merge
@@ -20,6 +22,7 @@ from paceline_operator.core.model import (
 )
 from paceline_operator.core.observation import PoolObservation
 from paceline_operator.core.predict import Model, fit
+from paceline_operator.core.probe import probe
 from paceline_operator.core.situation import Budget, Known, Memory, Probing, Situation
 from situations import (
     NOW,
@@ -36,6 +39,7 @@ from situations import (
 )
 
 MAIN = "data/main"
+OBJECTIVE = Objective(timedelta(milliseconds=45))
 ECONOMY = Objective(timedelta(milliseconds=45), prefer=Prefer.ECONOMY)
 REPORTS = pool("reports")
 
@@ -97,6 +101,34 @@ def overloaded(workers: int, size: int, **changes: Any) -> Situation:
         pytest.param(
             served(2, 2, window={"duration": answers(0.060)}, policy=policy(pool_spec())),
             "same", "more", Reason.POOL_WAIT_HIGH, id="a pool that waits grows to what it needs",
+        ),
+        pytest.param(
+            served(
+                2, 8, policy=policy(TunableSpec(WORKERS, pinned=2), pool_spec()),
+                window={"duration": answers(0.080, 0.032), "loop_lag": seconds(0.012, 10_000), "throttled_ratio": 0.2},
+            ),
+            "same", "same", Reason.THROTTLING_HIGH, id="throttling that no setting helps is named",
+        ),
+        pytest.param(
+            served(
+                2, 8, policy=policy(TunableSpec(WORKERS, pinned=2), pool_spec()),
+                window={"duration": answers(0.080, 0.060), "loop_lag": seconds(0.0005, 10_000)},
+            ),
+            "same", "same", Reason.OBJECTIVE_INFEASIBLE, id="slow, though nothing waits and the database is as ever",
+        ),
+        pytest.param(
+            served(
+                2, 4, policy=policy(objective=ECONOMY),
+                window={"duration": answers(0.060, 0.020), "loop_lag": seconds(0.005, 10_000)},
+            ),
+            "more", None, Reason.LOOP_LAG_HIGH, id="economy spends what the objective needs",
+        ),
+        pytest.param(
+            served(
+                2, 4, policy=policy(objective=ECONOMY),
+                window={"duration": answers(0.300, 0.060), "loop_lag": seconds(0.012, 10_000)},
+            ),
+            "more", None, Reason.LOOP_LAG_HIGH, id="economy takes the fastest where nothing meets the objective",
         ),
         pytest.param(
             overloaded(8, 4, memory=Memory(cpu={2: 0.0036, 8: 0.0041})),
@@ -235,6 +267,71 @@ def test_all_candidates_keep_the_bounds() -> None:
     found = list(candidates(start, fitted(start), start.policy.objective))  # type: ignore[arg-type]
     assert {candidate.values[WORKERS] for candidate in found} == {2, 3, 4, 5, 6}
     assert all(3 <= candidate.values[POSTGRES] <= 9 for candidate in found)
+
+
+def test_no_candidate_has_more_workers_than_their_pools_least_leaves_room_for() -> None:
+    start = served(4, 4, policy=policy(workers_spec(), pool_spec(3, budget=MAIN)), budgets={MAIN: Budget(4 * 16, 4)})
+    found = list(candidates(start, fitted(start), OBJECTIVE))
+    assert {candidate.values[WORKERS] for candidate in found} == {1, 2, 3, 4, 5}
+
+
+def test_what_was_measured_is_a_candidate_where_it_is_allowed_and_the_load_is_the_same() -> None:
+    seen = (
+        Known(values(9, 5), 200.0, 0.010, 4, NOW),  # above the maximum
+        Known(values(3, 30), 800.0, 0.010, 4, NOW),  # under another load
+        Known(values(6, 30), 200.0, 0.010, 4, NOW),
+    )
+    start = served(4, 8, memory=Memory(known=seen))
+    found = list(candidates(start, fitted(start), OBJECTIVE))
+    assert [candidate.values for candidate in found if candidate.measured] == [values(6, 30)]
+    assert all(candidate.values[WORKERS] <= 8 for candidate in found)
+
+
+def test_a_proposal_says_what_was_measured_and_nothing_else() -> None:
+    waiting = {"postgres": pool_seen(limit=2, hold=seconds(0.008, 48_000), wait=seconds(0.004, 48_000))}
+    start = served(2, 2, window={"duration": answers(0.060), "pools": waiting}, policy=policy(pool_spec()))
+    assert start.observation is not None
+    said = propose(start, fitted(start), OBJECTIVE)
+    unsaid = propose(
+        replace(start, observation=replace(start.observation, loop_lag=seconds(0, 0))), fitted(start), OBJECTIVE
+    )
+    assert said is not None
+    assert unsaid is not None
+    assert said.finding.evidence.startswith("loop lag p95 500us, CPU at 40%, postgres wait p99 4ms; p95 60ms → ")
+    assert unsaid.finding.evidence.startswith("CPU at 40%, postgres wait p99 4ms; p95 60ms → ")
+
+
+def due(**changes: Any) -> Situation:
+    """It is time for a probe, and all is well."""
+    calm = {"loop_lag": seconds(0.00005, 10_000)}
+    return served(4, 6, **{"window": calm, "memory": Memory(probing=Probing(0, NOW)), **changes})
+
+
+@pytest.mark.parametrize(
+    ("given_situation", "objective"),
+    [
+        pytest.param(due(), ECONOMY, id="economy does not try what costs more"),
+        pytest.param(due(fleet=fleet(total=5)), OBJECTIVE, id="a pod is silent"),
+        pytest.param(
+            due(policy=policy(workers_spec(4, 4), pool_spec(6, budget=MAIN)), budgets={MAIN: Budget(4 * 4 * 6, 4)}),
+            OBJECTIVE,
+            id="a neighbour would break a budget",
+        ),
+        pytest.param(
+            due(policy=policy(workers_spec(4, 4), pool_spec(6, 6))), OBJECTIVE, id="bounds leave no neighbour"
+        ),
+    ],
+)
+def test_nothing_is_probed_where(given_situation: Situation, objective: Objective) -> None:
+    assert probe(due(), fitted(due()), OBJECTIVE) is not None, "else there is one"
+    assert probe(given_situation, fitted(due()), objective) is None
+
+
+def test_a_neighbour_whose_loops_would_be_full_is_not_tried() -> None:
+    busy = due(window={"requests_per_second": 4 * 700.0, "cpu_limit": None, "loop_lag": seconds(0.00005, 10_000)})
+    few = replace(busy, values=values(3, 6), policy=policy(workers_spec(1, 3), pool_spec(1, 6)))
+    assert fitted(few).p95(2, {"postgres": 6.0}) is None
+    assert probe(few, fitted(few), OBJECTIVE) is None
 
 
 @pytest.mark.parametrize(

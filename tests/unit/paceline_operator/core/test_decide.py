@@ -21,7 +21,7 @@ from paceline_operator.core.model import (
     TunableSpec,
     cache,
 )
-from paceline_operator.core.situation import Memory, Oversized, Rejected, Situation
+from paceline_operator.core.situation import Budget, Memory, Oversized, Rejected, Situation
 from situations import (
     NOW,
     POSTGRES,
@@ -38,6 +38,7 @@ from situations import (
     workers_spec,
 )
 
+MAIN = "data/main"
 LAGGING = seconds(0.010)
 WAITING = {"postgres": pool_seen(wait=seconds(0.012), arrivals_per_worker=800.0)}
 
@@ -323,6 +324,78 @@ def postgres(old: int, new: int) -> Change:
             id="but they are tried again later",
         ),
         pytest.param(
+            situation(observation=observation(loop_lag=LAGGING, cpu_seconds=0.99 * 60 * 4 * 4)),
+            (workers(4, 8), postgres(8, 4)),
+            Reason.LOOP_LAG_HIGH,
+            id="loops that never rest double the workers where lag alone would add one",
+        ),
+        pytest.param(
+            situation(
+                observation=observation(loop_lag=LAGGING, throttled_ratio=0.2, cpu_ratio=0.6, cpu_limit=2.0),
+            ),
+            (workers(4, 2),),
+            Reason.THROTTLING_HIGH,
+            id="throttled workers beyond the cores go, two at a time",
+        ),
+        pytest.param(
+            situation(
+                policy=policy(workers_spec(), pool_spec(budget=MAIN)),
+                budgets={MAIN: Budget(4 * 4 * 9, 4)},
+                observation=observation(pools=WAITING),
+            ),
+            (postgres(8, 9),),
+            Reason.POOL_WAIT_HIGH,
+            id="a pool grows no further than its budget",
+        ),
+        pytest.param(
+            situation(
+                policy=policy(workers_spec(), pool_spec(budget=MAIN)),
+                budgets={MAIN: Budget(4 * 4 * 8, 4)},
+                observation=observation(pools=WAITING),
+            ),
+            (),
+            Reason.BUDGET_EXHAUSTED,
+            id="a budget without room holds a pool",
+        ),
+        pytest.param(
+            situation(
+                policy=policy(workers_spec(), pool_spec(5, budget=MAIN)),
+                budgets={MAIN: Budget(4 * 4 * 8, 4)},
+                observation=observation(loop_lag=seconds(0.050)),
+            ),
+            (workers(4, 6), postgres(8, 5)),
+            Reason.LOOP_LAG_HIGH,
+            id="workers grow as far as their pools' least fits the budget",
+        ),
+        pytest.param(
+            situation(
+                policy=policy(workers_spec(), pool_spec(8, budget=MAIN)),
+                budgets={MAIN: Budget(4 * 4 * 8, 4)},
+                observation=observation(loop_lag=LAGGING),
+            ),
+            (),
+            Reason.BUDGET_EXHAUSTED,
+            id="workers do not grow where the budget has no room for their pools",
+        ),
+        pytest.param(
+            situation(
+                fleet=fleet(total=5, reporting=5, applied=5),
+                observation=observation(loop_lag=LAGGING),
+            ),
+            (workers(4, 5), postgres(8, 7)),
+            Reason.LOOP_LAG_HIGH,
+            id="while a pod is silent a worker is added all the same",
+        ),
+        pytest.param(
+            situation(
+                memory=Memory(pending=pending()),
+                observation=observation(loop_lag=LAGGING, duration=seconds(0.030), requests_per_second=500.0),
+            ),
+            (),
+            Reason.COOLING_DOWN,
+            id="a change whose verdict is open holds the next one",
+        ),
+        pytest.param(
             situation(memory=Memory(pending=pending()), observation=observation(duration=seconds(0.050))),
             (workers(4, 2), postgres(8, 10)),
             Reason.ROLLED_BACK,
@@ -442,6 +515,12 @@ def test_the_message_of_a_change_has_its_numbers() -> None:
     decision, _ = decide(situation(observation=observation(loop_lag=seconds(0.0332))))
 
     assert decision.message == ("workers 4→8, postgres 8→4: loop lag p95 33.2ms > 5.4ms; n=20000, generation 17")
+
+
+def test_loops_that_never_rest_are_named() -> None:
+    decision, _ = decide(situation(observation=observation(loop_lag=LAGGING, cpu_seconds=0.99 * 60 * 4 * 4)))
+
+    assert "loop lag p95 10ms > 5.4ms, loops busy 99% of the time" in decision.message
 
 
 def test_what_the_signals_alone_ask_for_is_kept_beside_what_is_allowed() -> None:

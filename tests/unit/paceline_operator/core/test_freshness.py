@@ -1,5 +1,6 @@
 """The law of TTLs, as a table."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from paceline_operator.core.freshness import ttl_changes
 from paceline_operator.core.model import Bounds, Reason, TunableSpec, cache
 from paceline_operator.core.observation import CacheObservation, Observation
 from paceline_operator.core.situation import Situation
-from situations import observation, policy, pool_spec, situation, values, workers_spec
+from situations import observation, policy, pool_spec, seconds, situation, values, workers_spec
 
 RESPONSES = cache("responses")
 GHOSTS = {5.0: 0.60, 30.0: 0.80, 60.0: 0.90, 120.0: 0.93, 240.0: 0.935, 600.0: 0.99}
@@ -58,3 +59,13 @@ def test_a_ttl_moves_alone_when_nothing_else_is_wrong() -> None:
     assert decision.reason is Reason.CACHE_MISSES_HIGH
     assert [(str(change.tunable), change.new) for change in decision.changes] == [("responses", 120.0)]
     assert "hits 60%, 93% with 2m" in decision.message
+
+
+def test_a_ttl_moves_along_with_what_else_is_changed() -> None:
+    quiet = cached(seen())
+    assert quiet.observation is not None
+    decision, _ = decide(replace(quiet, observation=replace(quiet.observation, loop_lag=seconds(0.010))))
+    assert decision.reason is Reason.LOOP_LAG_HIGH
+    moved = [(str(change.tunable), change.new) for change in decision.changes]
+    assert moved == [("workers", 5), ("postgres", 7), ("responses", 120.0)]
+    assert decision.message.startswith("responses 5s→2m: responses hits 60%, 93% with 2m; workers 4→5, postgres 8→7: ")

@@ -130,6 +130,12 @@ def test_a_pool_that_nobody_used_says_nothing() -> None:
     assert idle.p95(4, POOLS) == idle.p95(4, {"postgres": 1.0})
 
 
+def test_where_nothing_waits_all_of_an_answer_is_work() -> None:
+    calm = model(observation(cpu_seconds=160.0, loop_lag=seconds(0), pools={}))
+    assert calm.rest == Wait(pytest.approx(0.020), pytest.approx(0, abs=1e-9))
+    assert calm.p95(2, {}) == calm.p95(8, {}) == pytest.approx(0.020, rel=0.001)
+
+
 def test_one_more_worker_makes_each_request_dearer() -> None:
     fitted = fit(busy(), 4.0, POOLS, overhead=0.05)
     assert fitted is not None
@@ -147,3 +153,11 @@ def test_a_throttled_window_lays_the_lag_to_the_quota() -> None:
     assert throttled is not None
     assert (throttled.lag_seconds(2) or 0) > 0
     assert (throttled.p95(8, {}) or 0) > (throttled.p95(4, {}) or 1)
+
+
+def test_what_the_quota_delays_keeps_its_connections() -> None:
+    window = busy(requests_per_second=4 * 200.0, throttled_ratio=0.3, loop_lag=seconds(0.004))
+    throttled = model(window)
+    lent = throttled.checkouts("postgres", 4) * (throttled.hold_seconds("postgres", 4) or 0.0)
+    assert throttled.p95(4, {"postgres": 0.999 * lent / FULL}) is None
+    assert throttled.p95(4, {"postgres": 2 * lent}) is not None

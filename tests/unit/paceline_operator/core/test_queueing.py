@@ -40,6 +40,11 @@ def test_an_overloaded_queue_waits_for_ever() -> None:
     assert wait_quantile(4, 4.0, 0.005, 0.99) == float("inf")
 
 
+def test_the_worked_example_of_a_wait() -> None:
+    assert wait_quantile(1, 0.5, 0.010, 0.99) == pytest.approx(0.0782, rel=0.001)  # 10 ms / 0.5 · ln(0.5 / 0.01)
+    assert wait_quantile(9, 0.5, 0.010, 0.99) == 0.0, "fewer than one in a hundred waits"
+
+
 @given(st.floats(0.01, 50), st.floats(0.0005, 0.1))
 def test_what_is_needed_suffices_and_one_less_does_not(load: float, hold: float) -> None:
     needed = servers_needed(load, hold, 0.002)
