@@ -4,36 +4,45 @@ import os
 import socket
 import sys
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from ipaddress import IPv6Address, ip_address
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 _ESTABLISHED: Final = "01"
 _LISTENING: Final = "0A"
+_NETWORK: Final = Path("/proc/self/net")
 
 Address = tuple[str, int]
 """IP address and port; an IPv4 address mapped into IPv6 is shown as what it is."""
 
 
-def outbound(tables: Iterable[str], own: set[int]) -> dict[int, Address]:
+def outbound(tables: Iterable[Iterable[str]], own: set[int]) -> dict[int, Address]:
     """Remote addresses of established connections by inode, without those that clients opened to a listening port.
 
+    Keeps none of the other lines: where connections come and go, thousands of closed ones are listed for a minute.
+
     Args:
-        tables: texts of /proc/net/tcp and tcp6.
+        tables: the lines of /proc/net/tcp and tcp6.
         own: inodes of this process's sockets.
     """
-    rows = [line.split() for table in tables for line in table.splitlines()[1:]]
-    listening = {_port(row[1]) for row in rows if row[3] == _LISTENING}
-    mine = (row for row in rows if row[3] == _ESTABLISHED and int(row[9]) in own)
-    return {int(row[9]): _address(row[2]) for row in mine if _port(row[1]) not in listening}
+    listening: set[int] = set()
+    mine: dict[int, tuple[int, str]] = {}
+    for line in (line for table in tables for line in islice(table, 1, None)):
+        _, local, remote, state, _ = line.split(None, 4)
+        if state == _LISTENING:
+            listening.add(_port(local))
+        elif state == _ESTABLISHED and (inode := int(line.split(None, 10)[9])) in own:
+            mine[inode] = (_port(local), remote)
+    return {inode: _address(remote) for inode, (port, remote) in mine.items() if port not in listening}
 
 
 def look() -> dict[int, Address]:
     """`outbound` of this process, now."""
-    network = Path("/proc/self/net")
-    tables = [path.read_text() for path in (network / "tcp", network / "tcp6") if path.exists()]
-    return outbound(tables, _own_sockets())
+    with ExitStack() as stack:
+        paths = [path for path in (_NETWORK / "tcp", _NETWORK / "tcp6") if path.exists()]
+        return outbound([stack.enter_context(path.open()) for path in paths], _own_sockets())
 
 
 def resolve(host: str, port: int) -> set[Address]:

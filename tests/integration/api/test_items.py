@@ -1,7 +1,6 @@
 """/items, by SQLAlchemy, against PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
@@ -23,8 +22,7 @@ END_THOSE_WHO_WAIT = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT g
 
 
 @pytest.fixture(autouse=True)
-async def no_items(migrated_dsn: str) -> AsyncIterator[None]:
-    yield
+async def no_items(migrated_dsn: str) -> None:
     connection = await asyncpg.connect(migrated_dsn)
     await connection.execute("DELETE FROM items")
     await connection.close()

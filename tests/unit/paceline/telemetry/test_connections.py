@@ -23,7 +23,7 @@ def test_established_connections_that_this_process_has_opened() -> None:
     )
     v6 = HEAD + row("0000000000000000FFFF00000100007F:D004", "0000000000000000FFFF00000200007F:18EB", "01", 6)
     v6 += row("00000000000000000000000001000000:D005", "00000000000000000000000001000000:01BB", "01", 7)
-    found = outbound([v4, v6], own={1, 2, 3, 4, 6, 7})
+    found = outbound([v4.splitlines(), v6.splitlines()], own={1, 2, 3, 4, 6, 7})
     assert found == {3: ("127.0.0.1", 5432), 6: ("127.0.0.2", 6379), 7: ("::1", 443)}
 
 
