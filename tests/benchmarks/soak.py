@@ -65,6 +65,9 @@ def run(effort: Effort, cores: Cores) -> Iterator[Row]:
             seen = Seen()
             failures = uvloop.run(_drive(pod, seen, effort.seconds, management_port))
     lost = sum(count for kind, count in failures.items() if kind not in NOT_LOST)
+    part = max(1, len(seen.bytes) // 10)
+    course = [round(median(seen.bytes[start : start + part]) / 1e6) for start in range(0, len(seen.bytes), part)]
+    print(f"{BENCH}: MB in the course of the run: {course}", file=sys.stderr)
     counted = seen.bytes[round(len(seen.bytes) * WARM_UP) :]
     third = max(1, len(counted) // 3)
     early, late = median(counted[:third]) / 1e6, median(counted[-third:]) / 1e6
