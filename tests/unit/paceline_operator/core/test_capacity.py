@@ -311,7 +311,7 @@ def due(**changes: Any) -> Situation:
     ("given_situation", "objective"),
     [
         pytest.param(due(), ECONOMY, id="economy does not try what costs more"),
-        pytest.param(due(fleet=fleet(total=5)), OBJECTIVE, id="a pod is silent"),
+        pytest.param(due(fleet=fleet(total=5, reporting=4, applied=5)), OBJECTIVE, id="a pod is silent"),
         pytest.param(
             due(policy=policy(workers_spec(4, 4), pool_spec(6, budget=MAIN)), budgets={MAIN: Budget(4 * 4 * 6, 4)}),
             OBJECTIVE,
@@ -344,7 +344,7 @@ def test_a_neighbour_whose_loops_would_be_full_is_not_tried() -> None:
         pytest.param(served(4, 6, memory=Memory(probing=Probing(0, NOW + timedelta(hours=1)))), False, id="not before"),
         pytest.param(
             served(4, 6, memory=Memory(probing=Probing(0, NOW)), window={"loop_lag": seconds(0.00005, 10_000)},
-                   fleet=fleet(total=5)),
+                   fleet=fleet(total=5, reporting=4, applied=5)),
             False, id="not while a pod is silent",
         ),
         pytest.param(served(4, 6), False, id="the first look only sets the time"),
