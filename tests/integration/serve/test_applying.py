@@ -35,6 +35,7 @@ def test_values_are_applied_and_answered_at_once(start_arbiter: StartArbiter) ->
 def test_a_new_worker_starts_with_the_values_in_force(start_arbiter: StartArbiter) -> None:
     pod = start_arbiter("tuned:app")
     pod.speak(Values(caches={"answers": CacheValues(5.0)}), generation=7)
+    eventually(lambda: pod.reports()[0]["generation"] == 7, "the first worker runs generation 7")
     pod.scale(2)
     assert [report["caches"]["answers"]["ttlSeconds"] for report in pod.reports()] == [5, 5]
 
