@@ -15,7 +15,7 @@ from math import ceil, sqrt
 from typing import Final
 
 from paceline_operator.core.durations import format_duration
-from paceline_operator.core.guardrails import GATES
+from paceline_operator.core.gates import GATES
 from paceline_operator.core.model import (
     ADMISSION_MAX,
     ADMISSION_MIN,

@@ -1,6 +1,6 @@
 """The whole decision, composed.
 
-Gate → pinned values and bounds → held by a person → verify → freeze → diagnose → recommend → guardrails → admission.
+Gate → pinned values and bounds → held by a person → verify → freeze → diagnose → recommend → limits → admission.
 
 A pure function: the same situation gives the same decision. Exactly one reason, and one sentence with the numbers.
 """
@@ -17,8 +17,9 @@ from paceline_operator.core.durations import format_duration
 from paceline_operator.core.experience import database_is_slow, learned, overhead_of
 from paceline_operator.core.explicit import explicit_changes
 from paceline_operator.core.freshness import ttl_changes
-from paceline_operator.core.guardrails import GATES, LEAST_COVERAGE, LIMITS, Hold, runtime_too_old
+from paceline_operator.core.gates import GATES, LEAST_COVERAGE, Hold, runtime_too_old
 from paceline_operator.core.held import hold
+from paceline_operator.core.limits import LIMITS
 from paceline_operator.core.model import NOTHING, WORKERS, Change, Decision, Objective, Reason
 from paceline_operator.core.observation import Observation
 from paceline_operator.core.predict import Model, fit
@@ -185,7 +186,7 @@ def _recommended(situation: Situation, finding: Finding) -> Decision:
 
 
 def _limited(situation: Situation, proposal: Proposal) -> Decision:
-    """One proposal through all guardrails."""
+    """One proposal through all limits."""
     uncapped = proposal.changes
     for limit in LIMITS:
         result = limit(situation, proposal)

@@ -219,9 +219,9 @@ class Decision:
     reason: Reason
     message: str
     uncapped: tuple[Change, ...] = ()
-    """What the signals alone ask for, before bounds and guardrails."""
+    """What the signals alone ask for, before bounds and limits."""
     limited_by: Reason | None = None
-    """The guardrail that made `changes` smaller than `uncapped`."""
+    """The limit that made `changes` smaller than `uncapped`."""
     tuned: bool = False
     """Chosen by a law, hence verified afterwards; False for what a person or a bound demands, and for holds."""
 

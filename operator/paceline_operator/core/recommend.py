@@ -18,7 +18,7 @@ from paceline_operator.core.situation import Situation
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """Changes that are on their way through the guardrails; the first is the lever, the rest come with it."""
+    """Changes that are on their way through the limits; the first is the lever, the rest come with it."""
 
     finding: Finding
     changes: tuple[Change, ...]

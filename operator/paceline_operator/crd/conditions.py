@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from paceline_operator.core.durations import format_duration
-from paceline_operator.core.guardrails import LEAST_COVERAGE
+from paceline_operator.core.gates import LEAST_COVERAGE
 from paceline_operator.core.model import Policy, Reason
 from paceline_operator.core.observation import Observation
 from paceline_operator.core.situation import Fleet

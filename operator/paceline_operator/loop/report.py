@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from paceline_operator.core.guardrails import STALE_AFTER
+from paceline_operator.core.gates import STALE_AFTER
 from paceline_operator.core.model import Decision, Mode, Reason, Values
 from paceline_operator.core.situation import Fleet, Memory
 from paceline_operator.crd.conditions import (

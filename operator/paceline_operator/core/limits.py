@@ -1,139 +1,26 @@
-"""What may hold or cap a proposal: an ordered tuple of small named checks, each with a reason and a sentence.
+"""What may hold or cap one proposal: an ordered tuple of small named checks, each with a reason and a sentence.
 
-A gate looks at the situation before anything is diagnosed; a limit looks at one proposal. Adding a rule: one function,
-one line in the tuple, one row in the table test.
+Each takes the proposal as the one before left it. Adding a rule: one function, one line in the tuple, one row in the
+table test.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final, TypeAlias
 
 from paceline_operator.core.constraints import budgeted, fitted, within_budgets
 from paceline_operator.core.durations import format_duration
+from paceline_operator.core.gates import Hold, first_of
 from paceline_operator.core.model import WORKERS, Change, Kind, Reason, Values, apply_changes, differences
 from paceline_operator.core.recommend import Proposal, carried_pools
 from paceline_operator.core.situation import Situation
-from paceline_operator.core.verify import BREAKER_ROLLBACKS, BREAKER_TIME
 
-LEAST_COVERAGE: Final = 0.8
-STALE_AFTER: Final = timedelta(minutes=10)
 TURNED_AWAY: Final = 0.001
 """Share of the requests; a burst now and then is what admission is for."""
 GIVING_BACK: Final = frozenset({Reason.WORKERS_OVERSIZED, Reason.POOL_OVERSIZED})
 
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """Do nothing, for this reason."""
-
-    reason: Reason
-    message: str
-
-
-Gate: TypeAlias = Callable[[Situation], Hold | None]
 Limit: TypeAlias = Callable[[Situation, Proposal], Proposal | Hold]
-
-
-def runtime_too_old(situation: Situation) -> Hold | None:
-    """Applies before pinned values, too: such a pod would not understand the document."""
-    old = situation.fleet.too_old
-    if not old:
-        return None
-    return Hold(Reason.RUNTIME_TOO_OLD, f"{_some(old)}: the runtime does not accept tuning/v1; upgrade it")
-
-
-def not_reporting(situation: Situation) -> Hold | None:
-    fleet, age = situation.fleet, situation.telemetry_age_seconds
-    if fleet.total == 0:
-        return Hold(Reason.NOT_REPORTING, "the target has no pods")
-    if fleet.reporting:
-        return None
-    if age > STALE_AFTER.total_seconds():
-        return Hold(Reason.TELEMETRY_STALE, f"no pod has reported for {format_duration(age)}; values stay as they are")
-    return Hold(
-        Reason.NOT_REPORTING, f"none of {fleet.total} pods answers /state on a port named paceline; values stay"
-    )
-
-
-def rollout_in_progress(situation: Situation) -> Hold | None:
-    if not situation.fleet.rolling_out:
-        return None
-    return Hold(Reason.ROLLOUT_IN_PROGRESS, "the target is rolling out; measuring goes on when it is done")
-
-
-def shrink_blocked(situation: Situation) -> Hold | None:
-    if not situation.fleet.shrink_blocked:
-        return None
-    return Hold(Reason.SHRINK_BLOCKED, situation.fleet.shrink_blocked)
-
-
-def not_converged(situation: Situation) -> Hold | None:
-    fleet = situation.fleet
-    if fleet.converged:
-        return None
-    return Hold(Reason.NOT_CONVERGED, f"{fleet.applied} of {fleet.total} pods run generation {fleet.generation}")
-
-
-def tuning_suspended(situation: Situation) -> Hold | None:
-    """The breaker: whoever is wrong three times an hour does not understand what is going on."""
-    last = situation.memory.rollbacks[-BREAKER_ROLLBACKS:]
-    if len(last) < BREAKER_ROLLBACKS or last[-1] - last[0] > BREAKER_TIME:
-        return None
-    wait = last[-1] + BREAKER_TIME - situation.now
-    if wait <= timedelta():
-        return None
-    message = f"{len(last)} changes were taken back within {format_duration(last[-1] - last[0])}"
-    return Hold(Reason.TUNING_SUSPENDED, f"{message}: values stay as they are for {format_duration(wait)}")
-
-
-def replicas_changed(situation: Situation) -> Hold | None:
-    """An autoscaler has just moved: the windows mix two loads."""
-    replicas, interval = situation.memory.replicas, situation.policy.behavior.interval
-    if replicas is None or not situation.fleet.replicas or replicas.count == situation.fleet.replicas:
-        return None
-    return Hold(
-        Reason.ROLLOUT_IN_PROGRESS,
-        f"{replicas.count} → {situation.fleet.replicas} pods; measuring goes on after {format_duration(interval)}",
-    )
-
-
-def insufficient_telemetry(situation: Situation) -> Hold | None:
-    fleet, observation = situation.fleet, situation.observation
-    if fleet.coverage < LEAST_COVERAGE:
-        message = f"{fleet.reporting} of {fleet.total} pods report, {LEAST_COVERAGE:.0%} are needed"
-        return Hold(Reason.INSUFFICIENT_TELEMETRY, message)
-    if observation is None:
-        return Hold(Reason.INSUFFICIENT_TELEMETRY, "no whole window has been measured yet")
-    if observation.pods < LEAST_COVERAGE * fleet.total:
-        message = f"{observation.pods} of {fleet.total} pods have a whole window, {LEAST_COVERAGE:.0%} are needed"
-        return Hold(Reason.INSUFFICIENT_TELEMETRY, message)
-    return None
-
-
-def no_traffic(situation: Situation) -> Hold | None:
-    observation, wanted = situation.observation, situation.policy.behavior.min_samples
-    if observation is None or observation.requests >= wanted or situation.overloaded:
-        return None
-    window = format_duration(observation.window_seconds)
-    if observation.requests == 0:
-        return Hold(Reason.NO_TRAFFIC, f"no requests in {window}")
-    return Hold(
-        Reason.INSUFFICIENT_TELEMETRY,
-        f"{observation.requests} requests in {window}, {wanted} are needed: the window goes on",
-    )
-
-
-GATES: Final[tuple[Gate, ...]] = (
-    not_reporting,
-    rollout_in_progress,
-    shrink_blocked,
-    not_converged,
-    tuning_suspended,
-    insufficient_telemetry,
-    no_traffic,
-    replicas_changed,
-)
 
 
 def within_tolerance(situation: Situation, proposal: Proposal) -> Proposal | Hold:
@@ -159,10 +46,8 @@ def unregistered_pool(situation: Situation, proposal: Proposal) -> Proposal | Ho
     addresses = situation.fleet.unregistered
     if not addresses or proposal.lever.tunable != WORKERS:
         return proposal
-    return Hold(
-        Reason.UNREGISTERED_POOL,
-        f"{proposal.finding.evidence}; connections to {_some(addresses)} belong to no registered pool: tune.pool() it",
-    )
+    message = f"connections to {first_of(addresses)} belong to no registered pool: tune.pool() it"
+    return Hold(Reason.UNREGISTERED_POOL, f"{proposal.finding.evidence}; {message}")
 
 
 def clamped(situation: Situation, proposal: Proposal) -> Proposal | Hold:
@@ -328,7 +213,3 @@ def _grows(change: Change) -> bool:
 
 def _listed(changes: tuple[Change, ...]) -> str:
     return ", ".join(map(str, changes))
-
-
-def _some(names: tuple[str, ...]) -> str:
-    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
