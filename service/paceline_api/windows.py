@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 
 MAX_REMEMBERED: Final = 10_000
 """Keys whose window a worker remembers, so that a full one is refused without asking Redis again."""
+_CLIENT: Final = {"redis": RedisStorage.DEPENDENCIES["redis"]}
 _TTL_ROUNDING_SECONDS: Final = 0.5  # Redis says TTLs in whole seconds, to the nearest
 
 
@@ -55,6 +56,12 @@ def judge(quota: Quota, count: int, seconds_left: float) -> Verdict:
     return Verdict(count <= quota.amount, max(0, quota.amount - count), reset)
 
 
+class _Storage(RedisStorage):
+    """Looks only for the client that it is handed: else limits imports all that it knows, in every worker anew."""
+
+    DEPENDENCIES = _CLIENT
+
+
 class Windows:
     """The windows of one quota. Hits of a key that arrive while it is being counted are counted together by the next
     call: a client that floods costs Redis one call at a time, and none once its window is full.
@@ -69,7 +76,7 @@ class Windows:
         self._item = RateLimitItemPerSecond(quota.amount, quota.window_seconds, namespace=quota.name)
         # The `redis` extra of limits wants redis-py below 8; the scripts and four commands it uses are the same there.
         shared: dict[str, Any] = {"connection_pool": redis.connection_pool}  # allowed, but not in its annotation
-        self._storage = RedisStorage("async+redis://", implementation="redispy", key_prefix="limits", **shared)
+        self._storage = _Storage("async+redis://", implementation="redispy", key_prefix="limits", **shared)
         self._clock = clock
         self._known: dict[str, _Window] = {}
         self._waiting: dict[str, list[asyncio.Future[Verdict]]] = {}

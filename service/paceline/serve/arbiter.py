@@ -19,7 +19,7 @@ from gunicorn.errors import HaltServer
 from paceline.errors import PacelineError, UsageError
 from paceline.middleware import ASGIApp
 from paceline.serve.gunicorn_app import Application, taken_slots
-from paceline.serve.preload import fork_hazards, load_application, load_server
+from paceline.serve.preload import fork_hazards, load_application, load_backends, load_server
 from paceline.serve.rundir import RunDir, stamp
 from paceline.settings import ServeSettings, load_settings
 from paceline.telemetry import logs
@@ -149,6 +149,7 @@ def _preload(target: str, settings: ServeSettings, arguments: Sequence[str]) -> 
     if not settings.preload or "--no-preload" in arguments:
         return None
     application = load_application(target)
+    load_backends()
     hazards = fork_hazards()
     if hazards:
         logger.warning(

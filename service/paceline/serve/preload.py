@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from functools import reduce
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +26,8 @@ _SERVER: Final = (
     "uvicorn.protocols.websockets.auto",
 )
 """What gunicorn and uvicorn import only once they serve: shared if it is there before the fork, and sooner there."""
+_ANYIO: Final = "anyio._backends._asyncio"
+"""What anyio imports when it is first asked for something."""
 _STANDARD_STREAMS: Final = 3
 _MESSAGE_LIMIT: Final = 300
 
@@ -33,6 +36,13 @@ def load_server() -> None:
     """Imports what every worker needs to serve. Starts nothing."""
     for name in _SERVER:
         importlib.import_module(name)
+
+
+def load_backends() -> None:
+    """Imports what the libraries that are loaded by now would import in every worker. Starts nothing."""
+    if "anyio" in sys.modules:
+        with suppress(ModuleNotFoundError):
+            importlib.import_module(_ANYIO)
 
 
 def load_application(target: str) -> ASGIApp:

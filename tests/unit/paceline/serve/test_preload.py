@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from paceline.errors import UsageError
-from paceline.serve.preload import alive_threads, connections, load_application, load_server
+from paceline.serve.preload import alive_threads, connections, load_application, load_backends, load_server
 
 
 @pytest.fixture
@@ -76,5 +76,7 @@ def test_connections_to_a_unix_socket_are_found_and_pairs_are_not(tmp_path: Path
 def test_what_a_worker_serves_with_is_there_before_the_fork_and_harmless() -> None:
     before = (alive_threads(), connections())
     load_server()
-    assert {"uvloop", "uvicorn.protocols.websockets.websockets_sansio_impl"} <= sys.modules.keys()
+    load_backends()
+    parts = {"uvloop", "uvicorn.protocols.websockets.websockets_sansio_impl", "anyio._backends._asyncio"}
+    assert parts <= sys.modules.keys()
     assert (alive_threads(), connections()) == before
