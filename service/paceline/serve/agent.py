@@ -30,7 +30,8 @@ from paceline.telemetry.app_metrics import AppMetrics
 from paceline.telemetry.cgroup import Cgroup, Cpu, find_cgroup
 from paceline.telemetry.metrics import METRICS
 
-POLL_SECONDS: Final = 0.1
+LOOK_SECONDS: Final = 0.02
+LOOKS_A_PASS: Final = 5
 
 logger = logging.getLogger("paceline.serve")
 
@@ -67,7 +68,7 @@ async def run(settings: Settings) -> None:
     stop = _stop_signal()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(server.serve(sockets=[listening]))
-        tasks.create_task(_repeat(capacity.run_pass, stop))
+        tasks.create_task(_repeat(capacity.run_pass, stop, until=capacity.has_news))
         tasks.create_task(keep_process_pool(run_dir, stop))
         await stop.wait()
         server.should_exit = True
@@ -104,8 +105,8 @@ def read_memory(cgroup: Cgroup | None, reports: Reports) -> Memory:
     return Memory(None, sum(weights), heaviest)
 
 
-async def _repeat(run_pass: Callable[[], None], stop: asyncio.Event) -> None:
-    """One pass each 100 ms. What goes wrong in one is said once, and the next tries again."""
+async def _repeat(run_pass: Callable[[], None], stop: asyncio.Event, *, until: Callable[[], bool]) -> None:
+    """One pass each 100 ms, or sooner. What goes wrong in one is said once, and the next tries again."""
     complaint = ""
     while not stop.is_set():
         try:
@@ -115,8 +116,15 @@ async def _repeat(run_pass: Callable[[], None], stop: asyncio.Event) -> None:
             if repr(error) != complaint:
                 complaint = repr(error)
                 logger.exception("a pass failed; what runs stays, trying again")
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), POLL_SECONDS)
+        await _pause(stop, until)
+
+
+async def _pause(stop: asyncio.Event, until: Callable[[], bool]) -> None:
+    """Until the next pass is due. A look is one `stat`, a pass reads all that workers write."""
+    for _ in range(LOOKS_A_PASS):
+        await asyncio.sleep(LOOK_SECONDS)
+        if stop.is_set() or until():
+            return
 
 
 def _stop_signal() -> asyncio.Event:

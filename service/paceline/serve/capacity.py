@@ -67,6 +67,10 @@ class Capacity:
         run_dir.write_workers(self._progress.workers)
         self.status = self._status()
 
+    def has_news(self) -> bool:
+        """Whether the document was written since the last pass."""
+        return self._file.changed
+
     def run_pass(self) -> None:
         """Gather, decide, apply. Raises OSError where a file cannot be written; the next pass tries again."""
         stopping = self._run_dir.terminating.exists()

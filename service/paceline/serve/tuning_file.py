@@ -20,6 +20,11 @@ class TuningFile:
         """Whether there was no file at the last `read`."""
         return self._seen is None
 
+    @property
+    def changed(self) -> bool:
+        """Whether it is another one than at the last `read`: one `stat`."""
+        return self._path is not None and stamp(self._path) != self._seen
+
     def read(self) -> bytes | None:
         """The content if it changed since the last time; None if not, or if there is no file.
 

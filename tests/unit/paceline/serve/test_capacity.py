@@ -275,3 +275,23 @@ def test_a_worker_that_dies_later_does_not_apply_the_generation_anew(pod: Pod) -
     assert pod.capacity.status.pending == ("worker 1 of 1 not ready",)
     assert pod.settles().applied_at == applied
     assert pod.reports.restarts == 1
+
+
+def test_a_document_is_news_until_a_pass_has_read_it(pod: Pod) -> None:
+    pod.starts()
+    assert not pod.capacity.has_news()
+    pod.writes(1, workers=2)
+    assert pod.capacity.has_news()
+    pod.capacity.run_pass()
+    assert not pod.capacity.has_news()
+    pod.document.unlink()
+    assert pod.capacity.has_news()
+    pod.capacity.run_pass()
+    assert not pod.capacity.has_news()
+
+
+def test_a_pod_without_tuning_looks_at_no_document(tmp_path: Path) -> None:
+    pod = Pod(tmp_path, tuning="off")
+    pod.starts()
+    pod.writes(1, workers=2)
+    assert not pod.capacity.has_news()
