@@ -1,5 +1,6 @@
 """Settings of what clients are given and allowed: accounts, mails, prices, and how often they may ask."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, SecretStr
@@ -78,3 +79,12 @@ class MailSettings(Group):
     """After a delay by the mail server, the n-th try comes n times this later."""
     stalled_seconds: float = Field(default=30.0, gt=0)
     """A job whose process has said nothing for so long is begun anew by another."""
+
+
+class JobsSettings(Group):
+    """The process `python -m paceline_api.jobs`."""
+
+    model_config = SettingsConfigDict(env_prefix="API_JOBS_")
+
+    alive_file: Path | None = None
+    """Touched every five seconds once the database has answered, for probes: it has no port. None: no file."""

@@ -8,6 +8,7 @@ dies is begun anew by another, or by the next, and then a mail may arrive twice.
 import asyncio
 import logging
 import sys
+from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
@@ -21,7 +22,9 @@ from paceline_api.settings import Settings, load_settings
 
 _MAX_ATTEMPTS: Final = 100
 _AT_ONCE: Final = 5
-_STOP_SECONDS: Final = 10.0
+STOP_SECONDS: Final = 10.0
+"""What a job under way may take when told to stop."""
+_ALIVE_SECONDS: Final = 5.0
 _HEARTBEATS: Final = 3  # in the time after which a worker counts as dead
 
 logger = logging.getLogger(__name__)
@@ -57,18 +60,18 @@ async def work(settings: Settings) -> None:
     async with asyncpg.create_pool(settings.postgres.url.get_secret_value(), min_size=0, max_size=1) as postgres:
         app = build_app(settings, postgres)
         async with app.open_async():
-            reviving = asyncio.create_task(_revive(app, settings.mail.stalled_seconds))
+            beside = asyncio.gather(_revive(app, settings.mail.stalled_seconds), _show_life(settings.jobs.alive_file))
             try:
                 await app.run_worker_async(**_options(settings.mail))
             finally:
-                reviving.cancel()
+                beside.cancel()
 
 
 def _options(settings: MailSettings) -> dict[str, Any]:
     return {
         "queues": [QUEUE],
         "concurrency": _AT_ONCE,
-        "shutdown_graceful_timeout": _STOP_SECONDS,
+        "shutdown_graceful_timeout": STOP_SECONDS,
         "delete_jobs": "successful",
         "update_heartbeat_interval": settings.stalled_seconds / _HEARTBEATS,
         "stalled_worker_timeout": settings.stalled_seconds,
@@ -93,6 +96,16 @@ async def _revive(app: App, stalled_seconds: float) -> None:
         except Exception:  # whatever it was, e.g. a database away for a while: the next round tries again
             logger.exception("looking for jobs that were left failed")
         await asyncio.sleep(stalled_seconds)
+
+
+async def _show_life(file: Path | None) -> None:
+    """Touches the file for as long as the event loop turns."""
+    while file is not None:
+        try:
+            await asyncio.to_thread(file.touch)
+        except OSError as error:
+            logger.error("API_JOBS_ALIVE_FILE cannot be touched: %s", error)
+        await asyncio.sleep(_ALIVE_SECONDS)
 
 
 def main() -> int:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import SettingsConfigDict
 
 from paceline_api.client_settings import (
+    JobsSettings,
     MailSettings,
     PriceSettings,
     RateLimitSettings,
@@ -155,6 +156,7 @@ class Settings(BaseModel):
     sign_in: SignInSettings = Field(default_factory=SignInSettings)
     prices: PriceSettings = Field(default_factory=PriceSettings)
     mail: MailSettings = Field(default_factory=MailSettings)
+    jobs: JobsSettings = Field(default_factory=JobsSettings)
     pitfalls: PitfallsSettings = Field(default_factory=PitfallsSettings)
 
 

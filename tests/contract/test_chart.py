@@ -7,12 +7,16 @@ from typing import Any
 
 import pytest
 import yaml
+from paceline_api import jobs
+from paceline_api.settings_group import is_weak
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "paceline"
 CRD = ROOT / "operator" / "paceline_operator" / "crd" / "tuningpolicy.yaml"
 
 pytestmark = pytest.mark.skipif(not shutil.which("helm"), reason="chart: helm not found")
+
+JOBS = "service.jobs.enabled=true"
 
 Objects = dict[tuple[str, str], dict[str, Any]]
 
@@ -75,9 +79,9 @@ def test_the_grace_period_outlasts_delay_and_drain() -> None:
     assert pod_of(objects, "service")["terminationGracePeriodSeconds"] > 7 + 40
 
 
-@pytest.mark.parametrize("component", ["service", "operator", "postgresql", "valkey"])
+@pytest.mark.parametrize("component", ["service", "jobs", "operator", "postgresql", "valkey", "mail"])
 def test_every_container_is_restricted_with_a_read_only_root(component: str) -> None:
-    pod = pod_of(rendered(), component)
+    pod = pod_of(rendered(JOBS), component)
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     for container in pod["containers"] + pod.get("initContainers", []):
@@ -90,10 +94,9 @@ def test_every_container_is_restricted_with_a_read_only_root(component: str) -> 
 
 
 def test_only_the_operator_gets_a_token() -> None:
-    objects = rendered()
-    assert {
-        name for name in ("service", "postgresql", "valkey") if pod_of(objects, name)["automountServiceAccountToken"]
-    } == set()
+    objects = rendered(JOBS)
+    others = ("service", "jobs", "postgresql", "valkey", "mail")
+    assert {name for name in others if pod_of(objects, name)["automountServiceAccountToken"]} == set()
 
 
 def test_the_operator_may_neither_change_pods_nor_read_secrets() -> None:
@@ -164,6 +167,84 @@ def test_backends_that_the_api_can_do_without_are_set_only_where_named() -> None
     assert environment["UPSTREAM_URL"] == "http://users.shop.svc"
 
 
+def test_jobs_are_nobodys_target_but_their_own_deployments() -> None:
+    objects = rendered(JOBS, "metrics.podMonitor=true", "networkPolicy.enabled=true")
+    labels = objects["Deployment", "paceline-jobs"]["spec"]["template"]["metadata"]["labels"]
+
+    def selects(item: dict[str, Any]) -> bool:
+        spec = item.get("spec", {})
+        selector = spec.get("podSelector") or spec.get("selector") or {}
+        wanted = selector.get("matchLabels", selector)
+        return bool(wanted) and wanted.items() <= labels.items()
+
+    chosen = {key for key, item in objects.items() if selects(item)}
+    assert chosen == {("Deployment", "paceline-jobs"), ("NetworkPolicy", "paceline-jobs")}
+
+
+def test_jobs_have_the_time_that_they_take_to_stop() -> None:
+    pod = pod_of(rendered(JOBS), "jobs")
+    assert pod["terminationGracePeriodSeconds"] > jobs.STOP_SECONDS + 5
+
+
+def test_jobs_are_alive_while_they_touch_their_file() -> None:
+    objects = rendered(JOBS)
+    file = environment_of(objects, "jobs")["API_JOBS_ALIVE_FILE"]
+    for name in ("startupProbe", "livenessProbe"):
+        assert file in container_of(objects, "jobs")[name]["exec"]["command"][-1]
+    mounts = [mount["mountPath"] for mount in container_of(objects, "jobs")["volumeMounts"]]
+    assert str(Path(file).parent) in mounts, "the root file system is read-only"
+
+
+def test_the_database_lets_the_jobs_in_and_the_demos_mail_server_nobody_else() -> None:
+    objects = rendered(JOBS, "networkPolicy.enabled=true")
+
+    def clients(component: str) -> list[str]:
+        (rule,) = objects["NetworkPolicy", f"paceline-{component}"]["spec"]["ingress"]
+        return [one["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for one in rule["from"]]
+
+    assert (clients("postgresql"), clients("valkey"), clients("mail")) == (["service", "jobs"], ["service"], ["jobs"])
+
+
+def test_jobs_know_the_mail_server_and_not_the_secret_of_tokens() -> None:
+    own = ("service.smtp.existingSecret=smtp", "service.smtp.sender=Shop <hello@shop.example>")
+    environment = environment_of(rendered(JOBS, *own), "jobs")
+    assert environment["API_MAIL_SMTP_URL"] == {"secretKeyRef": {"name": "smtp", "key": "url"}}
+    assert environment["API_MAIL_SENDER"] == "Shop <hello@shop.example>"
+    assert environment["DATABASE_URL"]["secretKeyRef"]["name"] == "paceline-postgresql"
+    assert "API_TOKEN_SECRET" not in environment
+    assert "API_MAIL_SMTP_URL" not in environment_of(rendered(JOBS, *own), "service")
+
+
+def test_the_demo_brings_a_mail_server_where_the_jobs_have_no_other() -> None:
+    with_jobs = rendered(JOBS)
+    assert environment_of(with_jobs, "jobs")["API_MAIL_SMTP_URL"] == "smtp://paceline-mail:1025"
+    assert with_jobs["Service", "paceline-mail"]["spec"]["ports"][0]["port"] == 1025
+    named = rendered(JOBS, "service.smtp.url=smtp://relay:25")
+    assert environment_of(named, "jobs")["API_MAIL_SMTP_URL"] == "smtp://relay:25"
+    for objects in (named, rendered()):
+        assert ("Deployment", "paceline-mail") not in objects
+
+
+def test_tokens_are_signed_with_the_users_secret_or_one_that_the_demo_makes() -> None:
+    def named(objects: Objects) -> Any:
+        return environment_of(objects, "service")["API_TOKEN_SECRET"]["secretKeyRef"]
+
+    demo = rendered()
+    assert named(demo) == {"name": "paceline-auth", "key": "secret"}
+    assert not is_weak(demo["Secret", "paceline-auth"]["stringData"]["secret"])
+    own = rendered("service.auth.existingSecret=mine")
+    assert named(own) == {"name": "mine", "key": "secret"}
+    assert ("Secret", "paceline-auth") not in own
+
+
+def test_a_demo_with_a_given_password_is_rendered_the_same_each_time() -> None:
+    def secret(password: str) -> str:
+        return str(rendered(f"demo.password={password}")["Secret", "paceline-auth"]["stringData"]["secret"])
+
+    assert secret("development") == secret("development") != secret("other")
+    assert not is_weak(secret("development"))
+
+
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
@@ -192,6 +273,26 @@ def test_backends_that_the_api_can_do_without_are_set_only_where_named() -> None
             "service.redis.existingSecret",
             id="the reference API without Redis",
         ),
+        pytest.param(
+            [JOBS, "service.app=shop.main:app"], "the reference API's own jobs", id="jobs of another application"
+        ),
+        pytest.param([JOBS, "service.enabled=false"], "needs service.enabled", id="jobs without the service"),
+        pytest.param(
+            [JOBS, "demo.enabled=false", "service.redis.existingSecret=redis", "service.smtp.url=smtp://mail"],
+            "service.database.existingSecret",
+            id="jobs without a database",
+        ),
+        pytest.param(
+            [JOBS, "demo.enabled=false", "service.redis.existingSecret=redis", "service.database.existingSecret=db"],
+            "service.smtp.existingSecret",
+            id="jobs without a mail server",
+        ),
+        pytest.param(
+            ["service.smtp.url=smtp://mail", "service.smtp.existingSecret=smtp"],
+            "are both set",
+            id="two mail servers",
+        ),
+        pytest.param(["service.smtp.url=smtp://me:pass@mail"], "/service/smtp/url", id="a password among the values"),
         pytest.param(
             ["service.enabled=false", "operator.enabled=false", "crds.enabled=false"],
             "nothing to install",

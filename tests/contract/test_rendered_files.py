@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 import yaml
 from paceline.settings import ServeSettings, TelemetrySettings
+from paceline_api.settings import GROUPS
 from paceline_operator.settings import OperatorSettings
 from pydantic_settings import BaseSettings
 
@@ -53,6 +54,12 @@ def test_the_check_for_rendered_files_finds_a_stale_copy(tmp_path: Path) -> None
 @pytest.mark.parametrize("file", [ROOT / "Dockerfile", *CHART.glob("templates/*/_env.tpl")], ids=lambda path: path.name)
 def test_images_and_chart_set_only_settings_that_exist(file: Path) -> None:
     assert set(re.findall(r"\bPACELINE_[A-Z_]+", file.read_text())) <= variables()
+
+
+def test_the_chart_sets_only_settings_of_the_reference_api_that_exist() -> None:
+    named = set(re.findall(r"\bAPI_[A-Z_]+", (CHART / "templates/service/_env.tpl").read_text()))
+    prefixes = {group: group.model_config["env_prefix"] for group in GROUPS.values()}
+    assert named <= {f"{prefix}{name}".upper() for group, prefix in prefixes.items() for name in group.model_fields}
 
 
 @pytest.mark.parametrize("lock", ["requirements.lock", "requirements.lowest.lock"])

@@ -1,4 +1,4 @@
-{{/* Names and labels. A component is service, operator, postgresql or valkey. */}}
+{{/* Names and labels. A component is service, jobs, operator, postgresql, valkey or mail. */}}
 
 {{- define "paceline.name" -}}
 {{- $root := index . 0 -}}
@@ -46,6 +46,19 @@ capabilities: {drop: [ALL]}
 
 {{- define "paceline.redisSecret" -}}
 {{- .Values.service.redis.existingSecret | default (ternary (include "paceline.name" (list . "valkey")) "" .Values.demo.enabled) -}}
+{{- end -}}
+
+{{- define "paceline.tokenSecret" -}}
+{{- .Values.service.auth.existingSecret | default (ternary (include "paceline.name" (list . "auth")) "" .Values.demo.enabled) -}}
+{{- end -}}
+
+{{/* The demo's mail server is there for jobs that have no other. */}}
+{{- define "paceline.hasDemoMail" -}}
+{{- if and .Values.demo.enabled .Values.service.jobs.enabled (not .Values.service.smtp.existingSecret) (not .Values.service.smtp.url) }}true{{ end -}}
+{{- end -}}
+
+{{- define "paceline.smtpUrl" -}}
+{{- .Values.service.smtp.url | default (ternary (printf "smtp://%s:1025" (include "paceline.name" (list . "mail"))) "" (eq (include "paceline.hasDemoMail" .) "true")) -}}
 {{- end -}}
 
 {{- define "paceline.isReferenceApi" -}}

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -119,6 +120,13 @@ async def sign_up(client: httpx2.AsyncClient) -> str:
     return email
 
 
+def catches(number: signal.Signals, pid: int) -> bool:
+    """Whether a process still waits for the signal; a worker that has heard it stops to."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught, 16) & 1 << (number - 1))
+
+
 async def job_states(dsn: str) -> list[str]:
     connection = await asyncpg.connect(dsn)
     try:
@@ -196,6 +204,34 @@ async def test_a_mail_that_is_delayed_comes_later_and_one_that_is_refused_never(
     assert await job_states(migrated_dsn) == ["failed"], "what was sent is gone"
     assert mail_server.to(refused) == []
     assert refused not in await asyncio.to_thread(log.read_text)
+
+
+async def test_told_to_stop_it_ends_the_mail_in_hand_and_begins_no_other(
+    client: httpx2.AsyncClient,
+    environment: dict[str, str],
+    mail_server: MailServer,
+    smtp_url: str,
+    tmp_path: Path,
+    migrated_dsn: str,
+) -> None:
+    alive = tmp_path / "alive"
+    environment = {**environment, "API_MAIL_SMTP_URL": smtp_url, "API_JOBS_ALIVE_FILE": str(alive)}
+    environment["API_MAIL_STALLED_SECONDS"] = "60"  # nobody is to begin it anew meanwhile
+    mail_server.released.clear()
+    async with working(environment, tmp_path / "jobs.log") as process:
+        await asyncio.to_thread(partial(eventually, alive.exists, "it is alive", SECONDS))
+        await sign_up(client)
+        await eventually_async(lambda: mail_server.mails, "the server has it, the sender does not know", SECONDS)
+        process.terminate()
+        await asyncio.to_thread(
+            partial(eventually, lambda: not catches(signal.SIGTERM, process.pid), "it has heard", SECONDS)
+        )
+        late = await sign_up(client)
+        mail_server.released.set()
+        assert await asyncio.to_thread(process.wait, SECONDS) == 0
+    assert len(mail_server.mails) == 1
+    assert mail_server.to(late) == []
+    assert await job_states(migrated_dsn) == ["todo"], "the one that came too late"
 
 
 async def test_without_a_mail_server_it_says_so_and_the_mail_waits(

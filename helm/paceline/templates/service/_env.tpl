@@ -13,11 +13,8 @@
 {{- with .Values.telemetry.otlpEndpoint }}
 - {name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ . | quote }}}
 {{- end }}
-{{- with include "paceline.databaseSecret" . }}
-- {name: DATABASE_URL, valueFrom: {secretKeyRef: {name: {{ . | quote }}, key: url}}}
-{{- end }}
-{{- with include "paceline.redisSecret" . }}
-- {name: REDIS_URL, valueFrom: {secretKeyRef: {name: {{ . | quote }}, key: url}}}
+{{- with include "paceline.tokenSecret" . }}
+- {name: API_TOKEN_SECRET, valueFrom: {secretKeyRef: {name: {{ . | quote }}, key: secret}}}
 {{- end }}
 {{- with $service.mongo.existingSecret }}
 - {name: MONGO_URL, valueFrom: {secretKeyRef: {name: {{ . | quote }}, key: url}}}
@@ -25,10 +22,35 @@
 {{- with $service.upstream.url }}
 - {name: UPSTREAM_URL, value: {{ . | quote }}}
 {{- end }}
-{{- range $name, $value := $service.env }}
+{{- include "paceline.sharedEnv" . }}
+{{- end -}}
+
+{{/* What sends mails knows the mail server's password, and not the secret that signs tokens. */}}
+{{- define "paceline.jobsEnv" -}}
+- {name: API_JOBS_ALIVE_FILE, value: /tmp/jobs-alive}
+{{- if .Values.service.smtp.existingSecret }}
+- {name: API_MAIL_SMTP_URL, valueFrom: {secretKeyRef: {name: {{ .Values.service.smtp.existingSecret | quote }}, key: url}}}
+{{- else }}
+- {name: API_MAIL_SMTP_URL, value: {{ include "paceline.smtpUrl" . | quote }}}
+{{- end }}
+{{- with .Values.service.smtp.sender }}
+- {name: API_MAIL_SENDER, value: {{ . | quote }}}
+{{- end }}
+{{- include "paceline.sharedEnv" . }}
+{{- end -}}
+
+{{/* Of the service and its jobs. What users set comes last: it wins. */}}
+{{- define "paceline.sharedEnv" -}}
+{{- with include "paceline.databaseSecret" . }}
+- {name: DATABASE_URL, valueFrom: {secretKeyRef: {name: {{ . | quote }}, key: url}}}
+{{- end }}
+{{- with include "paceline.redisSecret" . }}
+- {name: REDIS_URL, valueFrom: {secretKeyRef: {name: {{ . | quote }}, key: url}}}
+{{- end }}
+{{- range $name, $value := .Values.service.env }}
 - {name: {{ $name }}, value: {{ $value | quote }}}
 {{- end }}
-{{- with $service.extraEnv }}
+{{- with .Values.service.extraEnv }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
