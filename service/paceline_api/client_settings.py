@@ -88,3 +88,5 @@ class JobsSettings(Group):
 
     alive_file: Path | None = None
     """Touched every five seconds once the database has answered, for probes: it has no port. None: no file."""
+    stop_seconds: float = Field(default=10.0, ge=0)
+    """What a job under way may take once the process is told to stop; then the next process begins it anew."""

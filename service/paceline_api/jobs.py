@@ -22,8 +22,6 @@ from paceline_api.settings import Settings, load_settings
 
 _MAX_ATTEMPTS: Final = 100
 _AT_ONCE: Final = 5
-STOP_SECONDS: Final = 10.0
-"""What a job under way may take when told to stop."""
 _ALIVE_SECONDS: Final = 5.0
 _HEARTBEATS: Final = 3  # in the time after which a worker counts as dead
 
@@ -50,7 +48,7 @@ def build_app(settings: Settings, postgres: asyncpg.Pool) -> App:
 
 
 async def work(settings: Settings) -> None:
-    """Runs until SIGTERM or SIGINT; a job under way then has ten seconds.
+    """Runs until SIGTERM or SIGINT; a job under way then has ten seconds, or is left to the next.
 
     Raises:
         ConfigurationError: no mail server is set.
@@ -62,19 +60,19 @@ async def work(settings: Settings) -> None:
         async with app.open_async():
             beside = asyncio.gather(_revive(app, settings.mail.stalled_seconds), _show_life(settings.jobs.alive_file))
             try:
-                await app.run_worker_async(**_options(settings.mail))
+                await app.run_worker_async(**_options(settings))
             finally:
                 beside.cancel()
 
 
-def _options(settings: MailSettings) -> dict[str, Any]:
+def _options(settings: Settings) -> dict[str, Any]:
     return {
         "queues": [QUEUE],
         "concurrency": _AT_ONCE,
-        "shutdown_graceful_timeout": STOP_SECONDS,
+        "shutdown_graceful_timeout": settings.jobs.stop_seconds,
         "delete_jobs": "successful",
-        "update_heartbeat_interval": settings.stalled_seconds / _HEARTBEATS,
-        "stalled_worker_timeout": settings.stalled_seconds,
+        "update_heartbeat_interval": settings.mail.stalled_seconds / _HEARTBEATS,
+        "stalled_worker_timeout": settings.mail.stalled_seconds,
     }
 
 
@@ -82,7 +80,14 @@ def _retry(settings: MailSettings) -> RetryStrategy:
     return RetryStrategy(
         max_attempts=_MAX_ATTEMPTS,
         linear_wait=settings.retry_seconds,
-        retry_exceptions=(MailDelayed, OSError, asyncpg.PostgresError, asyncpg.InterfaceError),
+        # Cancelled: it was under way for too long when the process was told to stop.
+        retry_exceptions=(
+            MailDelayed,
+            OSError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncio.CancelledError,
+        ),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from paceline_api import jobs
+from paceline_api.client_settings import JobsSettings
 from paceline_api.settings_group import is_weak
 
 ROOT = Path(__file__).parents[2]
@@ -183,7 +183,7 @@ def test_jobs_are_nobodys_target_but_their_own_deployments() -> None:
 
 def test_jobs_have_the_time_that_they_take_to_stop() -> None:
     pod = pod_of(rendered(JOBS), "jobs")
-    assert pod["terminationGracePeriodSeconds"] > jobs.STOP_SECONDS + 5
+    assert pod["terminationGracePeriodSeconds"] > JobsSettings().stop_seconds + 5
 
 
 def test_jobs_are_alive_while_they_touch_their_file() -> None:

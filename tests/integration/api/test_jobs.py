@@ -234,6 +234,24 @@ async def test_told_to_stop_it_ends_the_mail_in_hand_and_begins_no_other(
     assert await job_states(migrated_dsn) == ["todo"], "the one that came too late"
 
 
+async def test_told_to_stop_over_a_mail_that_takes_too_long_it_leaves_it_to_the_next(
+    client: httpx2.AsyncClient,
+    environment: dict[str, str],
+    mail_server: MailServer,
+    smtp_url: str,
+    tmp_path: Path,
+    migrated_dsn: str,
+) -> None:
+    environment = {**environment, "API_MAIL_SMTP_URL": smtp_url, "API_JOBS_STOP_SECONDS": "0"}
+    mail_server.released.clear()
+    await sign_up(client)
+    async with working(environment, tmp_path / "jobs.log") as process:
+        await eventually_async(lambda: mail_server.mails, "the server has it, the sender does not know", SECONDS)
+        process.terminate()
+        assert await asyncio.to_thread(process.wait, SECONDS) == 0
+    assert await job_states(migrated_dsn) == ["todo"]
+
+
 async def test_without_a_mail_server_it_says_so_and_the_mail_waits(
     client: httpx2.AsyncClient, settings: Settings, migrated_dsn: str
 ) -> None:
