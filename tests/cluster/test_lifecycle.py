@@ -2,10 +2,20 @@
 
 import json
 from collections.abc import Iterator
+from urllib.parse import urlencode
 
 import pytest
 from release import ROOT, Release, example, new_release, settings_for
 from testcluster import Cluster, until
+
+EMAIL = "ada@example.org"
+ASK = """
+import json, urllib.request
+def ask(path, body, headers={}):
+    request = urllib.request.Request('http://paceline-service' + path, body and body.encode(), headers)
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return json.load(answer)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +38,32 @@ def left(release: Release) -> list[str]:
     return [name for name in names if not name.endswith(("/default", "/kube-root-ca.crt"))]
 
 
+def in_a_pod(release: Release, code: str) -> str:
+    """What Python prints that asks the API through the chart's Service."""
+    return release.execute(release.pods()[0]["metadata"]["name"], ASK + code).strip()
+
+
+def signed_up(release: Release) -> str:
+    """A token for a new account."""
+    account = {"email": EMAIL, "password": "correct horse"}
+    form = urlencode({"username": EMAIL, "password": account["password"]})
+    in_a_pod(release, f"ask('/signup', {json.dumps(account)!r}, {{'Content-Type': 'application/json'}})")
+    return in_a_pod(release, f"print(ask('/auth/token', {form!r})['access_token'])")
+
+
+def whose(release: Release, token: str) -> str:
+    """The account that the API takes the token for."""
+    return in_a_pod(release, f"print(ask('/auth/me', None, {{'Authorization': 'Bearer {token}'}})['email'])")
+
+
 def test_install_tune_upgrade_and_remove(release: Release) -> None:
     settings = [item for item in settings_for(release.namespace) if "NAMESPACES" not in item]
-    release.install(*settings, "operator.namespaced=true", "service.replicas=1")
+    release.install(*settings, "operator.namespaced=true", "service.replicas=1", "service.jobs.enabled=true")
     assert release.namespace not in release.cluster.kubectl("get", "clusterroles", "--output=name")
+
+    token = signed_up(release)
+    mails = ("logs", "deployment/paceline-mail", "--tail=-1")
+    until(lambda: f"To: {EMAIL}" in release.kubectl(*mails), 60, "the jobs have sent the welcome mail")
 
     release.cluster.apply(release.namespace, example("pinned"))
     release.kubectl("wait", "tuningpolicy/api", "--for=condition=Converged", "--timeout=60s")
@@ -42,6 +74,7 @@ def test_install_tune_upgrade_and_remove(release: Release) -> None:
     until(lambda: not set(before) & set(release.states()), 60, "the upgrade replaced the pods")
     assert [state and state["values"] for state in release.states().values()] == list(before.values())
     assert release.kubectl("get", "secrets", "--output=jsonpath={.items[*].data.password}") == passwords
+    assert whose(release, token) == EMAIL, "the secret of tokens is kept, too"
     assert finalizers(release) == []
 
     release.uninstall()

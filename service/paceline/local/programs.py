@@ -19,6 +19,8 @@ UPSTREAM: Final = "paceline_api.upstream:app"
 SERVICE_STOP_SECONDS: Final = 45.0
 """Longer than the service itself takes at most: it drains, and kills what does not end."""
 OPERATOR_STOP_SECONDS: Final = 10.0
+JOBS_STOP_SECONDS: Final = 15.0
+"""Longer than a mail under way is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Addresses:
     port: int
     management_port: int
     upstream_port: int
+    smtp_port: int
 
 
 def migration(workspace: Workspace, addresses: Addresses) -> Program:
@@ -43,6 +46,21 @@ def upstream(workspace: Workspace, addresses: Addresses) -> Program:
     address = ("--host=127.0.0.1", f"--port={addresses.upstream_port}")
     command = (sys.executable, "-P", "-m", "uvicorn", UPSTREAM, *address, "--no-access-log")
     return Program("the upstream", command, workspace.log("upstream"), dict(os.environ), 5.0)
+
+
+def mails(workspace: Workspace, addresses: Addresses) -> Program:
+    """A mail server that prints what it gets into its log."""
+    address = f"--listen=127.0.0.1:{addresses.smtp_port}"
+    printing = ("--nosetuid", "--class=aiosmtpd.handlers.Debugging", "stdout")
+    command = (sys.executable, "-P", "-u", "-m", "aiosmtpd", address, *printing)
+    return Program("the mail server", command, workspace.log("mails"), dict(os.environ), 5.0)
+
+
+def jobs(workspace: Workspace, addresses: Addresses) -> Program:
+    """What sends the reference API's mails, to the mail server above unless the environment names another."""
+    command = (sys.executable, "-P", "-m", "paceline_api.jobs")
+    environment = {"API_MAIL_SMTP_URL": f"smtp://127.0.0.1:{addresses.smtp_port}", **_environment(addresses)}
+    return Program("the jobs", command, workspace.log("jobs"), environment, JOBS_STOP_SECONDS)
 
 
 def service(workspace: Workspace, addresses: Addresses, settings: Mapping[str, str]) -> Program:

@@ -11,7 +11,7 @@ from paceline.errors import PacelineError
 from paceline.load.openloop import OpenLoop
 from paceline.local import children, pod, programs
 from paceline.local.board import Board, parse_decision
-from paceline.local.children import Child
+from paceline.local.children import Child, Program
 from paceline.local.demo import Demo
 from paceline.local.programs import Addresses
 from paceline.local.view import View
@@ -66,8 +66,15 @@ class Session:
             self._workspace.write_target(self._addresses.management_port)
             program = programs.operator(self._workspace, self._take_line)
             operator = await stack.enter_async_context(children.running(program))
+            mailing = [await stack.enter_async_context(children.running(program)) for program in self._mailing()]
             self._started = monotonic()
-            await _while_running(self._watch(view), service, upstream, operator)
+            await _while_running(self._watch(view), service, upstream, operator, *mailing)
+
+    def _mailing(self) -> tuple[Program, ...]:
+        """Nobody signs up at a demonstration, and it needs the cores for what it shows."""
+        if self._demo is not None:
+            return ()
+        return programs.mails(self._workspace, self._addresses), programs.jobs(self._workspace, self._addresses)
 
     async def _prepare(self) -> None:
         """Brings the database up to date while the service starts: it needs the tables only for requests."""

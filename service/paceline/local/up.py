@@ -71,6 +71,7 @@ def up(options: Options, console: Console) -> int:
                 port=options.port,
                 management_port=_management_port(),
                 upstream_port=free_port(),
+                smtp_port=free_port(),
             )
             return _run(options, workspace, addresses, console)
     finally:

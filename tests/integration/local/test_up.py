@@ -115,13 +115,24 @@ def test_a_policy_counts_when_it_is_saved_and_sigterm_ends_everything(up: Platfo
         assert orjson.loads(answer.read())["degraded"] == []
     with pytest.raises(urllib.error.HTTPError, match="401"):  # and not 503: somebody could sign in
         urllib.request.urlopen(f"http://127.0.0.1:{up.port}/auth/me", timeout=10)
-    assert len(up.look()) >= 7, "PostgreSQL, Valkey, supervisor, agent, arbiter, worker, upstream, operator"
+    assert len(up.look()) >= 9, (
+        "PostgreSQL, Valkey, supervisor, agent, arbiter, worker, upstream, operator, mails, jobs"
+    )
     policy = up.folder / ".paceline" / "up" / "operator" / "policy.yaml"
     policy.write_text(policy.read_text().replace("{name: postgres, min: 1, max: 20}", "{name: postgres, value: 3}"))
     until(lambda: up.state()["values"]["pools"]["postgres"] == 3, 30, "the pinned pool")  # type: ignore[index]
     until(lambda: "PinnedBySpec" in up.text(), 10, "the decision on the screen")
     up.process.terminate()
     assert up.wait_until_all_ended() == 0
+
+
+def test_who_signs_up_finds_the_welcome_mail_in_the_log(up: Platform) -> None:
+    account = orjson.dumps({"email": "ada@example.org", "password": "correct horse"})
+    address, kind = f"http://127.0.0.1:{up.port}/signup", {"Content-Type": "application/json"}
+    with urllib.request.urlopen(urllib.request.Request(address, account, kind), timeout=20) as answer:
+        assert answer.status == 201
+    mails = up.folder / ".paceline" / "up" / "logs" / "mails.log"
+    until(lambda: "To: ada@example.org" in mails.read_text(), 40, "the mail")
 
 
 def test_a_second_one_in_the_same_folder_is_refused(up: Platform) -> None:
