@@ -35,14 +35,15 @@ def build_app(settings: Settings, postgres: asyncpg.Pool) -> App:
 
     @app.task(name=WELCOME_MAIL, queue=QUEUE, retry=_retry(settings.mail))
     async def welcome_mail(account_id: int) -> None:
-        account = await accounts.by_id(postgres, account_id)
-        if account is None:
-            return  # closed before we came to it
         try:
-            await mail.send(mail.welcome(account, settings.mail.sender), settings.mail)
+            account = await accounts.by_id(postgres, account_id)
+            if account is not None:  # else closed before we came to it
+                await mail.send(mail.welcome(account, settings.mail.sender), settings.mail)
         except MailRefused as error:
             logger.error("no welcome mail for account %d: %s", account_id, error)
             raise
+        except asyncio.CancelledError as error:  # procrastinate would never try again
+            raise MailDelayed("the process was told to stop before the mail was sent") from error
 
     return app
 
@@ -80,14 +81,7 @@ def _retry(settings: MailSettings) -> RetryStrategy:
     return RetryStrategy(
         max_attempts=_MAX_ATTEMPTS,
         linear_wait=settings.retry_seconds,
-        # Cancelled: it was under way for too long when the process was told to stop.
-        retry_exceptions=(
-            MailDelayed,
-            OSError,
-            asyncpg.PostgresError,
-            asyncpg.InterfaceError,
-            asyncio.CancelledError,
-        ),
+        retry_exceptions=(MailDelayed, OSError, asyncpg.PostgresError, asyncpg.InterfaceError),
     )
 
 
