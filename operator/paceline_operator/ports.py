@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
+from paceline_operator.core.pods import PodState
+
 
 class PolicyKey(NamedTuple):
     """Names one TuningPolicy."""
@@ -129,7 +131,7 @@ class Platform(Protocol):
 class Telemetry(Protocol):
     """Reads what pods report."""
 
-    async def scrape(self, pods: Sequence[Pod]) -> Mapping[str, Mapping[str, Any]]:
+    async def scrape(self, pods: Sequence[Pod]) -> Mapping[str, PodState]:
         """`/state` by pod uid; a pod that does not answer or answers nonsense is absent."""
 
 

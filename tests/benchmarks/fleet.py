@@ -1,4 +1,4 @@
-"""`make bench-fleet`: what the operator itself costs: a pass over a thousand pods, and the simulator beside SimPy.
+"""`make bench-fleet`: what the operator itself costs over a thousand pods, and the simulator beside SimPy.
 
 python -m tests.benchmarks.fleet [--only NAME] [--json]
 """
@@ -6,10 +6,14 @@ python -m tests.benchmarks.fleet [--only NAME] [--json]
 import sys
 from typing import Final
 
-from tests.benchmarks import command, simulator, thousand_pods
+from tests.benchmarks import blocked, command, simulator, thousand_pods
 from tests.benchmarks.effort import Effort
 
-BENCHES: Final[dict[str, command.Bench]] = {"pass": thousand_pods.run, "simulator": simulator.run}
+BENCHES: Final[dict[str, command.Bench]] = {
+    "pass": thousand_pods.run,
+    "blocked": blocked.run,
+    "simulator": simulator.run,
+}
 TITLE: Final = "medians; a ratio above 1 means that ours is better, or below its limit"
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from paceline.telemetry.histogram import Histogram
+from paceline_operator.core.pods import PodState
 from paceline_operator.core.queueing import erlang_c
 from paceline_operator.crd.document import digest
 from paceline_operator.ports import (
@@ -25,6 +26,7 @@ from paceline_operator.ports import (
     TargetRef,
     Workload,
 )
+from paceline_operator.telemetry.state import parse_state
 
 KEY = PolicyKey("shop", "api")
 TARGET = {"kind": "Deployment", "name": "api"}
@@ -202,7 +204,7 @@ class ModelledFleet:
         self.acking = True
         self.silent: set[str] = set()
         self.down = False
-        self.accepts: list[str] | None = ["tuning/v1"]
+        self.accepts = ["tuning/v1"]
         self.before_write: Callable[[], object] | None = None
         self.before_status: Callable[[], object] | None = None
         self.after_read: Callable[[], object] | None = None
@@ -293,7 +295,7 @@ class ModelledFleet:
     async def record_event(self, policy: PolicyResource, reason: str, message: str, *, warning: bool = False) -> None:
         self.events.append((reason, warning))
 
-    async def scrape(self, pods: Sequence[Pod]) -> Mapping[str, Mapping[str, Any]]:
+    async def scrape(self, pods: Sequence[Pod]) -> Mapping[str, PodState]:
         document = self.document_now
         answers = {}
         for pod in self.pods:
@@ -301,5 +303,5 @@ class ModelledFleet:
                 assert self.content is not None
                 pod.adopt(document, self.content)
             if pod.uid not in self.silent:
-                answers[pod.uid] = {**pod.state(self.service), "accepts": self.accepts}
+                answers[pod.uid] = parse_state({**pod.state(self.service), "accepts": self.accepts})
         return answers

@@ -13,7 +13,6 @@ from paceline_operator.crd.document import TuningDocument, parse_document
 from paceline_operator.crd.switches import Switches
 from paceline_operator.errors import InvalidState
 from paceline_operator.ports import Platform, Pod, PolicyResource, StoredDocument, TargetRef, Telemetry, Workload
-from paceline_operator.telemetry.state import parse_state
 
 logger = logging.getLogger(__name__)
 
@@ -71,14 +70,8 @@ async def gather(
 
 
 async def scrape(telemetry: Telemetry, pods: Sequence[Pod]) -> Mapping[str, PodState]:
-    """The states of the pods that are not on their way out; an answer that cannot be understood counts as none."""
-    states = {}
-    for uid, wire in (await telemetry.scrape([pod for pod in pods if not pod.terminating])).items():
-        try:
-            states[uid] = parse_state(wire)
-        except InvalidState as error:
-            logger.warning("pod %s: %s", uid, error)
-    return states
+    """The states of the pods that are not on their way out."""
+    return await telemetry.scrape([pod for pod in pods if not pod.terminating])
 
 
 def _parsed(stored: StoredDocument, workload: Workload) -> TuningDocument | None:

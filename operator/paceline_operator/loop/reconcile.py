@@ -66,6 +66,7 @@ class Reconciler:
         self._reporter = Reporter(platform)
         self._journal = journal
         self._tracks: dict[PolicyKey, _Track] = {}
+        self._thinking = asyncio.Lock()
 
     async def reconcile(self, key: PolicyKey, woken: asyncio.Event | None = None) -> timedelta:
         """One pass; returns when to come again. A set `woken` ends the wait for acks.
@@ -95,7 +96,7 @@ class Reconciler:
         policy, target, switches = await understand(self._platform, resource)
         with self._tracer.span("observe"):
             world = await self._gather(resource, policy, target, switches)
-        outcome = self._decide(world, span)
+        outcome = await self._decide(world, span)
         thought = outcome.thought
         if outcome.mode is Mode.AUTO and not switches.paused and (_changes(thought) or thought.rewrite):
             return await self._apply(world, outcome, span, woken)
@@ -117,7 +118,7 @@ class Reconciler:
             return AT_ONCE
         return timedelta(seconds=self._settings.idle_seconds)
 
-    def _decide(self, world: World, span: Span) -> Outcome:
+    async def _decide(self, world: World, span: Span) -> Outcome:
         now, resource = self._now(), world.resource
         track = self._tracks.setdefault(resource.key, _Track(now))
         if world.states:
@@ -125,7 +126,10 @@ class Reconciler:
         mode = world.policy.mode.capped(Mode(self._settings.max_mode))
         age = (now - track.reported).total_seconds()
         with self._tracer.span("decide") as deciding:
-            thought = think(world, track.window, now, mode=mode, telemetry_age_seconds=age)
+            # In a thread, so that probes and events are answered meanwhile; one at a time, since each thread that
+            # computes makes them wait for the interpreter's lock.
+            async with self._thinking:
+                thought = await asyncio.to_thread(think, world, track.window, now, mode=mode, telemetry_age_seconds=age)
             if thought.decision is not None:
                 deciding.set(reason=thought.decision.reason.value)
                 span.set(reason=thought.decision.reason.value)

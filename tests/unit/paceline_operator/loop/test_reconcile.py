@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -478,12 +480,33 @@ async def test_what_pods_clamp_is_said_by_its_name(reconciler_of: Make) -> None:
     assert "workers clamped: asked 3, granted 2, by memory" in fleet.condition("Converged")["message"]
 
 
-async def test_a_pod_whose_state_means_nothing_does_not_report(reconciler_of: Make) -> None:
+async def test_a_pinned_value_is_written_though_no_pod_reports(reconciler_of: Make) -> None:
     fleet = ModelledFleet(PINNED)
-    fleet.accepts = None
+    fleet.silent = {pod.uid for pod in fleet.pods}
 
     await reconciler_of(fleet).reconcile(KEY)
 
     assert fleet.condition("TelemetryAvailable")["reason"] == "NotReporting"
-    # A pinned value is written all the same: pods that start later read it.
+    # Pods that start later read it.
     assert fleet.document_writes == 1
+
+
+class _ReadBy(dict[str, Any]):
+    """A status that notes which thread reads what the loop remembers: the first step of every decision."""
+
+    thread: threading.Thread | None = None
+
+    def get(self, name: str, default: Any = None) -> Any:
+        if name == "tuner":
+            self.thread = threading.current_thread()
+        return super().get(name, default)
+
+
+async def test_a_decision_leaves_the_event_loop_to_others(reconciler_of: Make) -> None:
+    fleet = ModelledFleet(CHOOSING)
+    status = _ReadBy()
+    fleet.resources[KEY] = replace(fleet.resources[KEY], status=status)
+
+    await reconciler_of(fleet).reconcile(KEY)
+
+    assert status.thread not in {None, threading.main_thread()}
