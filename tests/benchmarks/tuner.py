@@ -1,26 +1,33 @@
 """`make bench-tuner`: where the tuner ends, beside the simpler ways, on every scenario of the suite.
 
-python -m tests.benchmarks.tuner [--only PREFIX] [--seeds N] [--baselines NAME,...] [--calm N] [--json]
+python -m tests.benchmarks.tuner [--only PREFIX] [--seeds N] [--baselines NAME,...] [--calm N]
+                                 [--results FILE] [--json | --markdown]
+python -m tests.benchmarks.tuner --read FILE [--json | --markdown]
 
-A ratio is ours over theirs of the regret over time; below 1 means that ours is better. Runs begin at a bad setting, in
-which a fleet may be swamped: hence means over scenarios are geometric. `static` knows the best setting beforehand:
-it is a bound, not a goal.
+A ratio is ours over theirs of the regret over time; below 1 means that ours is better. Every run begins at the same bad
+setting, in which a fleet may be swamped: hence means over scenarios are geometric. Fixed rules are put in force at the
+end of the first interval, when Paceline decides for the first time as well; `static` alone knows the best setting
+beforehand, and has it from the start: it is a bound, not a goal. `--results` keeps what is told of each run, a line a
+run, as each scenario is done; `--read` prints it again without playing anything.
 """
 
 import argparse
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from statistics import geometric_mean, mean, median
 from typing import Any, Final
 
+from paceline_operator.simulation.objective import judge_of
 from paceline_operator.simulation.scenario import Scenario, load_scenario
-from paceline_operator.simulation.simulate import from_the_best, simulate_all
+from paceline_operator.simulation.simulate import Plan, from_the_best, played, side_by_side
 from rich.console import Console
-from rich.table import Table
+
+from tests.benchmarks.tuner_tables import goal_table, markdown, max_regret, mean_regret, scenario_table
 
 SCENARIOS: Final = Path(__file__).parents[1] / "simulation" / "scenarios"
 BASELINES: Final = ("start", "defaults", "double-cores", "cores", "hpa", "random", "bayes", "static")
@@ -44,51 +51,87 @@ CALM_GOALS: Final = (
 CALM_INTERVALS: Final = 100
 STEADY: Final = "-constant"
 """Scenarios under a load that stays are played from their best setting, too."""
+FROM_THE_BEST: Final = " from the best"
 
 
 def main() -> int:
+    options = _options()
+    if options.read:
+        told = [json.loads(line) for line in options.read.read_text().splitlines()]
+    else:
+        told = list(_told(options))
+    ours, theirs, calm = sorted_out(told)
+    goals = [*goal_rows(GOALS, figures(ours)), *goal_rows(CALM_GOALS, calm_figures(calm)), *peer_rows(ours, theirs)]
+    if options.json:
+        _print_rows(scenario_rows(ours, theirs) if options.read else ())
+        _print_rows(goals)
+    elif options.markdown:
+        print(markdown(ours, theirs, goals))
+    else:
+        console = Console(width=None if sys.stdout.isatty() else 180)
+        console.print(scenario_table(ours, theirs), goal_table(goals))
+    return 0
+
+
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.tuner", description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", help="scenarios whose name begins so")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--baselines", default=",".join(BASELINES), help="names, separated by commas")
     parser.add_argument("--calm", type=int, default=1, help="seeds of the runs that begin at the best setting")
-    parser.add_argument("--json", action="store_true", help="one JSON object a row on stdout")
-    options = parser.parse_args()
-    scenarios = [load_scenario(file) for file in sorted(SCENARIOS.glob(f"{options.only}*.yaml"))]
-    baselines = tuple(name for name in options.baselines.split(",") if name)
-    ours, theirs = measured(scenarios, options.seeds, baselines)
-    calm = [
-        result
-        for scenario in scenarios
-        if scenario.name.endswith(STEADY)
-        for result in from_the_best(scenario, range(1, options.calm + 1), CALM_INTERVALS)
-    ]
-    goals = [*goal_rows(GOALS, figures(ours)), *goal_rows(CALM_GOALS, calm_figures(calm)), *peer_rows(ours, theirs)]
-    rows = [*scenario_rows(ours, theirs), *goals]
-    if options.json:
-        for row in rows:
-            print(json.dumps(row), flush=True)
-    else:
-        console = Console(width=None if sys.stdout.isatty() else 180)
-        console.print(scenario_table(ours, theirs, baselines), goal_table(goals))
-    return 0
+    parser.add_argument("--results", type=Path, help="file for what is told of each run, as each scenario is done")
+    parser.add_argument("--read", type=Path, help="such a file: print it, play nothing")
+    parser.add_argument("--json", action="store_true", help="one JSON object a row on stdout, as each scenario is done")
+    parser.add_argument("--markdown", action="store_true", help="the tables of docs/tuning.md")
+    return parser.parse_args()
 
 
 Results = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
-def measured(scenarios: Sequence[Scenario], seeds: int, baselines: Sequence[str]) -> tuple[Results, Results]:
-    """Results by scenario: ours of all seeds, theirs of one, since most of them do not depend on it."""
+def _told(options: argparse.Namespace) -> Iterator[Mapping[str, Any]]:
+    """What is told of each run; a scenario's are written as soon as it is done, so that a run cut short keeps them."""
+    scenarios = [load_scenario(file) for file in sorted(SCENARIOS.glob(f"{options.only}*.yaml"))]
+    baselines = [name for name in options.baselines.split(",") if name]
+    plan = {"paceline": range(1, options.seeds + 1), **dict.fromkeys(baselines, BASELINE_SEEDS)}
+    if options.results:
+        options.results.write_text("")
+    work = partial(runs_of, plan=plan, calm=range(1, options.calm + 1))
+    for count, finished in enumerate(side_by_side(scenarios, work), start=1):
+        print(
+            f"  {finished.scenario}: {finished.seconds:.0f} s, {count} of {len(scenarios)}", file=sys.stderr, flush=True
+        )
+        if options.results:
+            with options.results.open("a") as file:
+                file.writelines(json.dumps(result) + "\n" for result in finished.results)
+        if options.json:
+            _print_rows(scenario_rows(*sorted_out(finished.results)[:2]))
+        yield from finished.results
+
+
+def _print_rows(rows: Iterable[Mapping[str, Any]]) -> None:
+    for row in rows:
+        print(json.dumps(row), flush=True)
+
+
+def runs_of(scenario: Scenario, *, plan: Plan, calm: Sequence[int]) -> list[dict[str, Any]]:
+    """All runs of a scenario, those that begin with its best setting included; one grid judges all."""
+    judge = judge_of(scenario)
+    steady = scenario.name.endswith(STEADY)
+    return [*played(judge, plan), *(from_the_best(judge, calm, CALM_INTERVALS) if steady else ())]
+
+
+def sorted_out(told: Iterable[Mapping[str, Any]]) -> tuple[Results, Results, Sequence[Mapping[str, Any]]]:
+    """By scenario: ours of all seeds, theirs of one, since most of them do not depend on it; ours from the best."""
     ours: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     theirs: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-
-    def said(name: str) -> None:
-        print(f"  {name}", file=sys.stderr, flush=True)
-
-    plan = {"paceline": range(1, seeds + 1), **dict.fromkeys(baselines, BASELINE_SEEDS)}
-    for result in simulate_all(scenarios, plan, said):
-        (ours if result["controller"] == "paceline" else theirs)[result["scenario"]].append(result)
-    return ours, theirs
+    calm = []
+    for result in told:
+        if result["scenario"].endswith(FROM_THE_BEST):
+            calm.append(result)
+        else:
+            (ours if result["controller"] == "paceline" else theirs)[result["scenario"]].append(result)
+    return ours, theirs, calm
 
 
 def scenario_rows(ours: Results, theirs: Results) -> Iterable[dict[str, Any]]:
@@ -158,11 +201,11 @@ def figures(ours: Results) -> tuple[float | None, ...]:
     every = [result for results in ours.values() for result in results]
     t10s = [len(result["decisions"]) if result["t10"] is None else result["t10"] for result in calm]
     return (
-        _mean(calm),
-        _max(calm),
-        _mean(noisy),
-        _max(noisy),
-        _max(faulty),
+        mean_regret(calm),
+        max_regret(calm),
+        mean_regret(noisy),
+        max_regret(noisy),
+        max_regret(faulty),
         median(t10s) if t10s else None,
         max(t10s, default=None),
         sum(result["unsafeTrials"] for result in every),
@@ -188,53 +231,6 @@ def unasked(decisions: Sequence[Mapping[str, Any]]) -> int:
 def moved(decisions: Sequence[Mapping[str, Any]]) -> list[str]:
     """The reasons of all changes, in order."""
     return [decision["reason"] for decision in decisions if decision["changes"]]
-
-
-def _mean(results: Sequence[Mapping[str, Any]]) -> float | None:
-    return mean(result["regret"] for result in results) if results else None
-
-
-def _max(results: Sequence[Mapping[str, Any]]) -> float | None:
-    return max((result["regret"] for result in results), default=None)
-
-
-def scenario_table(ours: Results, theirs: Results, baselines: Sequence[str]) -> Table:
-    """A row a scenario: ours, then each baseline's regret over time."""
-    columns = ("regret", "max", "over time", "T10", "missed", "reversals", "last 20", "unsafe")
-    table = Table(title="regret of the final setting and over time; then the regret over time of the others")
-    table.add_column("scenario")
-    for column in (*columns, *baselines):
-        table.add_column(column, justify="right")
-    for name in sorted(ours):
-        results = ours[name]
-        t10s = [result["t10"] for result in results]
-        told = {result["controller"]: result["regretCumulative"] for result in theirs.get(name, ())}
-        table.add_row(
-            name,
-            f"{_mean(results):.3f}",
-            f"{_max(results):.3f}",
-            f"{mean(result['regretCumulative'] for result in results):.2f}",
-            "never" if None in t10s else f"{median(t10s):g} ({max(t10s)})",
-            f"{mean(result['objectiveViolations'] for result in results):.1f}",
-            f"{mean(result['reversalsPer100'] for result in results):.1f}",
-            f"{mean(result['changesLast20'] for result in results):.1f}",
-            str(sum(result["unsafeTrials"] for result in results)),
-            *(f"{told[baseline]:.2f}" if baseline in told else "" for baseline in baselines),
-        )
-    return table
-
-
-def goal_table(goals: Iterable[Mapping[str, Any]]) -> Table:
-    """What is asked of all scenarios together, and what came out."""
-    table = Table(title="all scenarios")
-    for column in ("figure", "measured", "theirs", "goal", "met"):
-        table.add_column(column, justify="left" if column == "figure" else "right")
-    for row in goals:
-        met = "yes" if row["met"] else "[red]no[/]"
-        theirs = "" if row["theirs"] is None else f"{row['theirs']:.3f}"
-        goal = "" if row["goal"] is None else f"≤ {row['goal']:g}" if row["theirs"] is None else "≤ theirs"
-        table.add_row(row["metric"], f"{row['ours']:.3f}", theirs, goal, met)
-    return table
 
 
 if __name__ == "__main__":

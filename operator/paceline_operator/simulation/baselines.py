@@ -1,4 +1,8 @@
-"""The simpler ways of choosing that Paceline is compared with."""
+"""The simpler ways of choosing that Paceline is compared with.
+
+All begin with the scenario's start values and act at the end of interval 0 for the first time, as Paceline does: a
+rule of thumb is put in force then. Only `static`, which knows the best setting beforehand, has it from interval 0 on.
+"""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -23,13 +27,14 @@ LIBRARY_POOL: Final = 15
 
 @dataclass(slots=True)
 class Fixed:
-    """Values that stay, whatever happens."""
+    """Values that stay, whatever happens, once they are in force: after interval 0, or `beforehand`."""
 
     values: Values
+    beforehand: bool = False
     blind: bool = True
 
     def constrain(self, view: View) -> Choice:
-        return Choice(self.values, "Fixed")
+        return Choice(self.values if self.beforehand else view.values, "Fixed")
 
     def choose(self, view: View) -> Choice:
         return Choice(self.values, "Fixed", p95=measured_p95(view))
@@ -122,7 +127,7 @@ def _hold(judge: Judge, start: Values, seed: int) -> Controller:
 
 
 def _static(judge: Judge, start: Values, seed: int) -> Controller:
-    return Fixed(judge.best_throughout())
+    return Fixed(judge.best_throughout(), beforehand=True)
 
 
 def _defaults(judge: Judge, start: Values, seed: int) -> Controller:

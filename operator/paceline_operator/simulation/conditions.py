@@ -43,12 +43,13 @@ def conditions_at(scenario: Scenario, interval: int, replicas: int) -> Condition
 def rate_at(scenario: Scenario, interval: int) -> float:
     """Requests per second of the fleet in the interval, by the last part of the load that has begun.
 
+    To a millionth: hours of a day with the same load are then equal, and share a grid (a sine differs in its last bit).
     Worked example: `diurnal`, 1000 a second, amplitude 0.4, period 24: 1400 six intervals after its start.
     """
     index = max(i for i, part in enumerate(scenario.load) if part.start <= interval)
     part = scenario.load[index]
     end = scenario.load[index + 1].start if index + 1 < len(scenario.load) else scenario.intervals
-    return part.requestsPerSecond * _shape(part, interval - part.start, end - part.start)
+    return round(part.requestsPerSecond * _shape(part, interval - part.start, end - part.start), 6)
 
 
 def _shape(part: LoadPart, since: int, length: int) -> float:

@@ -14,37 +14,39 @@ import numpy as np
 
 from paceline_operator.core.model import WORKERS, Policy, Prefer, Tunable, Values
 from paceline_operator.simulation.conditions import Conditions, conditions_at
-from paceline_operator.simulation.physics import Tuned, most_workers, simulate
+from paceline_operator.simulation.physics import Length, Tuned, most_workers, simulate, tuned_of
 from paceline_operator.simulation.scenario import Scenario
 
 FRESH_SEEDS: Final = (900_001, 900_002)
 """For judging only: no controller ever sees an interval played with these."""
-SCREENING: Final = ((10_000, 1, 0.25), (50_000, 1, 0.2))
-"""Rounds that leave candidates out: requests, seeds, share that stays. At least `FINALISTS` always stay."""
+SCREENING: Final = ((Length(0, least_seconds=3, warm_up=2), 0.15), (Length(50_000), 0.10))
+"""Rounds that leave candidates out, on the first seed: how long each is played, and the share that stays. What that
+can cost is measured in docs/tuning.md."""
 FINALISTS: Final = 8
-MOST_REQUESTS: Final = 150_000
+"""So many stay at least."""
+WHOLE: Final = Length(150_000)
 EQUAL: Final = 0.005
 """Settings whose J differs by less than this share count as equal: the cheaper one is the optimum."""
 
 
 @dataclass(slots=True)
 class Judge:
-    """Judges settings of one scenario on fresh seeds; what was judged once is remembered."""
+    """Judges settings of one scenario on fresh seeds; what was judged once is remembered, for copies of it as well."""
 
     scenario: Scenario
     policy: Policy
     tuned: Tuned
     start: Values
-    _p95: dict[tuple[Conditions, tuple[tuple[Tunable, float], ...], int], float] = field(default_factory=dict)
+    _p95: dict[tuple[Conditions, tuple[tuple[Tunable, float], ...], Length, int], float] = field(default_factory=dict)
     _best: dict[Conditions, Values] = field(default_factory=dict)
 
     def objective(self, conditions: Conditions, values: Values) -> float:
         """J, on all fresh seeds and whole intervals."""
-        return self._scored(conditions, values, MOST_REQUESTS, len(FRESH_SEEDS))
+        return self._scored(conditions, values, WHOLE, len(FRESH_SEEDS))
 
     def p95(self, conditions: Conditions, values: Values) -> float:
         """Seconds, on all fresh seeds; what was not answered counts with its age."""
-        return self._played(conditions, values, MOST_REQUESTS, len(FRESH_SEEDS))
+        return self._played(conditions, values, WHOLE, len(FRESH_SEEDS))
 
     def best(self, conditions: Conditions) -> Values:
         """The best of all settings within bounds, budget and memory.
@@ -53,10 +55,10 @@ class Judge:
         """
         if conditions not in self._best:
             candidates = list(self.candidates(conditions))
-            for requests, seeds, share in SCREENING:
+            for length, share in SCREENING:
                 keep = max(FINALISTS, round(share * len(candidates)))
-                candidates = self._ranked(conditions, candidates, requests, seeds)[:keep]
-            finalists = self._ranked(conditions, candidates, MOST_REQUESTS, len(FRESH_SEEDS))
+                candidates = self._ranked(conditions, candidates, length, 1)[:keep]
+            finalists = self._ranked(conditions, candidates, WHOLE, len(FRESH_SEEDS))
             least = self.objective(conditions, finalists[0])
             equal = [v for v in finalists if self.objective(conditions, v) <= least * (1 + EQUAL)]
             self._best[conditions] = min(equal, key=self.cost)
@@ -113,30 +115,34 @@ class Judge:
             size = float(max(size + 1, round(size * 1.25))) if size >= 8 else size + 1
         return sorted(sizes)
 
-    def _ranked(self, conditions: Conditions, candidates: list[Values], requests: int, seeds: int) -> list[Values]:
-        return sorted(candidates, key=lambda values: self._scored(conditions, values, requests, seeds))
+    def _ranked(self, conditions: Conditions, candidates: list[Values], length: Length, seeds: int) -> list[Values]:
+        return sorted(candidates, key=lambda values: self._scored(conditions, values, length, seeds))
 
-    def _scored(self, conditions: Conditions, values: Values, requests: int, seeds: int) -> float:
+    def _scored(self, conditions: Conditions, values: Values, length: Length, seeds: int) -> float:
         assert self.policy.objective is not None  # the scenario gives one
-        ratio = self._played(conditions, values, requests, seeds) / self.policy.objective.p95.total_seconds()
+        ratio = self._played(conditions, values, length, seeds) / self.policy.objective.p95.total_seconds()
         if self.policy.objective.prefer is Prefer.LATENCY:
             return ratio
         return self.cost(values) if ratio <= 1 else 1 + ratio
 
-    def _played(self, conditions: Conditions, values: Values, requests: int, seeds: int) -> float:
-        key = (conditions, tuple(sorted(values.items())), requests * 10 + seeds)
+    def _played(self, conditions: Conditions, values: Values, length: Length, seeds: int) -> float:
+        key = (conditions, tuple(sorted(values.items())), length, seeds)
         if key not in self._p95:
             found = [
                 np.percentile(
-                    simulate(
-                        self.scenario, conditions, self.tuned, values, seed=seed, most_requests=requests
-                    ).latencies,
+                    simulate(self.scenario, conditions, self.tuned, values, seed=seed, length=length).latencies,
                     95,
                 )
                 for seed in FRESH_SEEDS[:seeds]
             ]
             self._p95[key] = float(np.mean(found))
         return self._p95[key]
+
+
+def judge_of(scenario: Scenario) -> Judge:
+    """Who judges the settings of a scenario, with nothing judged yet."""
+    policy, start = scenario.parsed_policy(), scenario.start_values()
+    return Judge(scenario, policy, tuned_of(start, dict.fromkeys(policy.tunables, 0.0)), start)
 
 
 def allowed(scenario: Scenario, policy: Policy, conditions: Conditions, values: Values) -> bool:

@@ -14,10 +14,17 @@ from paceline_operator.simulation.scenario import Scenario, ServicePart
 
 MOST_PODS: Final = 20
 """Larger fleets are simulated with this many pods; the database sees the load of all."""
-WARM_UP: Final = 5
-LEAST_SECONDS: Final = 10
 MEMORY_SHARE: Final = 0.9
 """A pod adds workers only while memory stays below this share of its limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """How long an interval is played: until so many requests have come, at least so many seconds, after a warm-up."""
+
+    requests: int
+    least_seconds: int = 10
+    warm_up: int = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +51,14 @@ def most_workers(scenario: Scenario) -> int:
 
 
 def simulate(
-    scenario: Scenario, conditions: Conditions, tuned: Tuned, values: Values, *, seed: int, most_requests: int
+    scenario: Scenario, conditions: Conditions, tuned: Tuned, values: Values, *, seed: int, length: Length
 ) -> Played:
-    """Plays one interval, or as much of it as `most_requests` need; a few seconds before it warm up."""
+    """Plays one interval, or as much of it as `length` says."""
     pods = min(MOST_PODS, conditions.replicas)
     stood_for = conditions.replicas / pods
     rate = conditions.requests_per_second / stood_for
     workers = min(int(values.get(WORKERS, 1)), most_workers(scenario))
-    seconds = round(min(scenario.interval, max(LEAST_SECONDS, most_requests / rate))) + WARM_UP
+    seconds = round(min(scenario.interval, max(length.least_seconds, length.requests / rate))) + length.warm_up
     service, database = scenario.service, scenario.database
     cpu = np.full(pods, service.cpuPerRequest * (1 + service.workerOverhead * (workers - 1)))
     cpu[: round(conditions.slow_pods / stood_for) or min(1, conditions.slow_pods)] *= conditions.slow_factor
@@ -60,7 +67,9 @@ def simulate(
         seed,
         seconds_of_load(rate, scenario.burstiness, seconds, seed),
         cpu,
-        Load(WARM_UP, miss_ratio(service, conditions.requests_per_second, ttl), service.databaseQueriesPerRequest),
+        Load(
+            length.warm_up, miss_ratio(service, conditions.requests_per_second, ttl), service.databaseQueriesPerRequest
+        ),
         Fleet(
             workers=workers,
             pool=int(values[tuned.pool]) if tuned.pool else 1_000,

@@ -12,12 +12,12 @@ from paceline_operator.simulation.autoscaler import scaled, wish
 from paceline_operator.simulation.conditions import Conditions, conditions_at
 from paceline_operator.simulation.controllers import Choice, Controller, View
 from paceline_operator.simulation.objective import Judge, allowed
-from paceline_operator.simulation.physics import most_workers, simulate
+from paceline_operator.simulation.physics import Length, most_workers, simulate
 from paceline_operator.simulation.scenario import Scenario
 from paceline_operator.simulation.telemetry import distortion_at, report
 
 SEEDS_APART: Final = 1000
-PLAYED_REQUESTS: Final = 60_000
+PLAYED: Final = Length(60_000)
 """An interval is played for as long as so many requests take to come; settings are judged on more."""
 
 
@@ -87,7 +87,7 @@ class Run:
             self.judge.tuned,
             self.values,
             seed=self.seed * SEEDS_APART + interval + 1,
-            most_requests=PLAYED_REQUESTS,
+            length=PLAYED,
         )
         self._autoscale(float(played.pods["cpu_seconds"].sum() / played.seconds / len(played.pods)))
         return report(

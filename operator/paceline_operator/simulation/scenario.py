@@ -30,17 +30,33 @@ def _seconds(value: object) -> float:
 
 
 def _bytes(value: object) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
     text = str(value)
-    for suffix, factor in _UNITS.items():
-        if text.endswith(suffix):
-            return float(text.removesuffix(suffix)) * factor
-    return float(text)
+    suffix = next((unit for unit in _UNITS if text.endswith(unit)), "")
+    try:
+        if isinstance(value, bool):
+            raise ValueError(value)
+        return float(text.removesuffix(suffix)) * _UNITS.get(suffix, 1)
+    except ValueError as error:
+        raise ValueError(f"{value!r} is not a number of bytes: write one such as 512Mi or 2Gi") from error
+
+
+def _whole(value: object) -> int:
+    try:
+        if isinstance(value, bool) or not isinstance(value, int | float | str) or float(value) % 1:
+            raise ValueError(value)
+        return int(float(value))
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{value!r} is not a whole number: write one such as 5") from error
+
+
+def _ttl(value: object) -> float:
+    return _seconds(value.get("ttlSeconds", value.get("ttl")) if isinstance(value, Mapping) else value)
 
 
 Seconds = Annotated[float, BeforeValidator(_seconds)]
 Bytes = Annotated[float, BeforeValidator(_bytes)]
+Size = Annotated[int, BeforeValidator(_whole), Field(ge=1)]
+Ttl = Annotated[float, BeforeValidator(_ttl), Field(ge=0)]
 
 
 class _Part(BaseModel):
@@ -127,6 +143,14 @@ class FaultPart(_Part):
         return self.start <= interval < end
 
 
+class StartPart(_Part):
+    """What pods start with. A TTL is a duration, or what a tuning document has for a cache."""
+
+    workers: Size = 1
+    pools: dict[str, Size] = Field(default={"postgres": 5})
+    caches: dict[str, Ttl] = Field(default={})
+
+
 class Scenario(_Part):
     """One file, validated. Loads and faults count in intervals from 0."""
 
@@ -141,7 +165,7 @@ class Scenario(_Part):
     hpa: HpaPart | None = None
     faults: tuple[FaultPart, ...] = ()
     policy: dict[str, Any] = Field(default_factory=dict)
-    start: dict[str, Any] = Field(default_factory=dict)
+    start: StartPart = StartPart()
 
     @model_validator(mode="after")
     def _loads_in_order(self) -> "Scenario":
@@ -172,18 +196,9 @@ class Scenario(_Part):
             raise UsageError(f"scenario {self.name}: policy: {'; '.join(error.problems)}") from error
 
     def start_values(self) -> Values:
-        """What pods start with: one worker, five connections, TTLs of a minute where the file does not say."""
-        caches = {name: _ttl(value) for name, value in (self.start.get("caches") or {}).items()}
-        wire = {"workers": 1, **self.start, "caches": caches}
-        wire.setdefault("pools", {"postgres": 5})
-        return values_from_wire(wire)
-
-
-def _ttl(value: object) -> Mapping[str, float]:
-    if isinstance(value, Mapping):
-        found = value.get("ttlSeconds", value.get("ttl"))
-        return {"ttlSeconds": _seconds(found)}
-    return {"ttlSeconds": _seconds(value)}
+        """What pods start with: one worker, five connections, no cache where the file does not say."""
+        caches = {name: {"ttlSeconds": ttl} for name, ttl in self.start.caches.items()}
+        return values_from_wire({"workers": self.start.workers, "pools": self.start.pools, "caches": caches})
 
 
 def load_scenario(path: Path) -> Scenario:
@@ -216,14 +231,11 @@ def parse_scenario(wire: object) -> Scenario:
     try:
         scenario = Scenario.model_validate(wire)
         scenario.parsed_policy()
-        scenario.start_values()
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         what = "there is no such field" if first["type"] == "extra_forbidden" else first["msg"]
         raise UsageError(f"{where}: {what.removeprefix('Value error, ')}") from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UsageError(f"start: {error}") from error
     return scenario
 
 

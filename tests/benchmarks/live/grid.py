@@ -14,7 +14,7 @@ from paceline.load.openloop import OpenLoop, Plan
 from paceline.load.results import Summary
 from paceline_operator.core.model import WORKERS, pool
 from paceline_operator.simulation.conditions import conditions_at
-from paceline_operator.simulation.physics import simulate, tuned_of
+from paceline_operator.simulation.physics import Length, simulate, tuned_of
 from paceline_operator.simulation.scenario import Scenario, parse_scenario
 
 from tests.benchmarks.live.service import (
@@ -34,6 +34,7 @@ RELIEF: Final = Setting(2, 8)
 """What works off the queue that a hopeless setting leaves behind."""
 WARM_SECONDS: Final = 0.5
 SEEDS: Final = range(1, 4)
+WHOLE: Final = Length(10**6)
 CALM: Final = 0.2
 """More cores than this in other hands, and queues are others' doing."""
 
@@ -93,7 +94,7 @@ def simulated(settings: Sequence[Setting], seconds: float) -> Mapping[Setting, f
     found = {}
     for setting in settings:
         values = {WORKERS: float(setting.workers), pool("postgres"): float(setting.connections)}
-        runs = [simulate(scenario, conditions, tuned, values, seed=n, most_requests=10**6) for n in SEEDS]
+        runs = [simulate(scenario, conditions, tuned, values, seed=n, length=WHOLE) for n in SEEDS]
         found[setting] = mean(float(np.percentile(run.latencies, 95)) for run in runs)
     return found
 

@@ -1,6 +1,7 @@
 """What is told of a run, on runs made by hand; the autoscaler's law; telemetry as it arrives."""
 
 import re
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,13 @@ from paceline_operator.core.observe import observe
 from paceline_operator.simulation.autoscaler import scaled, wish
 from paceline_operator.simulation.conditions import Conditions, conditions_at
 from paceline_operator.simulation.controllers import Choice
-from paceline_operator.simulation.objective import Judge, allowed, worst_case_pods
-from paceline_operator.simulation.physics import Tuned, simulate, tuned_of
+from paceline_operator.simulation.objective import FINALISTS, Judge, allowed, judge_of, worst_case_pods
+from paceline_operator.simulation.physics import Length, Tuned, simulate
 from paceline_operator.simulation.plot import draw
 from paceline_operator.simulation.result import reached, reversals, tell, values_by_interval
 from paceline_operator.simulation.run import Step
 from paceline_operator.simulation.scenario import HpaPart, Scenario, parse_scenario
-from paceline_operator.simulation.simulate import from_the_best, simulate_scenario
+from paceline_operator.simulation.simulate import from_the_best, played, side_by_side, simulate_scenario
 from paceline_operator.simulation.telemetry import Distortion, report
 
 POSTGRES = pool("postgres")
@@ -38,10 +39,8 @@ SMALL: dict[str, Any] = {
 }
 
 
-def judge_of(**parts: Any) -> Judge:
-    scenario = parse_scenario({**SMALL, **parts})
-    policy, start = scenario.parsed_policy(), scenario.start_values()
-    return Judge(scenario, policy, tuned_of(start, dict.fromkeys(policy.tunables, 0.0)), start)
+def judged(**parts: Any) -> Judge:
+    return judge_of(parse_scenario({**SMALL, **parts}))
 
 
 def conditions(scenario: Scenario) -> Conditions:
@@ -66,7 +65,7 @@ def test_t10_is_where_four_in_five_intervals_are_close_from_then_on(ratios: list
 
 
 def test_reversals_count_what_goes_there_and_back_but_not_probes() -> None:
-    some = conditions(judge_of().scenario)
+    some = conditions(judged().scenario)
 
     def step(index: int, workers: float, *, probe: bool = False) -> Step:
         return Step(index, some, setting(workers, 4), Choice(setting(workers, 4), "x", probe=probe), True, False)
@@ -76,7 +75,7 @@ def test_reversals_count_what_goes_there_and_back_but_not_probes() -> None:
 
 
 def test_the_best_setting_is_the_best_of_all_and_within_the_budget() -> None:
-    judge = judge_of(database={"maxConnections": 34, "reserved": 10})
+    judge = judged(database={"maxConnections": 34, "reserved": 10})
     best = judge.best(conditions(judge.scenario))
     found = {
         tuple(v.values()): judge.objective(conditions(judge.scenario), v)
@@ -86,18 +85,54 @@ def test_the_best_setting_is_the_best_of_all_and_within_the_budget() -> None:
     assert judge.objective(conditions(judge.scenario), best) <= min(found.values()) * 1.01
 
 
+def test_short_rounds_lose_no_setting_that_matters() -> None:
+    """Beside the best of settings that are all played to the end, where bursts make short plays misleading."""
+    pools = [{"name": "postgres", "min": 1, "max": 12, "budgetRef": {"name": "main"}}]
+    judge = judged(policy={**SMALL["policy"], "pools": pools}, burstiness=1.5)
+    some = conditions(judge.scenario)
+    every = list(judge.candidates(some))
+
+    assert len(every) > 2 * FINALISTS
+    assert judge.objective(some, judge.best(some)) <= 1.01 * min(judge.objective(some, values) for values in every)
+
+
+def test_rules_of_thumb_begin_where_everybody_does() -> None:
+    judge = judged(intervals=3)
+    *results, best = played(judge, dict.fromkeys(("paceline", "defaults", "cores", "double-cores", "static"), (1,)))
+    begun = {result["controller"]: values_by_interval(judge.scenario, result) for result in results}
+
+    assert all(values[0] == {"workers": 1, "pools.postgres": 5} for values in begun.values())
+    assert begun["defaults"][1] == {"workers": 1, "pools.postgres": 15}
+    assert [values["workers"] for values in begun["double-cores"]] == [1, 3, 3]
+    assert best["regretCumulative"] <= 1.01 < min(result["regretCumulative"] for result in results)
+
+
+def test_scenarios_side_by_side_are_told_as_each_is_done() -> None:
+    short = [parse_scenario({**SMALL, "name": name, "intervals": 2}) for name in ("one", "other")]
+    finished = list(side_by_side(short, partial(simulate_scenario, plan={"start": [1]})))
+
+    assert sorted(done.scenario for done in finished) == ["one", "other"]
+    assert all(len(done.results) == 1 and done.seconds > 0 for done in finished)
+
+
+def test_hours_with_the_same_load_share_a_grid() -> None:
+    load = {"requestsPerSecond": 300, "shape": "diurnal", "amplitude": 0.4}
+    day = parse_scenario({**SMALL, "intervals": 24, "load": [load]})
+    assert len({conditions_at(day, hour, 4) for hour in range(24)}) == 13
+
+
 def test_economy_counts_what_is_used_while_the_objective_is_met() -> None:
-    judge = judge_of(policy={**SMALL["policy"], "objective": {"p95": "45ms", "prefer": "economy"}})
+    judge = judged(policy={**SMALL["policy"], "objective": {"p95": "45ms", "prefer": "economy"}})
     some = conditions(judge.scenario)
     assert judge.objective(some, setting(2, 2)) == pytest.approx(judge.cost(setting(2, 2)))
     assert judge.objective(some, setting(2, 2)) < judge.objective(some, setting(3, 4)) <= 1
-    slow = judge_of(policy={**SMALL["policy"], "objective": {"p95": "5ms", "prefer": "economy"}})
+    slow = judged(policy={**SMALL["policy"], "objective": {"p95": "5ms", "prefer": "economy"}})
     assert slow.objective(some, setting(2, 2)) > 2
 
 
 def test_worst_case_pods_are_the_autoscalers_maximum_else_the_policys() -> None:
-    plain, limited = judge_of(), judge_of(policy={**SMALL["policy"], "maxReplicas": 9})
-    autoscaled = judge_of(hpa={"min": 2, "max": 12})
+    plain, limited = judged(), judged(policy={**SMALL["policy"], "maxReplicas": 9})
+    autoscaled = judged(hpa={"min": 2, "max": 12})
     found = [
         worst_case_pods(judge.scenario, judge.policy, conditions(judge.scenario))
         for judge in (plain, limited, autoscaled)
@@ -107,7 +142,7 @@ def test_worst_case_pods_are_the_autoscalers_maximum_else_the_policys() -> None:
 
 
 def test_a_result_tells_the_run() -> None:
-    judge = judge_of()
+    judge = judged()
     some = conditions(judge.scenario)
     better = Choice(setting(2, 4), "LoopLagHigh", p95=0.02)
     stays = Choice(setting(2, 4), "WithinTolerance", p95=0.02)
@@ -134,7 +169,7 @@ def test_a_result_tells_the_run() -> None:
 
 
 def test_a_picture_shows_what_was_set_and_why() -> None:
-    judge = judge_of(faults=[{"from": 2, "until": 4, "kind": "slow-database"}])
+    judge = judged(faults=[{"from": 2, "until": 4, "kind": "slow-database"}])
     some = conditions(judge.scenario)
     better = Choice(setting(2, 4), "LoopLagHigh", p95=0.02)
     unseen = Choice(setting(2, 4), "TelemetryStale")
@@ -162,7 +197,7 @@ def test_the_autoscaler_follows_the_published_law() -> None:
 def windows(distortion: Distortion, seed: int = 1) -> Any:
     scenario = parse_scenario(SMALL)
     tuned = Tuned(POSTGRES, None)
-    played = simulate(scenario, conditions(scenario), tuned, setting(2, 4), seed=1, most_requests=5000)
+    played = simulate(scenario, conditions(scenario), tuned, setting(2, 4), seed=1, length=Length(5000))
     return report(
         scenario, conditions(scenario), tuned, setting(2, 4), played,
         interval=3, generation=2, distortion=distortion, rng=np.random.default_rng(seed),
@@ -197,7 +232,7 @@ def test_an_operator_that_is_replaced_goes_on_from_what_a_status_holds() -> None
 
 
 def test_a_run_from_the_best_setting_begins_there() -> None:
-    (result,) = from_the_best(parse_scenario(SMALL), [1], intervals=3)
+    (result,) = from_the_best(judged(), [1], intervals=3)
 
     assert result["scenario"] == "small from the best"
     assert result["optimum"]["values"] == result["final"]["values"]
