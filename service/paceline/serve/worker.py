@@ -1,12 +1,13 @@
 """The worker process: composes application, measuring layers, reporter and server, and runs them until told to stop."""
 
 import asyncio
+import atexit
 import logging
 import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -57,6 +58,7 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
     def init_process(self) -> None:
         lifeline.die_with_parent(self.ppid, signal.SIGTERM)
         super().init_process()
+        atexit.register(_leave_memory_behind)
 
     def load_wsgi(self) -> None:
         try:
@@ -148,6 +150,22 @@ async def _beside(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
+
+
+def _leave_memory_behind() -> None:
+    """Runs the other exit handlers, then ends the process as multiprocessing does with those it forked.
+
+    Registered when all others are, for it must be the first: handlers that have run already would run again.
+    Taking the interpreter apart writes to every object, and each page of it is first copied from the arbiter's.
+    """
+    atexit.unregister(_leave_memory_behind)
+    try:
+        atexit._run_exitfuncs()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):  # closed, or nobody reads it any more
+                stream.flush()
+        os._exit(0)
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:
