@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from paceline_operator.core.model import WORKERS, Change, Tunable, Values
 from paceline_operator.core.values import change_to_wire, tunable_to_wire, values_to_wire
-from paceline_operator.simulation.conditions import Conditions
+from paceline_operator.simulation.conditions import Conditions, conditions_at
 from paceline_operator.simulation.objective import Judge, mean_objective
 from paceline_operator.simulation.run import Step
 from paceline_operator.simulation.scenario import Scenario
@@ -25,9 +25,10 @@ def tell(judge: Judge, steps: Sequence[Step], *, seed: int, controller: str) -> 
     last = steps[-LAST:]
     shares = Counter(step.conditions for step in last)
     final = _most_frequent(last)
-    optimum = best_of(judge, shares)
+    best_shares = Counter(measured_by(judge, step) for step in last)
+    optimum = best_of(judge, best_shares)
     ratios = regrets(judge, steps)
-    final_j, optimum_j = mean_objective(judge, shares, final), mean_objective(judge, shares, optimum)
+    final_j, optimum_j = mean_objective(judge, shares, final), mean_objective(judge, best_shares, optimum)
     return {
         "scenario": judge.scenario.name,
         "seed": seed,
@@ -49,13 +50,19 @@ def tell(judge: Judge, steps: Sequence[Step], *, seed: int, controller: str) -> 
 
 def regrets(judge: Judge, steps: Sequence[Step]) -> list[float]:
     """J of each interval's values over J of the best, on fresh seeds under the interval's conditions."""
-    return [judge.objective(step.conditions, step.values) / _least(judge, step.conditions) for step in steps]
+    return [judge.objective(step.conditions, step.values) / _least(judge, measured_by(judge, step)) for step in steps]
+
+
+def measured_by(judge: Judge, step: Step) -> Conditions:
+    """The conditions whose best setting counts. An autoscaler that the scenario does not have is no excuse: the pods
+    that it adds do not count."""
+    if judge.scenario.hpa is not None:
+        return step.conditions
+    own = conditions_at(judge.scenario, step.interval, judge.scenario.fleet.replicas)
+    return replace(step.conditions, replicas=min(step.conditions.replicas, own.replicas))
 
 
 def _least(judge: Judge, conditions: Conditions) -> float:
-    """J of the best setting. An autoscaler that the scenario does not have is no excuse: its pods do not count."""
-    if judge.scenario.hpa is None and conditions.replicas > judge.scenario.fleet.replicas:
-        conditions = replace(conditions, replicas=judge.scenario.fleet.replicas)
     return judge.objective(conditions, judge.best(conditions))
 
 

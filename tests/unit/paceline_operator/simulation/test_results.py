@@ -1,6 +1,7 @@
 """What is told of a run, on runs made by hand; the autoscaler's law; telemetry as it arrives."""
 
 import re
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,7 @@ from paceline_operator.simulation.controllers import Choice
 from paceline_operator.simulation.objective import FINALISTS, Judge, allowed, judge_of, worst_case_pods
 from paceline_operator.simulation.physics import Length, Tuned, simulate
 from paceline_operator.simulation.plot import draw
-from paceline_operator.simulation.result import reached, reversals, tell, values_by_interval
+from paceline_operator.simulation.result import measured_by, reached, reversals, tell, values_by_interval
 from paceline_operator.simulation.run import Step
 from paceline_operator.simulation.scenario import HpaPart, Scenario, parse_scenario
 from paceline_operator.simulation.simulate import from_the_best, played, side_by_side, simulate_scenario
@@ -113,6 +114,15 @@ def test_scenarios_side_by_side_are_told_as_each_is_done() -> None:
 
     assert sorted(done.scenario for done in finished) == ["one", "other"]
     assert all(len(done.results) == 1 and done.seconds > 0 for done in finished)
+
+
+def test_pods_that_a_fault_adds_count_and_those_of_a_foreign_autoscaler_do_not() -> None:
+    judge = judged(faults=[{"from": 1, "until": 2, "kind": "replicas", "count": 8}])
+    steps = [
+        Step(interval, replace(conditions(judge.scenario), replicas=8), setting(2, 4), Choice({}, "x"), False, False)
+        for interval in (1, 2)
+    ]
+    assert [measured_by(judge, step).replicas for step in steps] == [8, 4]
 
 
 def test_hours_with_the_same_load_share_a_grid() -> None:
