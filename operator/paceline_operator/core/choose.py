@@ -104,7 +104,7 @@ def _economical(situation: Situation, model: Model, objective: Objective, curren
     now = cost(situation, current.values)
     gain = 1 - cost(situation, best.values) / now if now else 0.0
     if current.p95_seconds > objective.p95.total_seconds():
-        return Choice(best, current, 1.0) if best.values != current.values else None
+        return Choice(best, current, 1.0)  # another one: it meets what the one in force misses
     return Choice(best, current, gain) if gain > least_gain(situation) else None
 
 

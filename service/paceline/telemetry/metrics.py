@@ -121,7 +121,13 @@ METRICS: Final = (
         "gauge", "db_client_connection_count", "Connections open.", (*_POOL, "db_client_connection_state"), _connections
     ),
     Row("gauge", "db_client_connection_pending_requests", "Waiting for one.", _POOL, _pools("waiting")),
-    Row("counter", "db_client_connection_timeouts", "Waits given up.", _POOL, _pools("timeouts")),
+    Row(
+        "counter",
+        "db_client_connection_timeouts",
+        "Waits given up; of processes, calls refused because too many waited.",
+        _POOL,
+        _pools("timeouts"),
+    ),
     Row("histogram", "db_client_connection_wait_time_seconds", "Wait for a connection.", _POOL, _pools("wait")),
     Row("histogram", "db_client_connection_use_time_seconds", "Use of a connection.", _POOL, _pools("hold")),
     Row("gauge", "paceline_process_pool_limit", "Processes allowed, per pod.", ("pool",), _processes("limit")),
