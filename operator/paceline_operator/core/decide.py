@@ -20,7 +20,16 @@ from paceline_operator.core.freshness import ttl_changes
 from paceline_operator.core.gates import GATES, LEAST_COVERAGE, Hold, runtime_too_old
 from paceline_operator.core.held import hold
 from paceline_operator.core.limits import LIMITS
-from paceline_operator.core.model import NOTHING, WORKERS, Change, Decision, Objective, Reason
+from paceline_operator.core.model import (
+    NOTHING,
+    WORKERS,
+    Change,
+    Decision,
+    Objective,
+    Reason,
+    apply_changes,
+    differences,
+)
 from paceline_operator.core.observation import Observation
 from paceline_operator.core.predict import Model, fit
 from paceline_operator.core.probe import probe, scheduled
@@ -38,6 +47,38 @@ TRY_NEXT: Final = frozenset(
 def decide(situation: Situation) -> tuple[Decision, Memory]:
     """What to do now and what to remember if that is done."""
     return with_admission(situation, *_decide(situation))
+
+
+def foresee(situation: Situation) -> tuple[Decision, Memory]:
+    """`decide` where nothing may be changed: a value that the policy gives would otherwise hide all else for ever.
+
+    The model of the window says what would follow it, as if it were in force; both are one recommendation. Auto would
+    measure in between.
+    """
+    decision, memory = decide(situation)
+    if explicit_changes(situation) is None or situation.held or not decision.changes:
+        return decision, memory
+    following = _following(_sound(situation), decision)
+    if following is None or not following.changes:
+        return decision, memory
+    values = apply_changes(apply_changes(situation.values, decision.changes), following.changes)
+    together = replace(
+        decision,
+        changes=differences(situation.values, values),
+        message=f"{decision.message}; then, as the model predicts, {following.message}",
+        uncapped=following.uncapped,
+        limited_by=following.limited_by,
+    )
+    return together, memory
+
+
+def _following(situation: Situation, decision: Decision) -> Decision | None:
+    model, objective = _model(situation), situation.policy.objective
+    if model is None or objective is None or any(gate(situation) for gate in GATES):
+        return None
+    after = replace(situation, values=apply_changes(situation.values, decision.changes))
+    proposed = propose(after, model, objective)
+    return _limited(after, proposed) if proposed else None
 
 
 def _decide(situation: Situation) -> tuple[Decision, Memory]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from paceline_operator.core.decide import decide
+from paceline_operator.core.decide import decide, foresee
 from paceline_operator.core.model import Decision, Mode, Reason, Values
 from paceline_operator.core.observation import Observation
 from paceline_operator.core.observe import observe
@@ -97,7 +97,7 @@ def _decided(situation: Situation, mode: Mode, switches: Switches) -> tuple[Deci
     if switches.paused:
         message = f"paused by annotation on the {switches.paused_by}; values stay as they are"
         return Decision((), Reason.PAUSED, message), situation.memory
-    return decide(situation)
+    return decide(situation) if mode is Mode.AUTO else foresee(situation)
 
 
 def _after(window: Window, situation: Situation, world: World) -> Window:

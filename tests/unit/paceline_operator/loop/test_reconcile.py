@@ -79,6 +79,20 @@ async def test_recommend_writes_no_document_and_says_what_auto_would_do(reconcil
     assert "pending" not in fleet.status
 
 
+async def test_a_pinned_value_that_does_not_run_hides_no_other_recommendation(
+    reconciler_of: Make, drive: Drive
+) -> None:
+    pinned = [{"name": "postgres", "value": 5}]
+    fleet = ModelledFleet({**CHOOSING, "mode": "Recommend", "pools": pinned}, start=start_values(2, 3))
+
+    await drive(reconciler_of(fleet), fleet, 20)
+
+    assert fleet.content is None
+    recommended = fleet.status["recommendation"]["values"]
+    assert recommended["pools"]["postgres"] == 5
+    assert recommended["workers"] > 2
+
+
 async def test_off_observes_only(reconciler_of: Make, drive: Drive) -> None:
     fleet = ModelledFleet({**CHOOSING, "mode": "Off"})
 
