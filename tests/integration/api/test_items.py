@@ -18,7 +18,7 @@ NEW = {"sku": "LAMP-7", "name": "Swift Lamp", "quantity": 12}
 END_THE_OTHERS = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
 """
-END_THOSE_WHO_WAIT = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted"
+FOR_THOSE_WHO_WAIT = "SELECT {}(pid) FROM pg_locks WHERE NOT granted"
 
 
 @pytest.fixture(autouse=True)
@@ -115,13 +115,14 @@ async def test_connections_that_the_server_closes_are_replaced(client: httpx2.As
     assert (await client.get("/items")).status_code == 200
 
 
-async def test_a_query_that_the_server_ends_is_503(client: httpx2.AsyncClient, migrated_dsn: str) -> None:
+@pytest.mark.parametrize("end", ["pg_terminate_backend", "pg_cancel_backend"])
+async def test_a_query_that_the_server_ends_is_503(client: httpx2.AsyncClient, migrated_dsn: str, end: str) -> None:
     admin = await asyncpg.connect(migrated_dsn)
     async with admin.transaction():
         await admin.execute("LOCK TABLE items IN ACCESS EXCLUSIVE MODE")
         waiting = asyncio.create_task(client.get("/items"))
         async with asyncio.timeout(20):
-            while not await admin.fetch(END_THOSE_WHO_WAIT):  # noqa: ASYNC110 - the server knows who waits
+            while not await admin.fetch(FOR_THOSE_WHO_WAIT.format(end)):  # noqa: ASYNC110 - the server knows who waits
                 await asyncio.sleep(0.01)
         answer = await waiting
     await admin.close()

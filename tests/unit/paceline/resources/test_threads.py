@@ -37,8 +37,9 @@ async def test_calls_are_counted_while_they_wait_and_while_they_run(tunables: tu
     register_threads(tunables)
     go = threading.Event()
     calls = [asyncio.create_task(to_thread.run_sync(go.wait)) for _ in range(3)]
-    while report(tunables)["waiting"] < 2:  # noqa: ASYNC110 - the limiter tells nobody
-        await asyncio.sleep(0)
+    async with asyncio.timeout(20):
+        while report(tunables)["waiting"] < 2:  # noqa: ASYNC110 - the limiter tells nobody
+            await asyncio.sleep(0)
     assert (report(tunables)["inUse"], report(tunables)["open"]) == (1, 1)
     calls[2].cancel()
     await asyncio.gather(calls[2], return_exceptions=True)
