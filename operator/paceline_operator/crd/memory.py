@@ -21,7 +21,7 @@ _KNOWN: Final = {"version", "changes", "rollbacks", "rejected", "oversized", "fi
 
 
 def render_tuner(memory: Memory) -> dict[str, Any]:
-    """`status.tuner`; unknown fields are dropped where the whole would be too large."""
+    """`status.tuner`; where it would be too large, first unknown fields are dropped, then the oldest rows."""
     wire: dict[str, Any] = {
         "version": VERSION,
         "changes": [render_time(time) for time in memory.changes],
@@ -32,6 +32,9 @@ def render_tuner(memory: Memory) -> dict[str, Any]:
     if memory.first is not None:
         wire["first"] = render_measured(memory.first)
     wire |= render_learnt(memory)
+    for rows in ("known", "rejected"):
+        while len(orjson.dumps(wire)) > MOST_BYTES and wire[rows]:
+            wire[rows] = wire[rows][1:]
     whole = {**memory.unknown, **wire}
     return whole if len(orjson.dumps(whole)) <= MOST_BYTES else wire
 
