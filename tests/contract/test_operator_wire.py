@@ -108,7 +108,7 @@ def test_a_state_without_a_required_field_is_refused(missing: str) -> None:
     wire = ModelPod("pod", start_values(), start_values()).state(Service())
     del wire[missing]
 
-    with pytest.raises(InvalidState, match=missing):
+    with pytest.raises(InvalidState, match=f"lacks the field .{missing}"):
         parse_state(wire)
 
 

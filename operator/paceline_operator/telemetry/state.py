@@ -25,8 +25,10 @@ def parse_state(wire: Mapping[str, Any]) -> PodState:
         if wire["schema"] != SCHEMA:
             raise ValueError(f"schema {wire['schema']!r}, expected {SCHEMA!r}")
         return _parse(wire)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InvalidState(f"/state: {type(error).__name__}: {error}") from error
+    except KeyError as error:
+        raise InvalidState(f"/state lacks the field {error}: does a runtime of this version answer there?") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InvalidState(f"/state is not as {SCHEMA} says: {error}") from error
 
 
 def _parse(wire: Mapping[str, Any]) -> PodState:
