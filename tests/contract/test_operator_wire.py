@@ -55,6 +55,23 @@ def test_the_operator_reads_its_own_document() -> None:
     assert content == build_document(17, dict(reversed(VALUES.items())), "shop/api")
 
 
+def test_single_pods_get_what_differs_and_the_common_values_for_the_rest() -> None:
+    content = build_document(17, VALUES, "shop/api", overrides={"uid-b": {WORKERS: 5}, "uid-a": {pool("postgres"): 7}})
+
+    schema("tuning.v1.schema.json").validate(json.loads(content))
+    assert parse_document(content).values == VALUES
+    assert parse_document(content).overrides == {"uid-a": {pool("postgres"): 7}, "uid-b": {WORKERS: 5}}
+    read = runtime_parses(content)
+    found = {uid: read.values_for(uid) for uid in ("uid-a", "uid-b", "another")}
+    assert {uid: (each.workers, each.pools["postgres"]) for uid, each in found.items()} == {
+        "uid-a": (4, 7),
+        "uid-b": (5, 8),
+        "another": (4, 8),
+    }
+    assert all(each.caches == read.values.caches for each in found.values())
+    assert all(each.admission == read.values.admission for each in found.values())
+
+
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"schema": "x", "generation": 1, "values": {}}', b"\xff"])
 def test_what_is_no_document_is_refused(content: bytes) -> None:
     with pytest.raises(InvalidState, match="stored tuning document"):
@@ -78,6 +95,7 @@ def test_the_operator_reads_a_state_of_the_schema() -> None:
     assert state.values[pool("postgres")] == 5
     assert {name: state.values[name] for name in ADMISSION} == ADMISSION
     assert state.turned_away == 77
+    assert state.uid == "pod"
     assert state.start_values[WORKERS] == 1
     assert state.clamped == {"workers": "asked 8, granted 3, by memory"}
     assert state.unregistered == ("10.0.0.7:5432",)

@@ -74,10 +74,22 @@ class ModelPod:
     wait: Histogram = field(default_factory=Histogram)
     hold: Histogram = field(default_factory=Histogram)
     cpu_seconds: float = 0.0
+    restarts: int = 0
+    reported_uid: str | None = None
+    slowed: float = 1.0
+    """Factor on the duration of its queries."""
     pool_kind: str = "asyncpg"
 
     def adopt(self, document: Mapping[str, Any], content: bytes) -> None:
         values = document["values"]
+        override = document.get("overrides", {}).get(self.uid)
+        if override is not None:
+            values = {
+                **values,
+                **override,
+                "pools": {**values["pools"], **override["pools"]},
+                "caches": values["caches"],
+            }
         self.values = {
             "workers": values.get("workers", self.start_values["workers"]),
             "pools": {**self.start_values["pools"], **values["pools"]},
@@ -106,7 +118,7 @@ class ModelPod:
         for _ in range(count // weight):
             lag = rng.expovariate((1 - utilisation) / cpu) if rng.random() < utilisation else 0.0
             wait = rng.expovariate((pool - erlangs) / hold) if rng.random() < waiting else 0.0
-            query = rng.expovariate(1 / service.query_seconds)
+            query = rng.expovariate(1 / service.query_seconds) * self.slowed
             drawn = ((self.wait, wait), (self.hold, query + lag), (self.duration, cpu + lag + wait + query))
             for histogram, value in drawn:
                 for _ in range(weight):
@@ -122,7 +134,7 @@ class ModelPod:
             "schema": "paceline.dev/state/v1",
             "version": "0.1.0",
             "accepts": ["tuning/v1"],
-            "pod": {"name": self.uid, "uid": self.uid},
+            "pod": {"name": self.uid, "uid": self.uid if self.reported_uid is None else self.reported_uid},
             "startedAt": self.started_at,
             "uptimeSeconds": self.uptime,
             "tuning": {
@@ -258,7 +270,7 @@ class ModelledFleet:
     async def workload(self, namespace: str, target: TargetRef) -> Workload:
         if not self.target_exists:
             raise TargetNotFound(f"no {target.kind} {target.name}")
-        pods = tuple(Pod(p.uid, p.uid, f"http://{p.uid}/state", ready=True) for p in self.pods)
+        pods = tuple(Pod(p.uid, p.uid, f"http://{p.uid}/state", ready=True, restarts=p.restarts) for p in self.pods)
         return Workload(namespace, target.api_version, target.kind, target.name, "w", len(pods), self.rolling_out, pods)
 
     async def document(self, workload: Workload) -> StoredDocument:

@@ -1,6 +1,7 @@
 """The whole decision, composed.
 
-Gate → pinned values and bounds → held by a person → verify → freeze → diagnose → recommend → limits → admission.
+Gate → pinned values and bounds → held by a person → judge a trial → verify → freeze → diagnose → recommend → limits →
+admission → try on some pods first.
 
 A pure function: the same situation gives the same decision. Exactly one reason, and one sentence with the numbers.
 """
@@ -10,6 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from paceline_operator.core.admission import with_admission
+from paceline_operator.core.canary import judge, tried_first
 from paceline_operator.core.candidates import named_pools
 from paceline_operator.core.capacity import out_of_bounds, propose
 from paceline_operator.core.diagnose import LAG_IN_HOLD, Finding, count_oversized, diagnose
@@ -46,7 +48,8 @@ TRY_NEXT: Final = frozenset(
 
 def decide(situation: Situation) -> tuple[Decision, Memory]:
     """What to do now and what to remember if that is done."""
-    return with_admission(situation, *_decide(situation))
+    decision, memory = with_admission(situation, *_decide(situation))
+    return tried_first(situation, decision), memory
 
 
 def foresee(situation: Situation) -> tuple[Decision, Memory]:
@@ -92,6 +95,9 @@ def _decide(situation: Situation) -> tuple[Decision, Memory]:
         return explicit, replace(situation.memory, pending=None)
     if situation.held:
         return hold(situation, situation.held), replace(situation.memory, pending=None)
+    pending = situation.memory.pending
+    if pending is not None and pending.tried_on:
+        return judge(situation, pending)
     model = _model(situation)
     situation = _remembering(situation, model)
     rollback, memory = verify(situation)

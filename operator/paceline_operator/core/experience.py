@@ -54,6 +54,12 @@ def learned(situation: Situation, observation: Observation, query_seconds: Mappi
     )
 
 
+def seen_on_trial(situation: Situation, values: Values, measured: Measured) -> tuple[Known, ...]:
+    """What is known, with what single pods gave under values that are not in force."""
+    newest = Known(_tuned(situation, values), measured.load, measured.p95_seconds, 1, situation.now)
+    return (*situation.memory.known, newest)[-MOST_KNOWN:]
+
+
 def _fastest(memory: Memory, query_seconds: Mapping[str, float]) -> Mapping[str, float]:
     return {name: min(seconds, memory.fastest.get(name, seconds) * CREEP) for name, seconds in query_seconds.items()}
 

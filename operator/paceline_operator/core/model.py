@@ -172,6 +172,8 @@ class Behavior:
     tolerance: float = 0.1
     cooldown: timedelta = timedelta(seconds=60)
     max_changes_per_hour: int = 20
+    canary_pods: int = 1
+    """How many pods try a change of workers before the others; 0: none."""
 
     @property
     def settle(self) -> timedelta:
@@ -224,6 +226,17 @@ class Decision:
     """The limit that made `changes` smaller than `uncapped`."""
     tuned: bool = False
     """Chosen by a law, hence verified afterwards; False for what a person or a bound demands, and for holds."""
+    tried_on: tuple[str, ...] = ()
+    """Uids of the pods that get the changes first; empty: all pods."""
+
+    def common(self, values: Values) -> Values:
+        """What all pods run after the decision whose common values were `values`: a trial leaves those as they are."""
+        return values if self.tried_on else apply_changes(values, self.changes)
+
+    @property
+    def overrides(self) -> Mapping[str, Values]:
+        """What single pods run in place of the common values, by uid."""
+        return {uid: {change.tunable: change.new for change in self.changes} for uid in self.tried_on}
 
 
 def apply_changes(values: Values, changes: tuple[Change, ...]) -> Values:

@@ -72,6 +72,8 @@ class PodState:
     uptime_seconds: float
     generation: int
     digest: str | None = None
+    uid: str = ""
+    """As the pod knows it; overrides address pods by it."""
     pending: tuple[str, ...] = ()
     understands: bool = True
     """Whether it reads documents of `tuning/v1`."""

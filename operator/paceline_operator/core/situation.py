@@ -10,6 +10,22 @@ from paceline_operator.core.observation import Observation
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """One pod of the target that is not on its way out."""
+
+    uid: str
+    ready: bool = True
+    applied: bool = True
+    """It reports, and has acked the generation in force."""
+    addressable: bool = True
+    """It reports the uid that the platform knows it by, so that values of its own reach it."""
+    restarts: int = 0
+    out_of_memory: bool = False
+    values: Values = field(default_factory=lambda: NOTHING)
+    """What it runs; empty where it does not report."""
+
+
+@dataclass(frozen=True, slots=True)
 class Fleet:
     """The target's pods as they are now. `total` leaves terminating pods out."""
 
@@ -35,7 +51,8 @@ class Fleet:
     unknown: tuple[str, ...] = ()
     """Names in the document that no worker registered."""
     clamped: Mapping[Tunable, str] = field(default_factory=lambda: NOTHING)
-    """What pods grant less of than asked, and by what."""
+    """What pods grant less of than asked, and by what; without pods on trial."""
+    members: tuple[Member, ...] = ()
 
     @property
     def coverage(self) -> float:
@@ -86,6 +103,8 @@ class Pending:
     restarts: int = 0
     voids: int = 0
     """Windows that could not be compared, because load or route mix had moved."""
+    tried_on: tuple[str, ...] = ()
+    """Uids of the pods that try it, whose restarts `restarts` counts; empty: all pods have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +222,9 @@ class Situation:
     fleet: Fleet
     now: datetime
     observation: Observation | None = None
+    """Without the pods on trial."""
+    trial: Observation | None = None
+    """What the pods on trial reported over the same time."""
     memory: Memory = field(default_factory=Memory)
     telemetry_age_seconds: float = 0.0
     """Since any pod of the target last reported."""

@@ -20,7 +20,7 @@ from typing import Final
 from paceline_operator.core.diagnose import all_lent
 from paceline_operator.core.durations import format_duration
 from paceline_operator.core.experience import noise_of, same_load
-from paceline_operator.core.model import WORKERS, Change, Decision, Prefer, Reason
+from paceline_operator.core.model import WORKERS, Change, Decision, Prefer, Reason, Values, apply_changes
 from paceline_operator.core.situation import Ceiling, Measured, Memory, Pending, Probing, Rejected, Situation
 
 LEAST_DEAD_BAND: Final = 0.10
@@ -57,17 +57,14 @@ def verify(situation: Situation) -> tuple[Decision | None, Memory]:
     if situation.fleet.restarts > pending.restarts:
         reason = Reason.OUT_OF_MEMORY if situation.fleet.out_of_memory else Reason.ROLLED_BACK
         how = "was killed for memory" if situation.fleet.out_of_memory else "restarted"
-        decision, memory = _roll_back(situation, pending, reason, f"a container {how} since")
-        return decision, replace(memory, ceiling=_ceiling(situation, pending))
+        return roll_back(situation, pending, reason, f"a container {how} since", kept_from=True)
     measured = Measured.of(situation.observation) if situation.observation else None
     if measured is None or measured.samples < situation.policy.behavior.min_samples:
         if situation.overloaded and _grew(pending):
             return None, replace(memory, pending=None)  # more of the same is needed, not less
         if situation.now < pending.deadline:
             return None, memory
-        return _roll_back(
-            situation, pending, Reason.ROLLED_BACK, "no verdict before its deadline: too little telemetry"
-        )
+        return roll_back(situation, pending, Reason.ROLLED_BACK, "no verdict before its deadline: too little telemetry")
     if _confounded(pending.baseline, measured) and not _too_many_errors(pending, measured):
         return _void(situation, pending, measured)
     return _judged(situation, pending, _objection(situation, pending, measured))
@@ -75,7 +72,7 @@ def verify(situation: Situation) -> tuple[Decision | None, Memory]:
 
 def _judged(situation: Situation, pending: Pending, objection: str) -> tuple[Decision | None, Memory]:
     if objection:
-        return _roll_back(situation, pending, Reason.ROLLED_BACK, objection)
+        return roll_back(situation, pending, Reason.ROLLED_BACK, objection)
     memory = replace(situation.memory, pending=None, last_known_good=dict(situation.values))
     if pending.reason is Reason.PROBE:
         memory = replace(memory, probing=Probing(0, situation.now + gap(situation, 0)))
@@ -131,9 +128,18 @@ def remember(situation: Situation, memory: Memory, decision: Decision, generatio
         baseline,
         since=situation.now,
         deadline=situation.now + behavior.settle + behavior.longest_window + behavior.interval,
-        restarts=situation.fleet.restarts,
+        restarts=_restarts(situation, decision),
+        tried_on=decision.tried_on,
     )
+    if decision.tried_on:
+        return replace(memory, pending=pending)
     return replace(memory, pending=pending, oversized={}, rejected=_outgrown(situation, memory, decision))
+
+
+def _restarts(situation: Situation, decision: Decision) -> int:
+    if not decision.tried_on:
+        return situation.fleet.restarts
+    return sum(member.restarts for member in situation.fleet.members if member.uid in decision.tried_on)
 
 
 def _outgrown(situation: Situation, memory: Memory, decision: Decision) -> tuple[Rejected, ...]:
@@ -161,21 +167,33 @@ def _objection(situation: Situation, pending: Pending, measured: Measured) -> st
         return f"errors {baseline.error_ratio:.2%} → {measured.error_ratio:.2%}"
     if _in_vain(situation, pending, measured):
         return f"{pending.changes[0]} answers no more requests: the database is what limits"
-    if _meets_cheaper(situation, measured):
+    if meets_cheaper(situation, measured):
         return ""
-    ratio = measured.p95_seconds / max(baseline.p95_seconds, 1e-6)
-    samples, noise = min(measured.samples, baseline.samples), noise_of(situation.memory)
-    uncertain = hypot(CHANCE / sqrt(samples), 2 * noise)
+    samples = min(measured.samples, baseline.samples)
     if pending.reason is Reason.PROBE:
-        allowed = 1 - max(PROBE_GAIN, uncertain / 2)
+        allowed = 1 - max(PROBE_GAIN, _uncertain(situation, samples) / 2)
     else:
-        allowed = min(
-            1 + dead_band(situation.policy.behavior.tolerance, samples, noise), SURELY_WORSE * (1 + uncertain)
-        )
+        allowed = most_rise(situation, samples)
+    return slower(baseline, measured, allowed)
+
+
+def slower(baseline: Measured, measured: Measured, allowed: float) -> str:
+    """Says by how much p95 rose, where that is more than the allowed ratio; else empty."""
+    ratio = measured.p95_seconds / max(baseline.p95_seconds, 1e-6)
     if ratio <= allowed:
         return ""
     before, after = format_duration(baseline.p95_seconds), format_duration(measured.p95_seconds)
     return f"p95 {before} → {after}, ×{ratio:.2f} > {allowed:.2f}"
+
+
+def most_rise(situation: Situation, samples: int) -> float:
+    """The largest ratio of two p95s, the smaller window having so many samples, that takes no change back."""
+    band = dead_band(situation.policy.behavior.tolerance, samples, noise_of(situation.memory))
+    return min(1 + band, SURELY_WORSE * (1 + _uncertain(situation, samples)))
+
+
+def _uncertain(situation: Situation, samples: int) -> float:
+    return hypot(CHANCE / sqrt(samples), 2 * noise_of(situation.memory))
 
 
 def _in_vain(situation: Situation, pending: Pending, measured: Measured) -> bool:
@@ -189,7 +207,7 @@ def _in_vain(situation: Situation, pending: Pending, measured: Measured) -> bool
     return all_lent(seen, lever.new) and no_more and measured.p95_seconds >= baseline.p95_seconds / NO_MORE
 
 
-def _meets_cheaper(situation: Situation, measured: Measured) -> bool:
+def meets_cheaper(situation: Situation, measured: Measured) -> bool:
     """With `prefer: economy` a slower answer is what was wanted, as long as the objective is met."""
     objective = situation.policy.objective
     if objective is None or objective.prefer is not Prefer.ECONOMY:
@@ -197,18 +215,23 @@ def _meets_cheaper(situation: Situation, measured: Measured) -> bool:
     return measured.p95_seconds <= objective.p95.total_seconds()
 
 
-def _roll_back(situation: Situation, pending: Pending, reason: Reason, why: str) -> tuple[Decision, Memory]:
+def roll_back(
+    situation: Situation, pending: Pending, reason: Reason, why: str, *, kept_from: bool = False
+) -> tuple[Decision, Memory]:
+    """The way back, and the memory with the values as rejected; `kept_from`: pods cannot live with so many workers."""
+    judged = under_judgement(situation.values, pending)
     # What has been changed by hand since is not ours to undo.
     back = tuple(
         Change(change.tunable, change.new, change.old)
         for change in pending.changes
-        if change.old is not None and situation.values.get(change.tunable) == change.new
+        if change.old is not None and judged.get(change.tunable) == change.new
     )
     until = situation.now + REJECTED_FOR * situation.policy.behavior.interval
-    rejected = (*situation.memory.rejected, Rejected(dict(situation.values), until))[-MOST_REJECTED:]
-    undone = ", ".join(map(str, back)) or "nothing left to undo"
+    rejected = (*situation.memory.rejected, Rejected(dict(judged), until))[-MOST_REJECTED:]
+    undone = (", ".join(map(str, back)) or "nothing left to undo") + on_trial(pending, situation.fleet.total)
     message = f"{undone}: {why} (after {pending.reason}, {_age(situation, pending)} ago)"
-    memory = replace(situation.memory, pending=None, rejected=rejected)
+    ceiling = _ceiling(situation, pending) if kept_from else situation.memory.ceiling
+    memory = replace(situation.memory, pending=None, rejected=rejected, ceiling=ceiling)
     if pending.reason is Reason.PROBE:
         # That a probe gains nothing is what to expect, and no sign that anything is not understood.
         failures = situation.memory.probing.failures + 1
@@ -223,7 +246,17 @@ def _ceiling(situation: Situation, pending: Pending) -> Ceiling | None:
     grew = any(change.tunable == WORKERS and change.new > (change.old or 0.0) for change in pending.changes)
     if not grew and not situation.fleet.out_of_memory:
         return situation.memory.ceiling
-    return Ceiling(situation.values.get(WORKERS, 1.0), situation.fleet.template)
+    return Ceiling(under_judgement(situation.values, pending).get(WORKERS, 1.0), situation.fleet.template)
+
+
+def under_judgement(values: Values, pending: Pending) -> Values:
+    """The values that wait for their verdict: those in force, or those that some pods try."""
+    return apply_changes(values, pending.changes) if pending.tried_on else values
+
+
+def on_trial(pending: Pending, pods: int) -> str:
+    """` on 1 of 6 pods`; empty for a change that all pods have."""
+    return f" on {len(pending.tried_on)} of {pods} pods" if pending.tried_on else ""
 
 
 def _age(situation: Situation, pending: Pending) -> str:

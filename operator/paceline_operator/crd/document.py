@@ -2,12 +2,12 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
 
-from paceline_operator.core.model import Values
+from paceline_operator.core.model import NOTHING, Values
 from paceline_operator.core.values import values_from_wire, values_to_wire
 from paceline_operator.errors import InvalidState
 
@@ -22,14 +22,24 @@ class TuningDocument:
     values: Values
     policy: str
     digest: str
+    overrides: Mapping[str, Values] = field(default_factory=lambda: NOTHING)
+    """By pod uid: what single pods run in place of the common values."""
 
 
-def build_document(generation: int, values: Values, policy: str, traceparent: str | None = None) -> bytes:
+def build_document(
+    generation: int,
+    values: Values,
+    policy: str,
+    traceparent: str | None = None,
+    overrides: Mapping[str, Values] = NOTHING,
+) -> bytes:
     """The bytes to store. The same arguments give the same bytes."""
     wire: dict[str, Any] = {"schema": SCHEMA, "generation": generation, "policy": policy}
     if traceparent is not None:
         wire["traceparent"] = traceparent
     wire["values"] = values_to_wire(values)
+    if overrides:
+        wire["overrides"] = {uid: values_to_wire(overrides[uid]) for uid in sorted(overrides)}
     return orjson.dumps(wire)
 
 
@@ -44,7 +54,8 @@ def parse_document(content: bytes) -> TuningDocument:
         if wire["schema"] != SCHEMA or int(wire["generation"]) < 1:
             raise ValueError(f"schema {wire['schema']!r}, generation {wire['generation']!r}")
         values = values_from_wire(wire["values"])
-        return TuningDocument(int(wire["generation"]), values, str(wire.get("policy", "")), digest(content))
+        overrides = {str(uid): values_from_wire(v) for uid, v in (wire.get("overrides") or {}).items()}
+        return TuningDocument(int(wire["generation"]), values, str(wire.get("policy", "")), digest(content), overrides)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InvalidState(f"stored tuning document: {type(error).__name__}: {error}") from error
 

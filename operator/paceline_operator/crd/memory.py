@@ -41,7 +41,7 @@ def render_tuner(memory: Memory) -> dict[str, Any]:
 
 def render_pending(pending: Pending) -> dict[str, Any]:
     """`status.pending`."""
-    return {
+    wire = {
         "generation": pending.generation,
         "reason": pending.reason.value,
         "changes": [change_to_wire(change) for change in pending.changes],
@@ -51,6 +51,7 @@ def render_pending(pending: Pending) -> dict[str, Any]:
         "restarts": pending.restarts,
         "voids": pending.voids,
     }
+    return {**wire, "triedOn": list(pending.tried_on)} if pending.tried_on else wire
 
 
 def parse_memory(status: Mapping[str, Any]) -> Memory:
@@ -84,6 +85,7 @@ def _parse_pending(wire: Mapping[str, Any] | None) -> Pending | None:
         deadline=parse_time(wire["deadline"]),
         restarts=int(wire.get("restarts", 0)),
         voids=int(wire.get("voids", 0)),
+        tried_on=tuple(str(uid) for uid in wire.get("triedOn") or ()),
     )
 
 

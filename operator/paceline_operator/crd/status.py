@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from paceline_operator.core.canary import described
 from paceline_operator.core.durations import format_duration, parse_duration
 from paceline_operator.core.model import Decision, Values, apply_changes
 from paceline_operator.core.observation import Observation
@@ -41,7 +42,7 @@ def render_status(previous: Mapping[str, Any], report: Report, now: datetime) ->
     status["tuning"] = _tuning(report, previous)
     status["pods"] = {"total": report.fleet.total, "applied": report.fleet.applied}
     status["tuner"] = render_tuner(report.memory)
-    status["pending"] = render_pending(report.memory.pending) if report.memory.pending else None
+    status["pending"] = _pending(report)
     if report.observation is not None:
         status["observed"] = render_observed(report.observation, report.fleet)
     news = False
@@ -113,6 +114,14 @@ def _tuning(report: Report, previous: Mapping[str, Any]) -> dict[str, Any]:
         tuning["lastKnownGood"] = values_to_wire(report.memory.last_known_good)
     gained = _gained(report) or (previous.get("tuning") or {}).get("gained")
     return {**tuning, "gained": gained} if gained else tuning
+
+
+def _pending(report: Report) -> dict[str, Any] | None:
+    pending = report.memory.pending
+    if pending is None:
+        return None
+    wire = render_pending(pending)
+    return {**wire, "trying": described(pending, report.fleet.total)} if pending.tried_on else wire
 
 
 def _gained(report: Report) -> str | None:

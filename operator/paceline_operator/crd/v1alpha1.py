@@ -74,4 +74,5 @@ def _behavior(wire: BehaviorWire) -> Behavior:
         tolerance=wire.tolerance,
         cooldown=wire.interval if wire.cooldown is None else wire.cooldown,
         max_changes_per_hour=wire.maxChangesPerHour,
+        canary_pods=wire.canary.pods,
     )

@@ -14,7 +14,9 @@ from paceline_operator.loop.gather import World, acked, scrape
 from paceline_operator.ports import Conflict, Platform, PolicyResource, StoredDocument, Telemetry
 
 
-async def write_document(platform: Platform, world: World, values: Values, traceparent: str | None) -> World:
+async def write_document(
+    platform: Platform, world: World, values: Values, overrides: Mapping[str, Values], traceparent: str | None
+) -> World:
     """Stores the values as a new generation, above all that anybody has seen; the world with them.
 
     The policy is read anew first: between gathering and acting a person may have changed their mind.
@@ -26,7 +28,7 @@ async def write_document(platform: Platform, world: World, values: Values, trace
     if fresh is None or _intent(fresh) != _intent(world.resource):
         raise Conflict(f"policy {world.resource.key} changed while it was being worked on")
     generation = world.highest_generation + 1
-    content = build_document(generation, values, str(world.resource.key), traceparent)
+    content = build_document(generation, values, str(world.resource.key), traceparent, overrides)
     await platform.write_document(world.workload, content, world.stored.resource_version)
     await platform.nudge(world.workload, generation)
     return replace(world, document=parse_document(content), stored=StoredDocument(content))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from paceline_operator.core.model import NOTHING, Kind, Policy, Tunable, Values
 from paceline_operator.core.pods import PodState, running_values, start_values
-from paceline_operator.core.situation import Fleet
+from paceline_operator.core.situation import Fleet, Member
 from paceline_operator.core.values import tunable_from_wire, values_from_wire
 from paceline_operator.crd.document import TuningDocument, parse_document
 from paceline_operator.crd.switches import Switches
@@ -48,6 +48,11 @@ class World:
         if document is None or any(_contradicts(state, document) for state in self.states.values()):
             return None
         return document
+
+    @property
+    def on_trial(self) -> frozenset[str]:
+        """Uids of the pods that the stored document gives values of their own."""
+        return frozenset(self.document.overrides) if self.document else frozenset()
 
 
 async def gather(
@@ -105,8 +110,16 @@ def fleet_of(world: World, states: Mapping[str, PodState]) -> Fleet:
         shrink_blocked=next((s.refused_message for s in states.values() if s.refused_reason == "ShrinkBlocked"), ""),
         unregistered=tuple(sorted({address for state in states.values() for address in state.unregistered})),
         unknown=_unknown(world, states),
-        clamped=_clamped(states),
+        clamped=_clamped({uid: state for uid, state in states.items() if uid not in world.on_trial}),
+        members=tuple(_member(pod, states.get(pod.uid), generation) for pod in world.pods),
     )
+
+
+def _member(pod: Pod, state: PodState | None, generation: int) -> Member:
+    seen = Member(pod.uid, pod.ready, applied=False, restarts=pod.restarts, out_of_memory=pod.out_of_memory)
+    if state is None:
+        return seen
+    return replace(seen, applied=acked(state, generation), addressable=state.uid == pod.uid, values=state.values)
 
 
 def choosable(policy: Policy, states: Iterable[PodState]) -> Policy:

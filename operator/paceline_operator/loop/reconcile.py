@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from paceline_operator.core.model import Decision, Mode, Policy, Reason, apply_changes
+from paceline_operator.core.canary import without_trial
+from paceline_operator.core.model import Decision, Mode, Policy, Reason
 from paceline_operator.core.verify import remember
 from paceline_operator.core.window import Window
 from paceline_operator.crd.switches import Switches
@@ -14,7 +15,7 @@ from paceline_operator.loop.act import wait_for_acks, write_document
 from paceline_operator.loop.gather import World, fleet_of, gather
 from paceline_operator.loop.journal import Journal, decision_line, logged
 from paceline_operator.loop.report import Outcome, Reporter
-from paceline_operator.loop.think import Thought, think
+from paceline_operator.loop.think import think
 from paceline_operator.loop.understand import NotReady, understand
 from paceline_operator.ports import (
     Conflict,
@@ -97,9 +98,9 @@ class Reconciler:
         with self._tracer.span("observe"):
             world = await self._gather(resource, policy, target, switches)
         outcome = await self._decide(world, span)
-        thought = outcome.thought
-        if outcome.mode is Mode.AUTO and not switches.paused and (_changes(thought) or thought.rewrite):
-            return await self._apply(world, outcome, span, woken)
+        decision = _to_apply(world, outcome)
+        if decision is not None:
+            return await self._apply(world, outcome, decision, span, woken)
         await self._report(resource, outcome)
         if outcome.decision is not None:
             self._journal(decision_line(resource.key, outcome, outcome.decision, self._now()))
@@ -144,20 +145,21 @@ class Reconciler:
             trace_id=span.traceparent.split("-")[1] if span.traceparent else None,
         )
 
-    async def _apply(self, world: World, outcome: Outcome, span: Span, woken: asyncio.Event | None) -> timedelta:
-        decision = outcome.decision
-        if decision is None or not decision.changes:
-            decision = _written_anew(world)
-        values = apply_changes(outcome.values, decision.changes)
+    async def _apply(
+        self, world: World, outcome: Outcome, decision: Decision, span: Span, woken: asyncio.Event | None
+    ) -> timedelta:
+        values = decision.common(outcome.values)
         with self._tracer.span("apply"):
-            world = await write_document(self._platform, world, values, span.traceparent)
+            world = await write_document(self._platform, world, values, decision.overrides, span.traceparent)
         assert world.document is not None  # just written
         span.set(generation=world.document.generation)
         outcome = replace(
             outcome,
             fleet=fleet_of(world, world.states),
             values=values,
-            memory=remember(outcome.thought.situation, outcome.memory, decision, world.document.generation),
+            memory=remember(
+                outcome.thought.situation, without_trial(outcome.memory), decision, world.document.generation
+            ),
             decision=decision,
             applied=True,
         )
@@ -206,8 +208,20 @@ class Reconciler:
         return outcome.thought.window.next_look(self._now(), behavior.settle, behavior.interval)
 
 
-def _changes(thought: Thought) -> bool:
-    return thought.decision is not None and bool(thought.decision.changes)
+def _to_apply(world: World, outcome: Outcome) -> Decision | None:
+    """What has to be written, if anything; only what single pods tried is taken back in every mode."""
+    thought, decision = outcome.thought, outcome.decision
+    if outcome.mode is Mode.AUTO and not outcome.switches.paused and decision is not None and decision.changes:
+        return decision
+    if thought.rewrite:
+        return _written_anew(world)
+    return _taken_back(world) if thought.take_back else None
+
+
+def _taken_back(world: World) -> Decision:
+    generation = world.highest_generation + 1
+    message = f"nobody waits for what single pods tried: common values for all pods, as generation {generation}"
+    return Decision((), Reason.EXTERNAL_CHANGE, message)
 
 
 def _written_anew(world: World) -> Decision:

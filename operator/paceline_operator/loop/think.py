@@ -1,5 +1,6 @@
 """From what was gathered to what is decided: the pure middle of a pass."""
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -25,6 +26,9 @@ class Thought:
     window: Window
     rewrite: bool
     """The stored document has to be written anew: it is gone, unreadable, or pods have moved past it."""
+    take_back: bool
+    """The stored document gives single pods values that nobody waits for a verdict on: it is written without them,
+    whatever the mode."""
 
     @property
     def observation(self) -> Observation | None:
@@ -48,7 +52,8 @@ def think(world: World, window: Window, now: datetime, *, mode: Mode, telemetry_
         values=values_in_force(world),
         fleet=fleet,
         now=now,
-        observation=_observed(world, window, now) if due else None,
+        observation=_observed(world, window, now, world.states.keys() - world.on_trial) if due else None,
+        trial=_observed(world, window, now, world.on_trial) if due else None,
         memory=memory,
         telemetry_age_seconds=telemetry_age_seconds,
         held=_held(world),
@@ -64,6 +69,7 @@ def think(world: World, window: Window, now: datetime, *, mode: Mode, telemetry_
         memory,
         _after(window, situation, world) if due else window,
         rewrite=mode is Mode.AUTO and not world.switches.paused and _rewrite(world),
+        take_back=bool(world.on_trial) and (memory.pending is None or not memory.pending.tried_on),
     )
 
 
@@ -86,9 +92,10 @@ def _held(world: World) -> Held | None:
     return replace(held, values=start_values(world.states.values()))
 
 
-def _observed(world: World, window: Window, now: datetime) -> Observation | None:
+def _observed(world: World, window: Window, now: datetime, pods: AbstractSet[str]) -> Observation | None:
     excluded = world.policy.objective.excluded_routes if world.policy.objective else frozenset()
-    return observe(window.pod_windows(world.states, now, world.policy.behavior.interval), excluded)
+    states = {uid: state for uid, state in world.states.items() if uid in pods}
+    return observe(window.pod_windows(states, now, world.policy.behavior.interval), excluded)
 
 
 def _decided(situation: Situation, mode: Mode, switches: Switches) -> tuple[Decision | None, Memory]:

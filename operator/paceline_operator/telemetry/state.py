@@ -39,6 +39,7 @@ def _parse(wire: Mapping[str, Any]) -> PodState:
         uptime_seconds=_number(wire["uptimeSeconds"]),
         generation=int(tuning["generation"]),
         digest=tuning["digest"],
+        uid=str((wire.get("pod") or {}).get("uid") or ""),
         pending=tuple(tuning["pending"]),
         understands=DOCUMENTS in wire["accepts"],
         clamped={entry["tunable"]: _clamp(entry) for entry in tuning["clamped"]},

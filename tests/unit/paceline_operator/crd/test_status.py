@@ -266,5 +266,14 @@ def test_the_memory_stays_small() -> None:
     assert render_tuner(Memory(unknown={"regimes": "x"}))["regimes"] == "x"
 
 
+def test_a_trial_says_what_is_tried_where_and_survives() -> None:
+    memory = Memory(pending=pending(tried_on=("b", "a")))
+    status, _ = render_status({}, report(memory=memory, fleet=fleet(total=6)), NOW)
+
+    assert status["pending"]["trying"] == "workers 2→4, postgres 10→8 on 2 of 6 pods"
+    assert parse_memory(status) == memory
+    assert "trying" not in render_status({}, report(memory=Memory(pending=pending())), NOW)[0]["pending"]
+
+
 def test_a_pending_change_shows_its_baseline() -> None:
     assert render_pending(pending())["baseline"]["p95Seconds"] == 0.02

@@ -64,6 +64,7 @@ def test_every_field_has_its_meaning() -> None:
     assert policy.objective.excluded_routes == {"GET /healthz"}
     assert policy.behavior.interval == timedelta(seconds=90)
     assert policy.behavior.cooldown == timedelta(minutes=3)
+    assert policy.behavior.canary_pods == 2
     assert (policy.behavior.min_samples, policy.behavior.tolerance, policy.behavior.max_changes_per_hour) == (
         500,
         0.2,

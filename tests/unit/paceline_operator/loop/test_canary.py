@@ -1,0 +1,197 @@
+"""A change of workers is tried on one of four pods, over a modelled fleet, with whatever may come in between."""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import pytest
+from modelled_fleet import CHOOSING, KEY, ModelledFleet, start_values
+from paceline_operator.core.durations import parse_duration
+from paceline_operator.loop.reconcile import Reconciler
+
+Make = Callable[..., Reconciler]
+Drive = Callable[[Reconciler, ModelledFleet, float], Awaitable[None]]
+TRYING = {**CHOOSING, "objective": {"p95": "500ms"}, "pools": [{"name": "postgres", "value": 8}]}
+
+
+def fleet_of(spec: Mapping[str, Any] = TRYING, pods: int = 4) -> ModelledFleet:
+    return ModelledFleet(spec, pods=pods, start=start_values(workers=1, postgres=8))
+
+
+def document(fleet: ModelledFleet) -> Any:
+    assert fleet.document_now is not None
+    return fleet.document_now
+
+
+async def until_tried(reconciler: Reconciler, fleet: ModelledFleet) -> None:
+    for _ in range(100):
+        wait = await reconciler.reconcile(KEY)
+        fleet.pass_time(max(wait.total_seconds(), 0.05))
+        if fleet.document_now and fleet.document_now.get("overrides"):
+            return
+    raise AssertionError(f"nothing was tried: {fleet.status}")
+
+
+@pytest.fixture
+async def trying(reconciler_of: Make) -> ModelledFleet:
+    fleet = fleet_of()
+    await until_tried(reconciler_of(fleet), fleet)
+    return fleet
+
+
+async def test_one_pod_tries_it_and_everybody_can_see_that(trying: ModelledFleet) -> None:
+    (uid,) = document(trying)["overrides"]
+    workers = document(trying)["overrides"][uid]["workers"]
+
+    assert (uid, document(trying)["values"]["workers"]) == ("pod-0", 1)
+    assert trying.status["tuning"]["values"]["workers"] == 1
+    assert trying.status["pending"]["trying"] == f"workers 1→{workers} on 1 of 4 pods"
+    last = trying.status["decisions"][-1]
+    assert last["message"].startswith(f"trying workers 1→{workers} on 1 of 4 pods: ")
+    assert last["values"]["workers"] == 1
+    assert trying.condition("Converged")["status"] == "True", trying.condition("Converged")
+
+
+async def test_what_did_well_on_one_pod_is_given_to_all(
+    trying: ModelledFleet, reconciler_of: Make, drive: Drive
+) -> None:
+    workers = document(trying)["overrides"]["pod-0"]["workers"]
+
+    await drive(reconciler_of(trying), trying, 9)
+
+    assert "overrides" not in document(trying)
+    assert document(trying)["values"]["workers"] == workers
+    assert "for all pods, tried on 1 of 4 pods: p95" in trying.status["decisions"][-1]["message"], trying.status[
+        "decisions"
+    ]
+    assert "triedOn" not in trying.status["pending"], "now it is verified as any change"
+    assert trying.status["observed"]["coverage"] == 0.75, "what was tried is in no figure of the fleet"
+
+
+async def test_a_restart_takes_it_back_at_once_and_is_remembered(trying: ModelledFleet, reconciler_of: Make) -> None:
+    trying.pods[0].restarts += 1
+
+    await reconciler_of(trying).reconcile(KEY)
+
+    assert "overrides" not in document(trying)
+    assert document(trying)["values"]["workers"] == 1
+    assert trying.status["decisions"][-1]["reason"] == "RolledBack"
+    assert "on 1 of 4 pods: a container restarted since" in trying.status["decisions"][-1]["message"]
+    assert ("RolledBack", True) in trying.events
+    assert trying.status["tuner"]["ceiling"]["workers"] > 1
+
+
+async def test_another_pods_restart_says_nothing(trying: ModelledFleet, reconciler_of: Make) -> None:
+    trying.pods[1].restarts += 1
+
+    await reconciler_of(trying).reconcile(KEY)
+
+    assert document(trying)["overrides"]
+
+
+@pytest.mark.parametrize(
+    "interrupt",
+    [
+        pytest.param(lambda fleet: fleet.annotate(paused="true"), id="paused"),
+        pytest.param(lambda fleet: fleet.annotate_namespace(paused="true"), id="the namespace is paused"),
+        pytest.param(lambda fleet: fleet.annotate(rollback="baseline"), id="rolled back by annotation"),
+        pytest.param(lambda fleet: fleet.edit(mode="Recommend"), id="mode Recommend"),
+        pytest.param(lambda fleet: fleet.edit(mode="Off"), id="mode Off"),
+        pytest.param(lambda fleet: fleet.edit(workers={"min": 1, "max": 1}), id="bounds that forbid it"),
+        pytest.param(lambda fleet: fleet.edit(workers={"value": 1}), id="pinned"),
+        pytest.param(lambda fleet: fleet.pods.pop(0), id="its pod is gone"),
+    ],
+)
+async def test_a_trial_that_is_interrupted_leaves_common_values(
+    trying: ModelledFleet, reconciler_of: Make, interrupt: Callable[[ModelledFleet], object]
+) -> None:
+    interrupt(trying)
+
+    await reconciler_of(trying).reconcile(KEY)
+
+    assert "overrides" not in document(trying)
+    assert document(trying)["values"]["workers"] == 1
+    assert not trying.status.get("pending")
+    assert not trying.status["tuner"]["rejected"], "nothing was learnt"
+
+
+async def test_an_operator_killed_before_its_status_was_written_leaves_common_values(reconciler_of: Make) -> None:
+    fleet = fleet_of()
+
+    def killed() -> None:
+        if fleet.document_now and fleet.document_now.get("overrides"):
+            raise RuntimeError("killed")
+        fleet.before_status = killed
+
+    fleet.before_status = killed
+    with pytest.raises(RuntimeError):
+        await until_tried(reconciler_of(fleet), fleet)
+    fleet.before_status = None
+    assert document(fleet)["overrides"]
+
+    await reconciler_of(fleet).reconcile(KEY)
+
+    assert "overrides" not in document(fleet)
+    assert document(fleet)["values"]["workers"] == 1
+    assert fleet.status["decisions"][-1]["reason"] == "ExternalChange"
+
+
+async def test_an_operator_restarted_during_a_trial_goes_on_with_it(
+    trying: ModelledFleet, reconciler_of: Make, drive: Drive
+) -> None:
+    for _ in range(3):
+        await drive(reconciler_of(trying), trying, 1)
+        assert document(trying)["overrides"]
+    await drive(reconciler_of(trying), trying, 9)
+    assert document(trying)["values"]["workers"] > 1
+
+
+@pytest.mark.parametrize(
+    ("spec", "pods"),
+    [
+        pytest.param({**TRYING, "behavior": {**TRYING["behavior"], "canary": {"pods": 0}}}, 4, id="nobody wants it"),
+        pytest.param(TRYING, 3, id="three pods"),
+        pytest.param({**TRYING, "objective": {"p95": "10ms"}}, 4, id="the objective is missed"),
+    ],
+)
+async def test_otherwise_it_goes_to_all_at_once(reconciler_of: Make, drive: Drive, spec: Any, pods: int) -> None:
+    fleet = fleet_of(spec, pods)
+    await drive(reconciler_of(fleet), fleet, 12)
+    assert document(fleet)["values"]["workers"] > 1
+    assert not any("trying" in entry["message"] for entry in fleet.status["decisions"])
+
+
+async def test_a_pod_that_does_not_know_its_uid_is_not_asked(reconciler_of: Make, drive: Drive) -> None:
+    fleet = fleet_of()
+    for pod in fleet.pods:
+        pod.reported_uid = ""
+    await drive(reconciler_of(fleet), fleet, 12)
+    assert document(fleet)["values"]["workers"] > 1
+    assert not any("trying" in entry["message"] for entry in fleet.status["decisions"])
+
+
+async def test_what_did_worse_than_the_other_pods_is_taken_back(
+    trying: ModelledFleet, reconciler_of: Make, drive: Drive
+) -> None:
+    trying.pods[0].slowed = 20
+
+    await drive(reconciler_of(trying), trying, 9)
+
+    assert "overrides" not in document(trying)
+    assert document(trying)["values"]["workers"] == 1
+    entry = next(e for e in trying.status["decisions"] if e["reason"] == "RolledBack")
+    others, tried = (parse_duration(text) for text in re.findall(r"p95 (\S+) → ([^ ,]+)", entry["message"])[0])
+    assert tried > 10 * others, "either group is seen by itself"
+    assert trying.status["tuner"]["rejected"]
+
+
+async def test_a_document_that_is_deleted_during_a_trial_comes_back_without_it(
+    trying: ModelledFleet, reconciler_of: Make
+) -> None:
+    trying.content = None
+
+    await reconciler_of(trying).reconcile(KEY)
+
+    assert "overrides" not in document(trying)
+    assert document(trying)["values"]["workers"] == 1
+    assert not trying.status.get("pending")
