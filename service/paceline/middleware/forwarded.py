@@ -33,6 +33,8 @@ def by_x_forwarded(headers: RawHeaders) -> list[Hop]:
             chain.append(value)
         elif name == b"x-forwarded-proto":
             scheme = value
+    if not chain and not scheme:  # most requests: this runs on each that a trusted peer sends
+        return []
     said = scheme.rpartition(b",")[2].strip().lower().decode("latin-1")
     addresses = b",".join(chain).decode("latin-1").split(",") if chain else []
     hops = [Hop(_address(each), said) for each in addresses]

@@ -31,12 +31,10 @@ class Histogram:
 
     def fold(self) -> None:
         """Moves what was recorded since the last fold into buckets."""
-        fresh, buckets = self._fresh, self._buckets
-        for value in fresh:
-            if value > 0:
-                buckets[ceil(log2(value) * _FACTOR) - 1] += 1
-            else:
-                self._zero += 1
+        fresh = self._fresh
+        positive = [value for value in fresh if value > 0]
+        self._zero += len(fresh) - len(positive)
+        self._buckets.update([ceil(log2(value) * _FACTOR) - 1 for value in positive])
         self._count += len(fresh)
         self._sum += sum(fresh)
         fresh.clear()
