@@ -4,7 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from serving import eventually, pod
+from paceline_operator.core.model import WORKERS, cache
+from paceline_operator.crd.document import build_document
+from paceline_operator.telemetry.state import parse_state
+from serving import Served, eventually, pod
 
 if TYPE_CHECKING:
     from conftest import StartOperator
@@ -35,3 +38,26 @@ def test_a_pod_follows_its_policy(tmp_path: Path, start_operator: "StartOperator
 
         operator.apply(mode="Auto", workers={"value": 1}, caches=[{"name": "anwsers", "ttl": {"value": "9s"}}])
         eventually(lambda: "no worker registered" in str(operator.status()["conditions"]), "a slip is named")
+
+
+@pytest.mark.timeout(60)
+def test_a_pod_runs_what_it_alone_shall_try_and_goes_back(tmp_path: Path) -> None:
+    document = tmp_path / "tuning.json"
+    common = {WORKERS: 1, cache("answers"): 5}
+    document.write_bytes(
+        build_document(1, common, "shop/api", overrides={"mine": {WORKERS: 2}, "another": {WORKERS: 3}})
+    )
+    with pod(tmp_path, "tuned:app", tuning_file=document, pod_uid="mine", keepalive_seconds=1) as served:
+        eventually(lambda: _acked(served, 1), "the pod acks the trial")
+        state = parse_state(served.state())
+        assert (state.uid, state.values[WORKERS], state.values[cache("answers")]) == ("mine", 2, 5)
+        assert len(served.state()["workers"]) == 2
+
+        document.write_bytes(build_document(2, common, "shop/api"))
+        eventually(lambda: _acked(served, 2), "the pod acks the common values")
+        assert parse_state(served.state()).values[WORKERS] == len(served.state()["workers"]) == 1
+
+
+def _acked(served: Served, generation: int) -> bool:
+    state = parse_state(served.state())
+    return state.generation == generation and not state.pending
