@@ -11,7 +11,8 @@ import asyncpg
 import pytest
 from paceline import tune
 from paceline.document.model import Values
-from paceline.errors import AcquireTimeout, PoolError
+from paceline.errors import AcquireTimeout, PoolError, UsageError
+from paceline.pytest_plugin import Retune
 from paceline.serve.unregistered import inodes
 
 NAME = "paceline-pool-test"
@@ -96,6 +97,25 @@ async def test_an_idle_pool_is_trimmed_at_once(
         return await count(monitor) == report(tunables)["open"] == 2
 
     await eventually(trimmed, "two connections")
+
+
+async def test_a_retuned_test_goes_on_when_surplus_connections_are_closed(
+    pool: Any, tunables: tune.Tunables, retune: Retune
+) -> None:
+    tune.pool(pool, name="postgres", limit=8, tunables=tunables)
+    await lend(pool, 8)
+    await retune(pools={"postgres": 2}, tunables=tunables)
+    assert report(tunables)["open"] == 2
+
+
+@pytest.mark.parametrize("limit", [0, 41], ids=["no connection at all", "more than the constructor allows"])
+async def test_a_retuned_limit_that_cannot_be_is_refused(
+    pool: Any, tunables: tune.Tunables, retune: Retune, limit: int
+) -> None:
+    tune.pool(pool, name="postgres", limit=8, tunables=tunables)
+    with pytest.raises(UsageError, match=f"a limit is 1 to 40, what its constructor allows; got {limit}"):
+        await retune(pools={"postgres": limit}, tunables=tunables)
+    assert report(tunables)["limit"] == 8
 
 
 async def test_a_limit_that_flaps_opens_nothing_before_others_are_closed(pool: Any, tunables: tune.Tunables) -> None:
