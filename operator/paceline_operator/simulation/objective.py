@@ -19,11 +19,13 @@ from paceline_operator.simulation.scenario import Scenario
 
 FRESH_SEEDS: Final = (900_001, 900_002)
 """For judging only: no controller ever sees an interval played with these."""
-SCREENING: Final = ((Length(0, least_seconds=3, warm_up=2), 0.15), (Length(50_000), 0.10))
-"""Rounds that leave candidates out, on the first seed: how long each is played, and the share that stays. What that
-can cost is measured in docs/tuning.md."""
-FINALISTS: Final = 8
-"""So many stay at least."""
+SCREENING: Final = (
+    (Length(5_000, least_seconds=2, warm_up=1), 0.15, 100),
+    (Length(10_000), 0.25, 8),
+    (Length(50_000), 0.2, 8),
+)
+"""Rounds that leave candidates out, on the first seed: how long each is played, the share that stays, and how many stay
+at least. What that can cost is measured in docs/tuning.md."""
 WHOLE: Final = Length(150_000)
 EQUAL: Final = 0.005
 """Settings whose J differs by less than this share count as equal: the cheaper one is the optimum."""
@@ -55,12 +57,13 @@ class Judge:
         """
         if conditions not in self._best:
             candidates = list(self.candidates(conditions))
-            for length, share in SCREENING:
-                keep = max(FINALISTS, round(share * len(candidates)))
-                candidates = self._ranked(conditions, candidates, length, 1)[:keep]
+            for length, share, least in SCREENING:
+                keep = max(least, round(share * len(candidates)))
+                if keep < len(candidates):
+                    candidates = self._ranked(conditions, candidates, length, 1)[:keep]
             finalists = self._ranked(conditions, candidates, WHOLE, len(FRESH_SEEDS))
-            least = self.objective(conditions, finalists[0])
-            equal = [v for v in finalists if self.objective(conditions, v) <= least * (1 + EQUAL)]
+            lowest = self.objective(conditions, finalists[0])
+            equal = [v for v in finalists if self.objective(conditions, v) <= lowest * (1 + EQUAL)]
             self._best[conditions] = min(equal, key=self.cost)
         return self._best[conditions]
 

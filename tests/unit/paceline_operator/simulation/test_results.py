@@ -13,7 +13,7 @@ from paceline_operator.core.observe import observe
 from paceline_operator.simulation.autoscaler import scaled, wish
 from paceline_operator.simulation.conditions import Conditions, conditions_at
 from paceline_operator.simulation.controllers import Choice
-from paceline_operator.simulation.objective import FINALISTS, Judge, allowed, judge_of, worst_case_pods
+from paceline_operator.simulation.objective import SCREENING, Judge, allowed, judge_of, worst_case_pods
 from paceline_operator.simulation.physics import Length, Tuned, simulate
 from paceline_operator.simulation.plot import draw
 from paceline_operator.simulation.result import measured_by, reached, reversals, tell, values_by_interval
@@ -88,12 +88,24 @@ def test_the_best_setting_is_the_best_of_all_and_within_the_budget() -> None:
 
 def test_short_rounds_lose_no_setting_that_matters() -> None:
     """Beside the best of settings that are all played to the end, where bursts make short plays misleading."""
-    pools = [{"name": "postgres", "min": 1, "max": 12, "budgetRef": {"name": "main"}}]
-    judge = judged(policy={**SMALL["policy"], "pools": pools}, burstiness=1.5)
+    policy = {
+        **SMALL["policy"],
+        "workers": {"min": 1, "max": 6},
+        "pools": [{"name": "postgres", "min": 1, "max": 6, "budgetRef": {"name": "main"}}],
+        "caches": [{"name": "responses", "ttl": {"min": "2s", "max": "9s"}, "maxStaleness": "20s"}],
+    }
+    judge = judged(
+        policy=policy,
+        interval="12s",
+        fleet={"replicas": 4, "cpuLimit": 2.0},
+        service={"cacheableShare": 0.5, "cacheKeys": 500},
+        load=[{"requestsPerSecond": 1000}],
+        burstiness=1.5,
+    )
     some = conditions(judge.scenario)
     every = list(judge.candidates(some))
 
-    assert len(every) > 2 * FINALISTS
+    assert len(every) > 2 * max(least for _, _, least in SCREENING)
     assert judge.objective(some, judge.best(some)) <= 1.01 * min(judge.objective(some, values) for values in every)
 
 
