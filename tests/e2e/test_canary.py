@@ -39,8 +39,8 @@ def _scale(release: Release, replicas: int) -> None:
 def test_a_change_is_tried_on_one_pod_and_given_to_all(release: Release, load: BackgroundLoad) -> None:
     with load:
         assert any(_tried(release) for _ in range(ATTEMPTS)), f"it went to all pods at once: {_said(release)}"
-        until(lambda: _workers(release) == [1, 2, 2, 2], 10, f"one pod tries it: {_said(release)}")
-        until(lambda: _workers(release) == [1, 1, 1, 1], 40, f"all pods have it: {_said(release)}")
+        until(lambda: _workers(release) == [1, 2, 2, 2], 30, f"one pod tries it: {_said(release)}")
+        until(lambda: _workers(release) == [1, 1, 1, 1], 60, f"all pods have it: {_said(release)}")
         until(lambda: release.condition("Converged") == ("True", "AllPodsApplied"), 30, "the policy knows")
     load.assert_nothing_failed()
     assert _changes(release)[-2:] == [

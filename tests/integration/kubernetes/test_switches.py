@@ -80,6 +80,18 @@ def test_a_pause_outlives_the_operator_and_its_end_is_noticed(home: Home, namesp
         until(lambda: home.ready() == ("True", "Accepted"), 20, "the condition Ready")
 
 
+@pytest.mark.parametrize("paused", [None, "true"], ids=["at-work", "paused"])
+def test_what_a_killed_operator_left_on_single_pods_is_taken_back(home: Home, paused: str | None) -> None:
+    home.annotate(paused=paused)
+    home.leave_a_trial("gone", workers=6)
+    with home.operator():
+        until(lambda: home.generation == 3, 40, "the document without it")
+        assert "overrides" not in home.document()
+        assert home.workers() == 5
+        until(lambda: home.observed_generation() == home.spec_generation(), 20, "the status")
+    assert home.generation == 3
+
+
 def test_why_tells_what_was_changed(home: Home) -> None:
     answer = subprocess.run(
         [COMMAND, "why", f"{home.name}/api"],
