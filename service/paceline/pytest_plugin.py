@@ -72,7 +72,8 @@ def _checked(registry: "Tunables", pools: Mapping[str, int], caches: Mapping[str
             there = ", ".join(sorted(known[section])) or "none"
             raise UsageError(f"retune: {section} {', '.join(unknown)}: not registered; registered are: {there}")
     for name, limit in pools.items():
-        if not 1 <= limit <= (cap := known["pools"][name]["cap"]):
+        cap = known["pools"][name]["cap"]
+        if not 1 <= limit <= cap:
             raise UsageError(f"retune: pool {name!r}: a limit is 1 to {cap}, what its constructor allows; got {limit}")
     for name, ttl in caches.items():
         if ttl < 0:
