@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import ceil, floor
 
 from paceline_operator.core.constraints import fitted, most_workers, pool_limit, within_budgets
+from paceline_operator.core.contention import endangers
 from paceline_operator.core.diagnose import BURSTINESS, longest_wait_seconds
 from paceline_operator.core.experience import database_is_slow, load_of, recall
 from paceline_operator.core.model import WORKERS, Kind, Objective, Tunable, TunableSpec, Values
@@ -27,7 +28,8 @@ def candidates(situation: Situation, model: Model, objective: Objective) -> Iter
     least, most = _worker_range(situation)
     for workers in range(int(least), int(most) + 1):
         for sizes in _bundles(situation, model, objective, float(workers)):
-            candidate = judged(situation, model, {**situation.values, WORKERS: float(workers), **sizes})
+            values = {**situation.values, WORKERS: float(workers), **sizes}
+            candidate = None if endangers(situation, values) else judged(situation, model, values)
             if candidate is not None:
                 yield candidate
     yield from (known for known in _known(situation, least, most) if not _burdens(situation, model, known.values))
@@ -72,14 +74,24 @@ def judged(situation: Situation, model: Model, values: Values) -> Candidate | No
     known = recall(situation, values, load_of(situation.observation)) if situation.observation else None
     if known is not None:
         return Candidate(values, known.p95_seconds, measured=True)
-    return None if predicted is None else Candidate(values, predicted * _correction(situation, model), measured=False)
+    if predicted is None:
+        return None
+    factor = max(_correction(situation, model, situation.values), _correction_of(situation, model, values))
+    return Candidate(values, predicted * factor, measured=False)
 
 
-def _correction(situation: Situation, model: Model) -> float:
-    """What several windows say of the values in force over what the last one said: a prediction starts from there."""
+def _correction_of(situation: Situation, model: Model, values: Values) -> float:
+    """The same for what was measured last with as many workers: a model that was too hopeful of it still is."""
+    workers = values.get(WORKERS, 1.0)
+    like = [known.values for known in situation.memory.known if known.values.get(WORKERS, 1.0) == workers]
+    return _correction(situation, model, {**situation.values, **like[-1]}) if like else 0.0
+
+
+def _correction(situation: Situation, model: Model, values: Values) -> float:
+    """What was measured of these values over what the model says of them: a prediction starts from there."""
     observation = situation.observation
-    known = recall(situation, situation.values, load_of(observation)) if observation else None
-    now = model.p95(situation.values.get(WORKERS, 1.0), named_pools(situation.values))
+    known = recall(situation, values, load_of(observation)) if observation else None
+    now = model.p95(values.get(WORKERS, 1.0), named_pools(values))
     return known.p95_seconds / now if known and now else 1.0
 
 

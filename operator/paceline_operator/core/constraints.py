@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from math import floor
 
+from paceline_operator.core.contention import most_connections
 from paceline_operator.core.model import WORKERS, Kind, Tunable, TunableSpec, Values
 from paceline_operator.core.situation import Situation
 
@@ -24,7 +25,8 @@ def most_workers(situation: Situation) -> float:
 
 
 def pool_limit(situation: Situation, spec: TunableSpec, workers: float) -> float:
-    """The most that the bounds, the constructor, and an unreadable budget leave to a pool at so many workers."""
+    """The most that the bounds, the constructor, an unreadable budget, and a database that has drowned leave to a pool
+    at so many workers."""
     now, maximum = situation.values.get(spec.tunable), spec.bounds.maximum if spec.bounds else None
     if maximum is None or now is None:
         return spec.pinned or now or 0.0
@@ -36,6 +38,9 @@ def pool_limit(situation: Situation, spec: TunableSpec, workers: float) -> float
         limits.append(now)
     if spec.budget is not None and spec.budget not in situation.budgets:
         limits.append(floor(now * situation.values.get(WORKERS, 1) / workers))
+    borne = most_connections(situation, spec.tunable.name)
+    if borne is not None:
+        limits.append(floor(borne / (max(1, situation.fleet.total) * workers)))
     return min(limits)
 
 

@@ -14,6 +14,7 @@ from paceline_operator.core.admission import with_admission
 from paceline_operator.core.canary import judge, tried_first
 from paceline_operator.core.candidates import named_pools
 from paceline_operator.core.capacity import out_of_bounds, propose
+from paceline_operator.core.contention import drowned, remembered
 from paceline_operator.core.diagnose import LAG_IN_HOLD, Finding, count_oversized, diagnose
 from paceline_operator.core.durations import format_duration
 from paceline_operator.core.experience import database_is_slow, learned, overhead_of
@@ -36,7 +37,7 @@ from paceline_operator.core.observation import Observation
 from paceline_operator.core.predict import Model, fit
 from paceline_operator.core.probe import probe, scheduled
 from paceline_operator.core.recommend import Proposal, recommend
-from paceline_operator.core.relief import half, relief
+from paceline_operator.core.relief import half, relief, retreat
 from paceline_operator.core.situation import Measured, Memory, Replicas, Situation
 from paceline_operator.core.verify import verify
 
@@ -138,6 +139,11 @@ def _remembering(situation: Situation, model: Model | None) -> Situation:
         return situation
     if observation.pods + observation.left_out < LEAST_COVERAGE * fleet.total:
         return situation
+    found = drowned(situation, observation, situation.policy.objective)
+    if found:
+        # What a drowned database answered says nothing of the settings when it is well, nor of the noise.
+        noise = replace(situation.memory.noise, last=None)
+        return replace(situation, memory=replace(situation.memory, drowned=remembered(situation, found), noise=noise))
     return replace(situation, memory=learned(situation, observation, _query_seconds(observation, model)))
 
 
@@ -177,7 +183,11 @@ def _tune(situation: Situation, model: Model | None) -> tuple[Decision, Memory]:
 
 def _decided(situation: Situation, model: Model | None, observation: Observation, objective: Objective) -> Decision:
     ttls = ttl_changes(situation, observation)
-    proposals = (relief(situation, observation, objective), propose(situation, model, objective) if model else None)
+    proposals = (
+        retreat(situation, observation, objective),
+        relief(situation, observation, objective),
+        propose(situation, model, objective) if model else None,
+    )
     for proposed in filter(None, proposals):
         decision = _limited(situation, proposed)
         if decision.changes:

@@ -75,7 +75,7 @@ def diagnose(
         _pool_waits(situation, observation, objective, measured_only=lag is not None),
         key=lambda finding: -finding.severity,
     )
-    first = tuple(finding for finding in waits if _all_lent_by_itself(situation, observation, finding.tunable))
+    first = tuple(finding for finding in waits if all_lent_by_itself(situation, observation, finding.tunable))
     rest = tuple(finding for finding in waits if finding not in first)
     limits = first + ((lag,) if lag else ()) + rest
     return limits or tuple(_oversized(situation))
@@ -86,7 +86,7 @@ def all_lent(seen: PoolObservation, size: float) -> bool:
     return size > 0 and seen.arrivals_per_worker * (seen.hold.mean or 0.0) >= ALL_LENT * size
 
 
-def _all_lent_by_itself(situation: Situation, observation: Observation, tunable: Tunable | None) -> bool:
+def all_lent_by_itself(situation: Situation, observation: Observation, tunable: Tunable | None) -> bool:
     """Whether a pool is always lent and lag is no great part of the time that its connections are held."""
     if tunable is None:
         return False

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Final, TypeAlias
 
 from paceline_operator.core.constraints import budgeted, fitted, within_budgets
+from paceline_operator.core.contention import endangers
 from paceline_operator.core.durations import format_duration
 from paceline_operator.core.gates import Hold, first_of
 from paceline_operator.core.model import WORKERS, Change, Kind, Reason, Values, apply_changes, differences
@@ -116,6 +117,23 @@ def within_budget(situation: Situation, proposal: Proposal) -> Proposal | Hold:
     return Hold(Reason.BUDGET_EXHAUSTED, f"{proposal.finding.evidence}; ConnectionBudget {names} has no room for it")
 
 
+def drowned_before(situation: Situation, proposal: Proposal) -> Proposal | Hold:
+    """A database that has drowned does not get more connections than it bears. The model knows by itself."""
+    after = apply_changes(situation.values, proposal.changes)
+    if proposal.predicted or not endangers(situation, after):
+        return proposal
+    now, then = (_connections(values) for values in (situation.values, after))
+    if all(then[name] <= now[name] for name in then):
+        return proposal
+    message = f"{proposal.finding.evidence}; {_listed(proposal.changes)} is more than the database bore before"
+    return Hold(Reason.DATABASE_SATURATED, message)
+
+
+def _connections(values: Values) -> dict[str, float]:
+    """Of a pod, by pool."""
+    return {t.name: size * values.get(WORKERS, 1.0) for t, size in values.items() if t.kind is Kind.POOL}
+
+
 def pods_missing(situation: Situation, proposal: Proposal) -> Proposal | Hold:
     """What nobody reports may need what it has: nothing shrinks while a pod is silent."""
     observation, fleet = situation.observation, situation.fleet
@@ -199,6 +217,7 @@ LIMITS: Final[tuple[Limit, ...]] = (
     carry_pools,
     budget_not_found,
     within_budget,
+    drowned_before,
     pods_missing,
     requests_turned_away,
     recently_rejected,

@@ -9,6 +9,7 @@ from typing import Final
 
 from paceline_operator.core.candidates import Candidate, judged, named_pools, needed
 from paceline_operator.core.constraints import fitted, most_workers, pool_limit, within_budgets
+from paceline_operator.core.contention import endangers
 from paceline_operator.core.diagnose import Finding
 from paceline_operator.core.durations import format_duration
 from paceline_operator.core.model import WORKERS, Kind, Objective, Prefer, Reason, Values, differences
@@ -51,7 +52,7 @@ def scheduled(situation: Situation, memory: Memory) -> Memory:
 
 def _neighbours(situation: Situation, model: Model, objective: Objective) -> Iterator[Candidate]:
     for values in _near(situation, model, objective):
-        if values != situation.values and within_budgets(situation, values):
+        if values != situation.values and within_budgets(situation, values) and not endangers(situation, values):
             candidate = judged(situation, model, values)
             if candidate is not None:
                 yield candidate

@@ -3,17 +3,29 @@
 | law | condition | step |
 | --- | --- | --- |
 | loop lag → workers | lag > 12 % of the objective | W+1; 2W when lag > 5 times that |
-| pool wait → pool | p99 wait > 8 % of the objective, or > 2 ms with P < c* | max(P+1, min(c*, 2P)) |
+| pool wait → pool | p99 wait > 8 % of the objective, or > 2 ms with P < c* | max(P+1, min(c*, 2P)); 4P if always lent |
 | oversized → pool | P > 1.25 c* for 5 windows | ⌈1.25 c*⌉ |
 """
 
 from dataclasses import dataclass
 from math import ceil, floor
+from typing import Final
 
-from paceline_operator.core.diagnose import DOUBLE_ABOVE, SLACK, Finding, all_lent, connections_needed
+from paceline_operator.core.diagnose import (
+    DOUBLE_ABOVE,
+    SLACK,
+    Finding,
+    all_lent,
+    all_lent_by_itself,
+    connections_needed,
+)
 from paceline_operator.core.model import Change, Kind, Objective, Reason, TunableSpec
 from paceline_operator.core.observation import Observation
 from paceline_operator.core.situation import Situation
+
+MOST_GROWTH: Final = 2.0
+MOST_GROWTH_STARVED: Final = 4.0
+"""Times its size that a pool may become in one step; the second where all its connections are always lent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +47,10 @@ def recommend(situation: Situation, finding: Finding) -> Proposal | None:
     if finding.tunable is None or finding.tunable not in situation.values:
         return None
     old = situation.values[finding.tunable]
-    return Proposal(finding, (Change(finding.tunable, old, _wanted(finding, old)),))
+    return Proposal(finding, (Change(finding.tunable, old, _wanted(situation, finding, old)),))
 
 
-def _wanted(finding: Finding, old: float) -> float:
+def _wanted(situation: Situation, finding: Finding, old: float) -> float:
     if finding.reason is Reason.THROTTLING_HIGH:
         # More processes than cores only make each request dearer: down to the cores, two at a time.
         return max(1.0, old - 2)
@@ -48,7 +60,19 @@ def _wanted(finding: Finding, old: float) -> float:
     if finding.reason is Reason.POOL_OVERSIZED:
         # With room to spare, so that the pool does not have to grow again at once.
         return float(min(old - 1, ceil(SLACK * finding.needed)))
-    return max(old + 1, min(finding.needed, 2 * old))
+    return max(old + 1, min(finding.needed, _most_growth(situation, finding) * old))
+
+
+def _most_growth(situation: Situation, finding: Finding) -> float:
+    """A pool that is always lent has seen fewer arrivals than there are, so that what they need is the least there is
+    need for; only small pools need more than twice what they have.
+
+    Worked example: one connection, always lent for 15 ms: 1.25 Erlang with bursts need 5; it becomes 4.
+    """
+    observation = situation.observation
+    if observation is not None and all_lent_by_itself(situation, observation, finding.tunable):
+        return MOST_GROWTH_STARVED
+    return MOST_GROWTH
 
 
 def carried_pools(

@@ -4,15 +4,18 @@ Queries that run side by side wait for each other: by the Universal Scalability 
 `R(N) = R(1) · (1 + σ(N-1) + κN(N-1))` with N of them active, and beyond some N fewer are answered a second, not more.
 From outside it looks like a pool that is too small: connections are all lent, requests wait for one. Two signs tell.
 The database was faster once, and the connections it needed then are fewer than it has now. Or the pool may grow no
-further, or has grown in vain: then half of it is tried, and kept unless that made things worse.
+further, or has grown in vain: then half of it is tried, and kept unless that made things worse. Once it has drowned,
+`contention` knows how many connections it bears.
 
 Source: N. Gunther, Guerrilla Capacity Planning, ch. 4. Worked example, σ = 0.003 and κ = 0.0001: 390 active queries
 take 17 times as long as one, 80 take 1.9 times.
 """
 
 from collections.abc import Iterator
-from math import ceil
+from math import ceil, floor
+from typing import Final
 
+from paceline_operator.core.contention import asked_for, connections, is_disproved, most_connections
 from paceline_operator.core.diagnose import (
     BURSTINESS,
     LAG_IN_HOLD,
@@ -24,12 +27,69 @@ from paceline_operator.core.diagnose import (
     slow_database,
 )
 from paceline_operator.core.durations import format_duration
-from paceline_operator.core.model import Change, Kind, Objective, Reason, Tunable
+from paceline_operator.core.model import WORKERS, Change, Kind, Objective, Reason, Tunable, differences
 from paceline_operator.core.observation import Observation, PoolObservation
 from paceline_operator.core.predict import LEAST_CHECKOUTS
 from paceline_operator.core.queueing import servers_needed
 from paceline_operator.core.recommend import Proposal
 from paceline_operator.core.situation import Situation
+
+MOST_BUSY: Final = 0.6
+"""Loops are not made busier than this when workers go so that the others' pools are large enough."""
+
+
+def retreat(situation: Situation, observation: Observation, objective: Objective) -> Proposal | None:
+    """Back to the connections that a database bears that has drowned in more; in fewer workers where each needs more.
+
+    Only what is more by the policy's tolerance counts, so that the load's ups and downs move nothing.
+    """
+    for tunable, spec in situation.policy.tunables.items():
+        limit = most_connections(situation, tunable.name) if spec.bounds is not None else None
+        if limit is None or tunable not in situation.values or tunable.name not in observation.pools:
+            continue
+        now = connections(situation, situation.values, tunable)
+        if now <= limit * (1 + situation.policy.behavior.tolerance):
+            continue
+        workers, size = _borne(situation, observation, objective, tunable, limit)
+        # The pool is the lever: what comes with it must not be sized by the workers' law.
+        moved = differences(situation.values, {**situation.values, WORKERS: workers, tunable: size})
+        changes = tuple(sorted(moved, key=lambda change: change.tunable != tunable))
+        if connections(situation, {WORKERS: workers, tunable: size}, tunable) < now:
+            return _saturated(situation, changes, _recalled(situation, tunable, now, limit))
+    return None
+
+
+def _recalled(situation: Situation, tunable: Tunable, now: float, limit: float) -> str:
+    known, well = situation.memory.drowned[tunable.name], situation.memory.fastest[tunable.name]
+    then, usual = format_duration(known.query_seconds), format_duration(well)
+    return (
+        f"{now:g} connections to {tunable.name}; it drowned in {known.connections:g}, {then} a query, {usual} when all "
+        f"is well, and bears some {floor(limit)} under this load"
+    )
+
+
+def _borne(
+    situation: Situation, observation: Observation, objective: Objective, tunable: Tunable, limit: float
+) -> tuple[float, float]:
+    """Workers and connections of each: the most workers of which each gets what it needs, by Erlang C; else the fewest
+    that have the CPU time."""
+    fastest, spec = situation.memory.fastest[tunable.name], situation.policy.tunables[tunable]
+    pods, workers = max(1, situation.fleet.total), situation.values.get(WORKERS, 1.0)
+    load, a_pod = asked_for(situation, tunable.name) / pods * fastest * BURSTINESS, limit / pods
+    fewest = _fewest_workers(situation, observation)
+    needed = servers_needed(load / workers, fastest, longest_wait_seconds(objective))
+    while workers > fewest and floor(a_pod / workers) < needed:
+        workers -= 1
+        needed = servers_needed(load / workers, fastest, longest_wait_seconds(objective))
+    return workers, spec.allowed(max(1, min(floor(a_pod / workers), ceil(SLACK * needed))))
+
+
+def _fewest_workers(situation: Situation, observation: Observation) -> float:
+    now, spec = situation.values.get(WORKERS, 1.0), situation.policy.tunables.get(WORKERS)
+    busy = observation.busy(1)
+    if spec is None or spec.bounds is None or busy is None:
+        return now
+    return min(now, max(spec.bounds.minimum, ceil(busy / MOST_BUSY)))
 
 
 def relief(situation: Situation, observation: Observation, objective: Objective) -> Proposal | None:
@@ -45,7 +105,7 @@ def relief(situation: Situation, observation: Observation, objective: Objective)
         enough = float(ceil(SLACK * servers_needed(load, fastest, longest_wait_seconds(objective))))
         if enough < size:
             evidence = f"{slow}; {enough:g} connections were enough then, and more slow it down"
-            return _fewer(situation, tunable, size, enough, evidence)
+            return _saturated(situation, (Change(tunable, size, enough),), evidence)
     return None
 
 
@@ -56,7 +116,9 @@ def half(situation: Situation, observation: Observation, objective: Objective) -
     for tunable, size, seen, hold in _waited_for(situation, observation, objective):
         if size > 1 and all_lent(seen, size):
             evidence = f"all connections of {tunable} are lent, {format_duration(hold)} each, and more would not help"
-            return _fewer(situation, tunable, size, float(ceil(size / 2)), f"{evidence}; fewer are tried")
+            return _saturated(
+                situation, (Change(tunable, size, float(ceil(size / 2))),), f"{evidence}; fewer are tried"
+            )
     return None
 
 
@@ -70,12 +132,15 @@ def _waited_for(
         if tunable.kind is not Kind.POOL or spec.bounds is None or size is None or seen is None:
             continue
         hold = seen.hold.mean
+        if is_disproved(situation, tunable.name):
+            continue
         if hold is None or seen.hold.count < LEAST_CHECKOUTS or (seen.wait.quantile(0.99) or 0.0) <= high:
             continue
         if lag is not None and lag <= LAG_IN_HOLD * hold:
             yield tunable, size, seen, hold
 
 
-def _fewer(situation: Situation, tunable: Tunable, size: float, wanted: float, evidence: str) -> Proposal:
-    finding = Finding(Reason.DATABASE_SATURATED, tunable, 1 + 2 * situation.policy.behavior.tolerance, evidence, wanted)
-    return Proposal(finding, (Change(tunable, size, wanted),))
+def _saturated(situation: Situation, changes: tuple[Change, ...], evidence: str) -> Proposal:
+    lever, severity = changes[0], 1 + 2 * situation.policy.behavior.tolerance
+    finding = Finding(Reason.DATABASE_SATURATED, lever.tunable, severity, evidence, lever.new)
+    return Proposal(finding, changes)

@@ -162,6 +162,22 @@ class Ceiling:
 
 
 @dataclass(frozen=True, slots=True)
+class Drowned:
+    """A database that got so many queries at once that it answered fewer than were asked for."""
+
+    connections: float
+    """Of the whole fleet, all of them lent."""
+    query_seconds: float
+    """Of a query then."""
+    checkouts: float
+    """Asked for, a second, of the whole fleet."""
+    until: datetime
+    """When as many may be tried again."""
+    times: int = 1
+    """How often it has drowned; 0 where fewer connections were tried and made things worse: they were not why."""
+
+
+@dataclass(frozen=True, slots=True)
 class Budget:
     """What the pools of a target may open together, and for how many pods that has to do in the worst case."""
 
@@ -196,6 +212,8 @@ class Memory:
     """CPU seconds of a request by worker count: what one more worker costs is learnt from them."""
     fastest: Mapping[str, float] = field(default_factory=lambda: NOTHING)
     """By pool: seconds of a query when its database was well; creeps up, so that a lasting change is believed."""
+    drowned: Mapping[str, Drowned] = field(default_factory=lambda: NOTHING)
+    """By pool: the fewest connections that its database drowned in."""
     ceiling: Ceiling | None = None
     replicas: Replicas | None = None
     first: Measured | None = None

@@ -17,10 +17,11 @@ from datetime import timedelta
 from math import hypot, sqrt
 from typing import Final
 
+from paceline_operator.core.contention import NO_MORE, disproved, drowning, endangers, no_relief
 from paceline_operator.core.diagnose import all_lent
 from paceline_operator.core.durations import format_duration
 from paceline_operator.core.experience import noise_of, same_load
-from paceline_operator.core.model import WORKERS, Change, Decision, Prefer, Reason, Values, apply_changes
+from paceline_operator.core.model import WORKERS, Change, Decision, Kind, Prefer, Reason, Values, apply_changes
 from paceline_operator.core.situation import Ceiling, Measured, Memory, Pending, Probing, Rejected, Situation
 
 LEAST_DEAD_BAND: Final = 0.10
@@ -33,7 +34,6 @@ MOST_VOIDS: Final = 2
 MORE_ERRORS: Final = 0.001
 """A rise of the error ratio that counts: 0.1 percentage points."""
 VAIN_GROWTH: Final = 1.25
-NO_MORE: Final = 1.05
 REJECTED_FOR: Final = 10
 """Windows for which values that were rolled back are not tried again."""
 OUTGROWN_FOR: Final = 30
@@ -65,6 +65,10 @@ def verify(situation: Situation) -> tuple[Decision | None, Memory]:
         if situation.now < pending.deadline:
             return None, memory
         return roll_back(situation, pending, Reason.ROLLED_BACK, "no verdict before its deadline: too little telemetry")
+    return _starved(situation, pending, measured) or _compared(situation, pending, measured)
+
+
+def _compared(situation: Situation, pending: Pending, measured: Measured) -> tuple[Decision | None, Memory]:
     if _confounded(pending.baseline, measured) and not _too_many_errors(pending, measured):
         return _void(situation, pending, measured)
     return _judged(situation, pending, _objection(situation, pending, measured))
@@ -77,6 +81,25 @@ def _judged(situation: Situation, pending: Pending, objection: str) -> tuple[Dec
     if pending.reason is Reason.PROBE:
         memory = replace(memory, probing=Probing(0, situation.now + gap(situation, 0)))
     return None, memory
+
+
+def _starved(situation: Situation, pending: Pending, measured: Measured) -> tuple[Decision | None, Memory] | None:
+    """The verdict where fewer are answered because of a database, not because of another load; else None."""
+    observation, objective = situation.observation, situation.policy.objective
+    if observation is None or objective is None or measured.p95_seconds <= pending.baseline.p95_seconds:
+        return None
+    if pending.reason is Reason.DATABASE_SATURATED:
+        rates = pending.baseline.requests_per_second, measured.requests_per_second
+        objection = no_relief(observation, pending.changes, *rates)
+        return _judged(situation, pending, objection) if objection else None
+    name = drowning(situation, observation, objective)
+    if not name:
+        return None
+    if endangers(situation, apply_changes(situation.values, _back(situation.values, pending))):
+        # What was before is no way out, either: the law of drowned databases knows a better one.
+        return None, _failed(situation, pending, replace(situation.memory, pending=None))
+    before, after = format_duration(pending.baseline.p95_seconds), format_duration(measured.p95_seconds)
+    return _judged(situation, pending, f"p95 {before} → {after}, and {name} drowns in its connections")
 
 
 def _void(situation: Situation, pending: Pending, measured: Measured) -> tuple[Decision | None, Memory]:
@@ -201,6 +224,8 @@ def _in_vain(situation: Situation, pending: Pending, measured: Measured) -> bool
     connection is held longer by as much as there are more of them."""
     lever, baseline = pending.changes[0], pending.baseline
     seen = situation.observation.pools.get(lever.tunable.name) if situation.observation else None
+    if pending.reason is Reason.DATABASE_SATURATED:
+        return False  # fewer in all, whatever one worker has
     if seen is None or lever.tunable == WORKERS or not lever.old or lever.new < VAIN_GROWTH * lever.old:
         return False
     no_more = measured.requests_per_second <= NO_MORE * baseline.requests_per_second
@@ -220,25 +245,34 @@ def roll_back(
 ) -> tuple[Decision, Memory]:
     """The way back, and the memory with the values as rejected; `kept_from`: pods cannot live with so many workers."""
     judged = under_judgement(situation.values, pending)
-    # What has been changed by hand since is not ours to undo.
-    back = tuple(
-        Change(change.tunable, change.new, change.old)
-        for change in pending.changes
-        if change.old is not None and judged.get(change.tunable) == change.new
-    )
+    back = _back(judged, pending)
     until = situation.now + REJECTED_FOR * situation.policy.behavior.interval
     rejected = (*situation.memory.rejected, Rejected(dict(judged), until))[-MOST_REJECTED:]
     undone = (", ".join(map(str, back)) or "nothing left to undo") + on_trial(pending, situation.fleet.total)
     message = f"{undone}: {why} (after {pending.reason}, {_age(situation, pending)} ago)"
     ceiling = _ceiling(situation, pending) if kept_from else situation.memory.ceiling
     memory = replace(situation.memory, pending=None, rejected=rejected, ceiling=ceiling)
-    if pending.reason is Reason.PROBE:
-        # That a probe gains nothing is what to expect, and no sign that anything is not understood.
-        failures = situation.memory.probing.failures + 1
-        memory = replace(memory, probing=Probing(failures, situation.now + gap(situation, failures)))
-    else:
-        memory = replace(memory, rollbacks=(*situation.memory.rollbacks, situation.now)[-BREAKER_ROLLBACKS:])
-    return Decision(back, reason, situation.evidence(message)), memory
+    if pending.reason is Reason.DATABASE_SATURATED:
+        pools = (change.tunable for change in back if change.tunable.kind is Kind.POOL)
+        memory = replace(memory, drowned=disproved(situation, pools, until))
+    return Decision(back, reason, situation.evidence(message)), _failed(situation, pending, memory)
+
+
+def _back(judged: Values, pending: Pending) -> tuple[Change, ...]:
+    """What has been changed by hand since is not ours to undo."""
+    return tuple(
+        Change(change.tunable, change.new, change.old)
+        for change in pending.changes
+        if change.old is not None and judged.get(change.tunable) == change.new
+    )
+
+
+def _failed(situation: Situation, pending: Pending, memory: Memory) -> Memory:
+    if pending.reason is not Reason.PROBE:
+        return replace(memory, rollbacks=(*memory.rollbacks, situation.now)[-BREAKER_ROLLBACKS:])
+    # That a probe gains nothing is what to expect, and no sign that anything is not understood.
+    failures = memory.probing.failures + 1
+    return replace(memory, probing=Probing(failures, situation.now + gap(situation, failures)))
 
 
 def _ceiling(situation: Situation, pending: Pending) -> Ceiling | None:

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from paceline_operator.core.model import NOTHING
-from paceline_operator.core.situation import Ceiling, Known, Memory, Noise, Probing, Replicas
+from paceline_operator.core.situation import Ceiling, Drowned, Known, Memory, Noise, Probing, Replicas
 from paceline_operator.core.values import values_from_wire, values_to_wire
 from paceline_operator.crd.measured import parse_measured, parse_time, readable, render_measured, render_time
 
-LEARNT: Final = ("known", "noise", "probing", "cpu", "fastest", "ceiling", "replicas")
+LEARNT: Final = ("known", "noise", "probing", "cpu", "fastest", "drowned", "ceiling", "replicas")
 
 
 def render_learnt(memory: Memory) -> dict[str, Any]:
@@ -19,6 +19,7 @@ def render_learnt(memory: Memory) -> dict[str, Any]:
         "probing": {"failures": memory.probing.failures},
         "cpu": {str(workers): round(seconds, 7) for workers, seconds in memory.cpu.items()},
         "fastest": {name: round(seconds, 7) for name, seconds in memory.fastest.items()},
+        "drowned": {name: _render_drowned(known) for name, known in memory.drowned.items()},
     }
     if memory.probing.after is not None:
         wire["probing"]["after"] = render_time(memory.probing.after)
@@ -38,6 +39,7 @@ def parse_learnt(tuner: Mapping[str, Any]) -> dict[str, Any]:
         "probing": readable(lambda: _parse_probing(tuner["probing"]), Probing()),
         "cpu": readable(lambda: {int(n): float(seconds) for n, seconds in tuner["cpu"].items()}, NOTHING),
         "fastest": readable(lambda: {str(n): float(seconds) for n, seconds in tuner["fastest"].items()}, NOTHING),
+        "drowned": readable(lambda: {str(n): _parse_drowned(entry) for n, entry in tuner["drowned"].items()}, NOTHING),
         "ceiling": readable(lambda: _parse_ceiling(tuner["ceiling"]), None),
         "replicas": readable(lambda: _parse_replicas(tuner["replicas"]), None),
     }
@@ -73,6 +75,21 @@ def _parse_noise(wire: Mapping[str, Any]) -> Noise:
 def _parse_probing(wire: Mapping[str, Any]) -> Probing:
     after = parse_time(wire["after"]) if wire.get("after") else None
     return Probing(int(wire["failures"]), after)
+
+
+def _render_drowned(known: Drowned) -> dict[str, Any]:
+    return {
+        "connections": int(known.connections),
+        "querySeconds": round(known.query_seconds, 7),
+        "checkouts": round(known.checkouts, 3),
+        "until": render_time(known.until),
+        "times": known.times,
+    }
+
+
+def _parse_drowned(wire: Mapping[str, Any]) -> Drowned:
+    facts = (float(wire[name]) for name in ("connections", "querySeconds", "checkouts"))
+    return Drowned(*facts, parse_time(wire["until"]), int(wire["times"]))
 
 
 def _parse_ceiling(wire: Mapping[str, Any]) -> Ceiling:

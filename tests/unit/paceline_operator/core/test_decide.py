@@ -134,9 +134,20 @@ def postgres(old: int, new: int) -> Change:
         ),
         pytest.param(
             situation(values=values(4, 2), observation=observation(pools=WAITING)),
-            (postgres(2, 4),),
+            (postgres(2, 8),),
             Reason.POOL_WAIT_HIGH,
-            id="a pool grows at most to its double",
+            id="a pool that is always lent grows at most to four times its size",
+        ),
+        pytest.param(
+            situation(
+                values=values(4, 1),
+                observation=observation(
+                    pools={"postgres": pool_seen(wait=seconds(0.02), hold=seconds(0.006), arrivals_per_worker=140.0)}
+                ),
+            ),
+            (postgres(1, 2),),
+            Reason.POOL_WAIT_HIGH,
+            id="any other at most to its double",
         ),
         pytest.param(
             situation(
@@ -589,7 +600,8 @@ def test_a_decision_stays_within_bounds_and_steps(given_situation: Situation) ->
         assert spec.bounds is not None
         assert spec.bounds.minimum <= change.new <= spec.bounds.maximum
         assert change.old is not None
-        assert change.new <= max(2 * change.old, change.old + 1)
+        # A pool that is always lent has seen fewer arrivals than there are.
+        assert change.new <= max((2 if change.tunable == WORKERS else 4) * change.old, change.old + 1)
         assert change.new != change.old
 
 

@@ -10,7 +10,7 @@ from paceline_operator.core.model import WORKERS, Change, Objective, Reason
 from paceline_operator.core.observation import Observation
 from paceline_operator.core.recommend import carried_pools
 from paceline_operator.core.relief import half, relief
-from paceline_operator.core.situation import Memory, Rejected, Situation
+from paceline_operator.core.situation import Known, Memory, Rejected, Situation
 from paceline_operator.core.verify import remember, verify
 from situations import (
     NOW,
@@ -43,7 +43,8 @@ def crowded(**changes: Any) -> Situation:
 
 
 def test_a_database_that_was_faster_gets_what_it_needed_then() -> None:
-    decision, _ = decide(crowded())
+    answering = Memory(fastest={"postgres": 0.006}, known=(Known(values(4, 8), 83.0, 0.02, 1, NOW),))
+    decision, _ = decide(crowded(memory=answering))
 
     assert decision.reason is Reason.DATABASE_SATURATED
     assert decision.changes == (Change(POSTGRES, 8, 5),)
@@ -71,12 +72,12 @@ def test_otherwise_no_connection_is_taken_away(well_enough: Situation) -> None:
 
 
 def test_a_pool_never_grows_into_a_slow_database() -> None:
-    waiting = {"postgres": pool_seen(wait=seconds(0.5), hold=seconds(0.08, 20_000), arrivals_per_worker=40.0)}
+    waiting = {"postgres": pool_seen(wait=seconds(0.5), hold=seconds(0.011, 20_000), arrivals_per_worker=320.0)}
     decision, _ = decide(crowded(values=values(4, 4), observation=collapsed(pools=waiting)))
 
     assert decision.reason is Reason.DATABASE_SATURATED
     assert not decision.changes
-    assert "but postgres is held 80ms, 6ms when all was well" in decision.message
+    assert "but postgres is held 11ms, 6ms when all was well" in decision.message
 
 
 def test_a_pool_that_may_not_grow_is_halved() -> None:

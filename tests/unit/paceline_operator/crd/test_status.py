@@ -8,7 +8,17 @@ import orjson
 import pytest
 from paceline_operator.core.experience import MOST_KNOWN
 from paceline_operator.core.model import WORKERS, Change, Decision, Reason, cache
-from paceline_operator.core.situation import Ceiling, Known, Memory, Noise, Oversized, Probing, Rejected, Replicas
+from paceline_operator.core.situation import (
+    Ceiling,
+    Drowned,
+    Known,
+    Memory,
+    Noise,
+    Oversized,
+    Probing,
+    Rejected,
+    Replicas,
+)
 from paceline_operator.crd.conditions import (
     Condition,
     converged,
@@ -235,6 +245,7 @@ def test_the_memory_survives_the_status() -> None:
         probing=Probing(2, NOW + INTERVAL),
         cpu={2: 0.004, 4: 0.0041},
         fastest={"postgres": 0.006},
+        drowned={"postgres": Drowned(150, 0.09, 2000.0, NOW, 2)},
         ceiling=Ceiling(6, "abc"),
         replicas=Replicas(4, NOW),
         unknown={"regimes": [1, 2]},
