@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from paceline_operator.simulation.scenario import load_scenario
+from paceline_operator.simulation.scenario import load_scenario, parse_scenario
 from paceline_operator.simulation.simulate import simulate_scenario
 
 SCENARIOS = Path(__file__).parent / "scenarios"
@@ -64,6 +64,27 @@ def test_no_pool_grows_into_a_slow_database() -> None:
         if decision in during and decision["reason"] != "RolledBack":
             assert running["workers"] * running["pools.postgres"] <= before
     assert result["regret"] <= 1.15
+
+
+def test_a_database_that_drowns_once_is_not_drowned_again() -> None:
+    """In 150 connections it answers 1600 of 2000 queries a second, but only once a burst has lent all of them."""
+    contended = parse_scenario(
+        {
+            "name": "tipping",
+            "service": {"cpuPerRequest": "2ms"},
+            "database": {"time": "8ms", "sigma": 0.01, "kappa": 0.0004, "maxConnections": 500},
+            "load": [{"from": 0, "requestsPerSecond": 2000}],
+            "policy": {"objective": {"p95": "60ms"}},
+            "start": {"workers": 1, "pools": {"postgres": 2}},
+        }
+    )
+    (result,) = simulate_scenario(contended, {"paceline": [1]})
+
+    assert result["regret"] <= 1.15
+    assert result["t10"] is not None
+    assert result["t10"] <= 6
+    assert result["unsafeTrials"] == 0
+    assert "DatabaseSaturated" in {decision["reason"] for decision in result["decisions"]}
 
 
 def test_the_command_prints_results_and_draws(tmp_path: Path) -> None:
