@@ -88,8 +88,13 @@ def _render_drowned(known: Drowned) -> dict[str, Any]:
 
 
 def _parse_drowned(wire: Mapping[str, Any]) -> Drowned:
-    facts = (float(wire[name]) for name in ("connections", "querySeconds", "checkouts"))
-    return Drowned(*facts, parse_time(wire["until"]), int(wire["times"]))
+    return Drowned(
+        connections=float(wire["connections"]),
+        query_seconds=float(wire["querySeconds"]),
+        checkouts=float(wire["checkouts"]),
+        until=parse_time(wire["until"]),
+        times=int(wire["times"]),
+    )
 
 
 def _parse_ceiling(wire: Mapping[str, Any]) -> Ceiling:
