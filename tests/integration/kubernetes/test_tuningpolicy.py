@@ -110,11 +110,14 @@ def test_a_status_that_is_written_changes_no_spec_and_no_generation(server: Envt
 
 def test_the_table_shows_what_people_ask_first(server: EnvtestServer, namespace: str) -> None:
     stored = server.create(policies(namespace), policy({**SPEC, "mode": "Auto"}))
-    server.request("PUT", f"{policies(namespace)}/api/status", {**stored, "status": STATUS})
+    trying = {"trying": "workers 3→4 on 1 of 6 pods", "triedOn": ["uid"]}
+    server.request("PUT", f"{policies(namespace)}/api/status", {**stored, "status": {**STATUS, "pending": trying}})
     table = server.table(policies(namespace))
-    columns = [column["name"] for column in table["columnDefinitions"]]
+    columns = {column["name"]: column["priority"] for column in table["columnDefinitions"]}
     cells = dict(zip(columns, table["rows"][0]["cells"], strict=True))
-    assert columns == ["Name", "Mode", "Target", "P95", "Workers", "Applied", "Total", "Ready", "Reason", "Age"]
+    wide = [name for name, priority in columns.items() if priority]
+    assert [(name, cells.pop(name)) for name in wide] == [("Trying", trying["trying"])]
+    assert list(cells) == ["Name", "Mode", "Target", "P95", "Workers", "Applied", "Total", "Ready", "Reason", "Age"]
     del cells["Age"]
     assert cells == {
         "Name": "api", "Mode": "Auto", "Target": "api", "P95": "23ms", "Workers": 4, "Applied": 5, "Total": 6,
