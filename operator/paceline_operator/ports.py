@@ -73,6 +73,8 @@ class Workload:
     replicas: int
     rolling_out: bool
     pods: tuple[Pod, ...]
+    template: str = ""
+    """Tells one pod template from another; empty where there is none."""
 
     @property
     def document_name(self) -> str:

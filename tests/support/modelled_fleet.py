@@ -212,6 +212,7 @@ class ModelledFleet:
         self.status_writes = 0
         self.document_writes = 0
         self.rolling_out = False
+        self.template = "first"
         self.target_exists = True
         self.acking = True
         self.silent: set[str] = set()
@@ -271,7 +272,17 @@ class ModelledFleet:
         if not self.target_exists:
             raise TargetNotFound(f"no {target.kind} {target.name}")
         pods = tuple(Pod(p.uid, p.uid, f"http://{p.uid}/state", ready=True, restarts=p.restarts) for p in self.pods)
-        return Workload(namespace, target.api_version, target.kind, target.name, "w", len(pods), self.rolling_out, pods)
+        return Workload(
+            namespace,
+            target.api_version,
+            target.kind,
+            target.name,
+            "w",
+            len(pods),
+            self.rolling_out,
+            pods,
+            self.template,
+        )
 
     async def document(self, workload: Workload) -> StoredDocument:
         hook, self.after_read = self.after_read, None

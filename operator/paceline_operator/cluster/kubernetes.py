@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from paceline_operator.cluster import patches
 from paceline_operator.cluster.api_server import ApiServer, Missing
-from paceline_operator.cluster.objects import is_rolling_out, read_annotations, read_pods, read_policy
+from paceline_operator.cluster.objects import is_rolling_out, read_annotations, read_pods, read_policy, template_digest
 from paceline_operator.ports import (
     Conflict,
     PlatformUnavailable,
@@ -90,6 +90,7 @@ class KubernetesPlatform:
             replicas=scale.get("spec", {}).get("replicas", 0),
             rolling_out=is_rolling_out(item),
             pods=await self._pods(namespace, target, scale.get("status", {}).get("selector")),
+            template=template_digest(item),
         )
 
     async def _pods(self, namespace: str, target: TargetRef, selector: str | None) -> tuple[Pod, ...]:

@@ -1,7 +1,9 @@
 """Kubernetes objects as the loop's values. Pure: JSON in, frozen values out."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, Final
 
 from paceline_operator.ports import Pod, PolicyKey, PolicyResource
@@ -96,3 +98,9 @@ def is_rolling_out(item: Mapping[str, Any]) -> bool:
     seen = status.get("observedGeneration")
     # Some kinds write the number as text.
     return seen is not None and str(seen).isdigit() and int(seen) < item["metadata"].get("generation", 0)
+
+
+def template_digest(item: Mapping[str, Any]) -> str:
+    """Twelve hex digits that change with the pod template; empty for a kind that has none in `spec.template`."""
+    template = item.get("spec", {}).get("template")
+    return sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:12] if template else ""

@@ -104,6 +104,8 @@ def fleet_of(world: World, states: Mapping[str, PodState]) -> Fleet:
         applied=sum(1 for state in states.values() if acked(state, generation)),
         generation=generation,
         rolling_out=world.workload.rolling_out,
+        replicas=world.workload.replicas,
+        template=world.workload.template,
         restarts=sum(pod.restarts for pod in world.pods),
         out_of_memory=any(pod.out_of_memory for pod in world.pods),
         too_old=tuple(names.get(uid, uid) for uid, state in states.items() if not state.understands),

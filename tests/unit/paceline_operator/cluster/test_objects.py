@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from paceline_operator.cluster.objects import is_rolling_out, read_pods, read_policy
+from paceline_operator.cluster.objects import is_rolling_out, read_pods, read_policy, template_digest
 
 
 def pod(name: str = "api-1", **status: Any) -> dict[str, Any]:
@@ -111,6 +111,14 @@ def test_old_pods_that_are_left_are_a_rollout() -> None:
     item = deployment(observedGeneration=3, updatedReplicas=2)
     item["status"]["replicas"] = 3
     assert is_rolling_out(item)
+
+
+def test_a_template_is_told_from_another_whatever_the_order_of_its_fields() -> None:
+    one = {"spec": {"template": {"metadata": {}, "spec": {"nodeName": "a"}}}}
+    same = {"spec": {"template": {"spec": {"nodeName": "a"}, "metadata": {}}}}
+    other = {"spec": {"template": {"metadata": {}, "spec": {"nodeName": "b"}}}}
+    assert template_digest(one) == template_digest(same) != template_digest(other)
+    assert template_digest({"spec": {"replicas": 2}}) == ""
 
 
 def test_a_policy_is_read_with_what_a_write_is_compared_with() -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from modelled_fleet import CHOOSING, KEY, PINNED, ModelledFleet, Service, start_values
+from modelled_fleet import CHOOSING, KEY, PINNED, ModelledFleet, ModelPod, Service, start_values
 from paceline_operator.loop.reconcile import Reconciler
 from paceline_operator.ports import PlatformUnavailable, PolicyKey
 
@@ -463,6 +463,35 @@ async def test_a_change_that_made_things_worse_is_rolled_back_with_an_event(reco
     assert ("RolledBack", True) in fleet.events
     (back,) = [entry for entry in fleet.status["decisions"] if entry["reason"] == "RolledBack"]
     assert back["changes"][0]["new"] < back["changes"][0]["old"]
+
+
+async def test_a_fleet_that_an_autoscaler_has_moved_is_left_alone_for_a_window(
+    reconciler_of: Make, drive: Drive
+) -> None:
+    fleet = ModelledFleet(CHOOSING)
+    reconciler = reconciler_of(fleet)
+    await drive(reconciler, fleet, 90)
+
+    fleet.pods.append(ModelPod("pod-2", dict(fleet.pods[0].values), start_values()))
+    await drive(reconciler, fleet, 8)
+
+    told = [(entry["reason"], entry["message"][:11]) for entry in fleet.status["decisions"]]
+    assert told.count(("RolloutInProgress", "2 → 3 pods;")) == 1
+
+
+async def test_workers_that_ended_a_container_are_a_ceiling_for_its_pod_template(
+    reconciler_of: Make, drive: Drive
+) -> None:
+    fleet = ModelledFleet(CHOOSING)
+    reconciler = reconciler_of(fleet)
+    while "'workers'" not in str(fleet.status.get("pending")):
+        await drive(reconciler, fleet, 1)
+
+    for pod in fleet.pods:
+        pod.restarts += 1
+    await drive(reconciler, fleet, 20)
+
+    assert fleet.status["tuner"]["ceiling"]["template"] == "first"
 
 
 async def test_a_platform_that_does_not_answer_fails_the_pass(reconciler_of: Make) -> None:
