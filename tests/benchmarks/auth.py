@@ -9,7 +9,7 @@ from typing import Final
 import asyncpg
 import jwt
 
-from tests.benchmarks import peers
+from tests.benchmarks import auth_parts, peers
 from tests.benchmarks.closed_loop import Request
 from tests.benchmarks.databases import databases
 from tests.benchmarks.duel import Duel
@@ -38,6 +38,8 @@ def run(effort: Effort, cores: Cores) -> Iterator[Row]:
         environment = {**addresses, "BENCH_TOKEN_SECRET": secret}
         request = Request("/auth/me", {"Authorization": f"Bearer {_token(secret)}"})
         mine, metric = ours(TARGET, environment), "token check, user lookup"
+        with mine.started(cores) as server:
+            yield from auth_parts.rows(server, dict(request.headers), cores, effort)
         kept = peers.fastest(_flasks(environment, COUNTS), cores, request)
         duel = Duel(BENCH, metric, mine, kept, request, goal=4.0, measures_latency=True, latency_goal=4.0)
         yield from duel.rows(effort, cores)
