@@ -20,7 +20,10 @@ class State(TypedDict):
 async def lifespan(_: FastAPI) -> AsyncIterator[State]:
     timeout = aiohttp.ClientTimeout(total=10)
     connector = aiohttp.TCPConnector(limit=1000)
-    async with aiohttp.ClientSession(os.environ["BENCH_UPSTREAM"], connector=connector, timeout=timeout) as session:
+    jar = aiohttp.DummyCookieJar()  # an upstream's cookie must not go out with another user's request
+    async with aiohttp.ClientSession(
+        os.environ["BENCH_UPSTREAM"], connector=connector, timeout=timeout, cookie_jar=jar
+    ) as session:
         yield {"session": session}
 
 
