@@ -144,7 +144,8 @@ def _remembering(situation: Situation, model: Model | None) -> Situation:
         # What a drowned database answered says nothing of the settings when it is well, nor of the noise.
         noise = replace(situation.memory.noise, last=None)
         return replace(situation, memory=replace(situation.memory, drowned=remembered(situation, found), noise=noise))
-    return replace(situation, memory=learned(situation, observation, _query_seconds(observation, model)))
+    taught = learned(situation, observation, _query_seconds(observation, model), queue_full=model is None)
+    return replace(situation, memory=taught)
 
 
 def _query_seconds(observation: Observation, model: Model | None) -> Mapping[str, float]:

@@ -42,14 +42,20 @@ def recall(situation: Situation, values: Values, load: float) -> Known | None:
     return found[-1] if found else None
 
 
-def learned(situation: Situation, observation: Observation, query_seconds: Mapping[str, float]) -> Memory:
-    """The memory with a window added; of a pool that is not in `query_seconds` nothing new is known."""
+def learned(
+    situation: Situation, observation: Observation, query_seconds: Mapping[str, float], *, queue_full: bool = False
+) -> Memory:
+    """The memory with a window added; of a pool that is not in `query_seconds` nothing new is known.
+
+    Where a queue was full, CPU time went into requests that were not answered in this window, or had come before it:
+    what a request costs is not known then.
+    """
     memory = situation.memory
     return replace(
         memory,
         known=_known(situation, observation),
         noise=_noise(situation, observation),
-        cpu=_cpu(memory.cpu, situation.values, observation),
+        cpu=memory.cpu if queue_full else _cpu(memory.cpu, situation.values, observation),
         fastest={**memory.fastest, **_fastest(memory, query_seconds)},
     )
 

@@ -534,6 +534,15 @@ def test_loops_that_never_rest_are_named() -> None:
     assert "loop lag p95 10ms > 5.4ms, loops busy 99% of the time" in decision.message
 
 
+def test_what_a_request_costs_is_learnt_only_from_loops_that_rest() -> None:
+    """Loops that never rest answer fewer than they work on: the cost of one more worker would come out as nothing."""
+    _, rested = decide(situation(observation=observation(loop_lag=LAGGING, cpu_seconds=0.5 * 60 * 4 * 4)))
+    _, swamped = decide(situation(observation=observation(loop_lag=LAGGING, cpu_seconds=0.99 * 60 * 4 * 4)))
+
+    assert set(rested.cpu) == {4}
+    assert swamped.cpu == {}
+
+
 def test_what_the_signals_alone_ask_for_is_kept_beside_what_is_allowed() -> None:
     decision, _ = decide(situation(policy=policy(workers_spec(1, 5)), observation=observation(loop_lag=seconds(0.050))))
 

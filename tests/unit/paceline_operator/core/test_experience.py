@@ -87,6 +87,11 @@ def test_the_price_of_a_worker_is_learnt_from_the_counts_furthest_apart() -> Non
     assert seen.cpu == {4: pytest.approx(0.004)}
 
 
+def test_where_a_queue_was_full_the_price_of_a_request_is_not_known() -> None:
+    swamped = learned(situation(memory=Memory(cpu={2: 0.0040})), observation(cpu_seconds=500.0), {}, queue_full=True)
+    assert swamped.cpu == {2: 0.0040}
+
+
 def test_a_database_is_slow_compared_with_itself_and_a_lasting_change_is_believed() -> None:
     memory = learned(situation(), observation(), {"postgres": 0.006})
     assert not database_is_slow(memory, "postgres", 0.008)
