@@ -48,13 +48,15 @@ def learned(
     """The memory with a window added; of a pool that is not in `query_seconds` nothing new is known.
 
     Where a queue was full, CPU time went into requests that were not answered in this window, or had come before it:
-    what a request costs is not known then.
+    what a request costs is not known then. While a database is slow p95 moves otherwise than when all is well, and
+    that it became slow, or well again, is no noise.
     """
     memory = situation.memory
+    slow = any(database_is_slow(memory, name, seconds) for name, seconds in query_seconds.items())
     return replace(
         memory,
         known=_known(situation, observation),
-        noise=_noise(situation, observation),
+        noise=replace(memory.noise, last=None) if slow else _noise(situation, observation),
         cpu=memory.cpu if queue_full else _cpu(memory.cpu, situation.values, observation),
         fastest={**memory.fastest, **_fastest(memory, query_seconds)},
     )

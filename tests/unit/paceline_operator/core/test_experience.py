@@ -20,11 +20,12 @@ from situations import NOW, observation, pool_seen, seconds, situation, values
 LOAD = 333.0 / 4
 
 
-def after(start: Situation, *p95s: float, load: float = 333.0) -> Situation:
+def after(start: Situation, *p95s: float, load: float = 333.0, query_seconds: float | None = None) -> Situation:
     """The situation after so many windows."""
+    queries = {} if query_seconds is None else {"postgres": query_seconds}
     for p95 in p95s:
         window = observation(duration=seconds(p95), requests_per_second=load)
-        start = replace(start, memory=learned(start, window, {}), now=start.now + timedelta(minutes=1))
+        start = replace(start, memory=learned(start, window, queries), now=start.now + timedelta(minutes=1))
     return start
 
 
@@ -60,6 +61,15 @@ def test_noise_is_learnt_from_windows_in_which_nothing_changed() -> None:
     calm, noisy = after(situation(), *[0.020] * 6), after(situation(), *[0.020, 0.024] * 4)
     assert noise_of(calm.memory) == pytest.approx(0, abs=1e-6)
     assert 0.1 < noise_of(noisy.memory) < 0.3
+
+
+def test_that_a_database_becomes_slow_and_well_again_is_no_noise() -> None:
+    calm = after(situation(), *[0.0200, 0.0204] * 4)
+    calm = replace(calm, memory=replace(calm.memory, fastest={"postgres": 0.006}))
+    slow = after(calm, 0.600, 0.350, query_seconds=0.024)
+    well = after(slow, 0.0204, query_seconds=0.006)
+    assert slow.memory.noise.variance == well.memory.noise.variance == calm.memory.noise.variance
+    assert after(well, 0.0250).memory.noise.variance > calm.memory.noise.variance
 
 
 def test_too_few_windows_tell_no_noise() -> None:
