@@ -66,7 +66,9 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
         if wanted != self.num_workers:
             logger.info("workers: %d to %d", self.num_workers, wanted)
             self.num_workers = wanted
-        super().manage_workers()
+        self.spawn_workers()
+        for pid in self._surplus():
+            self.kill_worker(pid, signal.SIGTERM)
 
     def spawn_workers(self) -> None:
         if monotonic() >= self._spawn_after:
@@ -79,6 +81,18 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
                 return
             self._leaving.add(pid)
         super().kill_worker(pid, sig)
+
+    def _surplus(self) -> list[int]:
+        """Those that leave already, then those that do not serve yet, then the oldest: gunicorn would take the oldest
+        whatever the others do, and leave a pod whose new workers cannot start without any."""
+        count = len(self.WORKERS) - self.num_workers
+        if count <= 0:
+            return []
+
+        def rank(pid: int) -> tuple[bool, bool, int]:
+            return pid not in self._leaving, _says_ready(self._run.report(pid)), self.WORKERS[pid].age
+
+        return sorted(self.WORKERS, key=rank)[:count]
 
     def reap_workers(self) -> None:
         """Buries the dead. A worker that cannot start stops the pod only if none ever could: the others go on."""

@@ -139,6 +139,25 @@ def test_a_worker_that_cannot_start_leaves_the_others_alone(
     eventually(lambda: pod.count() == 2, "the next try succeeds")
 
 
+def test_a_worker_that_is_starting_leaves_before_one_that_serves(
+    start_arbiter: StartArbiter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = tmp_path / "waits"
+    monkeypatch.setenv("START_WAITS", str(waits))
+    monkeypatch.setenv("LIFE_NOTES", str(tmp_path))
+    pod = start_arbiter("lifecycle:app")
+    serving = pod.ready_workers()
+    waits.touch()
+    pod.run.write_workers(2)
+    eventually(lambda: len(pod.reports()) == 2, "a second worker is starting")
+    pod.run.write_workers(1)
+    eventually(lambda: "workers: 2 to 1" in pod.stderr, "one of them is told to leave")
+    waits.unlink()
+    eventually(lambda: len(pod.descendants()) == 1, "it has left")
+    assert pod.ready_workers() == serving
+    assert pod.get() == (200, str(serving[0]).encode())
+
+
 def test_a_killed_worker_is_replaced_while_the_others_serve(start_arbiter: StartArbiter) -> None:
     pod = start_arbiter(workers=2)
     victim = pod.ready_workers()[0]

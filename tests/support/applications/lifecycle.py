@@ -1,5 +1,5 @@
-"""A Starlette application that notes in the folder LIFE_NOTES what happens to each worker; START_FAILS names a file
-whose presence makes a start-up fail."""
+"""A Starlette application that notes in the folder LIFE_NOTES what happens to each worker; START_FAILS and START_WAITS
+name files whose presence makes a start-up fail or wait."""
 
 import asyncio
 import atexit
@@ -23,6 +23,8 @@ def _note(event: str) -> None:
 async def _lifespan(application: Starlette) -> AsyncIterator[None]:
     if Path(os.environ.get("START_FAILS", "/nowhere")).exists():
         raise RuntimeError("the database is away")
+    while Path(os.environ.get("START_WAITS", "/nowhere")).exists():  # noqa: ASYNC110 - the test is another process
+        await asyncio.sleep(0.02)
     atexit.register(_note, "exit")
     _note("startup")
     yield
