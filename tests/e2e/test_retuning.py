@@ -100,11 +100,21 @@ def test_values_outlive_their_policy_and_tuning_goes_on_with_the_next(release: R
 
 def test_a_deleted_document_comes_back_and_nothing_moves(release: Release) -> None:
     release.converge(START)
+    before = running(release)
     release.kubectl("delete", "configmap", "paceline-service-tuning")
     until(release.document, 60, "the operator writes it anew")
-    assert release.acked(START)
+    until(lambda: release.acked(START), 60, "all pods follow it")
+    assert running(release) == before
     release.converge(STEPS[0])
     release.converge(START)
+
+
+def running(release: Release) -> dict[str, object]:
+    """What each pod runs, and its workers' pids."""
+    return {
+        name: state and (state["values"], sorted(worker["pid"] for worker in state["workers"]))
+        for name, state in release.states().items()
+    }
 
 
 def p95(seconds: list[float]) -> float:

@@ -23,6 +23,7 @@ from paceline_api.migrate import migrate
 from serving import Served, eventually, serve_command, serving
 
 RATE = 40
+WORKERS = 2
 LIMIT = 4
 FAILURES = {"HTTP 502", "HTTP 503", "HTTP 504"}
 
@@ -74,9 +75,10 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
             "API_UPSTREAM_DEADLINE_SECONDS": "1",
             "PACELINE_KEEPALIVE_SECONDS": "1",
         }
-        command = serve_command("paceline_api.app:app", "--workers", "2")
+        command = serve_command("paceline_api.app:app", "--workers", str(WORKERS))
         api = stack.enter_context(serving(command, folder, environment))
         eventually(lambda: api.management("/readyz") == 200, "the API is ready")
+        eventually(lambda: len(api.state()["workers"]) == WORKERS, "all workers are there")
         yield Rig(api, backends)
 
 
@@ -113,7 +115,7 @@ def test_a_backend_that_breaks_costs_its_own_routes_and_nothing_else(
     failures = set(load.summaries[0].total.failures)
     assert failures <= FAILURES | ({"HTTP 404"} if works == 404 else set()), rig.api.stderr
     eventually(lambda: rig.pool(pool)["waiting"] == 0, "nobody waits any more")
-    assert rig.pool(pool)["open"] <= 2 * LIMIT
+    assert rig.pool(pool)["open"] <= WORKERS * LIMIT
     assert {worker["pid"] for worker in rig.api.state()["workers"]} == workers, "no worker was restarted"
 
 
@@ -133,5 +135,5 @@ def _everything_else_stands(rig: Rig, pool: str) -> None:
     assert rig.api.management("/livez") == 200
     assert rig.api.management("/readyz") == 200, "a pod without its database is still a pod: others would fail as well"
     seen = rig.pool(pool)
-    assert seen["inUse"] <= 2 * LIMIT
-    assert seen["open"] <= 2 * LIMIT
+    assert seen["inUse"] <= WORKERS * LIMIT
+    assert seen["open"] <= WORKERS * LIMIT
