@@ -22,6 +22,7 @@ from paceline_api.settings import Settings, load_settings
 
 _MAX_ATTEMPTS: Final = 100
 _AT_ONCE: Final = 5
+_CONNECTION_SECONDS: Final = 3.0
 _ALIVE_SECONDS: Final = 5.0
 _HEARTBEATS: Final = 3  # in the time after which a worker counts as dead
 
@@ -30,7 +31,10 @@ logger = logging.getLogger(__name__)
 
 def build_app(settings: Settings, postgres: asyncpg.Pool) -> App:
     """procrastinate's application with all jobs; it connects when opened."""
-    connector = PsycopgConnector(conninfo=settings.postgres.url.get_secret_value(), min_size=1, max_size=2)
+    # Whoever is told to stop while the database is away waits for a connection, too: not for the pool's half minute.
+    connector = PsycopgConnector(
+        conninfo=settings.postgres.url.get_secret_value(), min_size=1, max_size=2, timeout=_CONNECTION_SECONDS
+    )
     app = App(connector=connector)
 
     @app.task(name=WELCOME_MAIL, queue=QUEUE, retry=_retry(settings.mail))
