@@ -7,9 +7,10 @@ from math import ceil, log2
 from typing import Any
 
 from paceline_operator.core.histogram import Histogram
+from paceline_operator.core.memory import Measured, Memory, Pending
 from paceline_operator.core.model import WORKERS, Behavior, Bounds, Change, Objective, Policy, Reason, TunableSpec, pool
 from paceline_operator.core.observation import Observation, PoolObservation
-from paceline_operator.core.situation import Fleet, Measured, Memory, Pending, Situation
+from paceline_operator.core.situation import Fleet, Situation
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 POSTGRES = pool("postgres")

@@ -16,6 +16,7 @@ from typing import Final
 
 from paceline_operator.core.durations import format_duration
 from paceline_operator.core.gates import GATES
+from paceline_operator.core.memory import Memory
 from paceline_operator.core.model import (
     ADMISSION_MAX,
     ADMISSION_MIN,
@@ -30,7 +31,7 @@ from paceline_operator.core.model import (
     differences,
 )
 from paceline_operator.core.observation import Observation
-from paceline_operator.core.situation import Memory, Situation
+from paceline_operator.core.situation import Situation
 
 SPARE: Final = 1.5
 BURST: Final = 3.0

@@ -11,9 +11,10 @@ from typing import Final
 from paceline_operator.core.constraints import within_budgets
 from paceline_operator.core.durations import format_duration
 from paceline_operator.core.experience import seen_on_trial
+from paceline_operator.core.memory import Measured, Memory, Pending
 from paceline_operator.core.model import WORKERS, Change, Decision, Kind, Reason
 from paceline_operator.core.observation import Observation
-from paceline_operator.core.situation import Measured, Member, Memory, Pending, Situation
+from paceline_operator.core.situation import Member, Situation
 from paceline_operator.core.verify import (
     MORE_ERRORS,
     meets_cheaper,

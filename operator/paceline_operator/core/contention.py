@@ -20,10 +20,11 @@ from typing import Final
 
 from paceline_operator.core.diagnose import BURSTINESS, LAG_IN_HOLD, all_lent
 from paceline_operator.core.experience import load_of, same_load
+from paceline_operator.core.memory import Drowned
 from paceline_operator.core.model import WORKERS, Change, Kind, Objective, Tunable, Values
 from paceline_operator.core.observation import Observation, PoolObservation
 from paceline_operator.core.predict import LEAST_CHECKOUTS
-from paceline_operator.core.situation import Drowned, Situation
+from paceline_operator.core.situation import Situation
 
 PAST_ITS_PEAK: Final = 2.0
 """With κ' as the only reason, queries take twice as long as when all is well where most are answered a second. Until

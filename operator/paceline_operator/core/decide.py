@@ -23,6 +23,7 @@ from paceline_operator.core.freshness import ttl_changes
 from paceline_operator.core.gates import GATES, LEAST_COVERAGE, Hold, runtime_too_old
 from paceline_operator.core.held import hold
 from paceline_operator.core.limits import LIMITS
+from paceline_operator.core.memory import Measured, Memory, Replicas
 from paceline_operator.core.model import (
     NOTHING,
     WORKERS,
@@ -38,7 +39,7 @@ from paceline_operator.core.predict import Model, fit
 from paceline_operator.core.probe import probe, scheduled
 from paceline_operator.core.recommend import Proposal, recommend
 from paceline_operator.core.relief import half, relief, retreat
-from paceline_operator.core.situation import Measured, Memory, Replicas, Situation
+from paceline_operator.core.situation import Situation
 from paceline_operator.core.verify import verify
 
 TRY_NEXT: Final = frozenset(

@@ -15,11 +15,12 @@ from typing import Final
 
 from paceline_operator.core.durations import format_duration
 from paceline_operator.core.experience import database_is_slow
+from paceline_operator.core.memory import Oversized
 from paceline_operator.core.model import WORKERS, Objective, Reason, Tunable, pool
 from paceline_operator.core.observation import Observation, PoolObservation
 from paceline_operator.core.predict import LEAST_CHECKOUTS, Model
 from paceline_operator.core.queueing import servers_needed
-from paceline_operator.core.situation import Oversized, Situation
+from paceline_operator.core.situation import Situation
 
 LAG_SHARE: Final = 0.12
 """Loop lag p95 above this share of the objective is high."""

@@ -8,9 +8,10 @@ from dataclasses import replace
 from math import log, sqrt
 from typing import Final
 
+from paceline_operator.core.memory import Known, Measured, Memory, Noise
 from paceline_operator.core.model import WORKERS, Values
 from paceline_operator.core.observation import Observation
-from paceline_operator.core.situation import Known, Measured, Memory, Noise, Situation
+from paceline_operator.core.situation import Situation
 
 SAME_LOAD: Final = log(1.15)
 """Loads whose ratio is below 1.15 are one regime."""

@@ -12,10 +12,11 @@ from paceline_operator.core.constraints import fitted, most_workers, pool_limit,
 from paceline_operator.core.contention import endangers
 from paceline_operator.core.diagnose import Finding
 from paceline_operator.core.durations import format_duration
+from paceline_operator.core.memory import Memory, Probing
 from paceline_operator.core.model import WORKERS, Kind, Objective, Prefer, Reason, Values, differences
 from paceline_operator.core.predict import Model
 from paceline_operator.core.recommend import Proposal
-from paceline_operator.core.situation import Memory, Probing, Situation
+from paceline_operator.core.situation import Situation
 from paceline_operator.core.verify import gap
 
 NO_WORSE: Final = 1.03

@@ -21,8 +21,9 @@ from paceline_operator.core.contention import NO_MORE, disproved, drowning, enda
 from paceline_operator.core.diagnose import all_lent
 from paceline_operator.core.durations import format_duration
 from paceline_operator.core.experience import noise_of, same_load
+from paceline_operator.core.memory import Ceiling, Measured, Memory, Pending, Probing, Rejected
 from paceline_operator.core.model import WORKERS, Change, Decision, Kind, Prefer, Reason, Values, apply_changes
-from paceline_operator.core.situation import Ceiling, Measured, Memory, Pending, Probing, Rejected, Situation
+from paceline_operator.core.situation import Situation
 
 LEAST_DEAD_BAND: Final = 0.10
 CHANCE: Final = sqrt(2) * 3.58

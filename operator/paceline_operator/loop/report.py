@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from paceline_operator.core.gates import STALE_AFTER
+from paceline_operator.core.memory import Memory
 from paceline_operator.core.model import Decision, Mode, Reason, Values
-from paceline_operator.core.situation import Fleet, Memory
+from paceline_operator.core.situation import Fleet
 from paceline_operator.crd.conditions import (
     Condition,
     converged,

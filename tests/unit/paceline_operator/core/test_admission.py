@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paceline_operator.core.admission import size, with_admission
 from paceline_operator.core.decide import decide
+from paceline_operator.core.memory import Memory
 from paceline_operator.core.model import (
     ADMISSION_MAX,
     ADMISSION_MIN,
@@ -19,7 +20,7 @@ from paceline_operator.core.model import (
     Objective,
     Reason,
 )
-from paceline_operator.core.situation import Held, Memory, Situation
+from paceline_operator.core.situation import Held, Situation
 from situations import NOW, fleet, observation, pending, policy, seconds, situation, values
 
 ALLOWED = Bounds(16, 512)

@@ -12,6 +12,7 @@ from paceline_operator.core.canary import described, judge, tried_first, without
 from paceline_operator.core.constraints import within_budgets
 from paceline_operator.core.decide import decide
 from paceline_operator.core.experience import recall
+from paceline_operator.core.memory import Ceiling, Memory, Pending
 from paceline_operator.core.model import (
     WORKERS,
     Behavior,
@@ -27,7 +28,7 @@ from paceline_operator.core.model import (
     cache,
 )
 from paceline_operator.core.observation import Observation
-from paceline_operator.core.situation import Budget, Ceiling, Member, Memory, Pending, Situation
+from paceline_operator.core.situation import Budget, Member, Situation
 from paceline_operator.core.verify import BREAKER_ROLLBACKS, remember
 from situations import (
     NOW,

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from paceline_operator.core.decide import decide
+from paceline_operator.core.memory import Memory, Oversized, Rejected
 from paceline_operator.core.model import (
     ADMISSION_MAX,
     ADMISSION_MIN,
@@ -21,7 +22,7 @@ from paceline_operator.core.model import (
     TunableSpec,
     cache,
 )
-from paceline_operator.core.situation import Budget, Memory, Oversized, Rejected, Situation
+from paceline_operator.core.situation import Budget, Situation
 from situations import (
     NOW,
     POSTGRES,

@@ -14,7 +14,8 @@ from paceline_operator.core.experience import (
     overhead_of,
     recall,
 )
-from paceline_operator.core.situation import Known, Memory, Noise, Situation
+from paceline_operator.core.memory import Known, Memory, Noise
+from paceline_operator.core.situation import Situation
 from situations import NOW, observation, pool_seen, seconds, situation, values
 
 LOAD = 333.0 / 4

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 from paceline_operator.core.decide import decide
 from paceline_operator.core.diagnose import diagnose
+from paceline_operator.core.memory import Known, Memory, Rejected
 from paceline_operator.core.model import WORKERS, Change, Objective, Reason
 from paceline_operator.core.observation import Observation
 from paceline_operator.core.recommend import carried_pools
 from paceline_operator.core.relief import half, relief
-from paceline_operator.core.situation import Known, Memory, Rejected, Situation
+from paceline_operator.core.situation import Situation
 from paceline_operator.core.verify import remember, verify
 from situations import (
     NOW,

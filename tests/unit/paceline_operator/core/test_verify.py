@@ -4,9 +4,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from paceline_operator.core.memory import Ceiling, Memory, Noise, Pending, Probing
 from paceline_operator.core.model import WORKERS, Change, Decision, Objective, Prefer, Reason
 from paceline_operator.core.observation import Observation
-from paceline_operator.core.situation import Ceiling, Memory, Noise, Pending, Probing
 from paceline_operator.core.verify import MOST_REJECTED, dead_band, remember, verify
 from situations import NOW, POSTGRES, fleet, measured, observation, pending, policy, seconds, situation, values
 

@@ -6,8 +6,7 @@ from typing import Any
 import orjson
 from hypothesis import given
 from hypothesis import strategies as st
-from paceline_operator.core.model import WORKERS, Change, Reason, Values, cache, pool
-from paceline_operator.core.situation import (
+from paceline_operator.core.memory import (
     Ceiling,
     Known,
     Measured,
@@ -19,6 +18,7 @@ from paceline_operator.core.situation import (
     Rejected,
     Replicas,
 )
+from paceline_operator.core.model import WORKERS, Change, Reason, Values, cache, pool
 from paceline_operator.core.values import values_to_wire
 from paceline_operator.crd.memory import MOST_BYTES, parse_memory, render_pending, render_tuner
 
