@@ -11,8 +11,8 @@ from typing import Final, TypeAlias
 
 from paceline_operator.core.durations import format_duration
 from paceline_operator.core.model import Reason
+from paceline_operator.core.rollback import BREAKER_ROLLBACKS, BREAKER_TIME
 from paceline_operator.core.situation import Situation
-from paceline_operator.core.verify import BREAKER_ROLLBACKS, BREAKER_TIME
 
 LEAST_COVERAGE: Final = 0.8
 """Share of the pods that must report."""

@@ -16,8 +16,8 @@ from paceline_operator.core.memory import Memory, Probing
 from paceline_operator.core.model import WORKERS, Kind, Objective, Prefer, Reason, Values, differences
 from paceline_operator.core.predict import Model
 from paceline_operator.core.recommend import Proposal
+from paceline_operator.core.rollback import gap
 from paceline_operator.core.situation import Situation
-from paceline_operator.core.verify import gap
 
 NO_WORSE: Final = 1.03
 """What is predicted to be slower than this times what is measured is not tried."""

@@ -8,7 +8,7 @@ from typing import Final
 
 from paceline_operator.core.canary import without_trial
 from paceline_operator.core.model import Decision, Mode, Policy, Reason
-from paceline_operator.core.verify import remember
+from paceline_operator.core.remember import remember
 from paceline_operator.core.window import Window
 from paceline_operator.crd.switches import Switches
 from paceline_operator.loop.act import wait_for_acks, write_document

@@ -28,8 +28,9 @@ from paceline_operator.core.model import (
     cache,
 )
 from paceline_operator.core.observation import Observation
+from paceline_operator.core.remember import remember
+from paceline_operator.core.rollback import BREAKER_ROLLBACKS
 from paceline_operator.core.situation import Budget, Member, Situation
-from paceline_operator.core.verify import BREAKER_ROLLBACKS, remember
 from situations import (
     NOW,
     POSTGRES,

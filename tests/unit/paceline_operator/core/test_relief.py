@@ -11,8 +11,9 @@ from paceline_operator.core.model import WORKERS, Change, Objective, Reason
 from paceline_operator.core.observation import Observation
 from paceline_operator.core.recommend import carried_pools
 from paceline_operator.core.relief import half, relief
+from paceline_operator.core.remember import remember
 from paceline_operator.core.situation import Situation
-from paceline_operator.core.verify import remember, verify
+from paceline_operator.core.verify import verify
 from situations import (
     NOW,
     POSTGRES,
