@@ -15,12 +15,12 @@ from paceline_operator.core.candidates import Candidate, candidates, named_pools
 from paceline_operator.core.decide import decide
 from paceline_operator.core.durations import format_duration
 from paceline_operator.core.experience import overhead_of
+from paceline_operator.core.fit import fit
 from paceline_operator.core.histogram import Histogram
 from paceline_operator.core.memory import Memory
 from paceline_operator.core.model import WORKERS, Decision, Policy, Values, apply_changes
 from paceline_operator.core.observe import PodWindow, observe
 from paceline_operator.core.pods import CacheCounters, Lookups, PodState, PoolCounters, running_values
-from paceline_operator.core.predict import fit
 from paceline_operator.core.situation import Fleet, Situation
 from paceline_operator.core.values import change_to_wire, values_to_wire
 from paceline_operator.crd.memory import parse_memory

@@ -6,11 +6,11 @@ from math import ceil, floor
 
 from paceline_operator.core.constraints import fitted, most_workers, pool_limit, within_budgets
 from paceline_operator.core.contention import endangers
-from paceline_operator.core.diagnose import BURSTINESS, longest_wait_seconds
+from paceline_operator.core.diagnose import longest_wait_seconds
 from paceline_operator.core.experience import database_is_slow, load_of, recall
 from paceline_operator.core.model import WORKERS, Kind, Objective, Tunable, TunableSpec, Values
 from paceline_operator.core.predict import Model
-from paceline_operator.core.queueing import servers_needed
+from paceline_operator.core.queueing import BURSTINESS, servers_needed
 from paceline_operator.core.situation import Situation
 
 

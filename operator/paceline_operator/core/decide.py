@@ -19,6 +19,7 @@ from paceline_operator.core.diagnose import LAG_IN_HOLD, Finding, count_oversize
 from paceline_operator.core.durations import format_duration
 from paceline_operator.core.experience import database_is_slow, learned, overhead_of
 from paceline_operator.core.explicit import explicit_changes
+from paceline_operator.core.fit import fit
 from paceline_operator.core.freshness import ttl_changes
 from paceline_operator.core.gates import GATES, LEAST_COVERAGE, Hold, runtime_too_old
 from paceline_operator.core.held import hold
@@ -35,7 +36,7 @@ from paceline_operator.core.model import (
     differences,
 )
 from paceline_operator.core.observation import Observation
-from paceline_operator.core.predict import Model, fit
+from paceline_operator.core.predict import Model
 from paceline_operator.core.probe import probe, scheduled
 from paceline_operator.core.recommend import Proposal, recommend
 from paceline_operator.core.relief import half, relief, retreat

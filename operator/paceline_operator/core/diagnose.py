@@ -15,11 +15,12 @@ from typing import Final
 
 from paceline_operator.core.durations import format_duration
 from paceline_operator.core.experience import database_is_slow
+from paceline_operator.core.fit import LEAST_CHECKOUTS
 from paceline_operator.core.memory import Oversized
 from paceline_operator.core.model import WORKERS, Objective, Reason, Tunable, pool
 from paceline_operator.core.observation import Observation, PoolObservation
-from paceline_operator.core.predict import LEAST_CHECKOUTS, Model
-from paceline_operator.core.queueing import servers_needed
+from paceline_operator.core.predict import Model
+from paceline_operator.core.queueing import BURSTINESS, servers_needed
 from paceline_operator.core.situation import Situation
 
 LAG_SHARE: Final = 0.12
@@ -30,8 +31,6 @@ THROTTLED: Final = 0.12
 """Above this share of throttled periods another worker only adds throttling."""
 CPU_FULL: Final = 0.85
 """From this share of the CPU limit on, another worker finds no CPU."""
-BURSTINESS: Final = 1.25
-"""p99 over mean of one-second arrival counts: headroom on the offered load of a pool."""
 LONGEST_WAIT: Final = timedelta(milliseconds=2)
 LONGEST_WAIT_SHARE: Final = 0.05
 """A pool is sized for a p99 wait of at most the smaller of `LONGEST_WAIT` and this share of the objective."""

@@ -13,6 +13,8 @@ Source: Erlang's delay formula (M/M/c), in its usual recurrence over the number 
 from math import log
 from typing import Final
 
+BURSTINESS: Final = 1.25
+"""p99 over mean of one-second arrival counts: headroom on an offered load."""
 MOST_SERVERS: Final = 10_000
 """Where the search for a number of servers ends: far above any pool."""
 

@@ -17,7 +17,6 @@ from typing import Final
 
 from paceline_operator.core.contention import asked_for, connections, is_disproved, most_connections
 from paceline_operator.core.diagnose import (
-    BURSTINESS,
     LAG_IN_HOLD,
     SLACK,
     WAIT_SHARE,
@@ -27,10 +26,10 @@ from paceline_operator.core.diagnose import (
     slow_database,
 )
 from paceline_operator.core.durations import format_duration
+from paceline_operator.core.fit import LEAST_CHECKOUTS
 from paceline_operator.core.model import WORKERS, Change, Kind, Objective, Reason, Tunable, differences
 from paceline_operator.core.observation import Observation, PoolObservation
-from paceline_operator.core.predict import LEAST_CHECKOUTS
-from paceline_operator.core.queueing import servers_needed
+from paceline_operator.core.queueing import BURSTINESS, servers_needed
 from paceline_operator.core.recommend import Proposal
 from paceline_operator.core.situation import Situation
 

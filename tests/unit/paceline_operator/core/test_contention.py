@@ -10,11 +10,11 @@ from paceline_operator.core.candidates import judged as judged_setting
 from paceline_operator.core.contention import bears, drowned, drowning, endangers, most_connections, remembered
 from paceline_operator.core.decide import decide
 from paceline_operator.core.diagnose import Finding
+from paceline_operator.core.fit import fit
 from paceline_operator.core.limits import drowned_before
 from paceline_operator.core.memory import Drowned, Known, Memory, Probing
 from paceline_operator.core.model import WORKERS, Change, Objective, Reason
 from paceline_operator.core.observation import Observation
-from paceline_operator.core.predict import fit
 from paceline_operator.core.probe import probe
 from paceline_operator.core.recommend import Proposal
 from paceline_operator.core.relief import half, relief, retreat
