@@ -78,7 +78,8 @@ class MailSettings(Group):
     retry_seconds: int = Field(default=30, ge=0)
     """After a delay by the mail server, the n-th try comes n times this later."""
     stalled_seconds: float = Field(default=30.0, gt=0)
-    """A job whose process has said nothing for so long is begun anew by another."""
+    """A job whose process has said nothing for so long is begun anew by another. More than one and a half times
+    `API_JOBS_STOP_SECONDS`, or it does not start: a process that stops says nothing."""
 
 
 class JobsSettings(Group):

@@ -20,7 +20,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from paceline_api.errors import ConfigurationError
-from paceline_api.jobs import work
+from paceline_api.jobs.worker import work
 from paceline_api.settings import Settings
 from serving import eventually, eventually_async, free_ports, serve_command, serving
 
@@ -81,6 +81,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "API_MAIL_SENDER": "Shop <hello@shop.example>",
         "API_MAIL_RETRY_SECONDS": "0",
         "API_MAIL_STALLED_SECONDS": "1",
+        "API_JOBS_STOP_SECONDS": "0.5",
     }
 
 
@@ -216,7 +217,7 @@ async def test_told_to_stop_it_ends_the_mail_in_hand_and_begins_no_other(
 ) -> None:
     alive = tmp_path / "alive"
     environment = {**environment, "API_MAIL_SMTP_URL": smtp_url, "API_JOBS_ALIVE_FILE": str(alive)}
-    environment["API_MAIL_STALLED_SECONDS"] = "60"  # nobody is to begin it anew meanwhile
+    environment |= {"API_MAIL_STALLED_SECONDS": "100", "API_JOBS_STOP_SECONDS": "60"}
     mail_server.released.clear()
     async with working(environment, tmp_path / "jobs.log") as process:
         await asyncio.to_thread(partial(eventually, alive.exists, "it is alive", SECONDS))
@@ -259,3 +260,16 @@ async def test_without_a_mail_server_it_says_so_and_the_mail_waits(
     with pytest.raises(ConfigurationError, match="API_MAIL_SMTP_URL is not set"):
         await work(settings)
     assert await job_states(migrated_dsn) == ["todo"]
+
+
+async def test_with_nothing_to_complain_of_it_writes_nothing(
+    environment: dict[str, str], smtp_url: str, tmp_path: Path
+) -> None:
+    log = tmp_path / "jobs.log"
+    async with working({**environment, "API_MAIL_SMTP_URL": smtp_url}, log) as process:
+        await asyncio.to_thread(
+            partial(eventually, lambda: catches(signal.SIGTERM, process.pid), "it is at work", SECONDS)
+        )
+        process.terminate()
+        assert await asyncio.to_thread(process.wait, SECONDS) == 0
+    assert await asyncio.to_thread(log.read_text) == ""

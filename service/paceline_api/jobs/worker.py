@@ -1,13 +1,7 @@
-"""`python -m paceline_api.jobs`: works off what the API has put into its outbox, until told to stop.
-
-A process of its own, beside the API's pods: a slow mail server holds up no worker that is to go, and its three
-connections to PostgreSQL are not multiplied by workers. Run one or more. Each job runs at least once: one whose process
-dies is begun anew by another, or by the next, and then a mail may arrive twice.
-"""
+"""The process: its connections, its one job, how it stops, and what it does about jobs of one that died."""
 
 import asyncio
 import logging
-import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,9 +10,9 @@ from procrastinate import App, PsycopgConnector, RetryStrategy
 
 from paceline_api import accounts, mail
 from paceline_api.client_settings import MailSettings
-from paceline_api.errors import ApiError, ConfigurationError, MailDelayed, MailRefused
+from paceline_api.errors import ConfigurationError, MailDelayed, MailRefused
 from paceline_api.outbox import QUEUE, WELCOME_MAIL
-from paceline_api.settings import Settings, load_settings
+from paceline_api.settings import Settings
 
 _MAX_ATTEMPTS: Final = 100
 _AT_ONCE: Final = 5
@@ -56,18 +50,36 @@ async def work(settings: Settings) -> None:
     """Runs until SIGTERM or SIGINT; a job under way then has ten seconds, or is left to the next.
 
     Raises:
-        ConfigurationError: no mail server is set.
+        ConfigurationError: no mail server is set, or a process that stops would be taken for dead.
     """
     if settings.mail.smtp_url is None:
         raise ConfigurationError("environment variable API_MAIL_SMTP_URL is not set: jobs wait until it is")
+    _refuse_early_death(settings)
     async with asyncpg.create_pool(settings.postgres.url.get_secret_value(), min_size=0, max_size=1) as postgres:
         app = build_app(settings, postgres)
         async with app.open_async():
-            beside = asyncio.gather(_revive(app, settings.mail.stalled_seconds), _show_life(settings.jobs.alive_file))
+            reviving = asyncio.create_task(_revive(app, settings.mail.stalled_seconds))
+            showing = asyncio.create_task(_show_life(settings.jobs.alive_file))
             try:
                 await app.run_worker_async(**_options(settings))
             finally:
-                beside.cancel()
+                reviving.cancel()
+                showing.cancel()
+
+
+def _refuse_early_death(settings: Settings) -> None:
+    """While it stops, procrastinate sends no heartbeat, and the last may be as old as the time between two of them.
+
+    Worked example: 10 s to stop and a third of 15 s before them make 15 s; at 14 another process would send the mail
+    in hand, too.
+    """
+    stop, stalled = settings.jobs.stop_seconds, settings.mail.stalled_seconds
+    least = stop * _HEARTBEATS / (_HEARTBEATS - 1)
+    if stalled <= least:
+        raise ConfigurationError(
+            f"environment variable API_MAIL_STALLED_SECONDS is wrong: after {stalled:g} s a process that ends the mail"
+            f" in hand, which API_JOBS_STOP_SECONDS gives {stop:g} s, would be taken for dead; set it above {least:g}"
+        )
 
 
 def _options(settings: Settings) -> dict[str, Any]:
@@ -109,18 +121,3 @@ async def _show_life(file: Path | None) -> None:
         except OSError as error:
             logger.error("API_JOBS_ALIVE_FILE cannot be touched: %s", error)
         await asyncio.sleep(_ALIVE_SECONDS)
-
-
-def main() -> int:
-    """Exit status 0 when told to stop."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    try:
-        asyncio.run(work(load_settings()))
-    except ApiError as error:
-        sys.stderr.write(f"paceline_api.jobs: {error}\n")
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
