@@ -89,7 +89,7 @@ def test_the_rendered_manifests_and_the_examples_pass_the_api_servers_checks(
     crds = str(ROOT / "k8s" / "manifests" / "crds.yaml")
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "--filename", crds)
     cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "--filename", crds)
-    for file in ("operator.yaml", "service.yaml"):
+    for file in ("operator.yaml", "service.yaml", "jobs.yaml"):
         manifest = (
             (ROOT / "k8s" / "manifests" / file)
             .read_text()

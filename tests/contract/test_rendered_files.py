@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from pydantic_settings import BaseSettings
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "paceline"
+MANIFESTS = ROOT / "k8s" / "manifests"
 EXAMPLES = sorted((ROOT / "k8s" / "examples").glob("*.yaml"))
 SETTINGS: list[type[BaseSettings]] = [ServeSettings, TelemetrySettings, OperatorSettings]
 
@@ -32,6 +34,33 @@ def test_rendered_files_are_up_to_date() -> None:
     command = [sys.executable, str(ROOT / "scripts" / "render"), "--check"]
     output = subprocess.run(command, capture_output=True, text=True, check=False)
     assert output.returncode == 0, output.stdout + output.stderr
+
+
+def test_the_page_beside_the_manifests_creates_every_secret_that_they_name_and_applies_them_all() -> None:
+    page = (MANIFESTS / "README.md").read_text()
+    names = sorted(path.name for path in MANIFESTS.glob("*.yaml") if path.name != "values.yaml")
+    assert sorted(re.findall(r"--filename k8s/manifests/(\S+)", page)) == names
+    objects = [item for name in names for item in yaml.safe_load_all((MANIFESTS / name).read_text()) if item]
+    created = re.findall(r"create secret generic (\S+) --from-literal=(\w+)=", page)
+    assert set(created) == set(secrets_named(objects))
+    assert f"kubectl create namespace {objects[-1]['metadata']['namespace']}" in page
+
+
+def test_the_manifests_sign_tokens_and_send_mails() -> None:
+    def named(file: str) -> list[str]:
+        return re.findall(r"\{name: (API_\w+), valueFrom: \{secretKeyRef", (MANIFESTS / file).read_text())
+
+    assert "API_TOKEN_SECRET" in named("service.yaml")
+    assert "API_MAIL_SMTP_URL" in named("jobs.yaml")
+
+
+def secrets_named(node: Any) -> Iterator[tuple[str, str]]:
+    """Name and key of every `secretKeyRef` below a node."""
+    if isinstance(node, dict) and "secretKeyRef" in node:
+        yield node["secretKeyRef"]["name"], node["secretKeyRef"]["key"]
+    elif isinstance(node, dict | list):
+        for child in node.values() if isinstance(node, dict) else node:
+            yield from secrets_named(child)
 
 
 def test_the_reference_is_up_to_date() -> None:
