@@ -12,9 +12,10 @@ from rich.table import Table
 
 from paceline_operator.cluster.manifests import parse_manifests
 from paceline_operator.core.candidates import Candidate, candidates, named_pools
-from paceline_operator.core.decide import decide
+from paceline_operator.core.decide import foresee
 from paceline_operator.core.durations import format_duration
 from paceline_operator.core.experience import overhead_of
+from paceline_operator.core.explicit import explicit_changes
 from paceline_operator.core.fit import fit
 from paceline_operator.core.histogram import Histogram
 from paceline_operator.core.memory import Memory
@@ -33,7 +34,7 @@ MOST_SHOWN: Final = 12
 
 
 def replay(policy: Path, observation: Path, history: Path | None) -> tuple[Situation, Decision]:
-    """The situation in the files, and the decision on it.
+    """The situation in the files, and the decision on it; with what would follow, where the policy gives values.
 
     Args:
         policy: a manifest with one TuningPolicy.
@@ -57,7 +58,7 @@ def replay(policy: Path, observation: Path, history: Path | None) -> tuple[Situa
         observation=observe(windows, excluded),
         memory=replace(_memory(history), pending=None),
     )
-    return situation, decide(situation)[0]
+    return situation, foresee(situation)[0]
 
 
 def as_json(situation: Situation, decision: Decision) -> dict[str, Any]:
@@ -95,7 +96,9 @@ def _considered(situation: Situation) -> Iterator[Candidate]:
     pools = named_pools(situation.values)
     model = fit(observation, situation.values.get(WORKERS, 1.0), pools, overhead_of(situation.memory))
     if model is not None:
-        yield from candidates(situation, model, objective)
+        given = explicit_changes(situation)
+        values = apply_changes(situation.values, given.changes) if given else situation.values
+        yield from candidates(replace(situation, values=values), model, objective)
 
 
 def _policy(path: Path) -> Policy:
