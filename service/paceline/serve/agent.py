@@ -10,7 +10,7 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Final
@@ -30,8 +30,9 @@ from paceline.telemetry.app_metrics import AppMetrics
 from paceline.telemetry.cgroup import Cgroup, Cpu, find_cgroup
 from paceline.telemetry.metrics import METRICS
 
-LOOK_SECONDS: Final = 0.02
-LOOKS_A_PASS: Final = 5
+LOOK_SECONDS: Final = 0.05
+UNREST_SECONDS: Final = 0.1
+REST_SECONDS: Final = 1.0
 
 logger = logging.getLogger("paceline.serve")
 
@@ -52,29 +53,33 @@ async def run(settings: Settings) -> None:
     cgroup = find_cgroup()
     started, started_wall = monotonic(), datetime.now(UTC)
     capacity = Capacity(serve, run_dir, reports, memory=lambda: read_memory(cgroup, reports), clock=monotonic)
+    look = Guarded(capacity.run_pass)
     logs.configure("agent", settings, generation=lambda: capacity.status.progress.goal.generation)
 
     def state() -> dict[str, Any]:
+        look()
         usage = Usage(read_cpu(cgroup, reports), read_memory(cgroup, reports))
         clocks = Clocks(monotonic(), datetime.now(UTC), started, started_wall)
         return build_state(serve, capacity.status, reports, usage, clocks)
 
+    def unready() -> str | None:
+        look()
+        return why_unready(run_dir, reports)
+
     app_metrics = AppMetrics(
         run_dir.metrics, alive=lambda pid: process_started(pid) is not None, reserved=[row.name for row in METRICS]
     )
-    server = ManagementServer(
-        management_app(state=state, unready=lambda: unready(run_dir, reports), app_metrics=app_metrics)
-    )
+    server = ManagementServer(management_app(state=state, unready=unready, app_metrics=app_metrics))
     stop = _stop_signal()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(server.serve(sockets=[listening]))
-        tasks.create_task(_repeat(capacity.run_pass, stop, until=capacity.has_news))
+        tasks.create_task(repeat(look, stop, news=capacity.has_news, restless=capacity.is_restless))
         tasks.create_task(keep_process_pool(run_dir, stop))
         await stop.wait()
         server.should_exit = True
 
 
-def unready(run_dir: RunDir, reports: Reports) -> str | None:
+def why_unready(run_dir: RunDir, reports: Reports) -> str | None:
     """Why the pod must get no requests, or None if it may: a worker serves and nobody has told the pod to stop."""
     if run_dir.terminating.exists():
         return "the pod is terminating"
@@ -105,26 +110,42 @@ def read_memory(cgroup: Cgroup | None, reports: Reports) -> Memory:
     return Memory(None, sum(weights), heaviest)
 
 
-async def _repeat(run_pass: Callable[[], None], stop: asyncio.Event, *, until: Callable[[], bool]) -> None:
-    """One pass each 100 ms, or sooner. What goes wrong in one is said once, and the next tries again."""
-    complaint = ""
-    while not stop.is_set():
+class Guarded:
+    """A pass whose failure is said once, and changes nothing: the next one tries again."""
+
+    def __init__(self, run_pass: Callable[[], None]) -> None:
+        self._run_pass = run_pass
+        self._complaint = ""
+
+    def __call__(self) -> None:
         try:
-            run_pass()
-            complaint = ""
+            self._run_pass()
+            self._complaint = ""
         except Exception as error:  # the edge of the process: whatever it is, what runs stays
-            if repr(error) != complaint:
-                complaint = repr(error)
+            if repr(error) != self._complaint:
+                self._complaint = repr(error)
                 logger.exception("a pass failed; what runs stays, trying again")
-        await _pause(stop, until)
 
 
-async def _pause(stop: asyncio.Event, until: Callable[[], bool]) -> None:
-    """Until the next pass is due. A look is one `stat`, a pass reads all that workers write."""
-    for _ in range(LOOKS_A_PASS):
-        await asyncio.sleep(LOOK_SECONDS)
-        if stop.is_set() or until():
-            return
+async def repeat(
+    look: Callable[[], None],
+    stop: asyncio.Event,
+    *,
+    news: Callable[[], bool],
+    restless: Callable[[], bool],
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
+    """A pass when the document changed, each tenth of a second while something moves, and once a second at rest.
+
+    A pass reads all that workers write; to see whether the document changed takes one `stat`.
+    """
+    while not stop.is_set():
+        look()
+        pause = UNREST_SECONDS if restless() else REST_SECONDS
+        for _ in range(round(pause / LOOK_SECONDS)):
+            await sleep(LOOK_SECONDS)
+            if stop.is_set() or news():
+                break
 
 
 def _stop_signal() -> asyncio.Event:

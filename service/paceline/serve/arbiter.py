@@ -24,7 +24,7 @@ from paceline.serve.rundir import RunDir, stamp
 from paceline.settings import ServeSettings, load_settings
 from paceline.telemetry import logs
 
-_POLL_SECONDS: Final = 0.02
+_POLL_SECONDS: Final = 0.05
 _BOOT_RETRY_SECONDS: Final = 2.0
 
 logger = logging.getLogger("paceline.serve")
@@ -51,7 +51,7 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
         logging.getLogger("gunicorn.error").addFilter(_is_news)
 
     def wait_for_signals(self, timeout: float = 1.0) -> list[int]:
-        """Returns early when the count asked for was written: a stat each 20 ms."""
+        """Returns early when the count asked for was written: a stat each 50 ms."""
         deadline = monotonic() + timeout
         while True:
             self._announce()

@@ -71,6 +71,10 @@ class Capacity:
         """Whether the document was written since the last pass."""
         return self._file.changed
 
+    def is_restless(self) -> bool:
+        """Whether something is to happen that a pass must see soon."""
+        return bool(self.status.pending) or not self._served
+
     def run_pass(self) -> None:
         """Gather, decide, apply. Raises OSError where a file cannot be written; the next pass tries again."""
         stopping = self._run_dir.terminating.exists()

@@ -17,6 +17,7 @@ unclean          exists if `running` was there when the pod started; the supervi
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,49 +40,49 @@ class Effective:
     policy: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RunDir:
-    """Paths and atomic reads and writes; knows no policy."""
+    """Paths, made once since they are looked at many times a second, and atomic reads and writes; knows no policy."""
 
     path: Path
 
-    @property
+    @cached_property
     def workers(self) -> Path:
         return self.path / "workers"
 
-    @property
+    @cached_property
     def effective(self) -> Path:
         return self.path / "effective.json"
 
-    @property
+    @cached_property
     def reports(self) -> Path:
         return self.path / "reports"
 
-    @property
+    @cached_property
     def terminating(self) -> Path:
         return self.path / "terminating"
 
-    @property
+    @cached_property
     def running(self) -> Path:
         return self.path / "running"
 
-    @property
+    @cached_property
     def unclean(self) -> Path:
         return self.path / "unclean"
 
-    @property
+    @cached_property
     def metrics(self) -> Path:
         return self.path / "metrics"
 
-    @property
+    @cached_property
     def registered(self) -> Path:
         return self.path / "registered.json"
 
-    @property
+    @cached_property
     def processes_wanted(self) -> Path:
         return self.path / "processes.wanted"
 
-    @property
+    @cached_property
     def processes_socket(self) -> Path:
         return self.path / "processes.sock"
 

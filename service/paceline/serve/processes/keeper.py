@@ -21,8 +21,7 @@ async def keep_process_pool(run: RunDir, stop: asyncio.Event) -> None:
     while not stop.is_set():
         if run.processes_wanted.exists():
             await _run_once(run, stop)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), _POLL_SECONDS)
+        await asyncio.sleep(_POLL_SECONDS)
 
 
 async def _run_once(run: RunDir, stop: asyncio.Event) -> None:

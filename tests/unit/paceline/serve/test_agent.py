@@ -1,10 +1,12 @@
+import asyncio
+import logging
 from pathlib import Path
 
 import orjson
 import pytest
 from fake_worker import report_of
 from paceline.document.world import Memory
-from paceline.serve.agent import read_cpu, read_memory
+from paceline.serve.agent import Guarded, read_cpu, read_memory, repeat
 from paceline.serve.reports import Reports
 from paceline.serve.rundir import RunDir
 from paceline.telemetry.cgroup import CgroupV2, Cpu
@@ -57,3 +59,42 @@ def test_without_a_limit_the_workers_cpu_counts_not_the_groups(tmp_path: Path) -
     del alive[1]
     reports.read()
     assert read_cpu(None, reports).usage_seconds == 4.0, "what a worker used stays when it has gone"
+
+
+def test_a_pass_that_goes_wrong_is_said_once_and_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    faults = ["full", "full", "", "full"]
+
+    def run_pass() -> None:
+        if fault := faults.pop():
+            raise OSError(fault)
+
+    look = Guarded(run_pass)
+    with caplog.at_level(logging.ERROR):
+        for _ in range(4):
+            look()
+    assert [record.message for record in caplog.records] == ["a pass failed; what runs stays, trying again"] * 2
+
+
+@pytest.mark.parametrize(
+    ("restless", "news_at", "looks"),
+    [
+        pytest.param(False, None, 20, id="a second at rest"),
+        pytest.param(True, None, 2, id="a tenth of a second while something moves"),
+        pytest.param(False, 3, 3, id="at once when the document changed"),
+        pytest.param(True, 1, 1, id="at once while something moves, too"),
+    ],
+)
+async def test_when_the_next_pass_is_due(restless: bool, news_at: int | None, looks: int) -> None:
+    stop, slept, passes = asyncio.Event(), list[float](), list[int]()
+
+    def look() -> None:
+        passes.append(len(slept))
+        if len(passes) == 2:
+            stop.set()
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    await repeat(look, stop, news=lambda: len(slept) == news_at, restless=lambda: restless, sleep=sleep)
+    assert passes == [0, looks]
+    assert set(slept) == {0.05}
