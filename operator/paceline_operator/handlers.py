@@ -18,6 +18,13 @@ async def log_in(memo: kopf.Memo, **_: Any) -> kopf.ConnectionInfo:
     return kopf.ConnectionInfo(**await process.credentials())
 
 
+@kopf.index(GROUP, VERSION, PLURAL)
+async def policies(body: kopf.Body, memo: kopf.Memo, **_: Any) -> None:
+    # kopf calls this for every policy that there is before any handler below: a policy's first pass knows its rivals.
+    process: OperatorProcess = memo.process
+    process.policy_seen(body)
+
+
 @kopf.on.event(GROUP, VERSION, PLURAL)
 async def policy(type: str, body: kopf.Body, memo: kopf.Memo, **_: Any) -> None:
     process: OperatorProcess = memo.process

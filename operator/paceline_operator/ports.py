@@ -30,6 +30,11 @@ class TargetRef:
     kind: str
     name: str
 
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """What it names: the group without its version, since apps/v1 and apps/v1beta1 name one workload."""
+        return self.api_version.rpartition("/")[0], self.kind, self.name
+
 
 @dataclass(frozen=True, slots=True)
 class PolicyResource:
@@ -105,8 +110,8 @@ class PlatformUnavailable(Exception):
 class Platform(Protocol):
     """Reads and writes of one reconcile pass. Every method may raise PlatformUnavailable."""
 
-    async def policies(self) -> Sequence[PolicyResource]:
-        """All policies in sight."""
+    async def rivals(self, key: PolicyKey, target: TargetRef) -> Sequence[PolicyResource]:
+        """The other policies of its namespace that name the target, read anew; some that do not may be among them."""
 
     async def policy(self, key: PolicyKey) -> PolicyResource | None:
         """One policy, read anew; None when it is gone."""

@@ -1,6 +1,7 @@
-"""Which loops an event wakes. Knows the objects as they were last seen, so that the operator's own status writes, and
-the many changes of a workload that mean nothing to it, wake nobody."""
+"""Which loops an event wakes, and which policies name a target. Knows the objects as they were last seen, so that the
+operator's own status writes, and the many changes of a workload that mean nothing to it, wake nobody."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -9,6 +10,8 @@ from paceline_operator.crd.v1alpha1 import GROUP, parse_target
 from paceline_operator.ports import PolicyKey, TargetRef
 
 _Seen = tuple[object, ...]
+_Target = tuple[str, tuple[str, str, str]]
+"""Namespace, and what of it is named."""
 _OURS: Final = f"{GROUP}/"
 
 
@@ -17,8 +20,17 @@ class Watching:
 
     def __init__(self) -> None:
         self._policies: dict[PolicyKey, _Seen] = {}
-        self._targets: dict[PolicyKey, TargetRef | None] = {}
+        self._targets: dict[PolicyKey, _Target] = {}
+        self._by_target: defaultdict[_Target, set[PolicyKey]] = defaultdict(set)
         self._workloads: dict[tuple[str, TargetRef], _Seen] = {}
+
+    def policy_seen(self, key: PolicyKey, body: Mapping[str, Any]) -> None:
+        """Notes what the policy points at; wakes nobody."""
+        self._forget_target(key)
+        target = parse_target(body.get("spec", {}))
+        if target is not None:
+            self._targets[key] = (key.namespace, target.identity)
+            self._by_target[key.namespace, target.identity].add(key)
 
     def policy_changed(self, key: PolicyKey, body: Mapping[str, Any]) -> bool:
         """Whether spec or switches differ from what was seen last; a status write differs in neither."""
@@ -28,20 +40,20 @@ class Watching:
         seen = (metadata["uid"], metadata["generation"], "deletionTimestamp" in metadata, switches)
         changed = self._policies.get(key) != seen
         self._policies[key] = seen
-        self._targets[key] = parse_target(body.get("spec", {}))
+        self.policy_seen(key, body)
         return changed
 
     def policy_deleted(self, key: PolicyKey) -> frozenset[PolicyKey]:
         """Forgets it. The other policies of its target look again: one of them may now have its turn."""
         self._policies.pop(key, None)
-        target = self._targets.pop(key, None)
-        return frozenset() if target is None else self._policies_of(key.namespace, target)
+        target = self._forget_target(key)
+        return frozenset(self._by_target.get(target, ())) if target else frozenset()
 
     def workload_changed(self, body: Mapping[str, Any], *, deleted: bool) -> frozenset[PolicyKey]:
         """The policies of this workload, if it came, went, was scaled, or its rollout began or ended."""
         namespace = body["metadata"]["namespace"]
         target = TargetRef(body["apiVersion"], body["kind"], body["metadata"]["name"])
-        keys = self._policies_of(namespace, target)
+        keys = self.policies_of(namespace, target)
         if deleted or not keys:
             self._workloads.pop((namespace, target), None)
             return keys
@@ -50,5 +62,14 @@ class Watching:
         self._workloads[(namespace, target)] = seen
         return keys if changed else frozenset()
 
-    def _policies_of(self, namespace: str, target: TargetRef) -> frozenset[PolicyKey]:
-        return frozenset(key for key, ref in self._targets.items() if ref == target and key.namespace == namespace)
+    def policies_of(self, namespace: str, target: TargetRef) -> frozenset[PolicyKey]:
+        """The policies of the namespace that name the target."""
+        return frozenset(self._by_target.get((namespace, target.identity), ()))
+
+    def _forget_target(self, key: PolicyKey) -> _Target | None:
+        target = self._targets.pop(key, None)
+        if target is not None:
+            self._by_target[target].discard(key)
+            if not self._by_target[target]:
+                del self._by_target[target]
+        return target

@@ -52,7 +52,11 @@ async def _from_cluster(key: PolicyKey) -> PolicyResource | None:
     server = ApiServer(await load_configuration(), deadline_seconds=settings.api_timeout_seconds)
     try:
         platform = KubernetesPlatform(
-            server, namespaces=(key.namespace,), nudging=False, now=lambda: datetime.now(UTC), reporter="why"
+            server,
+            policies_of=lambda namespace, target: frozenset(),
+            nudging=False,
+            now=lambda: datetime.now(UTC),
+            reporter="why",
         )
         return await platform.policy(key)
     finally:

@@ -36,11 +36,17 @@ class Unhealthy(Exception):
 class OperatorProcess:
     """What the handlers talk to."""
 
-    def __init__(self, supervisor: LoopSupervisor, configuration: Configuration, namespaces: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        supervisor: LoopSupervisor,
+        watching: Watching,
+        configuration: Configuration,
+        namespaces: tuple[str, ...],
+    ) -> None:
         self._supervisor = supervisor
         self._configuration = configuration
         self._watchers = len(WATCHED) * max(1, len(namespaces))
-        self._watching = Watching()
+        self._watching = watching
         self._loops = asyncio.create_task(supervisor.run(), name="policy loops")
         self._stopping = False
         self.ended = asyncio.Event()
@@ -56,9 +62,13 @@ class OperatorProcess:
         """For kopf's own client: the same server and the same identity as ours."""
         return await credentials(self._configuration)
 
+    def policy_seen(self, body: Mapping[str, Any]) -> None:
+        """There is a policy; its event comes later."""
+        self._watching.policy_seen(_key(body), body)
+
     def policy_event(self, body: Mapping[str, Any], *, deleted: bool) -> None:
         """A policy came, changed or went."""
-        key = PolicyKey(body["metadata"]["namespace"], body["metadata"]["name"])
+        key = _key(body)
         if deleted:
             self._supervisor.forget(key)
             self._wake(self._watching.policy_deleted(key))
@@ -99,7 +109,7 @@ async def operator_process(settings: OperatorSettings, configuration: Configurat
         UsageError: an address cannot be used.
     """
     instance = socket.gethostname()
-    metrics = Metrics()
+    metrics, watching = Metrics(), Watching()
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(metrics_endpoint(metrics.registry, settings.metrics_bind))
         tracer = make_tracer(settings.otlp_endpoint, instance=instance)
@@ -110,7 +120,7 @@ async def operator_process(settings: OperatorSettings, configuration: Configurat
         reconciler = Reconciler(
             KubernetesPlatform(
                 server,
-                namespaces=settings.watched_namespaces,
+                policies_of=watching.policies_of,
                 nudging=settings.nudge,
                 now=_utc_now,
                 reporter=instance,
@@ -136,9 +146,13 @@ async def operator_process(settings: OperatorSettings, configuration: Configurat
             metrics.spans_dropped.set_function(lambda: tracer.dropped)
         metrics.policies.set_function(lambda: len(supervisor.keys))
         metrics.overdue.set_function(lambda: supervisor.overdue.total_seconds())
-        process = OperatorProcess(supervisor, configuration, settings.watched_namespaces)
+        process = OperatorProcess(supervisor, watching, configuration, settings.watched_namespaces)
         stack.push_async_callback(process.stop)
         yield process
+
+
+def _key(body: Mapping[str, Any]) -> PolicyKey:
+    return PolicyKey(body["metadata"]["namespace"], body["metadata"]["name"])
 
 
 def _last_spans(tracer: Tracer) -> None:

@@ -260,8 +260,9 @@ class ModelledFleet:
     def condition(self, name: str) -> Mapping[str, Any]:
         return next(c for c in self.status["conditions"] if c["type"] == name)
 
-    async def policies(self) -> Sequence[PolicyResource]:
-        return tuple(self.resources.values())
+    async def rivals(self, key: PolicyKey, target: TargetRef) -> Sequence[PolicyResource]:
+        others = (policy for policy in self.resources.values() if policy.key != key)
+        return [policy for policy in others if policy.key.namespace == key.namespace]
 
     async def policy(self, key: PolicyKey) -> PolicyResource | None:
         if self.down:

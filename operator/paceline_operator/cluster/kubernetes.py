@@ -4,6 +4,7 @@ but which resource serves a kind."""
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -34,33 +35,31 @@ _NOT_IN_NAMES: Final = frozenset("/%")
 
 
 class KubernetesPlatform:
-    """Fulfils `ports.Platform`. `namespaces` empty: the whole cluster."""
+    """Fulfils `ports.Platform`."""
 
     def __init__(
         self,
         server: ApiServer,
         *,
-        namespaces: Sequence[str],
+        policies_of: Callable[[str, TargetRef], AbstractSet[PolicyKey]],
         nudging: bool,
         now: Callable[[], datetime],
         reporter: str,
     ) -> None:
+        """`policies_of` gives the policies of a namespace that name a target, as the watch has seen them."""
         self._server = server
-        self._namespaces = tuple(namespaces)
+        self._policies_of = policies_of
         self._nudging = nudging
         self._nudges = asyncio.Semaphore(_NUDGES_AT_ONCE)
         self._now = now
         self._reporter = reporter
         self._resources: dict[tuple[str, str], str] = {}
 
-    async def policies(self) -> Sequence[PolicyResource]:
-        """All policies in sight. Raises PlatformUnavailable, also where the CRD is missing."""
-        paths = [_path(patches.API_VERSION, _POLICIES, namespace=name) for name in self._namespaces or (None,)]
-        try:
-            answers = await asyncio.gather(*(self._server.get(path) for path in paths))
-        except Missing as error:
-            raise PlatformUnavailable("the cluster has no TuningPolicy resource: install the chart's CRDs") from error
-        return [read_policy(item) for answer in answers for item in answer["items"]]
+    async def rivals(self, key: PolicyKey, target: TargetRef) -> Sequence[PolicyResource]:
+        """The other policies of the target. The watch names them, so that a pass need not list all that there are."""
+        others = self._policies_of(key.namespace, target) - {key}
+        found = await asyncio.gather(*(self.policy(other) for other in others))
+        return [policy for policy in found if policy is not None]
 
     async def policy(self, key: PolicyKey) -> PolicyResource | None:
         """One policy, read anew with its namespace's annotations; None when it is gone."""

@@ -73,6 +73,11 @@ class LocalPlatform:
         """All policies of the folder."""
         return tuple(self._policies.policies().values())
 
+    async def rivals(self, key: PolicyKey, target: TargetRef) -> Sequence[PolicyResource]:
+        """The other policies of its namespace, whatever they name: all files are read either way."""
+        others = (policy for policy in await self.policies() if policy.key != key)
+        return [policy for policy in others if policy.key.namespace == key.namespace]
+
     async def policy(self, key: PolicyKey) -> PolicyResource | None:
         """One policy, read anew; None when its file is gone."""
         return self._policies.policies().get(key)

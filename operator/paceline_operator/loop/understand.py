@@ -28,7 +28,7 @@ async def understand(platform: Platform, resource: PolicyResource) -> tuple[Poli
     except InvalidSpec as error:
         raise NotReady(Reason.INVALID_SPEC, "; ".join(error.problems)) from error
     assert target is not None  # parse_policy saw to it
-    for other in await platform.policies():
+    for other in await platform.rivals(resource.key, target):
         if _precedes(other, resource) and _same(parse_target(other.spec), target):
             message = f"policy {other.key} is older and tunes {target.kind} {target.name}: delete one of the two"
             raise NotReady(Reason.TARGET_CONFLICT, message)
@@ -36,15 +36,8 @@ async def understand(platform: Platform, resource: PolicyResource) -> tuple[Poli
 
 
 def _precedes(other: PolicyResource, resource: PolicyResource) -> bool:
-    if other.uid == resource.uid or other.key.namespace != resource.key.namespace or other.deleting:
-        return False
-    return (other.created, other.uid) < (resource.created, resource.uid)
+    return not other.deleting and (other.created, other.uid) < (resource.created, resource.uid)
 
 
 def _same(other: TargetRef | None, target: TargetRef) -> bool:
-    return other is not None and _identity(other) == _identity(target)
-
-
-def _identity(target: TargetRef) -> tuple[str, str, str]:
-    # The group without its version: apps/v1 and apps/v1beta1 name one workload.
-    return target.api_version.rpartition("/")[0], target.kind, target.name
+    return other is not None and other.identity == target.identity

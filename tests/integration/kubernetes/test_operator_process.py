@@ -84,12 +84,30 @@ def test_of_two_policies_the_older_wins_and_the_other_follows_when_it_goes(
     home.create_target()
     home.apply_policy(workers=3)
     until(lambda: home.workers() == 3, 10, "the document")
-    first = (home.policy() or {})["metadata"]["creationTimestamp"]
-    until(lambda: datetime.now(UTC) > datetime.fromisoformat(first) + timedelta(seconds=1.1), 5, "a later second")
+    _wait_for_a_later_second(home)
     home.apply_policy(workers=5, name="second")
     until(lambda: home.ready("second") == ("False", "TargetConflict"), 10, "the conflict")
     home.delete_policy()
     until(lambda: home.workers() == 5, 10, "the second policy's document")
+
+
+def test_an_operator_that_starts_knows_the_older_of_two_policies_at_once(
+    server: EnvtestServer, home: PolicyNamespace, tmp_path: Path
+) -> None:
+    home.create_target()
+    home.apply_policy(workers=3)
+    _wait_for_a_later_second(home)
+    home.apply_policy(workers=5, name="second")
+    with start(server, tmp_path, home.name):
+        until(lambda: home.ready("second") == ("False", "TargetConflict"), 40, "the conflict")
+        until(lambda: home.workers() == 3, 10, "the document")
+        assert home.document()["generation"] == 1
+
+
+def _wait_for_a_later_second(home: PolicyNamespace) -> None:
+    """Creation times are whole seconds."""
+    first = datetime.fromisoformat((home.policy() or {})["metadata"]["creationTimestamp"])
+    until(lambda: datetime.now(UTC) > first + timedelta(seconds=1.1), 5, "a later second")
 
 
 def test_a_killed_operator_goes_on_where_it_was(server: EnvtestServer, home: PolicyNamespace, tmp_path: Path) -> None:

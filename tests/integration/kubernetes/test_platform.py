@@ -25,9 +25,14 @@ async def connect(server: EnvtestServer, user: str) -> ApiServer:
     return ApiServer(configuration, deadline_seconds=10)
 
 
-def platform_on(api: ApiServer, *namespaces: str, nudging: bool = True) -> KubernetesPlatform:
+def platform_on(api: ApiServer, *seen: PolicyKey, nudging: bool = True) -> KubernetesPlatform:
+    """`seen`: the policies that a watch would have told it of."""
     return KubernetesPlatform(
-        api, namespaces=namespaces, nudging=nudging, now=lambda: datetime.now(UTC), reporter="test"
+        api,
+        policies_of=lambda namespace, target: frozenset(seen),
+        nudging=nudging,
+        now=lambda: datetime.now(UTC),
+        reporter="test",
     )
 
 
@@ -91,15 +96,15 @@ async def target(server: EnvtestServer, namespace: str, platform: KubernetesPlat
     return await platform.workload(namespace, DEPLOYMENT)
 
 
-async def test_policies_are_read_everywhere_or_in_the_named_namespaces(
+async def test_rivals_are_the_others_that_the_watch_has_seen_and_that_are_still_there(
     server: EnvtestServer, namespace: str, api: ApiServer
 ) -> None:
     create_policy(server, namespace)
     create_policy(server, namespace, "second")
-    here = {PolicyKey(namespace, "api"), PolicyKey(namespace, "second")}
-    assert {policy.key for policy in await platform_on(api, namespace).policies()} == here
-    assert {policy.key for policy in await platform_on(api, "default").policies()} == set()
-    assert {policy.key for policy in await platform_on(api).policies()} >= here
+    seen = {PolicyKey(namespace, name) for name in ("api", "second", "gone")}
+    found = await platform_on(api, *seen).rivals(PolicyKey(namespace, "api"), DEPLOYMENT)
+    assert [policy.key for policy in found] == [PolicyKey(namespace, "second")]
+    assert found[0].spec["targetRef"]["name"] == "api"
 
 
 async def test_a_policy_is_read_with_its_switches(
@@ -326,8 +331,8 @@ async def stranger(server: EnvtestServer) -> AsyncIterator[KubernetesPlatform]:
 
 async def test_a_missing_right_is_named(server: EnvtestServer, namespace: str, stranger: KubernetesPlatform) -> None:
     create_deployment(server, namespace)
-    with pytest.raises(PlatformUnavailable, match=r'cannot list resource "tuningpolicies".*add this right'):
-        await stranger.policies()
+    with pytest.raises(PlatformUnavailable, match=r'cannot get resource "tuningpolicies".*add this right'):
+        await stranger.policy(PolicyKey(namespace, "api"))
     with pytest.raises(PlatformUnavailable, match=r'cannot get resource "deployments.*add this right'):
         await stranger.workload(namespace, DEPLOYMENT)
 

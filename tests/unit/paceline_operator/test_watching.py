@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from paceline_operator.ports import PolicyKey
+from paceline_operator.ports import PolicyKey, TargetRef
 from paceline_operator.watching import Watching
 
 API, OTHER = PolicyKey("shop", "api"), PolicyKey("shop", "other")
@@ -82,6 +82,33 @@ def test_a_target_that_goes_and_comes_back_wakes_both_times() -> None:
 def test_the_other_policy_of_a_target_looks_again_when_one_goes() -> None:
     seen = watching(api=policy(), other=policy())
     assert seen.policy_deleted(API) == {OTHER}
+
+
+def test_policies_are_found_by_what_they_name_in_their_namespace() -> None:
+    seen = watching(api=policy(), other=policy())
+    seen.policy_seen(PolicyKey("elsewhere", "api"), policy())
+    deployment = TargetRef("apps/v1", "Deployment", "api")
+    assert seen.policies_of("shop", deployment) == {API, OTHER}
+    assert seen.policies_of("shop", TargetRef("apps/v1beta1", "Deployment", "api")) == {API, OTHER}
+    assert seen.policies_of("shop", TargetRef("apps/v1", "StatefulSet", "api")) == frozenset()
+
+    seen.policy_changed(OTHER, policy("else", generation=2))
+    assert seen.policies_of("shop", deployment) == {API}
+    seen.policy_deleted(API)
+    assert seen.policies_of("shop", deployment) == frozenset()
+
+
+def test_a_policy_that_was_seen_before_its_event_still_wakes() -> None:
+    seen = Watching()
+    seen.policy_seen(API, policy())
+    assert seen.policy_changed(API, policy())
+
+
+def test_a_policy_without_a_target_names_nothing() -> None:
+    seen = watching(api=policy())
+    seen.policy_changed(API, {**policy(generation=2), "spec": {}})
+    assert seen.policies_of("shop", TargetRef("apps/v1", "Deployment", "api")) == frozenset()
+    assert seen.policy_deleted(API) == frozenset()
 
 
 def test_a_policy_that_comes_back_is_new() -> None:

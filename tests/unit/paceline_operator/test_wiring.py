@@ -10,6 +10,7 @@ import pytest_asyncio
 from kubernetes.aio.client import Configuration
 from paceline_operator.loop.supervisor import LoopSupervisor
 from paceline_operator.ports import PolicyKey
+from paceline_operator.watching import Watching
 from paceline_operator.wiring import WATCHED, OperatorProcess, Unhealthy
 
 KEY = PolicyKey("shop", "api")
@@ -41,7 +42,7 @@ class Wired:
     def __init__(self, *namespaces: str) -> None:
         self.clock = Clock()
         self.supervisor = LoopSupervisor(StuckReconciler(), random=lambda: 0.5, clock=self.clock)
-        self.process = OperatorProcess(self.supervisor, Configuration(), namespaces)
+        self.process = OperatorProcess(self.supervisor, Watching(), Configuration(), namespaces)
         self.watchers = [
             asyncio.create_task(asyncio.Event().wait(), name=f"watcher for {kind}.v1.group@{namespace}")
             for kind in WATCHED
