@@ -141,6 +141,12 @@ class Telemetry(Protocol):
     async def scrape(self, pods: Sequence[Pod]) -> Mapping[str, PodState]:
         """`/state` by pod uid; a pod that does not answer or answers nonsense is absent."""
 
+    async def acks(self, pods: Sequence[Pod]) -> Mapping[str, int]:
+        """By pod uid, the generation that every live worker of the pod runs with nothing left to do.
+
+        A pod in the middle of a change is absent, and so is one that does not answer. No more is read of an answer.
+        """
+
 
 class Span(Protocol):
     """One traced step of a pass."""

@@ -211,6 +211,8 @@ class ModelledFleet:
         self.events: list[tuple[str, bool]] = []
         self.status_writes = 0
         self.document_writes = 0
+        self.scrapes = 0
+        self.asked_for_acks: list[set[str]] = []
         self.rolling_out = False
         self.template = "first"
         self.target_exists = True
@@ -319,7 +321,16 @@ class ModelledFleet:
     async def record_event(self, policy: PolicyResource, reason: str, message: str, *, warning: bool = False) -> None:
         self.events.append((reason, warning))
 
+    async def acks(self, pods: Sequence[Pod]) -> Mapping[str, int]:
+        asked = {pod.uid for pod in pods}
+        self.asked_for_acks.append(asked)
+        return {uid: state.generation for uid, state in self._states().items() if uid in asked and not state.pending}
+
     async def scrape(self, pods: Sequence[Pod]) -> Mapping[str, PodState]:
+        self.scrapes += 1
+        return self._states()
+
+    def _states(self) -> Mapping[str, PodState]:
         document = self.document_now
         answers = {}
         for pod in self.pods:

@@ -10,7 +10,7 @@ from paceline_operator.core.model import Values
 from paceline_operator.core.pods import PodState
 from paceline_operator.crd.document import build_document, parse_document
 from paceline_operator.crd.switches import switched
-from paceline_operator.loop.gather import World, acked, scrape
+from paceline_operator.loop.gather import World
 from paceline_operator.ports import Conflict, Platform, PolicyResource, StoredDocument, Telemetry
 
 
@@ -45,12 +45,14 @@ async def wait_for_acks(
 ) -> Mapping[str, PodState]:
     """The states once all pods have acked, at the deadline, or as soon as `woken` is set."""
     generation = world.document.generation if world.document else 0
-    event = woken or asyncio.Event()
-    states = world.states
+    event, waiting = woken or asyncio.Event(), world.pods
     for _ in range(max(1, round(longest / poll))):
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(event.wait(), poll.total_seconds())
-        states = await scrape(telemetry, world.workload.pods)
-        if event.is_set() or all(pod.uid in states and acked(states[pod.uid], generation) for pod in world.pods):
+        if event.is_set():
             break
-    return states
+        acks = await telemetry.acks(waiting)
+        waiting = tuple(pod for pod in waiting if acks.get(pod.uid) != generation)
+        if not waiting:
+            break
+    return await telemetry.scrape(world.pods)

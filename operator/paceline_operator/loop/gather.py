@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from paceline_operator.core.model import NOTHING, Kind, Policy, Tunable, Values
@@ -70,13 +70,8 @@ async def gather(
     """
     workload = await platform.workload(resource.key.namespace, target)
     stored = await platform.document(workload)
-    states = await scrape(telemetry, workload.pods)
+    states = await telemetry.scrape([pod for pod in workload.pods if not pod.terminating])
     return World(resource, policy, switches, workload, stored, _parsed(stored, workload), states)
-
-
-async def scrape(telemetry: Telemetry, pods: Sequence[Pod]) -> Mapping[str, PodState]:
-    """The states of the pods that are not on their way out."""
-    return await telemetry.scrape([pod for pod in pods if not pod.terminating])
 
 
 def _parsed(stored: StoredDocument, workload: Workload) -> TuningDocument | None:

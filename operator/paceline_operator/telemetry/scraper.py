@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 import aiohttp
 import orjson
@@ -11,7 +11,10 @@ import orjson
 from paceline_operator.core.pods import PodState
 from paceline_operator.errors import InvalidState
 from paceline_operator.ports import Pod
-from paceline_operator.telemetry.state import parse_state
+from paceline_operator.telemetry.state import parse_ack, parse_state
+
+_Parsed = TypeVar("_Parsed")
+_Parse: TypeAlias = Callable[[Mapping[str, Any]], _Parsed | None]
 
 logger = logging.getLogger(__name__)
 
@@ -34,16 +37,23 @@ class PodScraper:
 
     async def scrape(self, pods: Sequence[Pod]) -> Mapping[str, PodState]:
         """`/state` by pod uid; a pod that does not answer or answers nonsense is absent."""
+        return await self._all(pods, parse_state)
+
+    async def acks(self, pods: Sequence[Pod]) -> Mapping[str, int]:
+        """By pod uid, the generation that the pod runs with nothing left to do; others are absent."""
+        return await self._all(pods, parse_ack)
+
+    async def _all(self, pods: Sequence[Pod], parse: _Parse[_Parsed]) -> Mapping[str, _Parsed]:
         asked = [pod for pod in pods if pod.state_url is not None]
-        answers = await asyncio.gather(*(self._ask(pod.name, str(pod.state_url)) for pod in asked))
+        answers = await asyncio.gather(*(self._ask(pod.name, str(pod.state_url), parse) for pod in asked))
         return {pod.uid: answer for pod, answer in zip(asked, answers, strict=True) if answer is not None}
 
-    async def _ask(self, name: str, url: str) -> PodState | None:
+    async def _ask(self, name: str, url: str, parse: _Parse[_Parsed]) -> _Parsed | None:
         async with self._slots:
             try:
                 content = await self._read(url)
                 # At once, and not all together: a thousand answers take half a second, and are large as JSON.
-                return parse_state(_object(content))
+                return parse(_object(content))
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
                 logger.debug("no state from %s: %s: %s", url, type(error).__name__, error)
             except InvalidState as error:

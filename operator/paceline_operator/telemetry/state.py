@@ -1,8 +1,8 @@
-"""A pod's `/state` → PodState. Unknown fields are ignored, so that a newer runtime may add some."""
+"""A pod's `/state` → PodState, or its ack alone. Unknown fields are ignored, so that a newer runtime may add some."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import isfinite
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from paceline_operator.core.histogram import Histogram
 from paceline_operator.core.pods import CacheCounters, Cpu, Lookups, PodMemory, PodState, PoolCounters, RequestCounters
@@ -14,6 +14,8 @@ DOCUMENTS: Final = "tuning/v1"
 PER_POD: Final = "processes"
 """`kind` of the pools whose size counts per pod: a law of connections per worker says nothing of them."""
 
+_Parsed = TypeVar("_Parsed")
+
 
 def parse_state(wire: Mapping[str, Any]) -> PodState:
     """What the pod reports.
@@ -21,14 +23,31 @@ def parse_state(wire: Mapping[str, Any]) -> PodState:
     Raises:
         InvalidState: a field is missing or of another shape.
     """
+    return _understood(wire, _parse)
+
+
+def parse_ack(wire: Mapping[str, Any]) -> int | None:
+    """The generation that the pod runs; None while anything of it is pending. Nothing else of the answer is looked at.
+
+    Raises:
+        InvalidState: a field is missing or of another shape.
+    """
+    return _understood(wire, _ack)
+
+
+def _understood(wire: Mapping[str, Any], parse: Callable[[Mapping[str, Any]], _Parsed]) -> _Parsed:
     try:
         if wire["schema"] != SCHEMA:
             raise ValueError(f"schema {wire['schema']!r}, expected {SCHEMA!r}")
-        return _parse(wire)
+        return parse(wire)
     except KeyError as error:
         raise InvalidState(f"/state lacks the field {error}: does a runtime of this version answer there?") from error
     except (TypeError, ValueError, AttributeError) as error:
         raise InvalidState(f"/state is not as {SCHEMA} says: {error}") from error
+
+
+def _ack(wire: Mapping[str, Any]) -> int | None:
+    return None if wire["tuning"]["pending"] else int(wire["tuning"]["generation"])
 
 
 def _parse(wire: Mapping[str, Any]) -> PodState:

@@ -504,6 +504,22 @@ async def test_a_platform_that_does_not_answer_fails_the_pass(reconciler_of: Mak
     assert fleet.content is None
 
 
+async def test_while_acks_are_waited_for_only_pods_without_one_are_asked_and_for_no_more(reconciler_of: Make) -> None:
+    fleet = ModelledFleet(PINNED)
+    slow = fleet.pods[1]
+    slow.pending = ["workers"]
+
+    await reconciler_of(fleet).reconcile(KEY)
+
+    everybody, *later = fleet.asked_for_acks
+    assert everybody == {pod.uid for pod in fleet.pods}
+    assert later
+    assert all(asked == {slow.uid} for asked in later)
+    # Once to decide, once for what the status says.
+    assert fleet.scrapes == 2
+    assert fleet.status["pods"] == {"total": 2, "applied": 1}
+
+
 async def test_an_interrupted_wait_for_acks_comes_back_at_once(reconciler_of: Make) -> None:
     fleet, woken = ModelledFleet(PINNED), asyncio.Event()
     fleet.acking = False
