@@ -6,14 +6,30 @@ from datetime import UTC, datetime, timedelta
 from math import ceil, log2
 from typing import Any
 
+from paceline_operator.core.decide import decide
 from paceline_operator.core.histogram import Histogram
 from paceline_operator.core.memory import Measured, Memory, Pending
-from paceline_operator.core.model import WORKERS, Behavior, Bounds, Change, Objective, Policy, Reason, TunableSpec, pool
+from paceline_operator.core.model import (
+    WORKERS,
+    Behavior,
+    Bounds,
+    Change,
+    Objective,
+    Policy,
+    Prefer,
+    Reason,
+    TunableSpec,
+    pool,
+)
 from paceline_operator.core.observation import Observation, PoolObservation
 from paceline_operator.core.situation import Fleet, Situation
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 POSTGRES = pool("postgres")
+MAIN = "data/main"
+"""A ConnectionBudget."""
+OBJECTIVE = Objective(timedelta(milliseconds=45))
+ECONOMY = replace(OBJECTIVE, prefer=Prefer.ECONOMY)
 
 
 def seconds(value: float, count: int = 1000) -> Histogram:
@@ -33,13 +49,18 @@ def pool_spec(minimum: int = 1, maximum: int = 40, budget: str | None = None) ->
 
 def policy(*specs: TunableSpec, **changes: Any) -> Policy:
     chosen = specs or (workers_spec(), pool_spec())
-    base = Policy({s.tunable: s for s in chosen}, Objective(timedelta(milliseconds=45)), Behavior(min_samples=1000))
+    base = Policy({s.tunable: s for s in chosen}, OBJECTIVE, Behavior(min_samples=1000))
     return replace(base, **changes)
 
 
 def pool_seen(**changes: Any) -> PoolObservation:
     base = PoolObservation(limit=8, cap=64, wait=seconds(0), hold=seconds(0.006), timeouts=0, arrivals_per_worker=200.0)
     return replace(base, **changes)
+
+
+def postgres_seen(**changes: Any) -> Mapping[str, PoolObservation]:
+    """What a window says of its pools: of one, `postgres`."""
+    return {"postgres": pool_seen(**changes)}
 
 
 def observation(**changes: Any) -> Observation:
@@ -51,7 +72,7 @@ def observation(**changes: Any) -> Observation:
         requests_per_second=333.0,
         duration=seconds(0.020),
         loop_lag=seconds(0.001),
-        pools={"postgres": pool_seen()},
+        pools=postgres_seen(),
     )
     return replace(base, **changes)
 
@@ -91,3 +112,24 @@ def situation(**changes: Any) -> Situation:
 
 def values(workers: int = 4, postgres: int = 8) -> Mapping[Any, float]:
     return {WORKERS: workers, POSTGRES: postgres}
+
+
+def workers(old: int, new: int) -> Change:
+    return Change(WORKERS, old, new)
+
+
+def postgres(old: int, new: int) -> Change:
+    return Change(POSTGRES, old, new)
+
+
+LAGGING = seconds(0.010)
+"""Loop lag that asks for one more worker."""
+WAITING = postgres_seen(wait=seconds(0.012), arrivals_per_worker=800.0)
+"""Waits that ask for more connections."""
+
+
+def decided(given: Situation) -> tuple[tuple[Change, ...], Reason]:
+    """What is done and why; that is also said in words."""
+    decision, _ = decide(given)
+    assert decision.message
+    return decision.changes, decision.reason

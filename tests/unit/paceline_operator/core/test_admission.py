@@ -21,7 +21,7 @@ from paceline_operator.core.model import (
     Reason,
 )
 from paceline_operator.core.situation import Held, Situation
-from situations import NOW, fleet, observation, pending, policy, seconds, situation, values
+from situations import NOW, OBJECTIVE, fleet, observation, pending, policy, seconds, situation, values
 
 ALLOWED = Bounds(16, 512)
 NAMED = policy(admission=ALLOWED)
@@ -136,7 +136,7 @@ def test_a_size_is_in_order_and_within_its_bounds(
 ) -> None:
     allowed = Bounds(least, least + more)
     seen = observation(requests_per_second=rate, duration=seconds(duration))
-    found = size(seen, Objective(timedelta(milliseconds=45)), workers, allowed)
+    found = size(seen, OBJECTIVE, workers, allowed)
     assert found is not None
     assert allowed.minimum <= found[0] <= found[1] <= allowed.maximum
 
@@ -144,8 +144,7 @@ def test_a_size_is_in_order_and_within_its_bounds(
 @given(one=st.floats(0, 1e5), other=st.floats(0, 1e5))
 def test_more_answers_in_time_never_mean_less_room(one: float, other: float) -> None:
     rates = sorted((one, other))
-    objective = Objective(timedelta(milliseconds=45))
-    sizes = [size(observation(requests_per_second=rate), objective, 4, Bounds(1, 10_000)) for rate in rates]
+    sizes = [size(observation(requests_per_second=rate), OBJECTIVE, 4, Bounds(1, 10_000)) for rate in rates]
     assert sizes[0] is not None
     assert sizes[1] is not None
     assert sizes[0] <= sizes[1]
@@ -153,6 +152,6 @@ def test_more_answers_in_time_never_mean_less_room(one: float, other: float) -> 
 
 def test_nothing_answered_sizes_nothing() -> None:
     silent = observation(duration=seconds(0.0, count=0))
-    assert size(silent, Objective(timedelta(milliseconds=45)), 4, ALLOWED) is None
+    assert size(silent, OBJECTIVE, 4, ALLOWED) is None
     content = Decision((), Reason.WITHIN_TOLERANCE, "")
     assert with_admission(named(observation=silent), content, Memory()) == (content, Memory())

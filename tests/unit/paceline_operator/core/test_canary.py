@@ -19,8 +19,6 @@ from paceline_operator.core.model import (
     Bounds,
     Change,
     Decision,
-    Objective,
-    Prefer,
     Reason,
     TunableSpec,
     Values,
@@ -32,6 +30,8 @@ from paceline_operator.core.remember import remember
 from paceline_operator.core.rollback import BREAKER_ROLLBACKS
 from paceline_operator.core.situation import Budget, Member, Situation
 from situations import (
+    ECONOMY,
+    MAIN,
     NOW,
     POSTGRES,
     fleet,
@@ -80,7 +80,7 @@ def seen(**changes: Any) -> Observation:
 
 
 def economy() -> Any:
-    return policy(objective=Objective(timedelta(milliseconds=45), prefer=Prefer.ECONOMY))
+    return policy(objective=ECONOMY)
 
 
 @pytest.mark.parametrize(
@@ -241,8 +241,8 @@ def test_what_is_no_trial_stays(memory: Memory) -> None:
         pytest.param(
             tried(
                 seen(),
-                policy=policy(workers_spec(), pool_spec(budget="data/main")),
-                budgets={"data/main": Budget(32, 1)},
+                policy=policy(workers_spec(), pool_spec(budget=MAIN)),
+                budgets={MAIN: Budget(32, 1)},
             ),
             Reason.EXTERNAL_CHANGE,
             "no longer allows",
@@ -334,11 +334,11 @@ def test_no_mixture_of_pods_breaks_bounds_or_budget(
     given = asked(
         policy=policy(
             workers_spec(1, 8),
-            TunableSpec(POSTGRES, bounds=Bounds(1, 20), budget="data/main"),
+            TunableSpec(POSTGRES, bounds=Bounds(1, 20), budget=MAIN),
             behavior=Behavior(min_samples=1000, canary_pods=pods),
         ),
         values=old,
-        budgets={"data/main": Budget(connections, 6)},
+        budgets={MAIN: Budget(connections, 6)},
     )
     if not (within_budgets(given, old) and within_budgets(given, new)):
         return

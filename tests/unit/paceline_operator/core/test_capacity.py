@@ -16,7 +16,6 @@ from paceline_operator.core.model import (
     WORKERS,
     Bounds,
     Objective,
-    Prefer,
     Reason,
     TunableSpec,
     apply_changes,
@@ -27,22 +26,23 @@ from paceline_operator.core.predict import Model
 from paceline_operator.core.probe import probe
 from paceline_operator.core.situation import Budget, Situation
 from situations import (
+    ECONOMY,
+    MAIN,
     NOW,
+    OBJECTIVE,
     POSTGRES,
     fleet,
     observation,
     policy,
     pool_seen,
     pool_spec,
+    postgres_seen,
     seconds,
     situation,
     values,
     workers_spec,
 )
 
-MAIN = "data/main"
-OBJECTIVE = Objective(timedelta(milliseconds=45))
-ECONOMY = Objective(timedelta(milliseconds=45), prefer=Prefer.ECONOMY)
 REPORTS = pool("reports")
 
 
@@ -67,11 +67,9 @@ def served(workers: int, size: int, **changes: Any) -> Situation:
         "throttled_ratio": 0.0,
         "duration": answers(0.024),
         "loop_lag": seconds(0.0005, 10_000),
-        "pools": {
-            "postgres": pool_seen(
-                limit=size, hold=seconds(0.008, 48_000), wait=seconds(0), arrivals_per_worker=200.0 / workers
-            )
-        },
+        "pools": postgres_seen(
+            limit=size, hold=seconds(0.008, 48_000), wait=seconds(0), arrivals_per_worker=200.0 / workers
+        ),
     }
     window |= changes.pop("window", {})
     return situation(values=values(workers, size), observation=observation(**window), **changes)
@@ -290,7 +288,7 @@ def test_what_was_measured_is_a_candidate_where_it_is_allowed_and_the_load_is_th
 
 
 def test_a_proposal_says_what_was_measured_and_nothing_else() -> None:
-    waiting = {"postgres": pool_seen(limit=2, hold=seconds(0.008, 48_000), wait=seconds(0.004, 48_000))}
+    waiting = postgres_seen(limit=2, hold=seconds(0.008, 48_000), wait=seconds(0.004, 48_000))
     start = served(2, 2, window={"duration": answers(0.060), "pools": waiting}, policy=policy(pool_spec()))
     assert start.observation is not None
     said = propose(start, fitted(start), OBJECTIVE)

@@ -14,21 +14,21 @@ from paceline_operator.core.memory import Ceiling, Known, Memory, Probing
 from paceline_operator.core.model import WORKERS, Bounds, Objective, Prefer, Reason, TunableSpec, apply_changes, pool
 from paceline_operator.core.situation import Budget, Situation
 from situations import (
+    MAIN,
     NOW,
     POSTGRES,
     fleet,
     observation,
     pending,
     policy,
-    pool_seen,
     pool_spec,
+    postgres_seen,
     seconds,
     situation,
     values,
     workers_spec,
 )
 
-MAIN = "data/main"
 REPORTS = pool("reports")
 ABSURD = st.sampled_from([0.0, -1.0, 5e-324, 1e-300, 1e300, float("inf"), float("nan")])
 """What a broken reporter may say."""
@@ -117,7 +117,7 @@ def test_no_decision_breaks_a_bound_or_a_budget(data: st.DataObject) -> None:
         cpu_limit=draw(st.one_of(st.sampled_from([None, 0.5, 2.0]), ABSURD)),
         throttled_ratio=draw(st.one_of(st.sampled_from([None, 0.3]), ABSURD)),
         most_workers=draw(st.sampled_from([None, 3])),
-        pools={"postgres": pool_seen(wait=recorded(1000), hold=recorded(requests), cap=64)},
+        pools=postgres_seen(wait=recorded(1000), hold=recorded(requests), cap=64),
     )
     objective = Objective(policy().objective.p95, prefer=draw(st.sampled_from(list(Prefer))))  # type: ignore[union-attr]
     memory = Memory(

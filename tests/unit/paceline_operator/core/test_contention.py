@@ -13,7 +13,7 @@ from paceline_operator.core.diagnose import Finding
 from paceline_operator.core.fit import fit
 from paceline_operator.core.limits import drowned_before
 from paceline_operator.core.memory import Drowned, Known, Memory, Probing
-from paceline_operator.core.model import WORKERS, Change, Objective, Reason
+from paceline_operator.core.model import WORKERS, Change, Reason
 from paceline_operator.core.observation import Observation
 from paceline_operator.core.probe import probe
 from paceline_operator.core.recommend import Proposal
@@ -22,6 +22,7 @@ from paceline_operator.core.situation import Fleet, Situation
 from paceline_operator.core.verify import verify
 from situations import (
     NOW,
+    OBJECTIVE,
     POSTGRES,
     measured,
     observation,
@@ -29,13 +30,13 @@ from situations import (
     policy,
     pool_seen,
     pool_spec,
+    postgres_seen,
     seconds,
     situation,
     values,
     workers_spec,
 )
 
-OBJECTIVE = policy().objective or Objective(timedelta())
 LATER = NOW + timedelta(hours=1)
 IN_150 = Drowned(connections=150, query_seconds=0.09, checkouts=2000.0, until=LATER)
 """What the worked example of the law has seen, with ten pods."""
@@ -102,17 +103,17 @@ def test_a_drowned_window_is_remembered() -> None:
         ),
         pytest.param(in_trouble(observation=drowning_window(pools={})), id="nothing is seen of the pool"),
         pytest.param(
-            in_trouble(observation=drowning_window(pools={"postgres": pool_seen(arrivals_per_worker=0.0)})),
+            in_trouble(observation=drowning_window(pools=postgres_seen(arrivals_per_worker=0.0))),
             id="nobody asks it",
         ),
         pytest.param(
-            in_trouble(observation=drowning_window(pools={"postgres": pool_seen(arrivals_per_worker=50.0)})),
+            in_trouble(observation=drowning_window(pools=postgres_seen(arrivals_per_worker=50.0))),
             id="nobody waits",
         ),
         pytest.param(
             in_trouble(
                 observation=drowning_window(
-                    pools={"postgres": pool_seen(wait=seconds(5.0), hold=seconds(0.09, 9), arrivals_per_worker=53.0)}
+                    pools=postgres_seen(wait=seconds(5.0), hold=seconds(0.09, 9), arrivals_per_worker=53.0)
                 )
             ),
             id="too few checkouts to tell",

@@ -16,7 +16,7 @@ from paceline_operator.core.experience import (
 )
 from paceline_operator.core.memory import Known, Memory, Noise
 from paceline_operator.core.situation import Situation
-from situations import NOW, observation, pool_seen, seconds, situation, values
+from situations import NOW, observation, postgres_seen, seconds, situation, values
 
 LOAD = 333.0 / 4
 
@@ -120,7 +120,7 @@ def test_values_that_the_policy_does_not_name_do_not_matter() -> None:
 
 def test_a_query_is_timed_only_while_the_loops_keep_up() -> None:
     """Under a lagging loop most of a hold is lag: 80 ms would be remembered as 28."""
-    calm = observation(pools={"postgres": pool_seen(hold=seconds(0.080))}, cpu_seconds=40.0)
+    calm = observation(pools=postgres_seen(hold=seconds(0.080)), cpu_seconds=40.0)
     lagging = replace(calm, loop_lag=seconds(0.050))
     _, remembered = decide(situation(observation=calm))
     assert remembered.fastest["postgres"] == pytest.approx(0.080, rel=0.1)

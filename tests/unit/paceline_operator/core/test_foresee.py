@@ -13,8 +13,8 @@ from situations import (
     fleet,
     observation,
     policy,
-    pool_seen,
     pool_spec,
+    postgres_seen,
     seconds,
     situation,
     values,
@@ -34,7 +34,7 @@ def busy(**changes: Any) -> Situation:
         loop_lag=seconds(0.003, 48_000),
         cpu_seconds=272.0,
         cpu_limit=4.0,
-        pools={"postgres": pool_seen(limit=3, hold=seconds(0.006, 48_000), arrivals_per_worker=100.0)},
+        pools=postgres_seen(limit=3, hold=seconds(0.006, 48_000), arrivals_per_worker=100.0),
     )
     base = situation(policy=PINNED, values=values(workers=2, postgres=3), observation=window)
     return replace(base, **changes)

@@ -10,14 +10,14 @@ from paceline_operator.core.fit import fit
 from paceline_operator.core.observation import Observation
 from paceline_operator.core.predict import Model
 from paceline_operator.core.waits import FULL, Wait
-from situations import observation, pool_seen, seconds
+from situations import observation, postgres_seen, seconds
 
 POOLS = {"postgres": 8.0}
 
 
 def busy(**changes: Any) -> Observation:
     """Four pods of 83 requests a second each, at 8 ms of CPU; two thirds of a core."""
-    pools = {"postgres": pool_seen(hold=seconds(0.006, 20_000))}
+    pools = postgres_seen(hold=seconds(0.006, 20_000))
     return observation(**{"cpu_seconds": 20_000 * 0.008, "cpu_limit": 2.0, "pools": pools, **changes})
 
 
@@ -44,7 +44,7 @@ def test_at_the_values_in_force_it_says_what_was_measured(
         cpu_seconds=20_000 * cpu,
         cpu_limit=2.0,
         throttled_ratio=throttled,
-        pools={"postgres": pool_seen(hold=seconds(hold, 20_000))},
+        pools=postgres_seen(hold=seconds(hold, 20_000)),
     )
     fitted = fit(window, workers, POOLS)
     assume(fitted is not None)
@@ -78,7 +78,7 @@ def test_predictions_are_positive_and_more_load_is_never_faster(workers: int) ->
         pytest.param(observation(), id="no CPU seconds"),
         pytest.param(busy(requests=0), id="no requests"),
         pytest.param(busy(requests_per_second=2000.0), id="a loop that never rests"),
-        pytest.param(busy(pools={"postgres": pool_seen(hold=seconds(0.4, 20_000))}), id="a pool that is always lent"),
+        pytest.param(busy(pools=postgres_seen(hold=seconds(0.4, 20_000))), id="a pool that is always lent"),
         pytest.param(busy(cpu_seconds=5e-324), id="CPU time that no request can have taken"),
         pytest.param(busy(requests_per_second=0.0), id="requests that came at no rate"),
         pytest.param(busy(cpu_seconds=float("nan")), id="CPU time that is no number"),
@@ -97,7 +97,7 @@ def test_without_a_cpu_limit_there_is_no_quota() -> None:
 
 
 def test_a_pool_that_nobody_used_says_nothing() -> None:
-    idle = model(observation(cpu_seconds=160.0, pools={"postgres": pool_seen(hold=seconds(0.006, 3))}))
+    idle = model(observation(cpu_seconds=160.0, pools=postgres_seen(hold=seconds(0.006, 3))))
     assert not idle.pools
     assert idle.p95(4, POOLS) == idle.p95(4, {"postgres": 1.0})
 

@@ -7,7 +7,7 @@ import pytest
 from paceline_operator.core.decide import decide
 from paceline_operator.core.diagnose import diagnose
 from paceline_operator.core.memory import Known, Memory, Rejected
-from paceline_operator.core.model import WORKERS, Change, Objective, Reason
+from paceline_operator.core.model import WORKERS, Change, Reason
 from paceline_operator.core.observation import Observation
 from paceline_operator.core.recommend import carried_pools
 from paceline_operator.core.relief import half, relief
@@ -16,6 +16,7 @@ from paceline_operator.core.situation import Situation
 from paceline_operator.core.verify import verify
 from situations import (
     NOW,
+    OBJECTIVE,
     POSTGRES,
     fleet,
     measured,
@@ -24,13 +25,13 @@ from situations import (
     policy,
     pool_seen,
     pool_spec,
+    postgres_seen,
     seconds,
     situation,
     values,
     workers_spec,
 )
 
-OBJECTIVE = policy().objective or Objective(NOW - NOW)
 WELL = Memory(fastest={"postgres": 0.006})
 
 
@@ -64,7 +65,7 @@ def test_a_database_that_was_faster_gets_what_it_needed_then() -> None:
         pytest.param(crowded(observation=collapsed(loop_lag=seconds(0.0, 0))), id="nobody knows how loops lag"),
         pytest.param(crowded(observation=collapsed(pools={})), id="nothing is seen of the pool"),
         pytest.param(
-            crowded(observation=collapsed(pools={"postgres": pool_seen(hold=seconds(0.08, 20_000))})), id="nobody waits"
+            crowded(observation=collapsed(pools=postgres_seen(hold=seconds(0.08, 20_000)))), id="nobody waits"
         ),
     ],
 )
@@ -74,7 +75,7 @@ def test_otherwise_no_connection_is_taken_away(well_enough: Situation) -> None:
 
 
 def test_a_pool_never_grows_into_a_slow_database() -> None:
-    waiting = {"postgres": pool_seen(wait=seconds(0.5), hold=seconds(0.011, 20_000), arrivals_per_worker=320.0)}
+    waiting = postgres_seen(wait=seconds(0.5), hold=seconds(0.011, 20_000), arrivals_per_worker=320.0)
     decision, _ = decide(crowded(values=values(4, 4), observation=collapsed(pools=waiting)))
 
     assert decision.reason is Reason.DATABASE_SATURATED
@@ -93,7 +94,7 @@ def test_a_pool_that_may_not_grow_is_halved() -> None:
 
 def test_a_pool_is_halved_only_if_it_is_all_lent_and_the_objective_missed() -> None:
     stuck = crowded(policy=policy(workers_spec(), pool_spec(1, 8)), memory=Memory())
-    idle = {"postgres": pool_seen(wait=seconds(0.5), hold=seconds(0.08, 20_000), arrivals_per_worker=40.0)}
+    idle = postgres_seen(wait=seconds(0.5), hold=seconds(0.08, 20_000), arrivals_per_worker=40.0)
     assert half(stuck, collapsed(pools=idle), OBJECTIVE) is None
     assert half(stuck, collapsed(duration=seconds(0.02, 20_000)), OBJECTIVE) is None
     assert half(replace(stuck, values=values(4, 1)), collapsed(), OBJECTIVE) is None
@@ -125,7 +126,7 @@ def test_a_pool_that_grew_in_vain_goes_back() -> None:
         pytest.param(Change(POSTGRES, 4, 8), collapsed(duration=seconds(0.7, 20_000)), id="it is faster"),
         pytest.param(Change(POSTGRES, 7, 8), collapsed(), id="it grew too little to tell"),
         pytest.param(Change(WORKERS, 2, 4), collapsed(), id="workers grew"),
-        pytest.param(Change(POSTGRES, 4, 8), collapsed(pools={"postgres": pool_seen()}), id="some are idle"),
+        pytest.param(Change(POSTGRES, 4, 8), collapsed(pools=postgres_seen()), id="some are idle"),
         pytest.param(Change(POSTGRES, 4, 8), collapsed(pools={}), id="nothing is seen of the pool"),
     ],
 )

@@ -6,11 +6,11 @@ from datetime import timedelta
 import pytest
 from paceline_operator.core.compare import dead_band
 from paceline_operator.core.memory import Ceiling, Memory, Noise, Pending, Probing
-from paceline_operator.core.model import WORKERS, Change, Objective, Prefer, Reason
+from paceline_operator.core.model import WORKERS, Change, Reason
 from paceline_operator.core.observation import Observation
 from paceline_operator.core.rollback import MOST_REJECTED
 from paceline_operator.core.verify import verify
-from situations import NOW, POSTGRES, fleet, measured, observation, pending, policy, seconds, situation, values
+from situations import ECONOMY, NOW, POSTGRES, fleet, measured, observation, pending, policy, seconds, situation, values
 
 BACK = (Change(WORKERS, 4, 2), Change(POSTGRES, 8, 10))
 
@@ -102,7 +102,7 @@ def test_noise_widens_the_dead_band() -> None:
 
 
 def test_with_economy_slower_is_kept_while_the_objective_is_met() -> None:
-    economical = policy(objective=Objective(timedelta(milliseconds=45), prefer=Prefer.ECONOMY))
+    economical = policy(objective=ECONOMY)
     for p95, kept in ((0.044, True), (0.046, False)):
         judged = situation(
             policy=economical, memory=Memory(pending=pending()), observation=observation(duration=seconds(p95))

@@ -21,6 +21,7 @@ from paceline_operator.crd.decisions import MOST_CHANGES, MOST_ENTRIES, Decided,
 from paceline_operator.crd.memory import MOST_BYTES, parse_memory, render_pending, render_tuner
 from paceline_operator.crd.status import Report, differs, render_status
 from situations import (
+    MAIN,
     NOW,
     fleet,
     measured,
@@ -163,9 +164,7 @@ def test_a_transition_has_a_time_and_everything_else_has_not() -> None:
         pytest.param(converged(fleet(reporting=0, applied=0)), "Unknown", "NotReporting", id="nobody says"),
         pytest.param(converged(fleet(total=0, applied=0)), "Unknown", "NotReporting", id="nobody is there"),
         pytest.param(within_budget(policy()), "True", "NoBudget", id="no budget"),
-        pytest.param(
-            within_budget(policy(pool_spec(budget="data/main"))), "Unknown", "BudgetNotFound", id="a missing budget"
-        ),
+        pytest.param(within_budget(policy(pool_spec(budget=MAIN))), "Unknown", "BudgetNotFound", id="a missing budget"),
         pytest.param(objective_met(policy(), observation(), {}), "True", "WithinObjective", id="fast"),
         pytest.param(objective_met(policy(), observation(duration=seconds(0.1)), {}), "False", "Slow", id="slow"),
         pytest.param(objective_met(policy(), observation(errors=100), {}), "False", "Failing", id="failing"),
