@@ -9,7 +9,7 @@ from typing import Final
 import asyncpg
 import jwt
 
-from tests.benchmarks import auth_parts, peers
+from tests.benchmarks import parts, peers
 from tests.benchmarks.closed_loop import Request
 from tests.benchmarks.databases import databases
 from tests.benchmarks.duel import Duel
@@ -23,6 +23,13 @@ TOKEN_SECONDS: Final = 3600
 COUNTS: Final = ((1, 1), (2, 1), (4, 1), (8, 1), (1, 8), (2, 4), (2, 8))
 """Workers and threads of the blocking peer."""
 SYNC: Final = COUNTS[:4]
+PARTS: Final = {
+    "a route that answers two fields": "/parts/route",
+    "+ bearer token taken by a dependency": "/parts/bearer",
+    "+ token verified": "/parts/token",
+    "+ row from PostgreSQL, pool as it comes": "/parts/untuned",
+    "the same with a tuned pool": "/auth/me",
+}
 _USERS = """
 CREATE TABLE bench_users (id integer PRIMARY KEY, email text NOT NULL);
 INSERT INTO bench_users SELECT n, 'user' || n || '@example.org' FROM generate_series(1, 1000) AS n;
@@ -39,7 +46,8 @@ def run(effort: Effort, cores: Cores) -> Iterator[Row]:
         request = Request("/auth/me", {"Authorization": f"Bearer {_token(secret)}"})
         mine, metric = ours(TARGET, environment), "token check, user lookup"
         with mine.started(cores) as server:
-            yield from auth_parts.rows(server, dict(request.headers), cores, effort)
+            made_of = {part: Request(path, request.headers) for part, path in PARTS.items()}
+            yield from parts.rows(BENCH, server, made_of, cores, effort)
         kept = peers.fastest(_flasks(environment, COUNTS), cores, request)
         duel = Duel(BENCH, metric, mine, kept, request, goal=4.0, measures_latency=True, latency_goal=4.0)
         yield from duel.rows(effort, cores)

@@ -7,7 +7,7 @@ from typing import Final
 
 import psutil
 
-from tests.benchmarks import peers
+from tests.benchmarks import parts, peers
 from tests.benchmarks.closed_loop import Request
 from tests.benchmarks.duel import Duel
 from tests.benchmarks.effort import Effort
@@ -17,6 +17,12 @@ from tests.benchmarks.servers import Cores, Server, Stack, ours, stock
 
 BENCH = "dashboard"
 ROUTE: Final = Request("/dashboard")
+PARTS: Final = {
+    "a route that answers three fields": Request("/parts/route"),
+    "+ three tasks that do nothing": Request("/parts/tasks"),
+    "+ one upstream called in one of them": Request("/parts/one"),
+    "+ the two others": ROUTE,
+}
 CONNECTIONS: Final = 256
 """Waiting is what this is about: as many clients as it takes to fill three tenths of a second."""
 FEW_CONNECTIONS: Final = 32
@@ -35,6 +41,7 @@ def run(effort: Effort, cores: Cores) -> Iterator[Row]:
         with mine.started(cores) as server:
             yield _calm(server, effort)
             memory = _memory(server)
+            yield from parts.rows(BENCH, server, PARTS, cores, effort, CONNECTIONS)
         for duel in _duels(mine, environment, memory, cores):
             yield from duel.rows(effort, cores)
 

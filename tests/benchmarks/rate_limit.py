@@ -10,7 +10,7 @@ from typing import Final
 
 import aiohttp
 
-from tests.benchmarks import peers
+from tests.benchmarks import parts, peers
 from tests.benchmarks.closed_loop import Request
 from tests.benchmarks.databases import databases
 from tests.benchmarks.effort import Effort
@@ -32,10 +32,17 @@ CASES: Final = {
     "refused, one client": Request(ROUTE, status=429),
 }
 """32 connections each; hits of one client that arrive together are counted together, those of many are not."""
+PARTS: Final = {
+    "a route that nobody limits": Request("/"),
+    "+ a hit counted in Valkey, one client": CASES["admitted, one client"],
+    "+ a hit counted in Valkey, 32 clients": CASES["admitted, 32 clients"],
+}
 
 
 def run(effort: Effort, cores: Cores) -> Iterator[Row]:
     with databases(cores) as environment:
+        with _mine(environment, 10**9).started(cores) as server:
+            yield from parts.rows(BENCH, server, PARTS, cores, effort)
         for metric, request in CASES.items():
             amount = 1 if request.status == 429 else 10**9
             for theirs in _peers(environment, amount):

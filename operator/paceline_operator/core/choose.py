@@ -2,23 +2,21 @@
 meets the objective. What is in force stays unless another gains enough to be worth a change.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from paceline_operator.core.candidates import Candidate, candidates, judged
 from paceline_operator.core.constraints import budgeted, connections_per_worker
+from paceline_operator.core.economy import Bar, cheapest, cost
 from paceline_operator.core.experience import noise_of
-from paceline_operator.core.model import WORKERS, Kind, Objective, Prefer, Values
+from paceline_operator.core.model import WORKERS, Objective, Prefer, Values
+from paceline_operator.core.outlook import rise_of
 from paceline_operator.core.predict import Model
 from paceline_operator.core.situation import Situation
 
 EQUAL: Final = 0.02
 """Settings whose p95 differs by no more than this share are equally fast: the cheaper one is chosen."""
-MARGIN: Final = 0.9
-"""What economy predicts must stay below this share of the objective: the prediction may be wrong."""
-MEASURED_MARGIN: Final = 0.97
-"""The same for what has been measured."""
 KNOWN_BETTER: Final = 0.03
 """By how much what was measured must be better than what is in force, beyond the noise."""
 
@@ -45,20 +43,6 @@ def choose(situation: Situation, model: Model, objective: Objective) -> Choice |
 def least_gain(situation: Situation) -> float:
     """Half of the policy's tolerance: a predicted gain below it is not worth a change."""
     return situation.policy.behavior.tolerance / 2
-
-
-def cost(situation: Situation, values: Values) -> float:
-    """The mean share of workers and connections of the most that is allowed, in [0, 1]."""
-    shares = []
-    workers = values.get(WORKERS, 1.0)
-    spec = situation.policy.tunables.get(WORKERS)
-    if spec is not None and spec.bounds is not None:
-        shares.append(workers / spec.bounds.maximum)
-    for tunable, spec in situation.policy.tunables.items():
-        if tunable.kind is Kind.POOL and spec.bounds is not None and tunable in values:
-            most_workers = shares[0] if shares else 1.0
-            shares.append(most_workers * values[tunable] / spec.bounds.maximum)
-    return sum(shares) / len(shares) if shares else 0.0
 
 
 def budget_binds(situation: Situation, values: Values) -> bool:
@@ -92,42 +76,13 @@ def _worth(situation: Situation, candidate: Candidate, current: Candidate) -> bo
 
 
 def _economical(situation: Situation, model: Model, objective: Objective, current: Candidate) -> Choice | None:
-    found = [
-        lean
-        for candidate in candidates(situation, model, objective)
-        for lean in _leaner(situation, model, objective, candidate)
-    ]
-    meeting = [candidate for candidate in found if _meets(candidate, objective)]
-    if not meeting:
+    bar = Bar(objective.p95.total_seconds(), model, rise_of(situation.memory))
+    found = list(candidates(situation, model, objective))
+    best = cheapest(situation, bar, found)
+    if best is None:
         return _fastest(situation, found, current)
-    best = min(meeting, key=lambda candidate: (cost(situation, candidate.values), candidate.p95_seconds))
+    if not bar.bearable(current):
+        return Choice(best, current, 1.0)  # another one: it meets what the one in force misses
     now = cost(situation, current.values)
     gain = 1 - cost(situation, best.values) / now if now else 0.0
-    if current.p95_seconds > objective.p95.total_seconds():
-        return Choice(best, current, 1.0)  # another one: it meets what the one in force misses
     return Choice(best, current, gain) if gain > least_gain(situation) else None
-
-
-def _meets(candidate: Candidate, objective: Objective) -> bool:
-    margin = MEASURED_MARGIN if candidate.measured else MARGIN
-    return candidate.p95_seconds <= margin * objective.p95.total_seconds()
-
-
-def _leaner(situation: Situation, model: Model, objective: Objective, candidate: Candidate) -> Sequence[Candidate]:
-    """The candidate, and with it connections taken away one at a time where that costs least, while it meets the
-    objective."""
-    found = [candidate]
-    while _meets(found[-1], objective):
-        fewer = [judged(situation, model, values) for values in _one_less(situation, found[-1].values)]
-        usable = [option for option in fewer if option is not None and _meets(option, objective)]
-        if not usable:
-            break
-        found.append(min(usable, key=lambda option: option.p95_seconds))
-    return found
-
-
-def _one_less(situation: Situation, values: Values) -> Iterable[Values]:
-    for tunable, spec in situation.policy.tunables.items():
-        size = values.get(tunable)
-        if tunable.kind is Kind.POOL and spec.bounds is not None and size is not None and size > spec.bounds.minimum:
-            yield {**values, tunable: size - 1}

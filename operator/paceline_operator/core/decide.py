@@ -21,7 +21,7 @@ from paceline_operator.core.experience import database_is_slow, learned, overhea
 from paceline_operator.core.explicit import explicit_changes
 from paceline_operator.core.fit import fit
 from paceline_operator.core.freshness import ttl_changes
-from paceline_operator.core.gates import GATES, LEAST_COVERAGE, Hold, runtime_too_old
+from paceline_operator.core.gates import GATES, LEAST_COVERAGE, Hold, runtime_too_old, tuning_suspended
 from paceline_operator.core.held import hold
 from paceline_operator.core.limits import LIMITS
 from paceline_operator.core.memory import Measured, Memory, Replicas
@@ -185,9 +185,12 @@ def _tune(situation: Situation, model: Model | None) -> tuple[Decision, Memory]:
 
 
 def _decided(situation: Situation, model: Model | None, observation: Observation, objective: Objective) -> Decision:
+    back, suspended = retreat(situation, observation, objective), tuning_suspended(situation)
+    if suspended:
+        return _limited(situation, back) if back else _hold(suspended)
     ttls = ttl_changes(situation, observation)
     proposals = (
-        retreat(situation, observation, objective),
+        back,
         relief(situation, observation, objective),
         propose(situation, model, objective) if model else None,
     )

@@ -11,6 +11,7 @@ from typing import Final
 from paceline_operator.core.memory import Known, Measured, Memory, Noise
 from paceline_operator.core.model import WORKERS, Values
 from paceline_operator.core.observation import Observation
+from paceline_operator.core.outlook import with_load
 from paceline_operator.core.situation import Situation
 
 SAME_LOAD: Final = log(1.15)
@@ -60,6 +61,7 @@ def learned(
         noise=replace(memory.noise, last=None) if slow else _noise(situation, observation),
         cpu=memory.cpu if queue_full else _cpu(memory.cpu, situation.values, observation),
         fastest={**memory.fastest, **_fastest(memory, query_seconds)},
+        loads=with_load(memory.loads, load_of(observation)),
     )
 
 

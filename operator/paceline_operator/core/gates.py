@@ -71,7 +71,8 @@ def not_converged(situation: Situation) -> Hold | None:
 
 
 def tuning_suspended(situation: Situation) -> Hold | None:
-    """The breaker: whoever is wrong three times an hour does not understand what is going on."""
+    """The breaker: whoever is wrong three times an hour does not understand what is going on. No gate: the way back
+    from a database that drowns stays open."""
     last = situation.memory.rollbacks[-BREAKER_ROLLBACKS:]
     if len(last) < BREAKER_ROLLBACKS or last[-1] - last[0] > BREAKER_TIME:
         return None
@@ -124,7 +125,6 @@ GATES: Final[tuple[Gate, ...]] = (
     rollout_in_progress,
     shrink_blocked,
     not_converged,
-    tuning_suspended,
     insufficient_telemetry,
     no_traffic,
     replicas_changed,

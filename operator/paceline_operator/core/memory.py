@@ -153,6 +153,8 @@ class Memory:
     """By pool: the fewest connections that its database drowned in."""
     ceiling: Ceiling | None = None
     replicas: Replicas | None = None
+    loads: tuple[float, ...] = ()
+    """Requests a second and pod of the last few windows, the newest last: whether more are to come."""
     first: Measured | None = None
     """The first window ever measured: what tuning has gained is told against it."""
     unknown: Mapping[str, Any] = field(default_factory=lambda: NOTHING)

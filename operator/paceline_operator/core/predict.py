@@ -68,6 +68,10 @@ class Model:
             found.append(wait.times(model.queries))
         return found
 
+    def under(self, rise: float) -> "Model":
+        """The same service with so many times the requests."""
+        return replace(self, arrivals=rise * self.arrivals)
+
     def lag_seconds(self, workers: float) -> float | None:
         """The mean lag of a loop; None where it would be full."""
         loop, quota = self._loop(workers), self._quota(workers)

@@ -8,7 +8,7 @@ from paceline_operator.core.model import NOTHING
 from paceline_operator.core.values import values_from_wire, values_to_wire
 from paceline_operator.crd.measured import parse_measured, parse_time, readable, render_measured, render_time
 
-LEARNT: Final = ("known", "noise", "probing", "cpu", "fastest", "drowned", "ceiling", "replicas")
+LEARNT: Final = ("known", "noise", "probing", "cpu", "fastest", "drowned", "ceiling", "replicas", "loads")
 
 
 def render_learnt(memory: Memory) -> dict[str, Any]:
@@ -19,6 +19,7 @@ def render_learnt(memory: Memory) -> dict[str, Any]:
         "probing": {"failures": memory.probing.failures},
         "cpu": {str(workers): round(seconds, 7) for workers, seconds in memory.cpu.items()},
         "fastest": {name: round(seconds, 7) for name, seconds in memory.fastest.items()},
+        "loads": [round(load, 3) for load in memory.loads],
         "drowned": {name: _render_drowned(known) for name, known in memory.drowned.items()},
     }
     if memory.probing.after is not None:
@@ -42,6 +43,7 @@ def parse_learnt(tuner: Mapping[str, Any]) -> dict[str, Any]:
         "drowned": readable(lambda: {str(n): _parse_drowned(entry) for n, entry in tuner["drowned"].items()}, NOTHING),
         "ceiling": readable(lambda: _parse_ceiling(tuner["ceiling"]), None),
         "replicas": readable(lambda: _parse_replicas(tuner["replicas"]), None),
+        "loads": readable(lambda: tuple(float(load) for load in tuner["loads"]), ()),
     }
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypedDict
 
@@ -10,6 +10,7 @@ import aiohttp
 from fastapi import FastAPI, Request
 
 PARTS = ("users", "orders", "stock")
+NOTHING = {"value": 42}
 
 
 class State(TypedDict):
@@ -37,9 +38,33 @@ async def ready() -> dict[str, str]:
 
 @app.get("/dashboard")
 async def dashboard(request: Request) -> dict[str, Any]:
+    return await _together({part: _fetch(request.state.session, part) for part in PARTS})
+
+
+@app.get("/parts/route")
+async def route() -> dict[str, Any]:
+    return dict.fromkeys(PARTS, NOTHING)
+
+
+@app.get("/parts/tasks")
+async def three_tasks() -> dict[str, Any]:
+    return await _together({part: _nothing() for part in PARTS})
+
+
+@app.get("/parts/one")
+async def one_call(request: Request) -> dict[str, Any]:
+    others = {part: _nothing() for part in PARTS[1:]}
+    return await _together({PARTS[0]: _fetch(request.state.session, PARTS[0]), **others})
+
+
+async def _together(parts: dict[str, Coroutine[Any, Any, Any]]) -> dict[str, Any]:
     async with asyncio.TaskGroup() as group:
-        tasks = {part: group.create_task(_fetch(request.state.session, part)) for part in PARTS}
-    return {part: task.result() for part, task in tasks.items()}
+        tasks = {name: group.create_task(part) for name, part in parts.items()}
+    return {name: task.result() for name, task in tasks.items()}
+
+
+async def _nothing() -> dict[str, int]:
+    return NOTHING
 
 
 async def _fetch(session: aiohttp.ClientSession, part: str) -> Any:

@@ -314,7 +314,7 @@ def test_three_trials_taken_back_suspend_tuning() -> None:
     memory = Memory(pending=trial(), rollbacks=(NOW - timedelta(minutes=2), NOW - timedelta(minutes=1)))
     _, memory = decide(tried(seen(duration=seconds(0.03)), memory=memory))
     assert len(memory.rollbacks) == BREAKER_ROLLBACKS
-    decision, _ = decide(asked(memory=memory, now=NOW + timedelta(minutes=1)))
+    decision, _ = decide(asked(memory=memory, now=NOW + timedelta(minutes=1), observation=observation(pods=6)))
     assert decision.reason is Reason.TUNING_SUSPENDED
 
 

@@ -44,6 +44,8 @@ from situations import (
 )
 
 REPORTS = pool("reports")
+NEARLY = {"duration": seconds(0.040, 48_000), "loop_lag": seconds(0.005, 10_000)}
+"""The objective is met, and there is not much room."""
 
 
 def answers(p95: float, mean: float = 0.013, count: int = 48_000) -> Histogram:
@@ -129,6 +131,18 @@ def overloaded(workers: int, size: int, **changes: Any) -> Situation:
                 window={"duration": answers(0.300, 0.060), "loop_lag": seconds(0.012, 10_000)},
             ),
             "more", None, Reason.LOOP_LAG_HIGH, id="economy takes the fastest where nothing meets the objective",
+        ),
+        pytest.param(
+            served(2, 4, policy=policy(objective=ECONOMY), window=NEARLY, memory=Memory(loads=(160.0, 180.0))),
+            "more", None, Reason.LOOP_LAG_HIGH, id="economy makes room for a load that rises",
+        ),
+        pytest.param(
+            served(2, 4, policy=policy(objective=ECONOMY), window=NEARLY, memory=Memory(loads=(160.0, 205.0))),
+            "same", "same", Reason.WITHIN_TOLERANCE, id="economy makes no room for ups and downs",
+        ),
+        pytest.param(
+            served(2, 4, policy=policy(), window=NEARLY, memory=Memory(loads=(160.0, 180.0))),
+            "more", None, Reason.LOOP_LAG_HIGH, id="latency needs no outlook to spend what is allowed",
         ),
         pytest.param(
             overloaded(8, 4, memory=Memory(cpu={2: 0.0036, 8: 0.0041})),

@@ -224,6 +224,16 @@ def test_out_of_a_drowned_state_at_once() -> None:
     assert memory.noise.last is None
 
 
+def test_the_way_back_stays_open_while_tuning_is_suspended() -> None:
+    lately = tuple(NOW - timedelta(minutes=minutes) for minutes in (50, 20, 5))
+
+    decision, _ = decide(in_trouble(memory=replace(WELL, rollbacks=lately)))
+    assert decision.changes == (Change(POSTGRES, 5, 6), Change(WORKERS, 3, 1))
+
+    decision, _ = decide(fleet_of_ten(memory=replace(WELL, rollbacks=lately)))
+    assert decision.reason is Reason.TUNING_SUSPENDED
+
+
 def test_workers_stay_where_each_has_what_it_needs() -> None:
     light = replace(KNOWING, known=(), fastest={"postgres": 0.002})
     scene = fleet_of_ten(values=values(3, 40), memory=light)

@@ -71,6 +71,7 @@ MEMORIES = st.builds(
     fastest=st.dictionaries(NAMES, MICROS, max_size=3),
     ceiling=st.none() | st.builds(Ceiling, st.integers(1, 64).map(float), NAMES),
     replicas=st.none() | st.builds(Replicas, COUNTS, TIMES),
+    loads=few(COUNTS.map(lambda n: n / 1000)),
     first=st.none() | MEASURED,
     unknown=st.dictionaries(
         NAMES.map(lambda name: f"newer {name}"), COUNTS | NAMES | few(COUNTS).map(list), max_size=2

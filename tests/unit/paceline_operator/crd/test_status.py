@@ -237,6 +237,7 @@ def test_the_memory_survives_the_status() -> None:
         drowned={"postgres": Drowned(150, 0.09, 2000.0, NOW, 2)},
         ceiling=Ceiling(6, "abc"),
         replicas=Replicas(4, NOW),
+        loads=(210.0, 230.5, 250.25),
         unknown={"regimes": [1, 2]},
     )
     status, _ = render_status({}, report(memory=memory), NOW)
