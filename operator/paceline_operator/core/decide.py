@@ -181,13 +181,15 @@ def _tune(situation: Situation, model: Model | None) -> tuple[Decision, Memory]:
     if situation.memory.pending is not None:
         held = Hold(Reason.COOLING_DOWN, situation.evidence("the last change is being judged"))
         return _hold(held), situation.memory
-    return _decided(situation, model, observation, objective), situation.memory
-
-
-def _decided(situation: Situation, model: Model | None, observation: Observation, objective: Objective) -> Decision:
     back, suspended = retreat(situation, observation, objective), tuning_suspended(situation)
     if suspended:
-        return _limited(situation, back) if back else _hold(suspended)
+        return _limited(situation, back) if back else _hold(suspended), situation.memory
+    return _decided(situation, model, observation, objective, back), situation.memory
+
+
+def _decided(
+    situation: Situation, model: Model | None, observation: Observation, objective: Objective, back: Proposal | None
+) -> Decision:
     ttls = ttl_changes(situation, observation)
     proposals = (
         back,

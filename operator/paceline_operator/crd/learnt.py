@@ -34,6 +34,7 @@ def render_learnt(memory: Memory) -> dict[str, Any]:
 def parse_learnt(tuner: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a `Memory`; what cannot be read is forgotten."""
     known: list[Known] = readable(lambda: [_parse_known(entry) for entry in tuner.get("known", ())], [])
+    loads: list[float] = readable(lambda: [float(load) for load in tuner["loads"]], [])
     return {
         "known": tuple(known),
         "noise": readable(lambda: _parse_noise(tuner["noise"]), Noise()),
@@ -43,7 +44,7 @@ def parse_learnt(tuner: Mapping[str, Any]) -> dict[str, Any]:
         "drowned": readable(lambda: {str(n): _parse_drowned(entry) for n, entry in tuner["drowned"].items()}, NOTHING),
         "ceiling": readable(lambda: _parse_ceiling(tuner["ceiling"]), None),
         "replicas": readable(lambda: _parse_replicas(tuner["replicas"]), None),
-        "loads": readable(lambda: tuple(float(load) for load in tuner["loads"]), ()),
+        "loads": tuple(loads),
     }
 
 
