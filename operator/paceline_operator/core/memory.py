@@ -92,7 +92,7 @@ class Noise:
 
 @dataclass(frozen=True, slots=True)
 class Probing:
-    """When the next probe may be made; the gap doubles with each one that gained nothing."""
+    """When the next probe may be made; the gap doubles with each one that gained nothing or little."""
 
     failures: int = 0
     after: datetime | None = None

@@ -6,7 +6,7 @@ deviations, as of an exponential distribution.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from typing import Final
 

@@ -17,6 +17,8 @@ from paceline_operator.core.rollback import failed, gap, roll_back, way_back
 from paceline_operator.core.situation import Situation
 
 PROBE_GAIN: Final = 0.015
+MUCH: Final = 0.05
+"""A probe that gained less is kept, and the next one comes later nevertheless."""
 MOST_VOIDS: Final = 2
 VAIN_GROWTH: Final = 1.25
 
@@ -48,7 +50,7 @@ def _starved(situation: Situation, pending: Pending, measured: Measured) -> tupl
     if pending.reason is Reason.DATABASE_SATURATED:
         rates = pending.baseline.requests_per_second, measured.requests_per_second
         objection = no_relief(observation, pending.changes, *rates)
-        return _judged(situation, pending, objection) if objection else None
+        return _judged(situation, pending, measured, objection) if objection else None
     name = drowning(situation, observation, objective)
     if not name:
         return None
@@ -56,13 +58,13 @@ def _starved(situation: Situation, pending: Pending, measured: Measured) -> tupl
         # What was before is no way out, either: the law of drowned databases knows a better one.
         return None, failed(situation, pending, replace(situation.memory, pending=None))
     before, after = format_duration(pending.baseline.p95_seconds), format_duration(measured.p95_seconds)
-    return _judged(situation, pending, f"p95 {before} → {after}, and {name} drowns in its connections")
+    return _judged(situation, pending, measured, f"p95 {before} → {after}, and {name} drowns in its connections")
 
 
 def _compared(situation: Situation, pending: Pending, measured: Measured) -> tuple[Decision | None, Memory]:
     if confounded(pending.baseline, measured) and not more_errors(pending.baseline, measured):
         return _void(situation, pending, measured)
-    return _judged(situation, pending, _objection(situation, pending, measured))
+    return _judged(situation, pending, measured, _objection(situation, pending, measured))
 
 
 def _void(situation: Situation, pending: Pending, measured: Measured) -> tuple[Decision | None, Memory]:
@@ -73,9 +75,9 @@ def _void(situation: Situation, pending: Pending, measured: Measured) -> tuple[D
     objective = situation.policy.objective
     met = objective is not None and measured.p95_seconds <= objective.p95.total_seconds()
     if met or measured.load > pending.baseline.load or measured.p95_seconds <= pending.baseline.p95_seconds:
-        return _judged(situation, pending, "")
+        return _judged(situation, pending, measured, "")
     before, after = format_duration(pending.baseline.p95_seconds), format_duration(measured.p95_seconds)
-    return _judged(situation, pending, f"p95 {before} → {after} though the load fell")
+    return _judged(situation, pending, measured, f"p95 {before} → {after} though the load fell")
 
 
 def _grew(pending: Pending) -> bool:
@@ -83,13 +85,22 @@ def _grew(pending: Pending) -> bool:
     return lever.old is not None and lever.new > lever.old
 
 
-def _judged(situation: Situation, pending: Pending, objection: str) -> tuple[Decision | None, Memory]:
+def _judged(
+    situation: Situation, pending: Pending, measured: Measured, objection: str
+) -> tuple[Decision | None, Memory]:
     if objection:
         return roll_back(situation, pending, Reason.ROLLED_BACK, objection)
     memory = replace(situation.memory, pending=None, last_known_good=dict(situation.values))
     if pending.reason is Reason.PROBE:
-        memory = replace(memory, probing=Probing(0, situation.now + gap(situation, 0)))
+        memory = replace(memory, probing=_after_gain(situation, pending, measured))
     return None, memory
+
+
+def _after_gain(situation: Situation, pending: Pending, measured: Measured) -> Probing:
+    """Where much was gained more may be near; where it was little, as good as nothing is left to find."""
+    much = measured.p95_seconds <= (1 - MUCH) * pending.baseline.p95_seconds
+    failures = 0 if much else situation.memory.probing.failures + 1
+    return Probing(failures, situation.now + gap(situation, failures))
 
 
 def _objection(situation: Situation, pending: Pending, measured: Measured) -> str:

@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from paceline_operator.core.outlook import MOST_RISE, rise_of, with_load
 from paceline_operator.core.memory import Memory
+from paceline_operator.core.outlook import MOST_RISE, rise_of, with_load
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,23 @@ def test_a_probe_that_gained_nothing_doubles_the_gap_and_is_no_sign_of_trouble()
     assert after.rollbacks == ()
 
 
+@pytest.mark.parametrize(
+    ("p95", "next_gap"),
+    [
+        pytest.param(0.0180, Probing(0, NOW + 6 * timedelta(minutes=1)), id="much was gained: more may be near"),
+        pytest.param(
+            0.0194, Probing(3, NOW + 48 * timedelta(minutes=1)), id="little was gained: it stays, and that is it"
+        ),
+    ],
+)
+def test_what_follows_a_probe_that_gained(p95: float, next_gap: Probing) -> None:
+    memory = Memory(pending=pending(reason=Reason.PROBE), probing=Probing(2, NOW))
+    decision, after = verify(situation(memory=memory, observation=observation(duration=seconds(p95, 100_000))))
+
+    assert decision is None
+    assert after.probing == next_gap
+
+
 def test_a_kill_for_memory_is_a_ceiling_for_the_pod_template() -> None:
     killed = fleet(out_of_memory=True, restarts=1, template="abc")
     _, memory = verify(situation(memory=Memory(pending=pending()), fleet=killed, observation=None))
