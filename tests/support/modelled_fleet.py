@@ -251,6 +251,14 @@ class ModelledFleet:
         named = {f"paceline.dev/{name}": value for name, value in annotations.items()}
         self.resources[KEY] = replace(self.resources[KEY], namespace_annotations=named)
 
+    def delete(self) -> None:
+        """As `kubectl delete`."""
+        del self.resources[KEY]
+
+    def mark_as_deleting(self) -> None:
+        """As `kubectl delete`, where somebody has set a finalizer."""
+        self.resources[KEY] = replace(self.resources[KEY], deleting=True)
+
     @property
     def status(self) -> Mapping[str, Any]:
         return self.resources[KEY].status

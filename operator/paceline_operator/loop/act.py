@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -10,8 +11,18 @@ from paceline_operator.core.model import Values
 from paceline_operator.core.pods import PodState
 from paceline_operator.crd.document import build_document, parse_document
 from paceline_operator.crd.switches import switched
-from paceline_operator.loop.gather import World
-from paceline_operator.ports import Conflict, Platform, PolicyResource, StoredDocument, Telemetry
+from paceline_operator.loop.gather import World, parsed
+from paceline_operator.ports import (
+    Conflict,
+    Platform,
+    PolicyKey,
+    PolicyResource,
+    StoredDocument,
+    TargetRef,
+    Telemetry,
+)
+
+logger = logging.getLogger(__name__)
 
 
 async def write_document(
@@ -32,6 +43,29 @@ async def write_document(
     await platform.write_document(world.workload, content, world.stored.resource_version)
     await platform.nudge(world.workload, generation)
     return replace(world, document=parse_document(content), stored=StoredDocument(content))
+
+
+async def end_trial(platform: Platform, telemetry: Telemetry, key: PolicyKey, target: TargetRef) -> None:
+    """Gives all pods the common values where the document of a policy that went lets some of them try others.
+
+    Its values stay, and so does the document of any other policy.
+
+    Raises:
+        Conflict: somebody else has written the document meanwhile.
+        TargetNotFound: from the platform; then there is no document either.
+    """
+    workload = await platform.workload(key.namespace, target)
+    stored = await platform.document(workload)
+    document = parsed(stored, workload)
+    if document is None or not document.overrides or document.policy != str(key):
+        return
+    states = await telemetry.scrape([pod for pod in workload.pods if not pod.terminating])
+    generation = 1 + max(document.generation, *(state.generation for state in states.values()), 0)
+    await platform.write_document(
+        workload, build_document(generation, document.values, str(key)), stored.resource_version
+    )
+    await platform.nudge(workload, generation)
+    logger.info("policy %s went during a trial: common values for all pods, as generation %d", key, generation)
 
 
 def _intent(resource: PolicyResource) -> tuple[object, ...]:

@@ -71,10 +71,11 @@ async def gather(
     workload = await platform.workload(resource.key.namespace, target)
     stored = await platform.document(workload)
     states = await telemetry.scrape([pod for pod in workload.pods if not pod.terminating])
-    return World(resource, policy, switches, workload, stored, _parsed(stored, workload), states)
+    return World(resource, policy, switches, workload, stored, parsed(stored, workload), states)
 
 
-def _parsed(stored: StoredDocument, workload: Workload) -> TuningDocument | None:
+def parsed(stored: StoredDocument, workload: Workload) -> TuningDocument | None:
+    """The stored document; None where there is none that can be read."""
     if stored.content is None:
         return None
     try:

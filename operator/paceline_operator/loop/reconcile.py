@@ -1,6 +1,7 @@
 """One pass over one policy: gather → decide → apply → report. Level-based: every pass reads the world anew."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -11,7 +12,7 @@ from paceline_operator.core.model import Decision, Mode, Policy, Reason
 from paceline_operator.core.remember import remember
 from paceline_operator.core.window import Window
 from paceline_operator.crd.switches import Switches
-from paceline_operator.loop.act import wait_for_acks, write_document
+from paceline_operator.loop.act import end_trial, wait_for_acks, write_document
 from paceline_operator.loop.gather import World, fleet_of, gather
 from paceline_operator.loop.journal import Journal, decision_line, logged
 from paceline_operator.loop.report import Outcome, Reporter
@@ -42,6 +43,7 @@ class _Track:
     """What a process keeps of a policy between passes; lost with it, which costs one window."""
 
     reported: datetime
+    target: TargetRef
     window: Window = field(default_factory=Window)
 
 
@@ -78,8 +80,7 @@ class Reconciler:
         with self._tracer.span("reconcile", policy=str(key)) as span:
             resource = await self._platform.policy(key)
             if resource is None or resource.deleting:
-                # The document stays: pods keep their values, and a policy that comes back goes on from them.
-                self.forget(key)
+                await self._part(key)
                 return timedelta(seconds=self._settings.idle_seconds)
             try:
                 return await self._pass(resource, span, woken)
@@ -89,14 +90,20 @@ class Reconciler:
                 span.set(reason=problem.reason.value)
                 return await self._not_ready(resource, problem)
 
-    def forget(self, key: PolicyKey) -> None:
-        """Drops what is remembered of a policy's windows."""
+    async def _part(self, key: PolicyKey) -> None:
+        """The document stays: pods keep their values, and a policy that comes back goes on from them. Only what single
+        pods try is taken back, since nobody will judge it; where it cannot be told whether they do, they keep it."""
+        track = self._tracks.get(key)
+        if track is not None:
+            with contextlib.suppress(Conflict, TargetNotFound):
+                await end_trial(self._platform, self._telemetry, key, track.target)
         self._tracks.pop(key, None)
 
     async def _pass(self, resource: PolicyResource, span: Span, woken: asyncio.Event | None) -> timedelta:
         policy, target, switches = await understand(self._platform, resource)
         with self._tracer.span("observe"):
             world = await self._gather(resource, policy, target, switches)
+        self._tracks.setdefault(resource.key, _Track(self._now(), target)).target = target
         outcome = await self._decide(world, span)
         decision = _to_apply(world, outcome)
         if decision is not None:
@@ -121,7 +128,7 @@ class Reconciler:
 
     async def _decide(self, world: World, span: Span) -> Outcome:
         now, resource = self._now(), world.resource
-        track = self._tracks.setdefault(resource.key, _Track(now))
+        track = self._tracks[resource.key]
         if world.states:
             track.reported = now
         mode = world.policy.mode.capped(Mode(self._settings.max_mode))

@@ -25,10 +25,8 @@ class Reconcile(Protocol):
     """What the supervisor runs; `Reconciler` fulfils it."""
 
     async def reconcile(self, key: PolicyKey, woken: asyncio.Event | None = None) -> timedelta:
-        """One pass; returns when to come again. A set `woken` asks it to stop waiting for acks."""
-
-    def forget(self, key: PolicyKey) -> None:
-        """The policy is gone: drops what is remembered of its windows."""
+        """One pass; returns when to come again. A set `woken` asks it to stop waiting for acks. Where the policy is
+        gone, it drops what is remembered of it."""
 
 
 class LoopSupervisor:
@@ -53,29 +51,29 @@ class LoopSupervisor:
         self._tasks: dict[PolicyKey, asyncio.Task[None]] = {}
         self._passes: dict[PolicyKey, float] = {}
         self._due: dict[PolicyKey, float] = {}
+        self._leaving: set[PolicyKey] = set()
         self._started = asyncio.Event()
         self._stopped = asyncio.Event()
 
     def wake(self, key: PolicyKey) -> None:
         """Something about this policy changed: its next pass comes at once. Unknown keys get a loop."""
+        self._leaving.discard(key)
         self._woken.setdefault(key, asyncio.Event()).set()
         if self._started.is_set() and key not in self._tasks:
             self._start(key)
 
     def forget(self, key: PolicyKey) -> None:
-        """The policy was deleted: ends its loop, which leaves the tuning document as it is."""
-        self._woken.pop(key, None)
-        self._passes.pop(key, None)
-        self._due.pop(key, None)
-        task = self._tasks.pop(key, None)
-        if task is not None:
-            task.cancel()
-        self._reconciler.forget(key)
+        """The policy was deleted: its loop ends with one last pass, at once, which sees that."""
+        if key in self._tasks:
+            self._leaving.add(key)
+            self._woken[key].set()
+        else:
+            self._woken.pop(key, None)
 
     @property
     def keys(self) -> frozenset[PolicyKey]:
         """Policies that have a loop, or get one with `run`."""
-        return frozenset(self._woken)
+        return frozenset(self._woken) - self._leaving
 
     @property
     def last_pass_age(self) -> timedelta:
@@ -115,9 +113,13 @@ class LoopSupervisor:
         failures = 0
         while True:
             woken.clear()
+            last = key in self._leaving
             try:
                 wait = await self._reconciler.reconcile(key, woken)
                 failures = 0
+                if last and key in self._leaving:
+                    self._drop(key)
+                    return
             except Exception as error:
                 # The edge of the process: whatever a pass raises, the next one comes.
                 wait = min(self._retry * 2**failures, self._retry_max)
@@ -131,6 +133,13 @@ class LoopSupervisor:
             await asyncio.sleep(SHORTEST_GAP.total_seconds())
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(woken.wait(), delay)
+
+    def _drop(self, key: PolicyKey) -> None:
+        self._leaving.discard(key)
+        self._woken.pop(key, None)
+        self._passes.pop(key, None)
+        self._due.pop(key, None)
+        self._tasks.pop(key, None)
 
     def _jittered(self, wait: timedelta) -> timedelta:
         if wait < JITTERED_FROM:

@@ -32,9 +32,6 @@ class StuckReconciler:
         await asyncio.Event().wait()
         raise AssertionError
 
-    def forget(self, key: PolicyKey) -> None:
-        """Nothing to forget."""
-
 
 class Wired:
     """A process as kopf would surround it: one watcher task for each kind and namespace."""

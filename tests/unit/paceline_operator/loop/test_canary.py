@@ -1,5 +1,6 @@
 """A change of workers is tried on one of four pods, over a modelled fleet, with whatever may come in between."""
 
+import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 from modelled_fleet import CHOOSING, KEY, ModelledFleet, start_values
 from paceline_operator.core.durations import parse_duration
 from paceline_operator.loop.reconcile import Reconciler
+from paceline_operator.ports import PlatformUnavailable
 
 Make = Callable[..., Reconciler]
 Drive = Callable[[Reconciler, ModelledFleet, float], Awaitable[None]]
@@ -113,6 +115,72 @@ async def test_a_trial_that_is_interrupted_leaves_common_values(
     assert document(trying)["values"]["workers"] == 1
     assert not trying.status.get("pending")
     assert not trying.status["tuner"]["rejected"], "nothing was learnt"
+
+
+@pytest.mark.parametrize("goes", [ModelledFleet.delete, ModelledFleet.mark_as_deleting], ids=["gone", "going"])
+async def test_a_policy_that_goes_takes_what_it_tried_along(
+    reconciler_of: Make, goes: Callable[[ModelledFleet], None]
+) -> None:
+    fleet = fleet_of()
+    reconciler = reconciler_of(fleet)
+    await until_tried(reconciler, fleet)
+    before = document(fleet)
+    goes(fleet)
+
+    def unavailable() -> None:
+        raise PlatformUnavailable("the API server does not answer")
+
+    fleet.after_read = unavailable
+    with pytest.raises(PlatformUnavailable):
+        await reconciler.reconcile(KEY)
+
+    await reconciler.reconcile(KEY)
+
+    assert "overrides" not in document(fleet)
+    assert document(fleet)["values"] == before["values"]
+    assert document(fleet)["generation"] == before["generation"] + 1
+    writes = fleet.document_writes
+    await reconciler.reconcile(KEY)
+    assert fleet.document_writes == writes
+
+
+async def test_a_policy_that_goes_leaves_the_trial_of_another(reconciler_of: Make) -> None:
+    fleet = fleet_of()
+    reconciler = reconciler_of(fleet)
+    await until_tried(reconciler, fleet)
+    another = json.dumps({**document(fleet), "policy": "shop/other"}).encode()
+    fleet.content = another
+    fleet.delete()
+
+    await reconciler.reconcile(KEY)
+
+    assert fleet.content == another
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        pytest.param(lambda fleet: setattr(fleet, "target_exists", False), id="the target, too"),
+        pytest.param(lambda fleet: setattr(fleet, "content", None), id="the document, too"),
+        pytest.param(lambda fleet: setattr(fleet, "content", b"nonsense"), id="the document is unreadable"),
+        pytest.param(
+            lambda fleet: setattr(fleet, "before_write", lambda: setattr(fleet, "version", 99)), id="somebody writes it"
+        ),
+    ],
+)
+async def test_a_policy_that_goes_with_its_trial_fails_for_nothing_else_that_went(
+    reconciler_of: Make, meanwhile: Callable[[ModelledFleet], None]
+) -> None:
+    fleet = fleet_of()
+    reconciler = reconciler_of(fleet)
+    await until_tried(reconciler, fleet)
+    writes = fleet.document_writes
+    fleet.delete()
+    meanwhile(fleet)
+
+    await reconciler.reconcile(KEY)
+
+    assert fleet.document_writes == writes
 
 
 async def test_an_operator_killed_before_its_status_was_written_leaves_common_values(reconciler_of: Make) -> None:

@@ -131,17 +131,18 @@ async def test_a_deleted_policy_leaves_the_document_and_its_return_goes_on_above
     fleet = ModelledFleet(PINNED)
     reconciler = reconciler_of(fleet)
     await reconciler.reconcile(KEY)
-    del fleet.resources[KEY]
+    written = fleet.content
+    assert written is not None
+    fleet.delete()
     await reconciler.reconcile(KEY)
-    left = fleet.content
-    assert left is not None
+    assert fleet.content == written
 
-    fleet.resources[KEY] = fleet.resource(CHOOSING, uid="two")
+    fleet.resources[KEY] = fleet.resource({**PINNED, "workers": {"value": 4}}, uid="two")
     await drive(reconciler, fleet, 12)
 
     assert fleet.document_now is not None
-    assert fleet.document_now["generation"] == 1 or fleet.document_now["generation"] > 1
-    assert fleet.status["tuning"]["values"]["workers"] >= 3
+    assert fleet.document_now["generation"] == 2
+    assert fleet.status["tuning"]["values"]["workers"] == 4
 
 
 async def test_a_deleted_document_is_written_anew_from_what_pods_run(reconciler_of: Make) -> None:

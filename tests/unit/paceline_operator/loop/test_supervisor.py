@@ -28,24 +28,22 @@ def in_no_time(test: Callable[[], Coroutine[None, None, None]]) -> Callable[[], 
 class Passes:
     """Stands for the reconciler: notes when it was called."""
 
-    def __init__(self, wait: float = 60, failures: int = 0) -> None:
+    def __init__(self, wait: float = 60, failures: int = 0, seconds: float = 0) -> None:
         self.at: list[tuple[PolicyKey, float]] = []
         self.wait = timedelta(seconds=wait)
         self.failures = failures
-        self.forgotten: list[PolicyKey] = []
+        self.seconds = seconds
         self.hanging = False
 
     async def reconcile(self, key: PolicyKey, woken: asyncio.Event | None = None) -> timedelta:
         self.at.append((key, asyncio.get_running_loop().time()))
         if self.hanging:
             await asyncio.Event().wait()
+        await asyncio.sleep(self.seconds)
         if self.failures:
             self.failures -= 1
             raise RuntimeError("the world is down")
         return self.wait
-
-    def forget(self, key: PolicyKey) -> None:
-        self.forgotten.append(key)
 
     def times(self, key: PolicyKey = ONE) -> list[float]:
         return [time for found, time in self.at if found == key]
@@ -144,20 +142,75 @@ async def test_one_policy_that_fails_does_not_hold_up_another() -> None:
 
 
 @in_no_time
-async def test_a_forgotten_policy_is_left_alone_and_may_come_back() -> None:
-    passes = Passes(wait=1)
+async def test_a_forgotten_policy_has_one_pass_more_is_left_alone_and_may_come_back() -> None:
+    passes = Passes(wait=60)
     async with running(passes) as supervisor:
         supervisor.wake(ONE)
         await asyncio.sleep(0.5)
         supervisor.forget(ONE)
-        await asyncio.sleep(10)
-        assert len(passes.times()) == 1
-        assert passes.forgotten == [ONE]
         assert supervisor.keys == frozenset()
+        await asyncio.sleep(100)
+        assert passes.times() == pytest.approx([0, 0.5], abs=0.1)
+        assert {task.get_name() for task in asyncio.all_tasks()} & {f"policy {ONE}"} == set()
+        assert supervisor.last_pass_age == supervisor.overdue == timedelta()
         supervisor.wake(ONE)
         await asyncio.sleep(0.5)
 
-    assert len(passes.times()) == 2
+    assert len(passes.times()) == 3
+
+
+@in_no_time
+async def test_a_pass_that_is_under_way_when_its_policy_is_forgotten_is_not_the_last() -> None:
+    passes = Passes(wait=60, seconds=5)
+    async with running(passes) as supervisor:
+        supervisor.wake(ONE)
+        await asyncio.sleep(1)
+        supervisor.forget(ONE)
+        await asyncio.sleep(100)
+
+    assert passes.times() == pytest.approx([0, 5], abs=0.5)
+
+
+@in_no_time
+async def test_the_last_pass_of_a_forgotten_policy_is_tried_until_it_succeeds() -> None:
+    passes = Passes(wait=60)
+    async with running(passes) as supervisor:
+        supervisor.wake(ONE)
+        await asyncio.sleep(0.5)
+        passes.failures = 2
+        supervisor.forget(ONE)
+        await asyncio.sleep(100)
+
+    assert passes.times() == pytest.approx([0, 0.5, 1.5, 3.5], abs=0.5)
+
+
+@in_no_time
+async def test_a_policy_that_comes_back_during_its_last_pass_keeps_its_loop() -> None:
+    passes = Passes(wait=60, seconds=5)
+    async with running(passes) as supervisor:
+        supervisor.wake(ONE)
+        await asyncio.sleep(10)
+        supervisor.forget(ONE)
+        await asyncio.sleep(1)
+        supervisor.wake(ONE)
+        assert supervisor.keys == {ONE}
+        await asyncio.sleep(80)
+
+    assert passes.times() == pytest.approx([0, 10, 15, 80], abs=0.5)
+
+
+@in_no_time
+async def test_a_policy_that_went_before_the_start_has_no_pass() -> None:
+    passes = Passes()
+    supervisor = LoopSupervisor(passes, random=lambda: 0.5, clock=asyncio.get_running_loop().time)
+    supervisor.wake(ONE)
+    supervisor.forget(ONE)
+    task = asyncio.create_task(supervisor.run())
+    await asyncio.sleep(1)
+    supervisor.stop()
+    await task
+
+    assert passes.times() == []
 
 
 @in_no_time
