@@ -181,6 +181,11 @@ def test_jobs_are_nobodys_target_but_their_own_deployments() -> None:
     assert chosen == {("Deployment", "paceline-jobs"), ("NetworkPolicy", "paceline-jobs")}
 
 
+def test_nobody_calls_the_jobs() -> None:
+    spec = rendered(JOBS, "networkPolicy.enabled=true")["NetworkPolicy", "paceline-jobs"]["spec"]
+    assert (spec["policyTypes"], spec.get("ingress", [])) == (["Ingress"], [])
+
+
 def test_jobs_have_the_time_that_they_take_to_stop() -> None:
     pod = pod_of(rendered(JOBS), "jobs")
     assert pod["terminationGracePeriodSeconds"] > JobsSettings().stop_seconds + 5
@@ -207,21 +212,30 @@ def test_the_database_lets_the_jobs_in_and_the_demos_mail_server_nobody_else() -
 
 def test_jobs_know_the_mail_server_and_not_the_secret_of_tokens() -> None:
     own = ("service.smtp.existingSecret=smtp", "service.smtp.sender=Shop <hello@shop.example>")
-    environment = environment_of(rendered(JOBS, *own), "jobs")
+    objects = rendered(JOBS, *own)
+    environment = environment_of(objects, "jobs")
     assert environment["API_MAIL_SMTP_URL"] == {"secretKeyRef": {"name": "smtp", "key": "url"}}
     assert environment["API_MAIL_SENDER"] == "Shop <hello@shop.example>"
     assert environment["DATABASE_URL"]["secretKeyRef"]["name"] == "paceline-postgresql"
-    assert "API_TOKEN_SECRET" not in environment
-    assert "API_MAIL_SMTP_URL" not in environment_of(rendered(JOBS, *own), "service")
+    migration, jobs = *pod_of(objects, "jobs")["initContainers"], container_of(objects, "jobs")
+    for container in (migration, jobs):
+        assert "API_TOKEN_SECRET" not in {variable["name"] for variable in container["env"]}, container["name"]
+    assert "API_MAIL_SMTP_URL" not in environment_of(objects, "service")
 
 
 def test_the_demo_brings_a_mail_server_where_the_jobs_have_no_other() -> None:
     with_jobs = rendered(JOBS)
-    assert environment_of(with_jobs, "jobs")["API_MAIL_SMTP_URL"] == "smtp://paceline-mail:1025"
-    assert with_jobs["Service", "paceline-mail"]["spec"]["ports"][0]["port"] == 1025
+    service, container = with_jobs["Service", "paceline-mail"]["spec"], container_of(with_jobs, "mail")
+    (port,), (listening,) = service["ports"], container["ports"]
+    assert environment_of(with_jobs, "jobs")["API_MAIL_SMTP_URL"] == f"smtp://paceline-mail:{port['port']}"
+    assert port["targetPort"] == listening["name"]
+    assert f"0.0.0.0:{listening['containerPort']}" in container["args"]
+    labels = with_jobs["Deployment", "paceline-mail"]["spec"]["template"]["metadata"]["labels"]
+    assert service["selector"].items() <= labels.items()
+
     named = rendered(JOBS, "service.smtp.url=smtp://relay:25")
     assert environment_of(named, "jobs")["API_MAIL_SMTP_URL"] == "smtp://relay:25"
-    for objects in (named, rendered()):
+    for objects in (named, rendered(JOBS, "service.smtp.existingSecret=smtp"), rendered()):
         assert ("Deployment", "paceline-mail") not in objects
 
 
