@@ -33,12 +33,7 @@ async def run_local(folder: Path, settings: OperatorSettings, journal: Journal) 
     platform = LocalPlatform(folder, now=_utc_now)
     tracer = make_tracer(settings.otlp_endpoint, instance="local")
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
-        scraper = PodScraper(
-            session,
-            timeout_seconds=settings.scrape_timeout_seconds,
-            concurrency=settings.scrape_concurrency,
-            max_bytes=settings.scrape_max_bytes,
-        )
+        scraper = PodScraper(session, settings)
         reconciler = Reconciler(platform, scraper, now=_utc_now, settings=settings, tracer=tracer, journal=journal)
         supervisor = LoopSupervisor(
             reconciler,

@@ -86,6 +86,11 @@ class Workload:
         """The ConfigMap that holds the tuning document."""
         return f"{self.name}-tuning"
 
+    @property
+    def staying(self) -> tuple[Pod, ...]:
+        """The pods that count: those that are not on their way out."""
+        return tuple(pod for pod in self.pods if not pod.terminating)
+
 
 @dataclass(frozen=True, slots=True)
 class StoredDocument:

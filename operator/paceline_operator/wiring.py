@@ -125,12 +125,7 @@ async def operator_process(settings: OperatorSettings, configuration: Configurat
                 now=_utc_now,
                 reporter=instance,
             ),
-            PodScraper(
-                session,
-                timeout_seconds=settings.scrape_timeout_seconds,
-                concurrency=settings.scrape_concurrency,
-                max_bytes=settings.scrape_max_bytes,
-            ),
+            PodScraper(session, settings),
             now=_utc_now,
             settings=settings,
             tracer=MeasuringTracer(tracer, metrics, clock=time.monotonic),

@@ -146,9 +146,7 @@ class KubernetesPlatform:
         """Makes kubelet sync the mounted document at once, through `pods/status`; best effort."""
         if not self._nudging:
             return
-        results = await asyncio.gather(
-            *(self._nudge(workload.namespace, pod, generation) for pod in workload.pods if not pod.terminating)
-        )
+        results = await asyncio.gather(*(self._nudge(workload.namespace, pod, generation) for pod in workload.staying))
         failures = [failure for failure in results if failure]
         if failures:
             logger.warning(

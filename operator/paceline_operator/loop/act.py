@@ -59,7 +59,7 @@ async def end_trial(platform: Platform, telemetry: Telemetry, key: PolicyKey, ta
     document = parsed(stored, workload)
     if document is None or not document.overrides or document.policy != str(key):
         return
-    states = await telemetry.scrape([pod for pod in workload.pods if not pod.terminating])
+    states = await telemetry.scrape(workload.staying)
     generation = 1 + max(document.generation, *(state.generation for state in states.values()), 0)
     await platform.write_document(
         workload, build_document(generation, document.values, str(key)), stored.resource_version

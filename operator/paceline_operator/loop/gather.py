@@ -31,8 +31,8 @@ class World:
 
     @property
     def pods(self) -> tuple[Pod, ...]:
-        """The pods that count: those that are not on their way out."""
-        return tuple(pod for pod in self.workload.pods if not pod.terminating)
+        """The pods that count."""
+        return self.workload.staying
 
     @property
     def highest_generation(self) -> int:
@@ -70,7 +70,7 @@ async def gather(
     """
     workload = await platform.workload(resource.key.namespace, target)
     stored = await platform.document(workload)
-    states = await telemetry.scrape([pod for pod in workload.pods if not pod.terminating])
+    states = await telemetry.scrape(workload.staying)
     return World(resource, policy, switches, workload, stored, parsed(stored, workload), states)
 
 

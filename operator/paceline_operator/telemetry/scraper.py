@@ -11,6 +11,7 @@ import orjson
 from paceline_operator.core.pods import PodState
 from paceline_operator.errors import InvalidState
 from paceline_operator.ports import Pod
+from paceline_operator.settings import OperatorSettings
 from paceline_operator.telemetry.state import parse_ack, parse_state
 
 _Parsed = TypeVar("_Parsed")
@@ -22,18 +23,11 @@ logger = logging.getLogger(__name__)
 class PodScraper:
     """Fulfils `ports.Telemetry`. The session is the caller's, who closes it."""
 
-    def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        *,
-        timeout_seconds: float = 2.0,
-        concurrency: int = 64,
-        max_bytes: int = 4 << 20,
-    ) -> None:
+    def __init__(self, session: aiohttp.ClientSession, settings: OperatorSettings) -> None:
         self._session = session
-        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
-        self._slots = asyncio.Semaphore(concurrency)
-        self._max_bytes = max_bytes
+        self._timeout = aiohttp.ClientTimeout(total=settings.scrape_timeout_seconds)
+        self._slots = asyncio.Semaphore(settings.scrape_concurrency)
+        self._max_bytes = settings.scrape_max_bytes
 
     async def scrape(self, pods: Sequence[Pod]) -> Mapping[str, PodState]:
         """`/state` by pod uid; a pod that does not answer or answers nonsense is absent."""

@@ -1,8 +1,7 @@
-"""`tune.pool` on a real aiohttp session: what the servers count, under load, while the limit moves."""
+"""`tune.pool` on a real aiohttp session: what is aiohttp's own. What all clients share is in `test_http_pools.py`."""
 
 import asyncio
 import functools
-import itertools
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,9 +10,7 @@ import pytest
 from aiohttp import ClientSession, TCPConnector
 from counting_server import Count
 from paceline import tune
-from paceline.document.model import Values
 from paceline.errors import AcquireTimeout, PoolError
-from paceline.serve.unregistered import inodes
 
 Servers = tuple[list[str], Count]
 
@@ -44,77 +41,11 @@ def report(tunables: tune.Tunables) -> dict[str, Any]:
     return pool
 
 
-def move(tunables: tune.Tunables, limit: int) -> None:
-    tunables.apply(Values(pools={"upstream": limit}))
-
-
-@pytest.mark.parametrize("hosts", [1, 2])
-async def test_the_servers_see_exactly_the_limit_while_it_moves(
-    hosts: int, session: ClientSession, servers: Servers, tunables: tune.Tunables, drive: Any
-) -> None:
-    assert tune.pool(session, name="upstream", limit=5, tunables=tunables) is session
-    assert isinstance(session.connector, TCPConnector)
-    urls, seen = servers
-    turn = itertools.cycle(urls[:hosts])
-
-    async def count() -> int:
-        return seen.open
-
-    watch, load = await drive(
-        lambda: use(session, next(turn)), lambda limit: move(tunables, limit), count, lambda: report(tunables)
-    )
-    assert load.errors == []
-    assert watch.violations == []
-    assert seen.highest == 38
-    after = report(tunables)
-    assert (after["limit"], after["inUse"], after["waiting"]) == (30, 0, 0)
-    assert after["wait"]["count"] == after["hold"]["count"] >= load.done
-    assert len(inodes(tunables.sockets())) == after["open"]
-
-
-async def test_an_idle_connection_makes_room_for_another_host(
-    session: ClientSession, servers: Servers, tunables: tune.Tunables
-) -> None:
-    tune.pool(session, name="upstream", limit=2, tunables=tunables)
-    (here, there), seen = servers
-    await lend(session, here, 2)
-    await lend(session, there, 2)
-    assert (seen.highest, seen.opened) == (2, 4)
-    await lend(session, there, 2)
-    assert seen.opened == 4, "those that are idle are used"
-
-
-async def test_an_idle_pool_is_trimmed_at_once(
-    session: ClientSession, servers: Servers, tunables: tune.Tunables, eventually: Any
-) -> None:
-    tune.pool(session, name="upstream", limit=8, tunables=tunables)
-    (url, _), seen = servers
-    await lend(session, url, 8)
-    move(tunables, 2)
-    assert report(tunables)["open"] == 8, "closing connections are still open to the server"
-
-    async def trimmed() -> bool:
-        return bool(report(tunables)["open"] == seen.open == 2)
-
-    await eventually(trimmed, "two connections")
-
-
-async def test_a_limit_that_flaps_opens_nothing_before_others_are_closed(
-    session: ClientSession, servers: Servers, tunables: tune.Tunables
-) -> None:
-    tune.pool(session, name="upstream", limit=8, tunables=tunables)
-    (url, _), seen = servers
-    await lend(session, url, 8)
-    move(tunables, 2)
-    move(tunables, 8)
-    await lend(session, url, 16)
-    assert seen.highest == 8
-
-
 async def test_a_body_that_is_not_read_holds_its_connection(
     session: ClientSession, servers: Servers, tunables: tune.Tunables
 ) -> None:
     tune.pool(session, name="upstream", limit=2, tunables=tunables)
+    assert isinstance(session.connector, TCPConnector)
     (url, _), _ = servers
     async with session.post(url, data=b"") as response:
         response.close()
@@ -162,23 +93,6 @@ async def test_cancelled_and_failed_requests_leak_nothing(
     await eventually(settled, "all permits back")
     await lend(session, url, 20)
     assert seen.highest <= 3
-
-
-async def test_closing_the_session_frees_the_name(
-    session: ClientSession, servers: Servers, tunables: tune.Tunables, eventually: Any
-) -> None:
-    tune.pool(session, name="upstream", limit=3, tunables=tunables)
-    (url, _), _ = servers
-    await lend(session, url, 3)
-    await session.close()
-
-    async def gone() -> bool:
-        return bool(report(tunables)["open"] == 0)
-
-    await eventually(gone, "no connection")
-    async with ClientSession(connector=TCPConnector(limit=4)) as again:
-        tune.pool(again, name="upstream", limit=4, tunables=tunables)
-        await use(again, url)
 
 
 async def test_an_aiohttp_that_does_not_tell_of_closed_connections_is_refused(tunables: tune.Tunables) -> None:

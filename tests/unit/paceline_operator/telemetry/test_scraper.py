@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestServer
 from modelled_fleet import ModelPod, Service, start_values
 from paceline_operator.core.model import WORKERS
 from paceline_operator.ports import Pod
+from paceline_operator.settings import OperatorSettings
 from paceline_operator.telemetry.scraper import PodScraper
 
 GOOD = ModelPod("good", start_values(3, 5), start_values(), generation=7).state(Service())
@@ -39,7 +40,8 @@ async def scraped() -> AsyncIterator[tuple[PodScraper, Sequence[Pod]]]:
     async with TestServer(app) as server, aiohttp.ClientSession() as session:
         names = (*BODIES, "failing")
         found = [Pod(name, f"uid-{name}", str(server.make_url(f"/{name}/state")), ready=True) for name in names]
-        yield PodScraper(session, max_bytes=1 << 19), [*found, Pod("silent", "uid-silent", None, ready=True)]
+        silent = Pod("silent", "uid-silent", None, ready=True)
+        yield PodScraper(session, OperatorSettings(scrape_max_bytes=1 << 19)), [*found, silent]
 
 
 async def test_only_pods_whose_answer_means_something_report(
