@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import orjson
 from paceline.telemetry.histogram import Histogram
-from paceline_operator.core.model import Mode
+from paceline_operator.core.policy import Mode
 from paceline_operator.core.window import Window
 from paceline_operator.crd.document import build_document, parse_document
 from paceline_operator.crd.switches import Switches

@@ -16,8 +16,8 @@ from paceline.resources.cache_redis import RedisTier
 from paceline.resources.serializers import Json
 from paceline.telemetry.histogram import Histogram as RuntimeHistogram
 from paceline_operator.core.histogram import Histogram
-from paceline_operator.core.model import ADMISSION_MAX, ADMISSION_MIN, ADMISSION_P95, WORKERS, cache, pool
 from paceline_operator.core.pods import Lookups
+from paceline_operator.core.tunables import ADMISSION_MAX, ADMISSION_MIN, ADMISSION_P95, WORKERS, cache, pool
 from paceline_operator.crd.document import build_document, digest, parse_document
 from paceline_operator.errors import InvalidState
 from paceline_operator.loop.reconcile import Reconciler

@@ -7,22 +7,13 @@ from math import ceil, log2
 from typing import Any
 
 from paceline_operator.core.decide import decide
+from paceline_operator.core.decision import Change, Reason
 from paceline_operator.core.histogram import Histogram
 from paceline_operator.core.memory import Measured, Memory, Pending
-from paceline_operator.core.model import (
-    WORKERS,
-    Behavior,
-    Bounds,
-    Change,
-    Objective,
-    Policy,
-    Prefer,
-    Reason,
-    TunableSpec,
-    pool,
-)
 from paceline_operator.core.observation import Observation, PoolObservation
+from paceline_operator.core.policy import Behavior, Bounds, Objective, Policy, Prefer, TunableSpec
 from paceline_operator.core.situation import Fleet, Situation
+from paceline_operator.core.tunables import WORKERS, pool
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 POSTGRES = pool("postgres")

@@ -14,24 +14,14 @@ from dataclasses import replace
 from math import ceil, sqrt
 from typing import Final
 
+from paceline_operator.core.decision import Decision, Reason, differences
 from paceline_operator.core.durations import format_duration
 from paceline_operator.core.gates import GATES
 from paceline_operator.core.memory import Memory
-from paceline_operator.core.model import (
-    ADMISSION_MAX,
-    ADMISSION_MIN,
-    ADMISSION_P95,
-    WORKERS,
-    Bounds,
-    Decision,
-    Objective,
-    Reason,
-    Tunable,
-    Values,
-    differences,
-)
 from paceline_operator.core.observation import Observation
+from paceline_operator.core.policy import Bounds, Objective
 from paceline_operator.core.situation import Situation
+from paceline_operator.core.tunables import ADMISSION_MAX, ADMISSION_MIN, ADMISSION_P95, WORKERS, Tunable, Values
 
 SPARE: Final = 1.5
 BURST: Final = 3.0

@@ -10,13 +10,14 @@ from typing import Final
 
 from paceline_operator.core.compare import MORE_ERRORS, meets_cheaper, most_rise, slower
 from paceline_operator.core.constraints import within_budgets
+from paceline_operator.core.decision import Change, Decision, Reason
 from paceline_operator.core.durations import format_duration
 from paceline_operator.core.experience import seen_on_trial
 from paceline_operator.core.memory import Measured, Memory, Pending
-from paceline_operator.core.model import WORKERS, Change, Decision, Kind, Reason
 from paceline_operator.core.observation import Observation
 from paceline_operator.core.rollback import on_trial, roll_back, under_judgement
 from paceline_operator.core.situation import Member, Situation
+from paceline_operator.core.tunables import WORKERS, Kind
 
 LEAST_PODS: Final = 4
 LEAST_SAMPLES: Final = 200

@@ -8,10 +8,11 @@ from paceline_operator.core.constraints import fitted, most_workers, pool_limit,
 from paceline_operator.core.contention import endangers
 from paceline_operator.core.diagnose import longest_wait_seconds
 from paceline_operator.core.experience import database_is_slow, load_of, recall
-from paceline_operator.core.model import WORKERS, Kind, Objective, Tunable, TunableSpec, Values
+from paceline_operator.core.policy import Objective, TunableSpec
 from paceline_operator.core.predict import Model
 from paceline_operator.core.queueing import BURSTINESS, servers_needed
 from paceline_operator.core.situation import Situation
+from paceline_operator.core.tunables import WORKERS, Kind, Tunable, Values
 
 
 @dataclass(frozen=True, slots=True)

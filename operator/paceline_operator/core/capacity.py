@@ -4,24 +4,15 @@ from dataclasses import replace
 from typing import Final
 
 from paceline_operator.core.choose import Choice, budget_binds, choose, least_gain
+from paceline_operator.core.decision import Change, Decision, Reason, differences
 from paceline_operator.core.diagnose import Finding
 from paceline_operator.core.durations import format_duration
-from paceline_operator.core.model import (
-    NOTHING,
-    WORKERS,
-    Bounds,
-    Change,
-    Decision,
-    Objective,
-    Prefer,
-    Reason,
-    TunableSpec,
-    differences,
-)
 from paceline_operator.core.observation import Observation
+from paceline_operator.core.policy import Bounds, Objective, Prefer, TunableSpec
 from paceline_operator.core.predict import Model
 from paceline_operator.core.recommend import Proposal
 from paceline_operator.core.situation import Situation
+from paceline_operator.core.tunables import NOTHING, WORKERS
 
 BEYOND: Final = 4
 """How far beyond the policy's maximum it is worth looking."""

@@ -10,10 +10,11 @@ from paceline_operator.core.candidates import Candidate, candidates, judged
 from paceline_operator.core.constraints import budgeted, connections_per_worker
 from paceline_operator.core.economy import Bar, cheapest, cost
 from paceline_operator.core.experience import noise_of
-from paceline_operator.core.model import WORKERS, Objective, Prefer, Values
 from paceline_operator.core.outlook import rise_of
+from paceline_operator.core.policy import Objective, Prefer
 from paceline_operator.core.predict import Model
 from paceline_operator.core.situation import Situation
+from paceline_operator.core.tunables import WORKERS, Values
 
 EQUAL: Final = 0.02
 """Settings whose p95 differs by no more than this share are equally fast: the cheaper one is chosen."""

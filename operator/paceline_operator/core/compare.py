@@ -17,7 +17,7 @@ from typing import Final
 from paceline_operator.core.durations import format_duration
 from paceline_operator.core.experience import noise_of, same_load
 from paceline_operator.core.memory import Measured
-from paceline_operator.core.model import Prefer
+from paceline_operator.core.policy import Prefer
 from paceline_operator.core.situation import Situation
 
 LEAST_DEAD_BAND: Final = 0.10

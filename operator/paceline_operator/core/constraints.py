@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from math import floor
 
 from paceline_operator.core.contention import most_connections
-from paceline_operator.core.model import WORKERS, Kind, Tunable, TunableSpec, Values
+from paceline_operator.core.policy import TunableSpec
 from paceline_operator.core.situation import Situation
+from paceline_operator.core.tunables import WORKERS, Kind, Tunable, Values
 
 
 def most_workers(situation: Situation) -> float:

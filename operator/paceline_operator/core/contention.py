@@ -18,14 +18,16 @@ from datetime import datetime
 from math import sqrt
 from typing import Final
 
+from paceline_operator.core.decision import Change
 from paceline_operator.core.diagnose import LAG_IN_HOLD, all_lent
 from paceline_operator.core.experience import load_of, same_load
 from paceline_operator.core.fit import LEAST_CHECKOUTS
 from paceline_operator.core.memory import Drowned
-from paceline_operator.core.model import WORKERS, Change, Kind, Objective, Tunable, Values
 from paceline_operator.core.observation import Observation, PoolObservation
+from paceline_operator.core.policy import Objective
 from paceline_operator.core.queueing import BURSTINESS
 from paceline_operator.core.situation import Situation
+from paceline_operator.core.tunables import WORKERS, Kind, Tunable, Values
 
 PAST_ITS_PEAK: Final = 2.0
 """With κ' as the only reason, queries take twice as long as when all is well where most are answered a second. Until

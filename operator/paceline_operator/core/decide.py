@@ -15,6 +15,7 @@ from paceline_operator.core.canary import judge, tried_first
 from paceline_operator.core.candidates import named_pools
 from paceline_operator.core.capacity import out_of_bounds, propose
 from paceline_operator.core.contention import drowned, remembered
+from paceline_operator.core.decision import Change, Decision, Reason, apply_changes, differences
 from paceline_operator.core.diagnose import LAG_IN_HOLD, Finding, count_oversized, diagnose
 from paceline_operator.core.durations import format_duration
 from paceline_operator.core.experience import database_is_slow, learned, overhead_of
@@ -25,22 +26,14 @@ from paceline_operator.core.gates import GATES, LEAST_COVERAGE, Hold, runtime_to
 from paceline_operator.core.held import hold
 from paceline_operator.core.limits import LIMITS
 from paceline_operator.core.memory import Measured, Memory, Replicas
-from paceline_operator.core.model import (
-    NOTHING,
-    WORKERS,
-    Change,
-    Decision,
-    Objective,
-    Reason,
-    apply_changes,
-    differences,
-)
 from paceline_operator.core.observation import Observation
+from paceline_operator.core.policy import Objective
 from paceline_operator.core.predict import Model
 from paceline_operator.core.probe import probe, scheduled
 from paceline_operator.core.recommend import Proposal, recommend
 from paceline_operator.core.relief import half, relief, retreat
 from paceline_operator.core.situation import Situation
+from paceline_operator.core.tunables import NOTHING, WORKERS
 from paceline_operator.core.verify import verify
 
 TRY_NEXT: Final = frozenset(

@@ -13,15 +13,17 @@ from datetime import timedelta
 from math import ceil
 from typing import Final
 
+from paceline_operator.core.decision import Reason
 from paceline_operator.core.durations import format_duration
 from paceline_operator.core.experience import database_is_slow
 from paceline_operator.core.fit import LEAST_CHECKOUTS
 from paceline_operator.core.memory import Oversized
-from paceline_operator.core.model import WORKERS, Objective, Reason, Tunable, pool
 from paceline_operator.core.observation import Observation, PoolObservation
+from paceline_operator.core.policy import Objective
 from paceline_operator.core.predict import Model
 from paceline_operator.core.queueing import BURSTINESS, servers_needed
 from paceline_operator.core.situation import Situation
+from paceline_operator.core.tunables import WORKERS, Tunable, pool
 
 LAG_SHARE: Final = 0.12
 """Loop lag p95 above this share of the objective is high."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from paceline_operator.core.candidates import Candidate, judged, named_pools
-from paceline_operator.core.model import WORKERS, Kind, Values
 from paceline_operator.core.predict import Model
 from paceline_operator.core.situation import Situation
+from paceline_operator.core.tunables import WORKERS, Kind, Values
 
 MARGIN: Final = 0.9
 """What is predicted must stay below this share of the objective: the prediction may be wrong."""

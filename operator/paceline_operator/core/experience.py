@@ -9,10 +9,10 @@ from math import log, sqrt
 from typing import Final
 
 from paceline_operator.core.memory import Known, Measured, Memory, Noise
-from paceline_operator.core.model import WORKERS, Values
 from paceline_operator.core.observation import Observation
 from paceline_operator.core.outlook import with_load
 from paceline_operator.core.situation import Situation
+from paceline_operator.core.tunables import WORKERS, Values
 
 SAME_LOAD: Final = log(1.15)
 """Loads whose ratio is below 1.15 are one regime."""

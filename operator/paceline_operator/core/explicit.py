@@ -1,8 +1,9 @@
 """What needs no measurement: values that the policy pins, bounds and budgets that the values in force break."""
 
 from paceline_operator.core.constraints import budgeted, fitted, within_budgets
-from paceline_operator.core.model import WORKERS, Change, Decision, Kind, Reason, Values, differences
+from paceline_operator.core.decision import Change, Decision, Reason, differences
 from paceline_operator.core.situation import Situation
+from paceline_operator.core.tunables import WORKERS, Kind, Values
 
 
 def explicit_changes(situation: Situation) -> Decision | None:

@@ -9,10 +9,10 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from paceline_operator.core.model import NOTHING
 from paceline_operator.core.observation import Observation
 from paceline_operator.core.predict import SPREAD, Model, PoolModel, turn
 from paceline_operator.core.queueing import BURSTINESS
+from paceline_operator.core.tunables import NOTHING
 from paceline_operator.core.waits import CPU_CV2, FULL, Wait, quota_wait
 
 WORKER_OVERHEAD: Final = 0.01

@@ -7,10 +7,12 @@ to be tried. The bound is the policy's: no TTL is longer than its maximum, whate
 from collections.abc import Iterator
 from typing import Final
 
+from paceline_operator.core.decision import Change
 from paceline_operator.core.durations import format_duration
-from paceline_operator.core.model import Change, Kind, TunableSpec
 from paceline_operator.core.observation import CacheObservation, Observation
+from paceline_operator.core.policy import TunableSpec
 from paceline_operator.core.situation import Situation
+from paceline_operator.core.tunables import Kind
 
 AS_GOOD: Final = 0.01
 """A hit ratio lower by no more than this is as good: beyond lies only staleness."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeAlias
 
+from paceline_operator.core.decision import Reason
 from paceline_operator.core.durations import format_duration
-from paceline_operator.core.model import Reason
 from paceline_operator.core.rollback import BREAKER_ROLLBACKS, BREAKER_TIME
 from paceline_operator.core.situation import Situation
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 
-from paceline_operator.core.model import Change, Decision, Reason, TunableSpec, Values
+from paceline_operator.core.decision import Change, Decision, Reason
+from paceline_operator.core.policy import TunableSpec
 from paceline_operator.core.situation import Held, Situation
+from paceline_operator.core.tunables import Values
 
 
 def hold(situation: Situation, held: Held) -> Decision:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
-from paceline_operator.core.model import NOTHING
+from paceline_operator.core.tunables import NOTHING
 
 
 class CounterReset(ValueError):

@@ -11,11 +11,12 @@ from typing import Final, TypeAlias
 
 from paceline_operator.core.constraints import budgeted, fitted, within_budgets
 from paceline_operator.core.contention import endangers
+from paceline_operator.core.decision import Change, Reason, apply_changes, differences
 from paceline_operator.core.durations import format_duration
 from paceline_operator.core.gates import Hold, first_of
-from paceline_operator.core.model import WORKERS, Change, Kind, Reason, Values, apply_changes, differences
 from paceline_operator.core.recommend import Proposal, carried_pools
 from paceline_operator.core.situation import Situation
+from paceline_operator.core.tunables import WORKERS, Kind, Values
 
 TURNED_AWAY: Final = 0.001
 """Share of the requests; a burst now and then is what admission is for."""

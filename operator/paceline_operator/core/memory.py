@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from paceline_operator.core.model import NOTHING, Change, Reason, Values
+from paceline_operator.core.decision import Change, Reason
 from paceline_operator.core.observation import Observation
+from paceline_operator.core.tunables import NOTHING, Values
 
 
 @dataclass(frozen=True, slots=True)

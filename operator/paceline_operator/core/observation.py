@@ -6,7 +6,7 @@ from itertools import chain
 from math import inf, isfinite
 
 from paceline_operator.core.histogram import Histogram
-from paceline_operator.core.model import NOTHING
+from paceline_operator.core.tunables import NOTHING
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from math import floor
 from typing import Final
 
 from paceline_operator.core.histogram import CounterReset, Histogram, merge
-from paceline_operator.core.model import NOTHING, WORKERS
 from paceline_operator.core.observation import CacheObservation, Observation, PoolObservation
 from paceline_operator.core.pods import (
     CacheCounters,
@@ -21,6 +20,7 @@ from paceline_operator.core.pods import (
     PoolCounters,
     RequestCounters,
 )
+from paceline_operator.core.tunables import NOTHING, WORKERS
 
 MEMORY_SHARE: Final = 0.9
 """Pods add workers while memory stays below this share of its limit; the runtime's own rule."""

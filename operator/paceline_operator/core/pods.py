@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from paceline_operator.core.histogram import Histogram
-from paceline_operator.core.model import NOTHING, Values
+from paceline_operator.core.tunables import NOTHING, Values
 
 
 @dataclass(frozen=True, slots=True)

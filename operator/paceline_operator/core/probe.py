@@ -10,14 +10,16 @@ from typing import Final
 from paceline_operator.core.candidates import Candidate, judged, named_pools, needed
 from paceline_operator.core.constraints import fitted, most_workers, pool_limit, within_budgets
 from paceline_operator.core.contention import endangers
+from paceline_operator.core.decision import Reason, differences
 from paceline_operator.core.diagnose import Finding
 from paceline_operator.core.durations import format_duration
 from paceline_operator.core.memory import Memory, Probing
-from paceline_operator.core.model import WORKERS, Kind, Objective, Prefer, Reason, Values, differences
+from paceline_operator.core.policy import Objective, Prefer
 from paceline_operator.core.predict import Model
 from paceline_operator.core.recommend import Proposal
 from paceline_operator.core.rollback import gap
 from paceline_operator.core.situation import Situation
+from paceline_operator.core.tunables import WORKERS, Kind, Values
 
 NO_WORSE: Final = 1.03
 """What is predicted to be slower than this times what is measured is not tried."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import ceil, floor
 from typing import Final
 
+from paceline_operator.core.decision import Change, Reason
 from paceline_operator.core.diagnose import (
     DOUBLE_ABOVE,
     SLACK,
@@ -19,9 +20,10 @@ from paceline_operator.core.diagnose import (
     all_lent_by_itself,
     connections_needed,
 )
-from paceline_operator.core.model import Change, Kind, Objective, Reason, TunableSpec
 from paceline_operator.core.observation import Observation
+from paceline_operator.core.policy import Objective, TunableSpec
 from paceline_operator.core.situation import Situation
+from paceline_operator.core.tunables import Kind
 
 MOST_GROWTH: Final = 2.0
 MOST_GROWTH_STARVED: Final = 4.0

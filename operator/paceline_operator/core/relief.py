@@ -16,6 +16,7 @@ from math import ceil, floor
 from typing import Final
 
 from paceline_operator.core.contention import asked_for, connections, is_disproved, most_connections
+from paceline_operator.core.decision import Change, Reason, differences
 from paceline_operator.core.diagnose import (
     LAG_IN_HOLD,
     SLACK,
@@ -27,11 +28,12 @@ from paceline_operator.core.diagnose import (
 )
 from paceline_operator.core.durations import format_duration
 from paceline_operator.core.fit import LEAST_CHECKOUTS
-from paceline_operator.core.model import WORKERS, Change, Kind, Objective, Reason, Tunable, differences
 from paceline_operator.core.observation import Observation, PoolObservation
+from paceline_operator.core.policy import Objective
 from paceline_operator.core.queueing import BURSTINESS, servers_needed
 from paceline_operator.core.recommend import Proposal
 from paceline_operator.core.situation import Situation
+from paceline_operator.core.tunables import WORKERS, Kind, Tunable
 
 MOST_BUSY: Final = 0.6
 """Loops are not made busier than this when workers go so that the others' pools are large enough."""

@@ -4,8 +4,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
+from paceline_operator.core.decision import Decision, Reason
 from paceline_operator.core.memory import Measured, Memory, Pending, Rejected
-from paceline_operator.core.model import Decision, Reason
 from paceline_operator.core.rollback import MOST_REJECTED
 from paceline_operator.core.situation import Situation
 

@@ -6,10 +6,11 @@ from datetime import timedelta
 from typing import Final
 
 from paceline_operator.core.contention import disproved
+from paceline_operator.core.decision import Change, Decision, Reason, apply_changes
 from paceline_operator.core.durations import format_duration
 from paceline_operator.core.memory import Ceiling, Memory, Pending, Probing, Rejected
-from paceline_operator.core.model import WORKERS, Change, Decision, Kind, Reason, Values, apply_changes
 from paceline_operator.core.situation import Situation
+from paceline_operator.core.tunables import WORKERS, Kind, Values
 
 REJECTED_FOR: Final = 10
 """Windows for which values that were rolled back are not tried again."""

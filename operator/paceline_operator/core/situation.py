@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from paceline_operator.core.memory import Memory
-from paceline_operator.core.model import NOTHING, Policy, Tunable, Values
 from paceline_operator.core.observation import Observation
+from paceline_operator.core.policy import Policy
+from paceline_operator.core.tunables import NOTHING, Tunable, Values
 
 
 @dataclass(frozen=True, slots=True)

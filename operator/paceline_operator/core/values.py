@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from paceline_operator.core.model import (
+from paceline_operator.core.decision import Change
+from paceline_operator.core.tunables import (
     ADMISSION_MAX,
     ADMISSION_MIN,
     ADMISSION_P95,
     WORKERS,
-    Change,
     Kind,
     Tunable,
     Values,

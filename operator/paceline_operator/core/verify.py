@@ -9,12 +9,13 @@ from typing import Final
 
 from paceline_operator.core.compare import confounded, meets_cheaper, more_errors, most_rise, slower, uncertain
 from paceline_operator.core.contention import NO_MORE, drowning, endangers, no_relief
+from paceline_operator.core.decision import Decision, Reason, apply_changes
 from paceline_operator.core.diagnose import all_lent
 from paceline_operator.core.durations import format_duration
 from paceline_operator.core.memory import Measured, Memory, Pending, Probing
-from paceline_operator.core.model import WORKERS, Decision, Reason, apply_changes
 from paceline_operator.core.rollback import failed, gap, roll_back, way_back
 from paceline_operator.core.situation import Situation
+from paceline_operator.core.tunables import WORKERS
 
 PROBE_GAIN: Final = 0.015
 MUCH: Final = 0.05

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from paceline_operator.core.model import NOTHING
 from paceline_operator.core.observe import PodWindow
 from paceline_operator.core.pods import PodState
+from paceline_operator.core.tunables import NOTHING
 
 WHOLE: Final = 0.9
 """A window of this share of the interval is whole: passes come with jitter."""

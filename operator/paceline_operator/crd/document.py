@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from paceline_operator.core.model import NOTHING, Values
+from paceline_operator.core.tunables import NOTHING, Values
 from paceline_operator.core.values import values_from_wire, values_to_wire
 from paceline_operator.errors import InvalidState
 

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import orjson
 
+from paceline_operator.core.decision import Reason
 from paceline_operator.core.memory import Memory, Oversized, Pending, Rejected
-from paceline_operator.core.model import NOTHING, Reason
+from paceline_operator.core.tunables import NOTHING
 from paceline_operator.core.values import change_from_wire, change_to_wire, values_from_wire, values_to_wire
 from paceline_operator.crd.learnt import LEARNT, parse_learnt, render_learnt
 from paceline_operator.crd.measured import parse_measured, parse_time, readable, render_measured, render_time

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from paceline_operator.core.model import Decision
+from paceline_operator.core.decision import Decision
 from paceline_operator.core.values import change_to_wire, values_to_wire
 from paceline_operator.crd.measured import render_time
 from paceline_operator.loop.report import Outcome

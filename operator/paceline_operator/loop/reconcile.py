@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from paceline_operator.core.canary import without_trial
-from paceline_operator.core.model import Decision, Mode, Policy, Reason
+from paceline_operator.core.decision import Decision, Reason
+from paceline_operator.core.policy import Mode, Policy
 from paceline_operator.core.remember import remember
 from paceline_operator.core.window import Window
 from paceline_operator.crd.switches import Switches

@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from paceline_operator.core.decide import decide, foresee
+from paceline_operator.core.decision import Decision, Reason
 from paceline_operator.core.memory import Memory
-from paceline_operator.core.model import Decision, Mode, Reason, Values
 from paceline_operator.core.observation import Observation
 from paceline_operator.core.observe import observe
 from paceline_operator.core.pods import start_values
+from paceline_operator.core.policy import Mode
 from paceline_operator.core.situation import Held, Situation
+from paceline_operator.core.tunables import Values
 from paceline_operator.core.window import Window
 from paceline_operator.crd.memory import parse_memory
 from paceline_operator.crd.switches import Switches

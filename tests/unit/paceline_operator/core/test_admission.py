@@ -9,18 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paceline_operator.core.admission import size, with_admission
 from paceline_operator.core.decide import decide
+from paceline_operator.core.decision import Change, Decision, Reason
 from paceline_operator.core.memory import Memory
-from paceline_operator.core.model import (
-    ADMISSION_MAX,
-    ADMISSION_MIN,
-    ADMISSION_P95,
-    Bounds,
-    Change,
-    Decision,
-    Objective,
-    Reason,
-)
+from paceline_operator.core.policy import Bounds, Objective
 from paceline_operator.core.situation import Held, Situation
+from paceline_operator.core.tunables import ADMISSION_MAX, ADMISSION_MIN, ADMISSION_P95
 from situations import NOW, OBJECTIVE, fleet, observation, pending, policy, seconds, situation, values
 
 ALLOWED = Bounds(16, 512)

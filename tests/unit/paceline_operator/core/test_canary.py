@@ -11,24 +11,15 @@ from hypothesis import strategies as st
 from paceline_operator.core.canary import described, judge, tried_first, without_trial
 from paceline_operator.core.constraints import within_budgets
 from paceline_operator.core.decide import decide
+from paceline_operator.core.decision import Change, Decision, Reason, apply_changes
 from paceline_operator.core.experience import recall
 from paceline_operator.core.memory import Ceiling, Memory, Pending
-from paceline_operator.core.model import (
-    WORKERS,
-    Behavior,
-    Bounds,
-    Change,
-    Decision,
-    Reason,
-    TunableSpec,
-    Values,
-    apply_changes,
-    cache,
-)
 from paceline_operator.core.observation import Observation
+from paceline_operator.core.policy import Behavior, Bounds, TunableSpec
 from paceline_operator.core.remember import remember
 from paceline_operator.core.rollback import BREAKER_ROLLBACKS
 from paceline_operator.core.situation import Budget, Member, Situation
+from paceline_operator.core.tunables import WORKERS, Values, cache
 from situations import (
     ECONOMY,
     MAIN,

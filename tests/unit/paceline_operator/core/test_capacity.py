@@ -9,22 +9,16 @@ from paceline_operator.core.candidates import candidates
 from paceline_operator.core.capacity import propose
 from paceline_operator.core.choose import budget_binds, choose, cost
 from paceline_operator.core.decide import decide
+from paceline_operator.core.decision import Reason, apply_changes
 from paceline_operator.core.fit import fit
 from paceline_operator.core.histogram import Histogram, merge
 from paceline_operator.core.memory import Known, Memory, Probing
-from paceline_operator.core.model import (
-    WORKERS,
-    Bounds,
-    Objective,
-    Reason,
-    TunableSpec,
-    apply_changes,
-    pool,
-)
 from paceline_operator.core.observation import PoolObservation
+from paceline_operator.core.policy import Bounds, Objective, TunableSpec
 from paceline_operator.core.predict import Model
 from paceline_operator.core.probe import probe
 from paceline_operator.core.situation import Budget, Situation
+from paceline_operator.core.tunables import WORKERS, pool
 from situations import (
     ECONOMY,
     MAIN,

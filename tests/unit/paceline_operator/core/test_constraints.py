@@ -9,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from paceline_operator.core.constraints import fitted, most_workers, pool_limit, within_budgets
 from paceline_operator.core.decide import decide
+from paceline_operator.core.decision import Reason, apply_changes
 from paceline_operator.core.histogram import Histogram
 from paceline_operator.core.memory import Ceiling, Known, Memory, Probing
-from paceline_operator.core.model import WORKERS, Bounds, Objective, Prefer, Reason, TunableSpec, apply_changes, pool
+from paceline_operator.core.policy import Bounds, Objective, Prefer, TunableSpec
 from paceline_operator.core.situation import Budget, Situation
+from paceline_operator.core.tunables import WORKERS, pool
 from situations import (
     MAIN,
     NOW,

@@ -9,16 +9,17 @@ from paceline_operator.core.candidates import candidates
 from paceline_operator.core.candidates import judged as judged_setting
 from paceline_operator.core.contention import bears, drowned, drowning, endangers, most_connections, remembered
 from paceline_operator.core.decide import decide
+from paceline_operator.core.decision import Change, Reason
 from paceline_operator.core.diagnose import Finding
 from paceline_operator.core.fit import fit
 from paceline_operator.core.limits import drowned_before
 from paceline_operator.core.memory import Drowned, Known, Memory, Probing
-from paceline_operator.core.model import WORKERS, Change, Reason
 from paceline_operator.core.observation import Observation
 from paceline_operator.core.probe import probe
 from paceline_operator.core.recommend import Proposal
 from paceline_operator.core.relief import half, relief, retreat
 from paceline_operator.core.situation import Fleet, Situation
+from paceline_operator.core.tunables import WORKERS
 from paceline_operator.core.verify import verify
 from situations import (
     NOW,

@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 from paceline_operator.core.decide import decide
+from paceline_operator.core.decision import Reason
 from paceline_operator.core.freshness import ttl_changes
-from paceline_operator.core.model import Bounds, Reason, TunableSpec, cache
 from paceline_operator.core.observation import CacheObservation, Observation
+from paceline_operator.core.policy import Bounds, TunableSpec
 from paceline_operator.core.situation import Situation
+from paceline_operator.core.tunables import cache
 from situations import observation, policy, pool_spec, seconds, situation, values, workers_spec
 
 RESPONSES = cache("responses")

@@ -4,11 +4,8 @@ from datetime import timedelta
 
 import pytest
 from paceline_operator.core.decide import decide
+from paceline_operator.core.decision import Change, Reason
 from paceline_operator.core.memory import Memory
-from paceline_operator.core.model import (
-    Change,
-    Reason,
-)
 from paceline_operator.core.situation import Situation
 from situations import (
     LAGGING,

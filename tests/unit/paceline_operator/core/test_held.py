@@ -2,9 +2,11 @@
 
 import pytest
 from paceline_operator.core.decide import decide
+from paceline_operator.core.decision import Change, Reason
 from paceline_operator.core.memory import Memory
-from paceline_operator.core.model import WORKERS, Bounds, Change, Reason, TunableSpec, Values
+from paceline_operator.core.policy import Bounds, TunableSpec
 from paceline_operator.core.situation import Held
+from paceline_operator.core.tunables import WORKERS, Values
 from situations import POSTGRES, pending, policy, pool_spec, situation, workers_spec
 
 BACK = Held("generation 5", {WORKERS: 2, POSTGRES: 12})

@@ -4,19 +4,11 @@ from datetime import timedelta
 
 import pytest
 from paceline_operator.core.decide import decide
+from paceline_operator.core.decision import Change, Reason
 from paceline_operator.core.memory import Memory, Oversized, Rejected
-from paceline_operator.core.model import (
-    ADMISSION_MAX,
-    ADMISSION_MIN,
-    ADMISSION_P95,
-    WORKERS,
-    Behavior,
-    Bounds,
-    Change,
-    Reason,
-    TunableSpec,
-)
+from paceline_operator.core.policy import Behavior, Bounds, TunableSpec
 from paceline_operator.core.situation import Budget, Situation
+from paceline_operator.core.tunables import ADMISSION_MAX, ADMISSION_MIN, ADMISSION_P95, WORKERS
 from situations import (
     LAGGING,
     MAIN,

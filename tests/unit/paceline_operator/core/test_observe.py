@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 from paceline_operator.core.histogram import merge
-from paceline_operator.core.model import WORKERS, pool
 from paceline_operator.core.observe import PodWindow, observe
 from paceline_operator.core.pods import (
     CacheCounters,
@@ -17,6 +16,7 @@ from paceline_operator.core.pods import (
     running_values,
     start_values,
 )
+from paceline_operator.core.tunables import WORKERS, pool
 from situations import seconds
 
 QUIET = RequestCounters(0, 0, seconds(0.02, 0))

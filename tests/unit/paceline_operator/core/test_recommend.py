@@ -2,13 +2,10 @@
 
 import pytest
 from paceline_operator.core.decide import decide
+from paceline_operator.core.decision import Change, Reason
 from paceline_operator.core.memory import Memory, Oversized
-from paceline_operator.core.model import (
-    WORKERS,
-    Change,
-    Reason,
-)
 from paceline_operator.core.situation import Situation
+from paceline_operator.core.tunables import WORKERS
 from situations import (
     LAGGING,
     WAITING,

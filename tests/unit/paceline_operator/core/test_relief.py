@@ -5,14 +5,15 @@ from typing import Any
 
 import pytest
 from paceline_operator.core.decide import decide
+from paceline_operator.core.decision import Change, Reason
 from paceline_operator.core.diagnose import diagnose
 from paceline_operator.core.memory import Known, Memory, Rejected
-from paceline_operator.core.model import WORKERS, Change, Reason
 from paceline_operator.core.observation import Observation
 from paceline_operator.core.recommend import carried_pools
 from paceline_operator.core.relief import half, relief
 from paceline_operator.core.remember import remember
 from paceline_operator.core.situation import Situation
+from paceline_operator.core.tunables import WORKERS
 from paceline_operator.core.verify import verify
 from situations import (
     NOW,

@@ -3,9 +3,10 @@
 from datetime import timedelta
 
 import pytest
+from paceline_operator.core.decision import Change, Decision, Reason
 from paceline_operator.core.memory import Memory
-from paceline_operator.core.model import WORKERS, Change, Decision, Reason
 from paceline_operator.core.remember import remember
+from paceline_operator.core.tunables import WORKERS
 from situations import NOW, POSTGRES, policy, situation, values
 
 BACK = (Change(WORKERS, 4, 2), Change(POSTGRES, 8, 10))

@@ -1,17 +1,9 @@
 """Values and changes on the wire and back."""
 
 import pytest
-from paceline_operator.core.model import (
-    ADMISSION_MAX,
-    ADMISSION_MIN,
-    ADMISSION_P95,
-    WORKERS,
-    Change,
-    Mode,
-    Tunable,
-    cache,
-    pool,
-)
+from paceline_operator.core.decision import Change
+from paceline_operator.core.policy import Mode
+from paceline_operator.core.tunables import ADMISSION_MAX, ADMISSION_MIN, ADMISSION_P95, WORKERS, Tunable, cache, pool
 from paceline_operator.core.values import (
     change_from_wire,
     change_to_wire,

@@ -5,10 +5,11 @@ from datetime import timedelta
 
 import pytest
 from paceline_operator.core.compare import dead_band
+from paceline_operator.core.decision import Change, Reason
 from paceline_operator.core.memory import Ceiling, Memory, Noise, Pending, Probing
-from paceline_operator.core.model import WORKERS, Change, Reason
 from paceline_operator.core.observation import Observation
 from paceline_operator.core.rollback import MOST_REJECTED
+from paceline_operator.core.tunables import WORKERS
 from paceline_operator.core.verify import verify
 from situations import ECONOMY, NOW, POSTGRES, fleet, measured, observation, pending, policy, seconds, situation, values
 

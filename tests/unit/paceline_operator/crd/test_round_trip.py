@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 from hypothesis import given
 from hypothesis import strategies as st
+from paceline_operator.core.decision import Change, Reason
 from paceline_operator.core.memory import (
     Ceiling,
     Known,
@@ -18,7 +19,7 @@ from paceline_operator.core.memory import (
     Rejected,
     Replicas,
 )
-from paceline_operator.core.model import WORKERS, Change, Reason, Values, cache, pool
+from paceline_operator.core.tunables import WORKERS, Values, cache, pool
 from paceline_operator.core.values import values_to_wire
 from paceline_operator.crd.memory import MOST_BYTES, parse_memory, render_pending, render_tuner
 

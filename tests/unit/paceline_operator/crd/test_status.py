@@ -6,9 +6,10 @@ from typing import Any
 
 import orjson
 import pytest
+from paceline_operator.core.decision import Change, Decision, Reason
 from paceline_operator.core.experience import MOST_KNOWN
 from paceline_operator.core.memory import Ceiling, Drowned, Known, Memory, Noise, Oversized, Probing, Rejected, Replicas
-from paceline_operator.core.model import WORKERS, Change, Decision, Reason, cache
+from paceline_operator.core.tunables import WORKERS, cache
 from paceline_operator.crd.conditions import (
     Condition,
     converged,
