@@ -8,10 +8,12 @@ from typing import Any
 
 from paceline_operator.core.decide import decide
 from paceline_operator.core.decision import Change, Reason
-from paceline_operator.core.histogram import Histogram
+from paceline_operator.core.fit import fit
+from paceline_operator.core.histogram import Histogram, merge
 from paceline_operator.core.memory import Measured, Memory, Pending
 from paceline_operator.core.observation import Observation, PoolObservation
 from paceline_operator.core.policy import Behavior, Bounds, Objective, Policy, Prefer, TunableSpec
+from paceline_operator.core.predict import Model
 from paceline_operator.core.situation import Fleet, Situation
 from paceline_operator.core.tunables import WORKERS, pool
 
@@ -99,6 +101,40 @@ def situation(**changes: Any) -> Situation:
         memory=Memory(),
     )
     return replace(base, **changes)
+
+
+def answers(p95: float, mean: float = 0.013, count: int = 48_000) -> Histogram:
+    """One answer in ten takes `p95`, the others as long as the mean wants."""
+    slow, others = seconds(p95, count // 10), seconds((mean - p95 / 10) / 0.9, count - count // 10)
+    return merge((slow, others))
+
+
+def served(workers: int, size: int, **changes: Any) -> Situation:
+    """Four pods of 200 requests a second each, at 4 ms of CPU on two cores and one query of 6 ms."""
+    window: dict[str, Any] = {
+        "requests": 48_000,
+        "requests_per_second": 800.0,
+        "cpu_seconds": 48_000 * 0.004,
+        "cpu_limit": 2.0,
+        "cpu_ratio": 0.4,
+        "throttled_ratio": 0.0,
+        "duration": answers(0.024),
+        "loop_lag": seconds(0.0005, 10_000),
+        "pools": postgres_seen(
+            limit=size, hold=seconds(0.008, 48_000), wait=seconds(0), arrivals_per_worker=200.0 / workers
+        ),
+    }
+    window |= changes.pop("window", {})
+    return situation(values=values(workers, size), observation=observation(**window), **changes)
+
+
+def fitted(given_situation: Situation) -> Model:
+    """The model of its window."""
+    window = given_situation.observation
+    assert window is not None
+    model = fit(window, given_situation.values[WORKERS], {"postgres": given_situation.values[POSTGRES]})
+    assert model is not None
+    return model
 
 
 def values(workers: int = 4, postgres: int = 8) -> Mapping[Any, float]:

@@ -1,22 +1,15 @@
 """Choosing by the model, as a table: a fleet in words, where it goes, and the reason that is given."""
 
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
-from paceline_operator.core.candidates import candidates
 from paceline_operator.core.capacity import propose
-from paceline_operator.core.choose import budget_binds, choose, cost
 from paceline_operator.core.decide import decide
 from paceline_operator.core.decision import Reason, apply_changes
-from paceline_operator.core.fit import fit
-from paceline_operator.core.histogram import Histogram, merge
-from paceline_operator.core.memory import Known, Memory, Probing
+from paceline_operator.core.memory import Known, Memory
 from paceline_operator.core.observation import PoolObservation
-from paceline_operator.core.policy import Bounds, Objective, TunableSpec
-from paceline_operator.core.predict import Model
-from paceline_operator.core.probe import probe
+from paceline_operator.core.policy import Bounds, TunableSpec
 from paceline_operator.core.situation import Budget, Situation
 from paceline_operator.core.tunables import WORKERS, pool
 from situations import (
@@ -25,13 +18,15 @@ from situations import (
     NOW,
     OBJECTIVE,
     POSTGRES,
+    answers,
+    fitted,
     fleet,
-    observation,
     policy,
     pool_seen,
     pool_spec,
     postgres_seen,
     seconds,
+    served,
     situation,
     values,
     workers_spec,
@@ -42,33 +37,8 @@ NEARLY = {"duration": seconds(0.040, 48_000), "loop_lag": seconds(0.005, 10_000)
 """The objective is met, and there is not much room."""
 
 
-def answers(p95: float, mean: float = 0.013, count: int = 48_000) -> Histogram:
-    """One answer in ten takes `p95`, the others as long as the mean wants."""
-    slow, others = seconds(p95, count // 10), seconds((mean - p95 / 10) / 0.9, count - count // 10)
-    return merge((slow, others))
-
-
 def holding(limit: int, hold: float) -> PoolObservation:
     return pool_seen(limit=limit, hold=seconds(hold, 48_000))
-
-
-def served(workers: int, size: int, **changes: Any) -> Situation:
-    """Four pods of 200 requests a second each, at 4 ms of CPU on two cores and one query of 6 ms."""
-    window: dict[str, Any] = {
-        "requests": 48_000,
-        "requests_per_second": 800.0,
-        "cpu_seconds": 48_000 * 0.004,
-        "cpu_limit": 2.0,
-        "cpu_ratio": 0.4,
-        "throttled_ratio": 0.0,
-        "duration": answers(0.024),
-        "loop_lag": seconds(0.0005, 10_000),
-        "pools": postgres_seen(
-            limit=size, hold=seconds(0.008, 48_000), wait=seconds(0), arrivals_per_worker=200.0 / workers
-        ),
-    }
-    window |= changes.pop("window", {})
-    return situation(values=values(workers, size), observation=observation(**window), **changes)
 
 
 def overloaded(workers: int, size: int, **changes: Any) -> Situation:
@@ -244,57 +214,6 @@ def test_a_pool_that_nobody_uses_keeps_its_total_when_workers_are_added() -> Non
     assert after[REPORTS] * after[WORKERS] <= 6 * 2 + after[WORKERS]
 
 
-def fitted(given_situation: Situation) -> Model:
-    window = given_situation.observation
-    assert window is not None
-    model = fit(window, given_situation.values[WORKERS], {"postgres": given_situation.values[POSTGRES]})
-    assert model is not None
-    return model
-
-
-def test_cost_is_a_share_of_what_is_allowed() -> None:
-    assert cost(situation(), values(8, 40)) == 1.0
-    assert cost(situation(), values(4, 20)) == pytest.approx((0.5 + 0.25) / 2)
-    assert cost(situation(policy=policy(TunableSpec(WORKERS, pinned=4))), values()) == 0.0
-
-
-def test_a_budget_binds_when_one_more_is_too_many() -> None:
-    specs = (workers_spec(), pool_spec(budget=MAIN))
-    tight = situation(policy=policy(*specs), budgets={MAIN: Budget(4 * 4 * 8, 4)})
-    assert budget_binds(tight, values())
-    assert not budget_binds(tight, values(4, 7))
-
-
-def test_where_the_setting_in_force_cannot_be_predicted_nothing_is_chosen() -> None:
-    full = served(2, 4)
-    assert choose(situation(values=values(1, 1)), fitted(full), full.policy.objective) is None  # type: ignore[arg-type]
-
-
-def test_all_candidates_keep_the_bounds() -> None:
-    start = served(4, 8, policy=policy(workers_spec(2, 6), pool_spec(3, 9)))
-    found = list(candidates(start, fitted(start), start.policy.objective))  # type: ignore[arg-type]
-    assert {candidate.values[WORKERS] for candidate in found} == {2, 3, 4, 5, 6}
-    assert all(3 <= candidate.values[POSTGRES] <= 9 for candidate in found)
-
-
-def test_no_candidate_has_more_workers_than_their_pools_least_leaves_room_for() -> None:
-    start = served(4, 4, policy=policy(workers_spec(), pool_spec(3, budget=MAIN)), budgets={MAIN: Budget(4 * 16, 4)})
-    found = list(candidates(start, fitted(start), OBJECTIVE))
-    assert {candidate.values[WORKERS] for candidate in found} == {1, 2, 3, 4, 5}
-
-
-def test_what_was_measured_is_a_candidate_where_it_is_allowed_and_the_load_is_the_same() -> None:
-    seen = (
-        Known(values(9, 5), 200.0, 0.010, 4, NOW),  # above the maximum
-        Known(values(3, 30), 800.0, 0.010, 4, NOW),  # under another load
-        Known(values(6, 30), 200.0, 0.010, 4, NOW),
-    )
-    start = served(4, 8, memory=Memory(known=seen))
-    found = list(candidates(start, fitted(start), OBJECTIVE))
-    assert [candidate.values for candidate in found if candidate.measured] == [values(6, 30)]
-    assert all(candidate.values[WORKERS] <= 8 for candidate in found)
-
-
 def test_a_proposal_says_what_was_measured_and_nothing_else() -> None:
     waiting = postgres_seen(limit=2, hold=seconds(0.008, 48_000), wait=seconds(0.004, 48_000))
     start = served(2, 2, window={"duration": answers(0.060), "pools": waiting}, policy=policy(pool_spec()))
@@ -307,76 +226,6 @@ def test_a_proposal_says_what_was_measured_and_nothing_else() -> None:
     assert unsaid is not None
     assert said.finding.evidence.startswith("loop lag p95 500us, CPU at 40%, postgres wait p99 4ms; p95 60ms → ")
     assert unsaid.finding.evidence.startswith("CPU at 40%, postgres wait p99 4ms; p95 60ms → ")
-
-
-def due(**changes: Any) -> Situation:
-    """It is time for a probe, and all is well."""
-    calm = {"loop_lag": seconds(0.00005, 10_000)}
-    return served(4, 6, **{"window": calm, "memory": Memory(probing=Probing(0, NOW)), **changes})
-
-
-@pytest.mark.parametrize(
-    ("given_situation", "objective"),
-    [
-        pytest.param(due(), ECONOMY, id="economy does not try what costs more"),
-        pytest.param(due(fleet=fleet(total=5, reporting=4, applied=5)), OBJECTIVE, id="a pod is silent"),
-        pytest.param(
-            due(policy=policy(workers_spec(4, 4), pool_spec(6, budget=MAIN)), budgets={MAIN: Budget(4 * 4 * 6, 4)}),
-            OBJECTIVE,
-            id="a neighbour would break a budget",
-        ),
-        pytest.param(
-            due(policy=policy(workers_spec(4, 4), pool_spec(6, 6))), OBJECTIVE, id="bounds leave no neighbour"
-        ),
-    ],
-)
-def test_nothing_is_probed_where(given_situation: Situation, objective: Objective) -> None:
-    assert probe(due(), fitted(due()), OBJECTIVE) is not None, "else there is one"
-    assert probe(given_situation, fitted(due()), objective) is None
-
-
-def test_a_neighbour_whose_loops_would_be_full_is_not_tried() -> None:
-    busy = due(window={"requests_per_second": 4 * 700.0, "cpu_limit": None, "loop_lag": seconds(0.00005, 10_000)})
-    few = replace(busy, values=values(3, 6), policy=policy(workers_spec(1, 3), pool_spec(1, 6)))
-    assert fitted(few).p95(2, {"postgres": 6.0}) is None
-    assert probe(few, fitted(few), OBJECTIVE) is None
-
-
-@pytest.mark.parametrize(
-    ("given_situation", "probed"),
-    [
-        pytest.param(
-            served(4, 6, memory=Memory(probing=Probing(0, NOW)), window={"loop_lag": seconds(0.00005, 10_000)}),
-            True, id="when it is time",
-        ),
-        pytest.param(served(4, 6, memory=Memory(probing=Probing(0, NOW + timedelta(hours=1)))), False, id="not before"),
-        pytest.param(
-            served(4, 6, memory=Memory(probing=Probing(0, NOW)), window={"loop_lag": seconds(0.00005, 10_000)},
-                   fleet=fleet(total=5, reporting=4, applied=5)),
-            False, id="not while a pod is silent",
-        ),
-        pytest.param(served(4, 6), False, id="the first look only sets the time"),
-        pytest.param(
-            served(4, 6, memory=Memory(probing=Probing(0, NOW)), window={"duration": answers(0.046, 0.0184)}),
-            False,
-            id="not while the objective is missed",
-        ),
-        pytest.param(
-            served(4, 6, memory=Memory(probing=Probing(0, NOW)), policy=policy(objective=ECONOMY)),
-            False,
-            id="not with economy",
-        ),
-        pytest.param(
-            served(4, 6, memory=Memory(probing=Probing(0, NOW)), policy=policy(TunableSpec(WORKERS, pinned=4))),
-            False,
-            id="nothing that may move",
-        ),
-    ],
-)  # fmt: skip
-def test_probes(given_situation: Situation, probed: bool) -> None:
-    decision, memory = decide(given_situation)
-    assert (decision.reason is Reason.PROBE) is probed, decision.message
-    assert memory.probing.after is not None
 
 
 def test_a_change_of_replicas_holds_for_a_window() -> None:
