@@ -29,7 +29,7 @@ def test_without_one_half_the_pod_ends_in_order(start_pod: StartPod, part: str) 
     request.start()
     eventually(lambda: sum(report["inFlight"] for report in pod.reports()) == 1, "a request is being answered")
     pod.child(f"paceline.serve.{part}").kill()
-    assert pod.process.wait(20) == 1
+    assert pod.process.wait(30) == 1
     request.join()
     assert slow[0][0] == 200, "the request in progress was answered"
     assert f"the {part} ended by itself (killed by SIGKILL)" in pod.stderr
@@ -41,7 +41,7 @@ def test_a_killed_agent_costs_no_request(start_pod: StartPod) -> None:
     pod = start_pod(workers=2, keepalive_seconds=1)
     with KeepAliveLoad(pod.port) as load:
         pod.child("paceline.serve.agent").kill()
-        assert pod.process.wait(20) == 1
+        assert pod.process.wait(30) == 1
     assert load.outcome.lost == []
 
 

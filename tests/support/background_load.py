@@ -24,7 +24,7 @@ class BackgroundLoad:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._ready.wait(10), "the load did not start"
+        assert self._ready.wait(30), "the load did not start"
         return self
 
     def __exit__(

@@ -34,14 +34,14 @@ class FaultyProxy:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._started.wait(10)
+        assert self._started.wait(30)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._loop.call_soon_threadsafe(self._ended.set)
-        self._thread.join(10)
+        self._thread.join(30)
 
     def answer(self, status: int) -> None:
         """Every request, and every open watch, ends in this status."""
@@ -74,7 +74,7 @@ class FaultyProxy:
         return self._do(self._send(event))
 
     def _do(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(30)
 
     def _run(self) -> None:
         asyncio.run(self._serve())

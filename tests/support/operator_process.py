@@ -55,7 +55,7 @@ class OperatorUnderTest:
     ) -> None:
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait(10)
+        self.process.wait(30)
         if error is not None:
             error.add_note(f"the operator's log ends with:\n{self.log[-6000:]}")
 
@@ -75,7 +75,7 @@ class OperatorUnderTest:
     def healthz(self) -> int:
         """Status of the probe; 0 while nobody answers."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._probe}/healthz", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._probe}/healthz", timeout=30) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             return error.code
@@ -86,13 +86,13 @@ class OperatorUnderTest:
         until(lambda: self.healthz() == 200, 40, "a healthy probe")
 
     def metrics(self) -> str:
-        with urllib.request.urlopen(self._metrics, timeout=5) as answer:
+        with urllib.request.urlopen(self._metrics, timeout=30) as answer:
             return str(answer.read().decode())
 
     def terminate(self) -> int:
         """SIGTERM; the exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(15)
+        return self.process.wait(30)
 
 
 def _free_port() -> int:

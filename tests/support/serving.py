@@ -20,7 +20,8 @@ from paceline.document.model import Values
 from paceline.serve.rundir import Effective, RunDir
 
 APPLICATIONS = Path(__file__).parent / "applications"
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 30.0
+"""Long for a slow machine, and shorter than the 38 s after which a worker that does not end is killed."""
 
 
 def eventually(condition: Callable[[], Any], what: str, seconds: float = DEADLINE_SECONDS) -> Any:
@@ -71,7 +72,7 @@ class Served:
         return self.process.poll() is not None
 
     def get(self, path: str = "/", port: int | None = None) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=DEADLINE_SECONDS)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
@@ -92,7 +93,8 @@ class Served:
 
     def reports(self) -> list[dict[str, Any]]:
         """The reports of workers that live."""
-        reports = [orjson.loads(path.read_bytes()) for path in self.run.reports.glob("[0-9]*.json")]
+        found = (_content(path) for path in self.run.reports.glob("[0-9]*.json"))
+        reports = [orjson.loads(content) for content in found if content is not None]
         return [report for report in reports if psutil.pid_exists(report["pid"])]
 
     def ready_workers(self) -> list[int]:
@@ -183,6 +185,13 @@ def arbiter_command(target: str) -> list[str]:
 
 def serve_command(target: str, *options: str) -> list[str]:
     return [sys.executable, "-m", "paceline", "serve", target, *options]
+
+
+def _content(report: Path) -> bytes | None:
+    """None for one that the agent has removed since the folder was listed: its worker is gone."""
+    with suppress(FileNotFoundError):
+        return report.read_bytes()
+    return None
 
 
 def _end(served: Served) -> None:

@@ -102,7 +102,7 @@ def run_module(**environment: str) -> "subprocess.CompletedProcess[str]":
         env={**base, **environment},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
 

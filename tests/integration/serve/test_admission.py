@@ -29,7 +29,7 @@ def follows(served: Served, document: Path, generation: int, **values: Any) -> d
 def refusal(served: Served) -> tuple[str | None, dict[str, Any]]:
     """`Retry-After` and body of the first 503."""
     while True:
-        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)
         connection.request("GET", "/slow", headers={"X-Request-ID": "r-7"})
         answer = connection.getresponse()
         body = answer.read()
@@ -59,10 +59,10 @@ def test_an_overload_is_turned_away_and_nobody_is_lost(tmp_path: Path) -> None:
 
         def everything_is_reported() -> dict[str, Any] | None:
             state = served.state()
-            return state if state["admission"]["rejected"] == turned_away + 1 else None
+            admission = state["admission"]
+            return state if (admission["rejected"], admission["inFlight"]) == (turned_away + 1, 0) else None
 
-        state = eventually(everything_is_reported, "all that were turned away are counted")
-        assert state["admission"]["inFlight"] == 0
+        state = eventually(everything_is_reported, "all that were turned away are counted, and nobody is left inside")
         assert sum(group["errors"] for group in state["requests"]) == 0, "turned away is not failed"
 
         with KeepAliveLoad(served.port, path="/slow", connections=3) as calm:

@@ -23,12 +23,12 @@ def test_values_are_applied_and_answered_at_once(start_arbiter: StartArbiter) ->
     (report,) = pod.reports()
     assert report["startValues"]["caches"] == {"answers": {"ttlSeconds": 60}}
     pod.speak(Values(caches={"answers": CacheValues(5.0)}, pools={"nosuch": 3}), generation=7)
-    eventually(lambda: pod.reports()[0]["generation"] == 7, "generation 7 is answered", seconds=1)
+    eventually(lambda: pod.reports()[0]["generation"] == 7, "generation 7 is answered")
     (report,) = pod.reports()
     assert report["caches"]["answers"]["ttlSeconds"] == 5
     assert report["unknown"] == ["nosuch"]
     pod.speak(generation=8)
-    eventually(lambda: pod.reports()[0]["generation"] == 8, "generation 8 is answered", seconds=1)
+    eventually(lambda: pod.reports()[0]["generation"] == 8, "generation 8 is answered")
     assert pod.reports()[0]["caches"]["answers"]["ttlSeconds"] == 60, "an absent tunable means its start value"
 
 

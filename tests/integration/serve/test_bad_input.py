@@ -25,7 +25,7 @@ def broken(tmp_path: Path) -> Path:
 
 def _refused(folder: Path, target: str, *options: str, **environment: str) -> tuple[int, list[str]]:
     with serving(serve_command(target, *options), folder, environment, application_folder=folder) as served:
-        status = served.process.wait(20)
+        status = served.process.wait(30)
         return status, served.stderr.splitlines()
 
 
@@ -109,7 +109,7 @@ def test_an_application_whose_start_up_fails_ends_the_pod(tmp_path: Path, monkey
     (tmp_path / "fails").touch()
     environment = {"START_FAILS": str(tmp_path / "fails"), "LIFE_NOTES": str(tmp_path)}
     with serving(serve_command("lifecycle:app"), tmp_path, environment) as served:
-        assert served.process.wait(20) == 1
+        assert served.process.wait(30) == 1
         assert "the database is away" in served.stderr
 
 

@@ -15,7 +15,7 @@ def _check(target: str, folder: Path = APPLICATIONS, **environment: str) -> subp
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
 

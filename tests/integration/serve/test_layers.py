@@ -6,7 +6,7 @@ from serving import Served, StartPod
 
 
 def headers_of(pod: Served, **sent: str) -> dict[str, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", pod.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", pod.port, timeout=30)
     connection.request("GET", "/", headers={name.replace("_", "-"): value for name, value in sent.items()})
     answer = connection.getresponse()
     answer.read()

@@ -9,7 +9,7 @@ from serving import Served, StartPod
 
 def ask(pod: Served, path: str, *bodies: bytes | Iterable[bytes]) -> list[tuple[int, bytes]]:
     """Status and body of each answer, all on one connection: it stays usable."""
-    connection = http.client.HTTPConnection("127.0.0.1", pod.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", pod.port, timeout=30)
     answers = []
     for body in bodies:
         connection.request("POST", path, body, encode_chunked=not isinstance(body, bytes))
@@ -20,7 +20,7 @@ def ask(pod: Served, path: str, *bodies: bytes | Iterable[bytes]) -> list[tuple[
 
 
 def test_what_is_too_large_or_too_slow_is_refused(start_pod: StartPod) -> None:
-    pod = start_pod("reading:app", max_body_bytes=1000, request_timeout_seconds=0.5, request_id=True)
+    pod = start_pod("reading:app", max_body_bytes=1000, request_timeout_seconds=3, request_id=True)
     fits, large, chunks, after = ask(pod, "/", b"x" * 1000, b"x" * 1001, iter([b"x" * 600, b"x" * 600]), b"xyz")
     assert (fits, after) == ((200, b"1000"), (200, b"3"))
     assert [status for status, _ in (large, chunks)] == [413, 413]

@@ -41,4 +41,4 @@ def test_the_mistake_moves_the_histogram_and_the_cures_do_not(pod: Served) -> No
     eventually(lambda: lags(pod)[1] > looked, "a report from after the cures")
     assert lags(pod)[0] == before, "the loop was held up, though nothing blocked it"
     assert pod.get(f"/pitfalls/blocking?seconds={BLOCKED_SECONDS}")[0] == 204
-    eventually(lambda: lags(pod)[0] == before + 1, "the loop's lag while the call blocked it")
+    eventually(lambda: lags(pod)[0] > before, "the loop's lag while the call blocked it")

@@ -47,7 +47,7 @@ def test_one_of_three_workers_runs_it_and_another_one_takes_over(start_pod: Star
     third = moves(pod, notes, second)
     assert [what for _, what in told(notes)].count("began") == 3
     pod.process.send_signal(signal.SIGTERM)
-    assert pod.process.wait(20) == 0
+    assert pod.process.wait(30) == 0
     happened = told(notes)
     assert not [what for _, what in happened if what.startswith("overlaps")]
     # Cancelled and awaited before the application shuts down: what the job uses is open until it has ended.

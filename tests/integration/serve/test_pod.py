@@ -35,16 +35,16 @@ def test_a_lifespan_runs_once_in_every_worker(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_pod_told_to_stop_turns_unready_first_and_loses_nothing(start_pod: StartPod, number: signal.Signals) -> None:
-    pod = start_pod(workers=2, termination_delay_seconds=1.5, keepalive_seconds=1)
+    pod = start_pod(workers=2, termination_delay_seconds=4, keepalive_seconds=1)
     slow: list[tuple[int, bytes]] = []
     with KeepAliveLoad(pod.port) as load:
         # To the whole group, as a terminal sends Ctrl-C: only the supervisor may be in it.
         os.killpg(pod.pid, number)
         eventually(lambda: pod.management("/readyz") == 503, "unready")
         assert pod.get()[0] == 200, "unready but serving: load balancers have not noticed yet"
-        request = threading.Thread(target=lambda: slow.append(pod.get("/?seconds=3")))
+        request = threading.Thread(target=lambda: slow.append(pod.get("/?seconds=5")))
         request.start()
-        assert pod.process.wait(20) == 0
+        assert pod.process.wait(30) == 0
         request.join()
     assert load.outcome.lost == []
     assert slow[0][0] == 200

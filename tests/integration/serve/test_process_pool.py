@@ -87,7 +87,7 @@ def _use(pod: Served) -> tuple[int, int]:
 
 
 def _results(calls: list[Future[tuple[int, str]]]) -> list[tuple[int, str]]:
-    return [call.result(20) for call in calls]
+    return [call.result(30) for call in calls]
 
 
 def test_a_killed_child_fails_its_own_request_alone(
@@ -99,18 +99,19 @@ def test_a_killed_child_fails_its_own_request_alone(
     second = threads.submit(waits, pod, folder)
     eventually(lambda: _use(pod) == (1, 1), "the other waits")
     psutil.Process(child).kill()
-    assert first.result(20) == (500, "the process that ran the call was killed by SIGKILL; this call alone is lost")
+    assert first.result(30) == (500, "the process that ran the call was killed by SIGKILL; this call alone is lost")
     (folder / "go").touch()
-    assert second.result(20)[0] == 200
+    assert second.result(30)[0] == 200
 
 
 def test_work_stops_when_its_client_or_its_worker_goes(start_pod: StartPod, folder: Path) -> None:
     pod = start_pod("computing:app", workers=2)
-    client = http.client.HTTPConnection("127.0.0.1", pod.port, timeout=10)
+    client = http.client.HTTPConnection("127.0.0.1", pod.port, timeout=30)
     client.request("GET", f"/wait_for?{folder}")
     (child,) = eventually(lambda: witnesses(folder), "it runs")
     client.close()
     eventually(lambda: not psutil.pid_exists(child), "its process is gone with its client")
+    eventually(lambda: not _busy(pod), "no worker says any more that it is busy")
     for witness in folder.iterdir():
         witness.unlink()
     client.request("GET", f"/wait_for?{folder}")
@@ -149,7 +150,7 @@ def test_a_pod_that_stops_finishes_its_work_and_leaves_no_process(
         next(one for one in family if victim in one.cmdline()).kill()
     eventually(lambda: any(report["draining"] for report in pod.reports()), "the worker drains")
     (folder / "go").touch()
-    assert request.result(20)[0] == 200, "the work was waited for"
+    assert request.result(30)[0] == 200, "the work was waited for"
     eventually(lambda: not still_running(family), "nothing is left")
     if victim == "nobody":
-        assert pod.process.wait(20) == 0
+        assert pod.process.wait(30) == 0

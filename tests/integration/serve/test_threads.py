@@ -9,11 +9,11 @@ from serving import Served, StartArbiter, eventually
 CALLS = 24
 
 
-def highest(served: Served) -> int:
-    """How many calls ran at once, of more than there are threads."""
+def highest(served: Served, threads: int) -> int:
+    """How many calls ran at once, of more than there are threads; they wait until so many do."""
     assert served.get("/reset")[0] == 200
     with ThreadPoolExecutor(CALLS) as clients:
-        answers = list(clients.map(lambda _: served.get("/"), range(CALLS)))
+        answers = list(clients.map(lambda _: served.get(f"/?together={threads}"), range(CALLS)))
     assert {status for status, _ in answers} == {200}
     return max(int(body) for _, body in answers)
 
@@ -30,11 +30,11 @@ def test_sync_routes_run_in_as_many_threads_as_the_document_says(start_arbiter: 
 
     served.speak(Values(pools={"threads": 2}))
     eventually(lambda: threads(served)["limit"] == 2, "two threads")
-    assert highest(served) == 2
+    assert highest(served, 2) == 2
     served.speak(Values(pools={"threads": 5}))
     eventually(lambda: threads(served)["limit"] == 5, "five threads")
-    assert highest(served) == 5
-    assert highest(served) == 5
+    assert highest(served, 5) == 5
+    assert highest(served, 5) == 5
 
     eventually(lambda: threads(served)["hold"]["count"] == 3 * CALLS, "all calls measured")
     after = threads(served)

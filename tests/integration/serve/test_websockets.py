@@ -19,8 +19,8 @@ class Sockets:
         self.opened = [self.open() for _ in range(count)]
 
     def open(self) -> tuple[int, ClientConnection]:
-        connection = self._stack.enter_context(connect(f"ws://127.0.0.1:{self._port}/", open_timeout=10))
-        return int(connection.recv(timeout=10)), connection
+        connection = self._stack.enter_context(connect(f"ws://127.0.0.1:{self._port}/", open_timeout=30))
+        return int(connection.recv(timeout=30)), connection
 
     @property
     def workers(self) -> Counter[int]:
@@ -38,13 +38,13 @@ def stack() -> Iterator[ExitStack]:
 
 def answers(connection: ClientConnection) -> bool:
     connection.send("still there?")
-    return connection.recv(timeout=10) == "still there?"
+    return connection.recv(timeout=30) == "still there?"
 
 
 def close_code(connection: ClientConnection) -> int | None:
     """With which code the server closed; None if the connection just broke."""
     with pytest.raises(ConnectionClosed) as closed:
-        connection.recv(timeout=10)
+        connection.recv(timeout=30)
     return None if closed.value.rcvd is None else closed.value.rcvd.code
 
 
