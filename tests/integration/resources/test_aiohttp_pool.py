@@ -92,7 +92,12 @@ async def test_cancelled_and_failed_requests_leak_nothing(
 
     await eventually(settled, "all permits back")
     await lend(session, url, 20)
-    assert seen.highest <= 3
+
+    # Not `highest`: the server may accept what a cancelled request opened long after the client has closed it.
+    async def bounded() -> bool:
+        return bool(report(tunables)["open"] == seen.open <= 3)
+
+    await eventually(bounded, "no more than three connections")
 
 
 async def test_an_aiohttp_that_does_not_tell_of_closed_connections_is_refused(tunables: tune.Tunables) -> None:

@@ -27,7 +27,8 @@ def library(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture
 async def client(library: Any) -> AsyncIterator[Any]:
-    async with library.AsyncClient(limits=httpx_limits(library, 40), trust_env=False) as client:
+    # A busy machine takes its time; httpx allows five seconds.
+    async with library.AsyncClient(limits=httpx_limits(library, 40), timeout=60, trust_env=False) as client:
         yield client
 
 

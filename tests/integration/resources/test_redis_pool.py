@@ -140,12 +140,12 @@ async def test_a_subscriber_holds_its_connection_and_a_pipeline_works(client: Re
     tune.pool(client, name="redis", limit=2, tunables=tunables)
     async with client.pubsub() as subscriber:
         await subscriber.subscribe("news")
-        assert (await subscriber.get_message(timeout=5))["type"] == "subscribe"
+        assert (await subscriber.get_message(timeout=30))["type"] == "subscribe"
         assert report(tunables)["inUse"] == 1
         async with client.pipeline(transaction=True) as pipeline:
             assert await pipeline.set("a", 1).incr("a").get("a").execute() == [True, 2, b"2"]
         await client.publish("news", "hello")
-        assert (await subscriber.get_message(timeout=5))["data"] == b"hello"
+        assert (await subscriber.get_message(timeout=30))["data"] == b"hello"
     assert report(tunables)["inUse"] == 0
 
 
