@@ -2,11 +2,11 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import orjson
@@ -37,7 +37,33 @@ def counted(dsn: str) -> Iterator[list[int]]:
         yield counts
     finally:
         stop.set()
-        thread.join(20)
+        thread.join(30)
+
+
+def allow(dsn: str, connections: int) -> None:
+    """PostgreSQL refuses one more to the role that the pod uses: nothing is missed between two looks."""
+
+    async def alter() -> None:
+        connection = await asyncpg.connect(dsn)
+        await connection.execute(f"ALTER ROLE pooled CONNECTION LIMIT {connections}")
+        await connection.close()
+
+    asyncio.run(alter())
+
+
+@pytest.fixture
+def role_dsn(postgres_dsn: str) -> Iterator[str]:
+    """The address for the role `pooled`, which is no superuser: those have no limit."""
+
+    async def execute(*statements: str) -> None:
+        connection = await asyncpg.connect(postgres_dsn)
+        for statement in statements:
+            await connection.execute(statement)
+        await connection.close()
+
+    asyncio.run(execute("CREATE ROLE pooled LOGIN"))
+    yield urlsplit(postgres_dsn)._replace(netloc=f"pooled@{urlsplit(postgres_dsn).netloc.rpartition('@')[2]}").geturl()
+    asyncio.run(execute("DROP ROLE pooled"))
 
 
 def applied(served: Served, generation: int) -> dict[str, Any]:
@@ -49,9 +75,9 @@ def applied(served: Served, generation: int) -> dict[str, Any]:
 
 
 def test_moving_workers_and_pools_under_load_never_exceeds_the_larger_total(
-    tmp_path: Path, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, postgres_dsn: str, role_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("POOLED_DSN", postgres_dsn)
+    monkeypatch.setenv("POOLED_DSN", role_dsn)
     document = tmp_path / "tuning.json"
     old = (1, 5)
     with (
@@ -62,17 +88,16 @@ def test_moving_workers_and_pools_under_load_never_exceeds_the_larger_total(
         applied(served, 0)
         for generation, new in enumerate([(1, 12), (4, 3), (2, 6), (1, 12), (3, 1), (2, 8)], start=1):
             workers, limit = new
-            started, first = time.monotonic(), len(counts)
+            first, most = len(counts), max(old[0] * old[1], workers * limit)
+            allow(postgres_dsn, most)
             values = {"workers": workers, "pools": {"postgres": limit}}
             wire = {"schema": "paceline.dev/tuning/v1", "generation": generation, "values": values}
             write_atomically(document, orjson.dumps(wire))
             state = applied(served, generation)
             assert (state["values"]["workers"], state["values"]["pools"]["postgres"]) == new
-            during = counts[first:]
-            most = max(old[0] * old[1], workers * limit)
-            assert max(during) <= most, f"{old} to {new}: {max(during)} connections, at most {most}"
-            assert len(during) / (time.monotonic() - started) > 20, "looked often enough"
+            highest = max(counts[first:], default=0)
+            assert highest <= most, f"{old} to {new}: {highest} connections, at most {most}"
             old = new
+        eventually(lambda: max(counts) >= 10, "the load fills the pools")
     assert load.outcome.lost == []
-    assert set(load.outcome.answered) == {200}
-    assert max(counts) >= 10, "the load filled the pools"
+    assert set(load.outcome.answered) == {200}, "PostgreSQL has refused connections"
