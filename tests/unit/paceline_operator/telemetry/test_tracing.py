@@ -81,7 +81,7 @@ def test_a_dead_collector_does_not_hold_up_the_exit(monkeypatch: pytest.MonkeyPa
     tracer.shutdown()
     took = time.monotonic() - started
     released.set()
-    assert took < 5
+    assert took < 15
 
 
 def test_without_an_endpoint_nothing_is_traced() -> None:
