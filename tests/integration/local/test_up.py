@@ -10,12 +10,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import orjson
 import psutil
 import pytest
+from serving import still_running
 
 PACELINE = Path(sysconfig.get_path("scripts")) / "paceline"
 START_SECONDS = 60.0
@@ -54,7 +55,7 @@ class Platform:
 
     def look(self) -> set[psutil.Process]:
         """Adds what runs now to what has been started."""
-        if self.process.is_running():
+        with suppress(psutil.NoSuchProcess):
             self.started |= set(self.process.children(recursive=True))
         return self.started
 
@@ -68,24 +69,34 @@ class Platform:
 
     def process_named(self, *words: str) -> psutil.Process:
         """The process that was started with all these words."""
-        running = [one for one in self.look() if one.is_running()]
-        found = [one for one in running if all(word in " ".join(one.cmdline()) for word in words)]
-        assert len(found) == 1, [one.cmdline() for one in found]
+        found = [one for one in self.look() if all(word in command(one) for word in words)]
+        assert len(found) == 1, [command(one) for one in found]
         return found[0]
 
     def state(self) -> dict[str, dict[str, object]]:
         address = re.search(r"http://127\.0\.0\.1:\d+/state", self.text())
         assert address
-        with urllib.request.urlopen(address[0], timeout=5) as answer:
+        with urllib.request.urlopen(address[0], timeout=30) as answer:
             return dict(orjson.loads(answer.read()))
+
+    def dashboard_is_whole(self) -> bool:
+        """Whether each part of it was answered in time; 502 where none was."""
+        address = f"http://127.0.0.1:{self.port}/dashboard"
+        with suppress(urllib.error.HTTPError), urllib.request.urlopen(address, timeout=30) as answer:
+            return bool(orjson.loads(answer.read())["degraded"] == [])
+        return False
 
     def wait_until_all_ended(self) -> int:
         status = self.process.wait(STOP_SECONDS)
-        until(lambda: not self.left(), STOP_SECONDS, "the end of what it started")
+        until(lambda: not still_running(self.started), STOP_SECONDS, "the end of what it started")
         return int(status)
 
-    def left(self) -> list[psutil.Process]:
-        return [one for one in self.started if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+def command(process: psutil.Process) -> str:
+    """Empty for one that has ended: connections of databases come and go."""
+    with suppress(psutil.NoSuchProcess):
+        return " ".join(process.cmdline())
+    return ""
 
 
 @contextmanager
@@ -96,7 +107,7 @@ def platform(folder: Path, *arguments: str) -> Iterator[Platform]:
     finally:
         running.look()
         for process in (running.process, *running.started):
-            if process.is_running():
+            with suppress(psutil.NoSuchProcess):
                 process.kill()
         running.process.wait()
 
@@ -109,19 +120,18 @@ def up(tmp_path: Path) -> Iterator[Platform]:
 
 
 def test_a_policy_counts_when_it_is_saved_and_sigterm_ends_everything(up: Platform) -> None:
-    with urllib.request.urlopen(f"http://127.0.0.1:{up.port}/products?limit=2", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{up.port}/products?limit=2", timeout=30) as answer:
         assert len(orjson.loads(answer.read())["items"]) == 2
-    with urllib.request.urlopen(f"http://127.0.0.1:{up.port}/dashboard", timeout=10) as answer:
-        assert orjson.loads(answer.read())["degraded"] == []
+    until(up.dashboard_is_whole, 30, "a dashboard of which nothing is missing")
     with pytest.raises(urllib.error.HTTPError, match="401"):  # and not 503: somebody could sign in
-        urllib.request.urlopen(f"http://127.0.0.1:{up.port}/auth/me", timeout=10)
+        urllib.request.urlopen(f"http://127.0.0.1:{up.port}/auth/me", timeout=30)
     assert len(up.look()) >= 9, (
         "PostgreSQL, Valkey, supervisor, agent, arbiter, worker, upstream, operator, mails, jobs"
     )
     policy = up.folder / ".paceline" / "up" / "operator" / "policy.yaml"
     policy.write_text(policy.read_text().replace("{name: postgres, min: 1, max: 20}", "{name: postgres, value: 3}"))
     until(lambda: up.state()["values"]["pools"]["postgres"] == 3, 30, "the pinned pool")  # type: ignore[index]
-    until(lambda: "PinnedBySpec" in up.text(), 10, "the decision on the screen")
+    until(lambda: "PinnedBySpec" in up.text(), 30, "the decision on the screen")
     up.process.terminate()
     assert up.wait_until_all_ended() == 0
 
@@ -141,7 +151,7 @@ def test_a_second_one_in_the_same_folder_is_refused(up: Platform) -> None:
         cwd=up.folder,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert second.returncode == 2
@@ -175,7 +185,7 @@ def test_a_port_in_use_is_one_line_and_nothing_is_started(tmp_path: Path) -> Non
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = subprocess.run(
-            [PACELINE, "up", "--port", str(port)], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False
+            [PACELINE, "up", "--port", str(port)], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
         )
     assert done.returncode == 2
     assert done.stderr == (
@@ -205,7 +215,7 @@ def test_a_bad_policy_is_one_line_and_nothing_is_started(tmp_path: Path, content
         policy.write_text(content)
     done = subprocess.run(
         [PACELINE, "up", "--policy", str(policy), "--port", str(free_port())],
-        cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False,
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr.startswith("paceline: error: --policy ")
@@ -220,9 +230,14 @@ def test_the_demonstration_shows_what_it_promises(tmp_path: Path) -> None:
         until(lambda: demo.look() and " generation 1: " in demo.text(), START_SECONDS, "a first decision")
         status = demo.process.wait(120)
         text = demo.text()
-        assert status == 0, text
-        assert demo.left() == []
-    assert "The service met its objective, and no request failed." in text
+        assert still_running(demo.started) == []
+    said, complaints = " ".join(text.split()), text.count("not as promised: ")
+    if "; this machine was busy, the load itself was late by up to " in said:
+        # Then p95 says nothing of the service, and nothing else may be missing.
+        assert (status, complaints) == (1, 1), text
+    else:
+        assert (status, complaints) == (0, 0), text
+        assert "The service met its objective, and no request failed." in said
     assert "failed 0;" in text
     decisions = re.findall(r"^\d+:\d\d  generation (\d+): .* → .*  (\w+): .+$", text, re.MULTILINE)
     assert len(decisions) >= 2

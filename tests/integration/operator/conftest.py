@@ -82,4 +82,4 @@ def start_operator() -> Iterator[StartOperator]:
     yield start
     for process in processes:
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0

@@ -10,11 +10,10 @@ from paceline_operator.telemetry.state import parse_state
 from serving import Served, eventually, pod
 
 REQUESTS = 60
-CLIENTS = 30
+CLIENTS = 60
 HOLD_SECONDS = 0.1
 
 
-@pytest.mark.timeout(60)
 def test_every_signal_of_a_window_is_measured(
     tmp_path: Path, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -36,7 +35,7 @@ def test_every_signal_of_a_window_is_measured(
     assert postgres.wait.count == postgres.hold.count == REQUESTS
     assert postgres.hold.mean is not None
     assert postgres.hold.mean >= HOLD_SECONDS / 1.05
-    assert postgres.wait.total > 0, "thirty clients, ten connections: some wait"
+    assert postgres.wait.total > 0, "sixty clients, ten connections: some wait"
     assert seen.loop_lag.count > 0
     assert seen.cpu_seconds > 0
     assert after.memory.per_worker_bytes > 1 << 20

@@ -40,7 +40,6 @@ def test_a_pod_follows_its_policy(tmp_path: Path, start_operator: "StartOperator
         eventually(lambda: "no worker registered" in str(operator.status()["conditions"]), "a slip is named")
 
 
-@pytest.mark.timeout(60)
 def test_a_pod_runs_what_it_alone_shall_try_and_goes_back(tmp_path: Path) -> None:
     document = tmp_path / "tuning.json"
     common = {WORKERS: 1, cache("answers"): 5}
