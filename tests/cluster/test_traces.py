@@ -185,7 +185,7 @@ def _complete(decisions: dict[int, str], generations: set[int]) -> dict[int, str
 
 def _status(url: str) -> int:
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=30) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code

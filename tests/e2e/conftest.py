@@ -49,7 +49,7 @@ def api(release: Release) -> str:
     """The API's address, through the NodePort; the key that loads ask for is there."""
     address = f"http://127.0.0.1:{NODE_PORT}"
     put = urllib.request.Request(f"{address}/cache/greeting?ttl=86400", data=b"hello", method="PUT")
-    with urllib.request.urlopen(put, timeout=10) as answer:
+    with urllib.request.urlopen(put, timeout=30) as answer:
         assert answer.status < 300
     return address
 
