@@ -42,7 +42,9 @@ async def aiohttp_client(cap: int) -> AsyncIterator[HttpClient]:
 
 @asynccontextmanager
 async def httpx_client(library: Any, cap: int) -> AsyncIterator[HttpClient]:
-    async with library.AsyncClient(limits=httpx_limits(library, cap), trust_env=False) as client:
+    limits = httpx_limits(library, cap)
+    # A busy machine takes its time; httpx allows five seconds.
+    async with library.AsyncClient(limits=limits, timeout=60, trust_env=False) as client:
 
         async def get(url: str) -> bytes:
             answer: bytes = (await client.get(url)).content
