@@ -43,7 +43,8 @@ def test_every_signal_of_a_window_is_measured(
 
 def _weighed(served: Served) -> PodState | None:
     state = parse_state(served.state())
-    return state if state.memory.per_worker_bytes and len(served.state()["workers"]) == 2 else None
+    ready = len(served.state()["workers"]) == 2 and not state.pending
+    return state if state.memory.per_worker_bytes and ready else None
 
 
 def _counted(served: Served, answers: list[int]) -> PodState | None:
