@@ -6,20 +6,21 @@ price of a list per key and of trusting the clocks of all pods.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from math import ceil
-from time import monotonic, time
-from typing import Any, Final
+from time import monotonic
+from typing import Final, TypeAlias
 
 from limits import RateLimitItemPerSecond
-from limits.aio.storage import RedisStorage
+from limits.aio.storage.redis.bridge import RedisBridge
 from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
 
 MAX_REMEMBERED: Final = 10_000
 """Keys whose window a worker remembers, so that a full one is refused without asking Redis again."""
-_CLIENT: Final = {"redis": RedisStorage.DEPENDENCIES["redis"]}
-_TTL_ROUNDING_SECONDS: Final = 0.5  # Redis says TTLs in whole seconds, to the nearest
+_PREFIX: Final = "limits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,9 @@ class _Window:
     full: bool
 
 
+Waiting: TypeAlias = "dict[str, list[asyncio.Future[Verdict]]]"
+
+
 def judge(quota: Quota, count: int, seconds_left: float) -> Verdict:
     """The verdict on the `count`-th hit of a window.
 
@@ -56,15 +60,9 @@ def judge(quota: Quota, count: int, seconds_left: float) -> Verdict:
     return Verdict(count <= quota.amount, max(0, quota.amount - count), reset)
 
 
-class _Storage(RedisStorage):
-    """Looks only for the client that it is handed: else limits imports all that it knows, in every worker anew."""
-
-    DEPENDENCIES = _CLIENT
-
-
 class Windows:
-    """The windows of one quota. Hits of a key that arrive while it is being counted are counted together by the next
-    call: a client that floods costs Redis one call at a time, and none once its window is full.
+    """The windows of one quota. Hits that arrive while others are being counted are counted together by the next call,
+    whosever they are: many at once cost Redis one call at a time, and a key whose window is full none.
 
     Args:
         redis: its pool is shared, and so are the pool's limits.
@@ -74,13 +72,12 @@ class Windows:
     def __init__(self, redis: Redis, quota: Quota, *, clock: Callable[[], float] = monotonic) -> None:
         self.quota = quota
         self._item = RateLimitItemPerSecond(quota.amount, quota.window_seconds, namespace=quota.name)
-        # The `redis` extra of limits wants redis-py below 8; the scripts and four commands it uses are the same there.
-        shared: dict[str, Any] = {"connection_pool": redis.connection_pool}  # allowed, but not in its annotation
-        self._storage = _Storage("async+redis://", implementation="redispy", key_prefix="limits", **shared)
+        self._redis = redis
+        self._increase = redis.register_script(RedisBridge.SCRIPT_INCR_EXPIRE)
         self._clock = clock
         self._known: dict[str, _Window] = {}
-        self._waiting: dict[str, list[asyncio.Future[Verdict]]] = {}
-        self._counting: set[asyncio.Task[None]] = set()
+        self._waiting: Waiting = {}
+        self._counting: asyncio.Task[None] | None = None
 
     async def hit(self, key: str) -> Verdict:
         """Counts one. Raises what redis-py raises."""
@@ -88,57 +85,57 @@ class Windows:
         known = self._window(key, now)
         if known is not None and known.full:
             return judge(self.quota, self.quota.amount + 1, known.ends - now)
-        if key in self._waiting:  # it is being counted: the next call counts this one too
-            verdict: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
-            self._waiting[key].append(verdict)
-            return await verdict
-        self._waiting[key] = []
-        try:
-            return (await self._add(key, 1))[0]
-        finally:
-            self._count_waiting(key)
+        verdict: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(key, []).append(verdict)
+        if self._counting is None:
+            self._counting = asyncio.create_task(self._count())
+        return await verdict
 
     async def forget(self, key: str) -> None:
         """Starts a new window with the next hit."""
         self._known.pop(key, None)
-        await self._storage.clear(self._item.key_for(key))
+        await self._redis.delete(self._name(key))
 
-    def _count_waiting(self, key: str) -> None:
-        """Counts those that came meanwhile; nobody waits for it but they."""
-        if not self._waiting[key]:
-            del self._waiting[key]
-            return
-        task = asyncio.create_task(self._count(key))
-        self._counting.add(task)
-        task.add_done_callback(self._counting.discard)
-
-    async def _count(self, key: str) -> None:
+    async def _count(self) -> None:
         """Counts the hits that wait, all at once, until none does."""
-        while hits := self._waiting[key]:
-            self._waiting[key] = []
+        while hits := self._waiting:
+            self._waiting = {}
             try:
-                verdicts = await self._add(key, len(hits))
+                verdicts = await self._add({key: len(each) for key, each in hits.items()})
             except Exception as error:
                 _fail(hits, error)
             else:
                 _answer(hits, verdicts)
-        del self._waiting[key]
+        self._counting = None
 
-    async def _add(self, key: str, hits: int) -> list[Verdict]:
+    async def _add(self, hits: Mapping[str, int]) -> dict[str, list[Verdict]]:
+        """The verdicts on so many hits of each key, in one round trip."""
         now = self._clock()
-        count = await self._storage.incr(self._item.key_for(key), self.quota.window_seconds, hits)
-        ends = await self._end(key, count == hits, now)
-        self._remember(key, _Window(ends, count >= self.quota.amount))
-        return [judge(self.quota, each, ends - now) for each in range(count - hits + 1, count + 1)]
+        ends = {key: window.ends for key in hits if (window := self._window(key, now)) is not None}
+        try:
+            answers = await self._ask(hits, ends)
+        except NoScriptError:  # Redis has started anew
+            await self._redis.script_load(self._increase.script)
+            answers = await self._ask(hits, ends)
+        verdicts = {}
+        for key, number in hits.items():
+            count, end = next(answers), ends[key] if key in ends else now + max(0, next(answers)) / 1000
+            self._remember(key, _Window(end, count >= self.quota.amount))
+            verdicts[key] = [judge(self.quota, each, end - now) for each in range(count - number + 1, count + 1)]
+        return verdicts
 
-    async def _end(self, key: str, is_new: bool, now: float) -> float:
-        if is_new:
-            return now + self.quota.window_seconds
-        known = self._window(key, now)
-        if known is not None:
-            return known.ends
-        expiry = await self._storage.get_expiry(self._item.key_for(key))
-        return now + max(0.0, expiry - time() - _TTL_ROUNDING_SECONDS)
+    async def _ask(self, hits: Mapping[str, int], known: Container[str]) -> Iterator[int]:
+        """Of each key its count, and where its window is not known the milliseconds that are left of it."""
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for key, number in hits.items():
+                name = self._name(key)
+                await pipeline.evalsha(self._increase.sha, 1, name, self.quota.window_seconds, number)
+                if key not in known:
+                    await pipeline.pttl(name)
+            return iter(await pipeline.execute())
+
+    def _name(self, key: str) -> str:
+        return f"{_PREFIX}:{self._item.key_for(key)}"
 
     def _window(self, key: str, now: float) -> _Window | None:
         """The one under way, as far as this worker has seen it."""
@@ -154,13 +151,14 @@ class Windows:
             del self._known[next(iter(self._known))]
 
 
-def _answer(hits: list["asyncio.Future[Verdict]"], verdicts: list[Verdict]) -> None:
-    for hit, verdict in zip(hits, verdicts, strict=True):
-        if not hit.done():  # its caller gave up
-            hit.set_result(verdict)
+def _answer(hits: Waiting, verdicts: Mapping[str, list[Verdict]]) -> None:
+    for key, waiting in hits.items():
+        for hit, verdict in zip(waiting, verdicts[key], strict=True):
+            if not hit.done():  # its caller gave up
+                hit.set_result(verdict)
 
 
-def _fail(hits: list["asyncio.Future[Verdict]"], error: Exception) -> None:
-    for hit in hits:
+def _fail(hits: Waiting, error: Exception) -> None:
+    for hit in chain.from_iterable(hits.values()):
         if not hit.done():
             hit.set_exception(error)

@@ -96,6 +96,27 @@ async def test_hits_that_come_together_are_counted_together(redis: Redis) -> Non
     assert (await redis.info("commandstats"))["cmdstat_evalsha"]["calls"] <= 3
 
 
+async def test_hits_of_many_clients_that_come_together_are_one_round_trip(redis: Redis) -> None:
+    windows = Windows(redis, Quota("crowd", 2, 60))
+    await windows.hit("first of all")  # Redis knows the script now
+    await redis.config_resetstat()
+    before = (await redis.info("stats"))["total_reads_processed"]
+    for remaining, admitted in ((1, True), (0, True), (0, False)):
+        verdicts = await asyncio.gather(*(windows.hit(f"client {number}") for number in range(20)))
+        assert {(verdict.remaining, verdict.admitted) for verdict in verdicts} == {(remaining, admitted)}
+    assert (await redis.info("stats"))["total_reads_processed"] - before <= 10, "60 hits, 40 of them asked for"
+    stats = await redis.info("commandstats")
+    assert stats["cmdstat_evalsha"]["calls"] == 40, "a full window is not asked for"
+    assert stats["cmdstat_pttl"]["calls"] == 20, "its end is known from the second hit on"
+
+
+async def test_a_redis_that_started_anew_is_told_the_script(redis: Redis) -> None:
+    windows = Windows(redis, Quota("restarted", 5, 60))
+    await windows.hit("key")
+    await redis.script_flush()
+    assert (await windows.hit("key")).remaining == 3
+
+
 @pytest.mark.parametrize("gives_up", [0, 1, 2])
 async def test_a_caller_that_gives_up_leaves_the_others_alone(redis: Redis, gives_up: int) -> None:
     windows = Windows(redis, Quota("impatient", 30, 60))
