@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from email import message_from_bytes
 from email.message import Message
 from functools import partial
@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import asyncpg
 import httpx2
+import psutil
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -28,6 +29,8 @@ Start = Callable[[Settings], AbstractAsyncContextManager[httpx2.AsyncClient]]
 
 
 SECONDS = 60.0  # a busy machine takes its time to start a process
+PATIENT = {"API_MAIL_STALLED_SECONDS": "100"}
+"""Nobody begins a job anew because a busy machine kept its process from saying that it lives."""
 
 
 class MailServer:
@@ -144,7 +147,8 @@ def answer_of_the_killed(environment: dict[str, str], tmp_path: Path) -> httpx2.
         address = f"http://127.0.0.1:{pod.port}/signup"
         answer = httpx2.post(address, json={"email": "killed@example.org", "password": "correct horse"}, timeout=20)
         for process in pod.descendants():
-            process.kill()
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         pod.process.kill()
     return answer
 
@@ -175,9 +179,8 @@ async def test_a_sender_killed_over_a_mail_leaves_it_to_the_next_and_it_may_come
         first.kill()
     mail_server.released.set()
     async with working(environment, tmp_path / "second.log"):
-        await eventually_async(lambda: len(mail_server.mails) == 2, "the mail once more", SECONDS)
-    first_mail, second_mail = mail_server.to(email)
-    assert first_mail["Message-ID"] == second_mail["Message-ID"]
+        await eventually_async(lambda: len(mail_server.mails) > 1, "the mail once more", SECONDS)
+    assert len({mail["Message-ID"] for mail in mail_server.to(email)}) == 1
     assert "left by a process that died" in await asyncio.to_thread((tmp_path / "second.log").read_text)
 
 
@@ -190,7 +193,7 @@ async def test_a_mail_that_is_delayed_comes_later_and_one_that_is_refused_never(
     migrated_dsn: str,
 ) -> None:
     log = tmp_path / "jobs.log"
-    async with working({**environment, "API_MAIL_SMTP_URL": smtp_url}, log) as process:
+    async with working({**environment, "API_MAIL_SMTP_URL": smtp_url, **PATIENT}, log) as process:
         mail_server.answers = ["451 busy"]
         delayed = await sign_up(client)
         await eventually_async(lambda: mail_server.to(delayed), "the mail, at the second try", SECONDS)
@@ -217,7 +220,7 @@ async def test_told_to_stop_it_ends_the_mail_in_hand_and_begins_no_other(
 ) -> None:
     alive = tmp_path / "alive"
     environment = {**environment, "API_MAIL_SMTP_URL": smtp_url, "API_JOBS_ALIVE_FILE": str(alive)}
-    environment |= {"API_MAIL_STALLED_SECONDS": "100", "API_JOBS_STOP_SECONDS": "60"}
+    environment |= {**PATIENT, "API_JOBS_STOP_SECONDS": "60"}
     mail_server.released.clear()
     async with working(environment, tmp_path / "jobs.log") as process:
         await asyncio.to_thread(partial(eventually, alive.exists, "it is alive", SECONDS))
@@ -243,7 +246,7 @@ async def test_told_to_stop_over_a_mail_that_takes_too_long_it_leaves_it_to_the_
     tmp_path: Path,
     migrated_dsn: str,
 ) -> None:
-    environment = {**environment, "API_MAIL_SMTP_URL": smtp_url, "API_JOBS_STOP_SECONDS": "0"}
+    environment = {**environment, "API_MAIL_SMTP_URL": smtp_url, "API_JOBS_STOP_SECONDS": "0", **PATIENT}
     mail_server.released.clear()
     await sign_up(client)
     async with working(environment, tmp_path / "jobs.log") as process:

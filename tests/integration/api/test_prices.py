@@ -87,7 +87,8 @@ def test_all_clients_of_all_workers_hear_each_price_in_order(
 
     for client in clients:
         client.close()
-    eventually(lambda: publisher.pubsub_numsub(CHANNEL) == [(CHANNEL.encode(), 0)], "nobody listens, nobody subscribes")
+    nobody = [(CHANNEL.encode(), 0)]
+    eventually(lambda: publisher.pubsub_numsub(CHANNEL) == nobody, "nobody listens, nobody subscribes", SECONDS)
 
 
 @may_block
@@ -108,8 +109,9 @@ def test_a_client_that_does_not_read_delays_nobody_and_is_told_what_it_missed(
     heard: list[str] = []
     while not heard or not heard[-1].startswith("099"):
         heard.append(str(slow.recv(timeout=SECONDS)))
-    (told,) = [json.loads(message)["dropped"] for message in heard if message.startswith("{")]
-    assert told == 100 - (len(heard) - 1)
+    prices = [message for message in heard if not message.startswith("{")]
+    told = sum(json.loads(message)["dropped"] for message in heard if message.startswith("{"))
+    assert told == 100 - len(prices) > 0
 
 
 @may_block

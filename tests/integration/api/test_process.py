@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import httpx2
@@ -85,8 +86,15 @@ async def test_a_request_that_is_given_up_stops_the_work(
 
 def children() -> set[psutil.Process]:
     """Processes of the pool: children of the fork server."""
-    servers = (one for one in psutil.Process().children() if any("forkserver" in word for word in one.cmdline()))
+    servers = (one for one in psutil.Process().children() if "forkserver" in _command(one))
     return {child for server in servers for child in server.children()}
+
+
+def _command(process: psutil.Process) -> str:
+    """Empty for one that has ended."""
+    with suppress(psutil.NoSuchProcess):
+        return " ".join(process.cmdline())
+    return ""
 
 
 async def test_work_ends_when_its_client_hangs_up() -> None:
