@@ -69,6 +69,11 @@ class FaultyProxy:
     def recover(self) -> None:
         self._do(self._open())
 
+    @property
+    def watches(self) -> int:
+        """How many are open."""
+        return len(self._watches)
+
     def send_to_watches(self, event: dict[str, Any]) -> int:
         """Puts an event into every open watch; how many there were."""
         return self._do(self._send(event))

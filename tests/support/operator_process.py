@@ -16,14 +16,16 @@ from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
 COMMAND = Path(sys.executable).parent / "paceline-operator"
+DEADLINE_SECONDS = 40.0
+"""Long for a slow machine, and shorter than the interval after which a policy is looked at anyway."""
 
 
-def until(condition: Callable[[], T], seconds: float, what: str) -> T:
-    """Polls until the condition is true and returns its value; fails after `seconds`."""
-    deadline = time.monotonic() + seconds
+def until(condition: Callable[[], T], what: str) -> T:
+    """Polls until the condition is true and returns its value; fails after `DEADLINE_SECONDS`."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
     while not (value := condition()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds:g} s: {what}; last seen: {value!r}")
+            raise AssertionError(f"not within {DEADLINE_SECONDS:g} s: {what}; last seen: {value!r}")
         time.sleep(0.05)
     return value
 
@@ -83,7 +85,7 @@ class OperatorUnderTest:
             return 0
 
     def wait_until_healthy(self) -> None:
-        until(lambda: self.healthz() == 200, 40, "a healthy probe")
+        until(lambda: self.healthz() == 200, "a healthy probe")
 
     def metrics(self) -> str:
         with urllib.request.urlopen(self._metrics, timeout=30) as answer:

@@ -37,7 +37,7 @@ def operator(
     ) as running:
         home.create_target()
         home.apply_policy(workers=3)
-        until(lambda: home.workers() == 3, 40, "the document")
+        until(lambda: home.workers() == 3, "the document")
         running.wait_until_healthy()
         yield running
 
@@ -58,12 +58,12 @@ def test_after_an_outage_a_change_is_carried_out_by_the_same_process(
     fail(proxy)
     home.delete_policy()
     home.apply_policy(workers=4, name="known-to-watches-alone")
-    until(lambda: operator.failed_requests > 4, 60, "failed requests of every watch")
+    until(lambda: operator.failed_requests > 4, "failed requests of every watch")
     assert home.workers() == 3, "nothing gets through"
     assert operator.process.poll() is None
     proxy.recover()
-    until(lambda: home.workers() == 4, 60, "the new policy's document")
-    until(lambda: operator.healthz() == 200, 30, "a healthy probe")
+    until(lambda: home.workers() == 4, "the new policy's document")
+    until(lambda: operator.healthz() == 200, "a healthy probe")
 
 
 def test_a_watch_is_tried_again_however_often_it_fails(
@@ -72,9 +72,9 @@ def test_a_watch_is_tried_again_however_often_it_fails(
     proxy.answer(503)
     home.delete_policy()
     home.apply_policy(workers=4, name="known-to-watches-alone")
-    until(lambda: "Request attempt #5 failed" in operator.log, 30, "the fifth attempt")
+    until(lambda: "Request attempt #5 failed" in operator.log, "the fifth attempt")
     proxy.recover()
-    until(lambda: home.workers() == 4, 30, "the new policy's document")
+    until(lambda: home.workers() == 4, "the new policy's document")
 
 
 def error_event(code: int) -> dict[str, object]:
@@ -84,14 +84,16 @@ def error_event(code: int) -> dict[str, object]:
 def test_a_watch_that_has_expired_is_opened_anew(
     proxy: FaultyProxy, operator: OperatorUnderTest, home: PolicyNamespace
 ) -> None:
+    until(lambda: proxy.watches == 3, "all watches are open")
     assert proxy.send_to_watches(error_event(410)) == 3
     home.delete_policy()
     home.apply_policy(workers=4, name="known-to-watches-alone")
-    until(lambda: home.workers() == 4, 30, "the new policy's document")
-    until(lambda: operator.healthz() == 200, 30, "a healthy probe")
+    until(lambda: home.workers() == 4, "the new policy's document")
+    until(lambda: operator.healthz() == 200, "a healthy probe")
 
 
 def test_a_watch_that_breaks_for_good_ends_the_process(proxy: FaultyProxy, operator: OperatorUnderTest) -> None:
+    until(lambda: proxy.watches == 3, "all watches are open")
     assert proxy.send_to_watches(error_event(500)) == 3
     assert operator.process.wait(30) == 1, "so that kubelet starts it anew"
     assert "ended by itself" in operator.log.splitlines()[-1]
@@ -104,7 +106,7 @@ def test_an_operator_that_starts_in_an_outage_is_not_healthy_until_it_ends(
     home.apply_policy(workers=3)
     proxy.answer(503)
     with OperatorUnderTest(server.kubeconfig("operator", proxy.url), tmp_path, home.name) as operator:
-        until(lambda: operator.healthz() == 500, 30, "an unhealthy probe")
+        until(lambda: operator.healthz() == 500, "an unhealthy probe")
         proxy.recover()
-        until(lambda: home.workers() == 3, 60, "the document")
+        until(lambda: home.workers() == 3, "the document")
         operator.wait_until_healthy()

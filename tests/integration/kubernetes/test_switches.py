@@ -41,8 +41,8 @@ def home(server: EnvtestServer, namespace: str, tmp_path: Path) -> Home:
     with made.operator():
         for workers in (3, 5):
             made.apply_policy(workers)
-            until(lambda wanted=workers: made.workers() == wanted, 40, "the document")
-        until(lambda: made.known_generations() == [1, 2], 20, "both generations in the status")
+            until(lambda wanted=workers: made.workers() == wanted, "the document")
+        until(lambda: made.known_generations() == [1, 2], "both generations in the status")
         made.apply_policy((1, 8))
     return made
 
@@ -50,17 +50,17 @@ def home(server: EnvtestServer, namespace: str, tmp_path: Path) -> Home:
 def test_a_rollback_is_made_once_held_across_restarts_and_ended(home: Home) -> None:
     home.annotate(rollback="1")
     with home.operator():
-        until(lambda: home.ready() == ("True", "RolledBack"), 40, "the rollback")
+        until(lambda: home.ready() == ("True", "RolledBack"), "the rollback")
         assert (home.generation, home.workers()) == (3, 3)
-        until(lambda: "RolledBack" in [event["reason"] for event in home.events()], 10, "an Event")
+        until(lambda: "RolledBack" in [event["reason"] for event in home.events()], "an Event")
 
     with home.operator():
         home.apply_policy((2, 8))  # a new spec, so that the new process is seen to have looked
-        until(lambda: home.observed_generation() == home.spec_generation(), 40, "a pass of the new process")
+        until(lambda: home.observed_generation() == home.spec_generation(), "a pass of the new process")
         assert (home.generation, home.workers()) == (3, 3)
 
         home.annotate(rollback=None)
-        until(lambda: home.ready() == ("True", "Accepted"), 20, "the end of the rollback")
+        until(lambda: home.ready() == ("True", "Accepted"), "the end of the rollback")
     assert (home.generation, home.workers()) == (3, 3), "what was held stays until there is a reason to change it"
 
 
@@ -70,14 +70,14 @@ def test_a_pause_outlives_the_operator_and_its_end_is_noticed(home: Home, namesp
     for workers in (6, 7):
         home.apply_policy(workers)
         with home.operator():
-            until(lambda: home.observed_generation() == home.spec_generation(), 40, "a pass of the new process")
+            until(lambda: home.observed_generation() == home.spec_generation(), "a pass of the new process")
             assert home.ready() == ("True", "Paused")
             assert (home.generation, home.workers()) == (2, 5)
 
     home.annotate(namespace=namespace_wide, paused=None)
     with home.operator():
-        until(lambda: home.workers() == 7, 40, "the pinned value")
-        until(lambda: home.ready() == ("True", "Accepted"), 20, "the condition Ready")
+        until(lambda: home.workers() == 7, "the pinned value")
+        until(lambda: home.ready() == ("True", "Accepted"), "the condition Ready")
 
 
 @pytest.mark.parametrize("paused", [None, "true"], ids=["at-work", "paused"])
@@ -85,10 +85,10 @@ def test_what_a_killed_operator_left_on_single_pods_is_taken_back(home: Home, pa
     home.annotate(paused=paused)
     home.leave_a_trial("gone", workers=6)
     with home.operator():
-        until(lambda: home.generation == 3, 40, "the document without it")
+        until(lambda: home.generation == 3, "the document without it")
         assert "overrides" not in home.document()
         assert home.workers() == 5
-        until(lambda: home.observed_generation() == home.spec_generation(), 20, "the status")
+        until(lambda: home.observed_generation() == home.spec_generation(), "the status")
     assert home.generation == 3
 
 
@@ -109,9 +109,9 @@ def test_why_tells_what_was_changed(home: Home) -> None:
 def test_a_rollback_to_a_generation_that_never_was_is_refused_by_name(home: Home) -> None:
     home.annotate(rollback="99")
     with home.operator():
-        until(lambda: home.ready() == ("False", "InvalidSpec"), 40, "the condition Ready")
-        until(lambda: "InvalidSpec" in [event["reason"] for event in home.events()], 10, "an Event")
+        until(lambda: home.ready() == ("False", "InvalidSpec"), "the condition Ready")
+        until(lambda: "InvalidSpec" in [event["reason"] for event in home.events()], "an Event")
         assert (home.generation, home.workers()) == (2, 5)
         home.annotate(rollback="2")
-        until(lambda: home.ready() == ("True", "RolledBack"), 20, "the corrected annotation")
+        until(lambda: home.ready() == ("True", "RolledBack"), "the corrected annotation")
     assert home.generation == 2, "what is asked for is in force already"
