@@ -60,7 +60,7 @@ def test_every_button_does_what_it_says(running: Tilt, release: Release) -> None
         return found
 
     def ready_says(reason: str) -> None:
-        until(lambda: (release.condition("Ready") or ("", ""))[1] == reason, 30, f"Ready says {reason}")
+        until(lambda: (release.condition("Ready") or ("", ""))[1] == reason, 60, f"Ready says {reason}")
 
     pressed = {f"apply-{name}" for name in ("minimal", "full", "auto", "pinned")}
     for button in sorted(pressed - {"apply-auto"}):

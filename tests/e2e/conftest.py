@@ -4,11 +4,12 @@ import os
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 from background_load import BackgroundLoad
 from release import Release, new_release, remove_leftovers, settings_for
-from testcluster import Cluster, connected
+from testcluster import Cluster, connected, until
 
 NODE_PORT = int(os.environ.get("PACELINE_TEST_NODE_PORT", "30080"))
 # A query holds its connection this long, so that pools are used without a load that two cores could not carry.
@@ -48,10 +49,16 @@ def no_policy_stays(release: Release) -> Iterator[None]:
 def api(release: Release) -> str:
     """The API's address, through the NodePort; the key that loads ask for is there."""
     address = f"http://127.0.0.1:{NODE_PORT}"
-    put = urllib.request.Request(f"{address}/cache/greeting?ttl=86400", data=b"hello", method="PUT")
-    with urllib.request.urlopen(put, timeout=30) as answer:
-        assert answer.status < 300
+    until(lambda: _is_put(f"{address}/cache/greeting?ttl=86400"), 60, "the API takes the key")
     return address
+
+
+def _is_put(url: str) -> bool:
+    """Not while pods that an earlier test has broken come back."""
+    put = urllib.request.Request(url, data=b"hello", method="PUT")
+    with suppress(OSError), urllib.request.urlopen(put, timeout=30) as answer:
+        return bool(answer.status < 300)
+    return False
 
 
 @pytest.fixture

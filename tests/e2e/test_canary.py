@@ -39,9 +39,9 @@ def _scale(release: Release, replicas: int) -> None:
 def test_a_change_is_tried_on_one_pod_and_given_to_all(release: Release, load: BackgroundLoad) -> None:
     with load:
         assert any(_tried(release) for _ in range(ATTEMPTS)), f"it went to all pods at once: {_said(release)}"
-        until(lambda: _workers(release) == [1, 2, 2, 2], 30, f"one pod tries it: {_said(release)}")
-        until(lambda: _workers(release) == [1, 1, 1, 1], 60, f"all pods have it: {_said(release)}")
-        until(lambda: release.condition("Converged") == ("True", "AllPodsApplied"), 30, "the policy knows")
+        until(lambda: _workers(release) == [1, 2, 2, 2], 60, f"one pod tries it: {_said(release)}")
+        until(lambda: _workers(release) == [1, 1, 1, 1], 90, f"all pods have it: {_said(release)}")
+        until(lambda: release.condition("Converged") == ("True", "AllPodsApplied"), 60, "the policy knows")
     load.assert_nothing_failed()
     assert _changes(release)[-2:] == [
         "trying workers 2→1 on 1 of 4 pods",
@@ -54,7 +54,7 @@ def _tried(release: Release) -> bool:
     release.converge(START)
     seen = len(_changes(release))
     release.apply(THRIFTY)
-    until(lambda: len(_changes(release)) > seen, 40, f"something changes: {_said(release)}")
+    until(lambda: len(_changes(release)) > seen, 90, f"something changes: {_said(release)}")
     return _changes(release)[-1].startswith("trying")
 
 

@@ -15,12 +15,17 @@ ROOM_FOR = 2.5
 def tight(release: Release) -> Iterator[int]:
     """The pods' memory limit in bytes, put back afterwards."""
     release.converge(Pinned(workers=1, postgres=3, ttl_seconds=60))
-    memory = [state["memory"] for state in release.states().values() if state]
+    memory = until(lambda: _weighed(release), 60, "all pods know what a worker weighs")
     used, worker = (max(entry[key] for entry in memory) for key in ("usedBytes", "perWorkerBytes"))
     limit = int((used + ROOM_FOR * worker) / 0.9)
     _limit_memory(release, request="64Mi", limit=str(limit))
     yield limit
     _limit_memory(release, request="256Mi", limit="1Gi")
+
+
+def _weighed(release: Release) -> list[dict[str, int]]:
+    memory = [state["memory"] for state in release.answers().values()]
+    return memory if all(entry["perWorkerBytes"] for entry in memory) else []
 
 
 def _limit_memory(release: Release, *, request: str, limit: str) -> None:
@@ -42,13 +47,12 @@ def test_workers_that_do_not_fit_are_not_added(release: Release, tight: int) -> 
         )
 
     until(clamped, 90, f"every pod clamps its workers: {release.brief()}")
-    for state in release.states().values():
-        assert state is not None
+    for state in release.answers().values():
         assert state["memory"]["limitBytes"] == pytest.approx(tight, abs=4096)
         assert 1 <= state["values"]["workers"] < ASKED
         assert len([worker for worker in state["workers"] if worker["ready"]]) == state["values"]["workers"]
     killed = [status["restartCount"] for pod in release.pods() for status in pod["status"]["containerStatuses"]]
     assert not any(killed)
     until(
-        lambda: release.condition("Converged") == ("True", "AllPodsApplied"), 30, "what was granted counts as applied"
+        lambda: release.condition("Converged") == ("True", "AllPodsApplied"), 60, "what was granted counts as applied"
     )

@@ -1,4 +1,4 @@
-"""How many connections PostgreSQL has from each address, many times a second, as PostgreSQL itself sees it."""
+"""How many connections PostgreSQL has from each address, some forty times a second, as PostgreSQL itself sees it."""
 
 import subprocess
 import threading
@@ -57,9 +57,9 @@ class ConnectionSamples:
             if len(fields) == 3:
                 self.samples.append(Sample(float(fields[0]), fields[1], int(fields[2])))
 
-    def per_second(self) -> float:
-        looks = [sample.time for sample in self.samples if not sample.address]
-        return (len(looks) - 1) / (looks[-1] - looks[0])
+    def looks(self, since: float) -> int:
+        """How often the server was looked at since a moment of wall-clock time."""
+        return sum(not sample.address and sample.time >= since for sample in self.samples)
 
     def largest(self, address: str, since: float, until: float) -> int:
         """Most connections from an address in a stretch of wall-clock time."""

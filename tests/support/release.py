@@ -38,14 +38,18 @@ class Pinned:
         """Every worker of the pod runs these values and nothing is under way: the ack."""
         if state is None or state["tuning"]["pending"]:
             return False
+        alive = [worker["generation"] for worker in state["workers"] if worker["ready"]]
+        return self.are_in(state) and len(alive) == self.workers
+
+    def are_in(self, state: dict[str, Any]) -> bool:
+        """The pod shows these values, whether or not something is under way."""
         values = state["values"]
         found = (
             values["workers"],
             values["pools"]["postgres"],
             values["caches"].get("responses", {}).get("ttlSeconds"),
         )
-        alive = [worker["generation"] for worker in state["workers"] if worker["ready"]]
-        return found == (self.workers, self.postgres, self.ttl_seconds) and len(alive) == self.workers
+        return found == (self.workers, self.postgres, self.ttl_seconds)
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ class Release:
         """The component's pods that are not on their way out."""
         selector = f"app.kubernetes.io/instance={self.name},app.kubernetes.io/component={component}"
         path = f"/api/v1/namespaces/{self.namespace}/pods?labelSelector={selector}"
-        items = (self.cluster.read(path) or {"items": []})["items"]
+        items = self.cluster.object(path)["items"]
         return [pod for pod in items if "deletionTimestamp" not in pod["metadata"]]
 
     def state(self, pod: str) -> dict[str, Any] | None:
@@ -110,6 +114,20 @@ class Release:
 
     def states(self) -> dict[str, dict[str, Any] | None]:
         return {pod["metadata"]["name"]: self.state(pod["metadata"]["name"]) for pod in self.pods()}
+
+    def answers(self) -> dict[str, dict[str, Any]]:
+        """What `/state` of each pod says, once all answer."""
+
+        def all_answer() -> dict[str, dict[str, Any]]:
+            states = self.states()
+            answered = {name: state for name, state in states.items() if state is not None}
+            return answered if len(answered) == len(states) else {}
+
+        return until(all_answer, 60, "every pod answers")
+
+    def generation(self) -> int:
+        """The newest that any pod follows."""
+        return max(int(state["tuning"]["generation"]) for state in self.answers().values())
 
     def apply(self, spec: dict[str, Any], name: str = "api") -> float:
         """Applies a policy on the service; returns when, as `time.monotonic()` just before."""
@@ -125,7 +143,7 @@ class Release:
         return began
 
     def policy(self, name: str = "api") -> dict[str, Any] | None:
-        found: dict[str, Any] | None = self.cluster.read(f"{POLICIES.format(self.namespace)}/{name}")
+        found: dict[str, Any] | None = self.cluster.object(f"{POLICIES.format(self.namespace)}/{name}")
         return found
 
     def delete_policies(self) -> None:
@@ -143,14 +161,14 @@ class Release:
     def document(self) -> dict[str, Any] | None:
         """The ConfigMap with the tuning document."""
         path = f"/api/v1/namespaces/{self.namespace}/configmaps/{self.name}-service-tuning"
-        found: dict[str, Any] | None = self.cluster.read(path)
+        found: dict[str, Any] | None = self.cluster.object(path)
         return found
 
     def acked(self, values: Pinned) -> bool:
         states = self.states()
         return bool(states) and all(values.runs_in(state) for state in states.values())
 
-    def converge(self, values: Pinned, seconds: float = 60) -> float:
+    def converge(self, values: Pinned, seconds: float = 90) -> float:
         """Applies pinned values and waits until every pod runs them; returns the seconds that took."""
         began = self.apply(values.spec())
         until(lambda: self.acked(values), seconds, f"all pods run {values}: {self.brief()}")

@@ -1,5 +1,6 @@
 """A real cluster as the suites see it: kubectl, helm, reads through the API server. Refuses any not made for tests."""
 
+import contextlib
 import fnmatch
 import json
 import os
@@ -9,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 import pytest
@@ -16,6 +18,8 @@ import yaml
 
 TEST_CONTEXTS = ("testcluster", "kind-*", "minikube", "k3d-*")
 TEST_LABEL = "paceline.dev/test"
+ANSWER_SECONDS = 30.0
+"""How long a busy API server may fail to answer before that counts."""
 T = TypeVar("T")
 
 
@@ -58,11 +62,26 @@ class Cluster:
 
     def read(self, path: str) -> Any:
         """The JSON at a path of the API server; None where there is nothing or nobody answers yet."""
-        try:
-            with urllib.request.urlopen(f"{self._proxy}{path}", timeout=5) as answer:
-                return json.load(answer)
-        except (urllib.error.URLError, TimeoutError, ConnectionError, json.JSONDecodeError):
-            return None
+        with contextlib.suppress(urllib.error.URLError, TimeoutError, ConnectionError, json.JSONDecodeError):
+            return self._ask(path)
+        return None
+
+    def object(self, path: str) -> Any:
+        """As `read`, for what the API server itself keeps: None only if it says that there is no such thing."""
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            try:
+                return self._ask(path)
+            except (urllib.error.URLError, TimeoutError, ConnectionError, json.JSONDecodeError) as error:
+                if isinstance(error, urllib.error.HTTPError) and error.code == HTTPStatus.NOT_FOUND:
+                    return None
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.2)
+
+    def _ask(self, path: str) -> Any:
+        with urllib.request.urlopen(f"{self._proxy}{path}", timeout=5) as answer:
+            return json.load(answer)
 
     def exists(self, path: str) -> bool:
         return self.read(path) is not None

@@ -117,13 +117,16 @@ class Tilt:
         status = self.resources().get(name, {})
         return status.get("updateStatus") == "ok" and status.get("runtimeStatus") in ("ok", "not_applicable")
 
+    def _resource(self, name: str) -> dict[str, Any]:
+        return until(lambda: self.resources().get(name, {}), 30, f"Tilt tells of {name}")
+
     def press(self, button: str) -> str:
         """What the button's command said; fails the test if it failed."""
-        before = _runs(self.resources()[button])
+        before = _runs(self._resource(button))
         self.run("trigger", button, "--port", str(self.port))
-        until(lambda: _runs(self.resources()[button]) > before, 120, f"{button} has run")
+        until(lambda: _runs(self._resource(button)) > before, 120, f"{button} has run")
         said = self.run("logs", button, "--port", str(self.port))
-        last = self.resources()[button]["buildHistory"][0]
+        last = self._resource(button)["buildHistory"][0]
         assert not last.get("error"), f"{last['error']}\n{said}"
         return said
 
