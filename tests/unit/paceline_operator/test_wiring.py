@@ -85,7 +85,7 @@ async def test_a_pass_that_hangs_is_seen(wired: Wired) -> None:
 
 async def test_loops_that_ended_are_seen_and_end_the_process(wired: Wired) -> None:
     wired.supervisor.stop()
-    await asyncio.wait_for(wired.process.ended.wait(), 5)
+    await asyncio.wait_for(wired.process.ended.wait(), 30)
     assert wired.process.failed
     with pytest.raises(Unhealthy, match="have ended"):
         wired.process.check_health()

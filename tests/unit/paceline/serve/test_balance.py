@@ -30,15 +30,16 @@ def test_there_is_always_a_worker_that_takes_the_connection_at_once(counts: list
     assert any(takers)
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_new_worker_is_seen_by_a_forked_one() -> None:
     shares = Shares(4)
     mine = Share(shares, 0)
     mine.hold(5)
     assert not mine.is_ahead(5)
-    if not os.fork():
+    if not (pid := os.fork()):
         Share(shares, 1).hold(0)
         os._exit(0)
-    os.wait()
+    os.waitpid(pid, 0)  # not just any child that has ended
     assert mine.is_ahead(5)
 
 

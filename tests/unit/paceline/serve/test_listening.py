@@ -12,7 +12,7 @@ def listener(request: pytest.FixtureRequest) -> Iterator[socket.socket]:
     with socket.socket(request.param) as listener:
         listener.bind(("::1" if request.param == socket.AF_INET6 else "127.0.0.1", 0))
         listener.listen()
-        listener.settimeout(5)
+        listener.settimeout(30)
         yield listener
 
 

@@ -31,7 +31,7 @@ class Connected:
         return connection
 
     async def answer(self) -> bytes:
-        head = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 5)
+        head = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 30)
         return head + await self.reader.readexactly(2)
 
     async def is_open(self) -> bool:

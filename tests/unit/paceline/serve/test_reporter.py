@@ -139,12 +139,12 @@ async def test_a_start_waits_for_the_agent(run: RunDir, reporter: Reporter) -> N
     await asyncio.wait({settling}, timeout=0.1)
     assert not settling.done()
     run.write_effective(Effective(3, 5, Values()))
-    await asyncio.wait_for(settling, 5)
+    await asyncio.wait_for(settling, 30)
     assert reporter.generation == 3
 
 
 async def test_a_start_that_is_called_off_does_not_wait(reporter: Reporter) -> None:
-    await asyncio.wait_for(reporter.settle(lambda: True), 5)
+    await asyncio.wait_for(reporter.settle(lambda: True), 30)
 
 
 def test_a_folder_that_is_gone_does_not_stop_the_worker(
@@ -161,6 +161,7 @@ def test_names_that_nobody_registered_are_unknown() -> None:
     assert unknown_names(values, tuned) == ["gone", "other"]
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_memory_shared_with_a_parent_does_not_count() -> None:
     ballast = os.urandom(32 * 2**20)
     before = private_bytes()
