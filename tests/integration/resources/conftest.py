@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from counting_server import counting_servers
+from paceline import tune
+from paceline.document.model import Values
 
 LIMITS = (5, 20, 38, 3, 10, 1, 30)
 TASKS = 60
@@ -15,11 +17,10 @@ SAMPLE_SECONDS = 0.02
 DEADLINE_SECONDS = 30.0
 
 Count = Callable[[], Awaitable[int]]
-SetLimit = Callable[[int], None]
 Condition = Callable[[], Awaitable[bool]]
 Eventually = Callable[[Condition, str], Awaitable[None]]
-Report = Callable[[], dict[str, Any]]
-Drive = Callable[[Callable[[], Awaitable[object]], SetLimit, Count, Report], Awaitable[tuple["Watch", "Saturation"]]]
+Use = Callable[[], Awaitable[object]]
+Drive = Callable[[tune.Tunables, str, Use, Count], Awaitable[dict[str, Any]]]
 
 
 @dataclass
@@ -47,7 +48,7 @@ class Watch:
 class Saturation:
     """Tasks that use a pool as fast as it lets them."""
 
-    use: Callable[[], Awaitable[object]]
+    use: Use
     done: int = 0
     errors: list[BaseException] = field(default_factory=list)
 
@@ -70,9 +71,11 @@ async def _eventually(condition: Condition, what: str) -> None:
         pytest.fail(f"never: {what}")
 
 
-async def _drive(
-    use: Callable[[], Awaitable[object]], set_limit: SetLimit, count: Count, report: Report
-) -> tuple[Watch, Saturation]:
+async def _drive(tunables: tune.Tunables, name: str, use: Use, count: Count) -> dict[str, Any]:
+    def report() -> dict[str, Any]:
+        pool: dict[str, Any] = tunables.report()["pools"][name]
+        return pool
+
     watch = Watch(count, allowed=LIMITS[0])
     load = Saturation(use)
 
@@ -91,13 +94,24 @@ async def _drive(
         try:
             for limit in LIMITS:
                 watch.allowed = max(watch.allowed, limit)
-                set_limit(limit)
+                tunables.apply(Values(pools={name: limit}))
                 await _eventually(partial(reached, limit), f"{limit} connections at the server")
                 watch.allowed = limit
                 await _eventually(partial(went_on, load.done, watch.samples), f"more uses under limit {limit}")
         finally:
             stop.set()
-    return watch, load
+    assert load.errors == []
+    assert watch.violations == []
+    assert watch.highest == max(LIMITS)
+    after = report()
+    assert (after["limit"], after["inUse"], after["waiting"]) == (LIMITS[-1], 0, 0)
+    assert after["wait"]["count"] == after["hold"]["count"] >= load.done
+    return after
+
+
+@pytest.fixture
+def tunables() -> tune.Tunables:
+    return tune.Tunables()
 
 
 @pytest.fixture
@@ -115,5 +129,8 @@ def eventually() -> Eventually:
 
 @pytest.fixture
 def drive() -> Drive:
-    """Moves a limit through LIMITS under saturation, each step once the server counts as many connections."""
+    """Moves a limit through LIMITS under saturation, each step once the server counts as many connections.
+
+    No use of the pool fails, and the server never sees a connection more than allowed. Returns what the pool reports.
+    """
     return _drive

@@ -16,11 +16,6 @@ Servers = tuple[list[str], Count]
 
 
 @pytest.fixture
-def tunables() -> tune.Tunables:
-    return tune.Tunables()
-
-
-@pytest.fixture
 async def session() -> AsyncIterator[ClientSession]:
     async with ClientSession(connector=TCPConnector(limit=40)) as session:
         yield session

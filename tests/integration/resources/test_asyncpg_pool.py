@@ -19,11 +19,6 @@ NAME = "paceline-pool-test"
 
 
 @pytest.fixture
-def tunables() -> tune.Tunables:
-    return tune.Tunables()
-
-
-@pytest.fixture
 async def pool(postgres_dsn: str) -> AsyncIterator[Any]:
     settings = {"application_name": NAME}
     # ssl=False: asyncpg leaves a future unread when a connect is cancelled in the middle of its offer of TLS.
@@ -68,19 +63,8 @@ async def test_the_server_sees_exactly_the_limit_while_it_moves(
         async with pool.acquire() as connection:
             await connection.fetchval("select pg_sleep(0.003)")
 
-    watch, load = await drive(
-        use,
-        lambda limit: tunables.apply(Values(pools={"postgres": limit})),
-        lambda: count(monitor),
-        lambda: report(tunables),
-    )
-    assert load.errors == []
-    assert watch.violations == []
-    assert watch.highest == 38
-    after = report(tunables)
-    assert (after["limit"], after["inUse"], after["waiting"], after["open"]) == (30, 0, 0, 30)
-    assert after["wait"]["count"] == after["hold"]["count"] >= load.done
-    assert len(inodes(tunables.sockets())) == after["open"]
+    after = await drive(tunables, "postgres", use, lambda: count(monitor))
+    assert len(inodes(tunables.sockets())) == after["open"] == 30
     assert after["serverMaxConnections"] == 100
 
 

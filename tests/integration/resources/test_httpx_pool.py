@@ -15,11 +15,6 @@ from paceline.errors import AcquireTimeout, PoolError
 Servers = tuple[list[str], Count]
 
 
-@pytest.fixture
-def tunables() -> tune.Tunables:
-    return tune.Tunables()
-
-
 @pytest.fixture(params=[httpx, httpx2], ids=["httpx", "httpx2"])
 def library(request: pytest.FixtureRequest) -> Any:
     return request.param

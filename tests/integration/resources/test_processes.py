@@ -26,11 +26,6 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.fixture
-def tunables() -> tune.Tunables:
-    return tune.Tunables()
-
-
-@pytest.fixture
 async def pool(tunables: tune.Tunables) -> AsyncIterator[tune.Processes]:
     async with tune.processes(limit=2, cap=3, queue=1, tunables=tunables) as pool:
         yield pool
