@@ -1,15 +1,24 @@
 """A release from its installation to its removal, with an operator that has no right outside its namespace."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from release import ROOT, Release, example, new_release, settings_for
-from testcluster import Cluster, until
+from images import TAG
+from release import CHART, ROOT, Release, example, new_release, settings_for
+from testcluster import Cluster, run, until
 
 EMAIL = "ada@example.org"
+MANIFESTS = ROOT / "k8s" / "manifests"
+# What the page of the manifests has in place of addresses.
+ADDRESSES = {
+    "USER:PASSWORD@HOST:5432/NAME": "paceline:development@paceline-postgresql:5432/paceline",
+    ":PASSWORD@HOST:6379/0": ":development@paceline-valkey:6379/0",
+    "USER:PASSWORD@HOST:587": "paceline-mail:1025",
+}
 ASK = """
 import json, urllib.request
 def ask(path, body, headers={}):
@@ -28,6 +37,29 @@ def release(cluster: Cluster) -> Iterator[Release]:
 
 def _values(release: Release) -> list[dict[str, Any]]:
     return [state["values"] for state in release.answers().values()]
+
+
+@pytest.fixture
+def databases(cluster: Cluster) -> Iterator[Release]:
+    """A namespace with the demo's databases and mail server, and nothing else."""
+    made = new_release(cluster, "plain")
+    settings = [*settings_for(made.namespace), "demo.password=development", "service.jobs.enabled=true"]
+    options = [word for setting in settings for word in ("--set", setting)]
+    options += [f"--show-only=templates/demo/{name}.yaml" for name in ("postgresql", "valkey", "mail")]
+    made.kubectl(
+        "apply",
+        "--filename=-",
+        stdin=cluster.helm("template", "paceline", str(CHART), f"--namespace={made.namespace}", *options),
+    )
+    yield made
+    # Not waited for: its pods take their time to drain, and nobody looks at them.
+    cluster.kubectl("delete", "namespace", made.namespace, "--wait=false")
+
+
+def manifest(name: str, namespace: str) -> str:
+    """One of the rendered manifests, in another namespace and with this tree's image."""
+    text = (MANIFESTS / name).read_text().replace("namespace: paceline", f"namespace: {namespace}")
+    return text.replace("image: paceline-service:dev", f"image: paceline-service:{TAG}")
 
 
 def finalizers(release: Release) -> list[str]:
@@ -89,18 +121,51 @@ def test_install_tune_upgrade_and_remove(release: Release) -> None:
     release.delete_policies()
 
 
+def test_the_manifests_sign_in_and_send_mails_with_the_secrets_that_their_page_creates(databases: Release) -> None:
+    creating = re.findall(
+        r"^kubectl --namespace paceline create secret .*$", (MANIFESTS / "README.md").read_text(), re.M
+    )
+    for command in creating:
+        for placeholder, address in ADDRESSES.items():
+            command = command.replace(placeholder, address)
+        run("bash", "-euc", command.replace("--namespace paceline", f"--namespace {databases.namespace}"))
+    for name in ("service.yaml", "jobs.yaml"):
+        databases.kubectl("apply", "--filename=-", stdin=manifest(name, databases.namespace))
+    for name in ("service", "jobs"):
+        databases.kubectl("rollout", "status", f"deployment/paceline-{name}", "--timeout=180s")
+
+    assert whose(databases, signed_up(databases)) == EMAIL
+    mails = ("logs", "deployment/paceline-mail", "--tail=-1")
+    until(lambda: f"To: {EMAIL}" in databases.kubectl(*mails), 60, "the jobs have sent the welcome mail")
+
+
+@pytest.mark.parametrize(
+    ("settings", "missing"),
+    [
+        ("demo.enabled=true,service.jobs.enabled=true", (False, False)),
+        ("demo.enabled=true", (False, True)),
+        ("service.database.existingSecret=database,service.redis.existingSecret=redis", (True, True)),
+        ("service.app=shop.main:app", (False, False)),
+    ],
+)
+def test_the_notes_say_what_signing_in_and_mails_still_need(
+    cluster: Cluster, settings: str, missing: tuple[bool, bool]
+) -> None:
+    only = f"crds.enabled=false,operator.enabled=false,{settings}"  # those may be somebody else's in this cluster
+    said = cluster.helm("install", "other", str(CHART), "--dry-run=client", "--set", only)
+    notes = said.partition("NOTES:")[2]
+    assert "port-forward" in notes
+    assert ("service.auth.existingSecret" in notes, "service.jobs.enabled=true" in notes) == missing
+
+
 def test_the_rendered_manifests_and_the_examples_pass_the_api_servers_checks(
     cluster: Cluster, release: Release
 ) -> None:
-    crds = str(ROOT / "k8s" / "manifests" / "crds.yaml")
+    crds = str(MANIFESTS / "crds.yaml")
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "--filename", crds)
     cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "--filename", crds)
     for file in ("operator.yaml", "service.yaml", "jobs.yaml"):
-        manifest = (
-            (ROOT / "k8s" / "manifests" / file)
-            .read_text()
-            .replace("namespace: paceline", f"namespace: {release.namespace}")
-        )
-        release.kubectl("apply", "--dry-run=server", "--validate=strict", "--filename", "-", stdin=manifest)
+        text = manifest(file, release.namespace)
+        release.kubectl("apply", "--dry-run=server", "--validate=strict", "--filename", "-", stdin=text)
     for policy in sorted((ROOT / "k8s" / "examples").glob("*.yaml")):
         release.kubectl("apply", "--dry-run=server", "--validate=strict", "--filename", str(policy))

@@ -110,3 +110,36 @@ def test_an_edit_is_in_the_running_pods_without_a_new_image(running: Tilt, relea
 
     until(shown, 60, "the edited page")
     assert {pod["metadata"]["uid"] for pod in release.pods()} == pods
+
+
+def test_an_edit_of_a_mail_is_in_the_next_one_that_is_printed(running: Tilt, release: Release) -> None:
+    until(lambda: running.healthy("jobs") and running.healthy("mail"), 90, "the jobs and the mail server are up")
+    release.kubectl("rollout", "status", "deployment/paceline-jobs", "--timeout=90s")
+
+    def pods() -> set[str]:
+        return {pod["metadata"]["uid"] for component in ("jobs", "mail") for pod in release.pods(component)}
+
+    def process() -> str:
+        return release.kubectl("exec", "deployment/paceline-jobs", "--", "cat", "/tmp/live/pid")
+
+    def signed_up() -> bool:
+        account = json.dumps({"email": f"{uuid.uuid4().hex}@example.org", "password": "correct horse"}).encode()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{running.ports['api']}/signup", account, {"Content-Type": "application/json"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                return bool(answer.status == 201)
+        except OSError:  # the API starts again, too
+            return False
+
+    before, first = pods(), process()
+    module = running.tree / "service" / "paceline_api" / "mail.py"
+    module.write_text(module.read_text().replace('"Welcome"', '"Edited"'))
+
+    until(lambda: process() != first, 60, "the jobs have started again")
+    until(signed_up, 60, "an account")
+    printed = ("logs", "deployment/paceline-mail", "--tail=-1")
+    until(lambda: "Subject: Edited" in release.kubectl(*printed), 60, "the edited mail")
+    until(lambda: running.healthy("jobs") and running.healthy("mail"), 30, "Tilt is content with both")
+    assert pods() == before

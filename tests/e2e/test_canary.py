@@ -1,5 +1,6 @@
 """A change of workers goes to one of four pods first, then to all, and no request is lost on the way."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,7 +21,7 @@ THRIFTY = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def four_pods(release: Release) -> Iterator[None]:
     _scale(release, PODS)
     release.converge(START)
@@ -49,6 +50,17 @@ def test_a_change_is_tried_on_one_pod_and_given_to_all(release: Release, load: B
     ]
 
 
+@pytest.mark.usefixtures("four_pods")
+def test_a_policy_that_is_deleted_takes_its_trial_along(release: Release, load: BackgroundLoad) -> None:
+    with load:
+        assert any(_tried(release) for _ in range(ATTEMPTS)), f"it went to all pods at once: {_said(release)}"
+        assert _tried_on(release), "one pod is to try it"
+        release.delete_policies()
+        until(lambda: not _tried_on(release), 30, "the operator takes it back")
+        until(lambda: _workers(release) == [2, 2, 2, 2], 60, "all pods have the common values")
+    load.assert_nothing_failed()
+
+
 def _tried(release: Release) -> bool:
     """From the start; False where a pod stood out in that window, so that nobody waited for a trial."""
     release.converge(START)
@@ -56,6 +68,12 @@ def _tried(release: Release) -> bool:
     release.apply(THRIFTY)
     until(lambda: len(_changes(release)) > seen, 90, f"something changes: {_said(release)}")
     return _changes(release)[-1].startswith("trying")
+
+
+def _tried_on(release: Release) -> list[str]:
+    """Uids of the pods that the document gives values of their own."""
+    document = release.document()
+    return [*json.loads(document["data"]["tuning.json"]).get("overrides", {})] if document else []
 
 
 def _changes(release: Release) -> list[str]:
