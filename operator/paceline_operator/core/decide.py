@@ -6,26 +6,23 @@ admission → try on some pods first.
 A pure function: the same situation gives the same decision. Exactly one reason, and one sentence with the numbers.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
 from paceline_operator.core.admission import with_admission
 from paceline_operator.core.canary import judge, tried_first
-from paceline_operator.core.candidates import named_pools
 from paceline_operator.core.capacity import out_of_bounds, propose
-from paceline_operator.core.contention import drowned, remembered
 from paceline_operator.core.decision import Change, Decision, Reason, apply_changes, differences
-from paceline_operator.core.diagnose import LAG_IN_HOLD, Finding, count_oversized, diagnose
+from paceline_operator.core.diagnose import Finding, count_oversized, diagnose
 from paceline_operator.core.durations import format_duration
-from paceline_operator.core.experience import database_is_slow, learned, overhead_of
+from paceline_operator.core.experience import database_is_slow
 from paceline_operator.core.explicit import explicit_changes
-from paceline_operator.core.fit import fit
 from paceline_operator.core.freshness import ttl_changes
-from paceline_operator.core.gates import GATES, LEAST_COVERAGE, Hold, runtime_too_old, tuning_suspended
+from paceline_operator.core.gates import GATES, Hold, runtime_too_old, tuning_suspended
 from paceline_operator.core.held import hold
+from paceline_operator.core.learning import counted, model_of, remembering, sound
 from paceline_operator.core.limits import LIMITS
-from paceline_operator.core.memory import Measured, Memory, Replicas
+from paceline_operator.core.memory import Measured, Memory
 from paceline_operator.core.observation import Observation
 from paceline_operator.core.policy import Objective
 from paceline_operator.core.predict import Model
@@ -33,7 +30,6 @@ from paceline_operator.core.probe import probe, scheduled
 from paceline_operator.core.recommend import Proposal, recommend
 from paceline_operator.core.relief import half, relief, retreat
 from paceline_operator.core.situation import Situation
-from paceline_operator.core.tunables import NOTHING, WORKERS
 from paceline_operator.core.verify import verify
 
 TRY_NEXT: Final = frozenset(
@@ -57,7 +53,7 @@ def foresee(situation: Situation) -> tuple[Decision, Memory]:
     decision, memory = decide(situation)
     if explicit_changes(situation) is None or situation.held or not decision.changes:
         return decision, memory
-    following = _following(_sound(situation), decision)
+    following = _following(sound(situation), decision)
     if following is None or not following.changes:
         return decision, memory
     values = apply_changes(apply_changes(situation.values, decision.changes), following.changes)
@@ -72,7 +68,7 @@ def foresee(situation: Situation) -> tuple[Decision, Memory]:
 
 
 def _following(situation: Situation, decision: Decision) -> Decision | None:
-    model, objective = _model(situation), situation.policy.objective
+    model, objective = model_of(situation), situation.policy.objective
     if model is None or objective is None or any(gate(situation) for gate in GATES):
         return None
     after = replace(situation, values=apply_changes(situation.values, decision.changes))
@@ -81,7 +77,7 @@ def _following(situation: Situation, decision: Decision) -> Decision | None:
 
 
 def _decide(situation: Situation) -> tuple[Decision, Memory]:
-    situation = _sound(situation)
+    situation = sound(situation)
     held = runtime_too_old(situation)
     if held:
         return _hold(held), situation.memory
@@ -94,71 +90,18 @@ def _decide(situation: Situation) -> tuple[Decision, Memory]:
     pending = situation.memory.pending
     if pending is not None and pending.tried_on:
         return judge(situation, pending)
-    model = _model(situation)
-    situation = _remembering(situation, model)
+    model = model_of(situation)
+    situation = remembering(situation, model)
     rollback, memory = verify(situation)
     if rollback:
-        return rollback, _counted(situation, memory)
+        return rollback, counted(situation, memory)
     situation = replace(situation, memory=memory)
     for gate in GATES:
         held = gate(situation)
         if held:
-            return _hold(held), _counted(situation, memory)
+            return _hold(held), counted(situation, memory)
     decision, memory = _tune(situation, model)
-    return decision, _counted(situation, memory)
-
-
-def _sound(situation: Situation) -> Situation:
-    """Without a window whose figures cannot have been measured: such a one is missing, not zero."""
-    observation = situation.observation
-    if observation is None or observation.sound:
-        return situation
-    return replace(situation, observation=None)
-
-
-def _model(situation: Situation) -> Model | None:
-    """The queueing model of the window; None without one, or where a queue was full."""
-    observation = situation.observation
-    if observation is None or observation.requests < situation.policy.behavior.min_samples:
-        return None
-    pools = named_pools(situation.values)
-    return fit(observation, situation.values.get(WORKERS, 1.0), pools, overhead_of(situation.memory))
-
-
-def _remembering(situation: Situation, model: Model | None) -> Situation:
-    """With what the window has taught, if it can be relied on."""
-    observation, fleet = situation.observation, situation.fleet
-    if observation is None or observation.requests < situation.policy.behavior.min_samples:
-        return situation
-    if situation.policy.objective is None or fleet.rolling_out or not fleet.converged:
-        return situation
-    if observation.pods + observation.left_out < LEAST_COVERAGE * fleet.total:
-        return situation
-    found = drowned(situation, observation, situation.policy.objective)
-    if found:
-        # What a drowned database answered says nothing of the settings when it is well, nor of the noise.
-        noise = replace(situation.memory.noise, last=None)
-        return replace(situation, memory=replace(situation.memory, drowned=remembered(situation, found), noise=noise))
-    taught = learned(situation, observation, _query_seconds(observation, model), queue_full=model is None)
-    return replace(situation, memory=taught)
-
-
-def _query_seconds(observation: Observation, model: Model | None) -> Mapping[str, float]:
-    """How long each pool's other end takes, where that can be told: under a loop that lags most of what is held is lag,
-    and what is left of it once the lag is taken off may be anything."""
-    lag = observation.loop_lag.mean
-    if model is None or lag is None:
-        return NOTHING
-    holds = {name: observation.pools[name].hold.mean or 0.0 for name in model.pools}
-    return {name: pool.query_seconds for name, pool in model.pools.items() if lag <= LAG_IN_HOLD * holds[name]}
-
-
-def _counted(situation: Situation, memory: Memory) -> Memory:
-    """With the number of pods, so that a change of it is seen."""
-    count, before = situation.fleet.replicas, memory.replicas
-    if not count or (before is not None and before.count == count):
-        return memory
-    return replace(memory, replicas=Replicas(count, situation.now))
+    return decision, counted(situation, memory)
 
 
 def _tune(situation: Situation, model: Model | None) -> tuple[Decision, Memory]:
