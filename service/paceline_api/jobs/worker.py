@@ -63,8 +63,7 @@ async def work(settings: Settings) -> None:
             try:
                 await app.run_worker_async(**_options(settings))
             finally:
-                reviving.cancel()
-                showing.cancel()
+                await _end(reviving, showing)
 
 
 def _refuse_early_death(settings: Settings) -> None:
@@ -80,6 +79,14 @@ def _refuse_early_death(settings: Settings) -> None:
             f"environment variable API_MAIL_STALLED_SECONDS is wrong: after {stalled:g} s a process that ends the mail"
             f" in hand, which API_JOBS_STOP_SECONDS gives {stop:g} s, would be taken for dead; set it above {least:g}"
         )
+
+
+async def _end(*tasks: asyncio.Task[None]) -> None:
+    """Cancels the tasks and waits until they have ended: one that is cancelled once more while it takes a query back,
+    as asyncio does at the end, loses its connection, and psycopg complains."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks, timeout=_CONNECTION_SECONDS)
 
 
 def _options(settings: Settings) -> dict[str, Any]:
