@@ -275,4 +275,6 @@ async def test_with_nothing_to_complain_of_it_writes_nothing(
         )
         process.terminate()
         assert await asyncio.to_thread(process.wait, SECONDS) == 0
-    assert await asyncio.to_thread(log.read_text) == ""
+    said = (await asyncio.to_thread(log.read_text)).splitlines()
+    # procrastinate cancels its own tasks again where they take long to end, as on a busy machine.
+    assert [line for line in said if not line.startswith("WARNING psycopg: query cancellation interrupted")] == []
