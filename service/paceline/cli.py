@@ -41,7 +41,7 @@ def serve(
     ] = None,
 ) -> None:
     """Serve an application: one pod's process tree. Every option has a PACELINE_* variable."""
-    from paceline.serve import launch
+    from paceline.serve.supervisor import launch
 
     options = {
         "PACELINE_BIND": bind,
@@ -57,11 +57,11 @@ def serve(
 @app.command()
 def check(application: Application) -> None:
     """Say what an application would do under `paceline serve`, before any deploy."""
-    from paceline.serve import launch
+    from paceline.serve.supervisor import launch
 
     launch.check_target(application)
     # A fresh interpreter: what this command has imported must not be taken for the application's.
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "paceline.serve.check", application])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "paceline.check", application])  # noqa: S606
 
 
 @app.command()

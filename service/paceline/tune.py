@@ -11,15 +11,15 @@ from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
 
 from paceline.errors import UsageError
 from paceline.resources import jobs
-from paceline.resources.adapters import adapt
-from paceline.resources.cache import Cache
-from paceline.resources.cache_entry import Serializer
-from paceline.resources.cache_key import KeyTemplate
-from paceline.resources.cache_redis import RedisClient, RedisTier
+from paceline.resources.cache.cache import Cache
+from paceline.resources.cache.entry import Serializer
+from paceline.resources.cache.key import KeyTemplate
+from paceline.resources.cache.redis import RedisTier
+from paceline.resources.cache.serializers import serializer_for
 from paceline.resources.jobs import Job
-from paceline.resources.processes import Executor, Processes
-from paceline.resources.registry import Tunables
-from paceline.resources.serializers import serializer_for
+from paceline.resources.pools.adapters import adapt
+from paceline.resources.processes.processes import Processes
+from paceline.resources.registry import Executor, ProcessPoolSettings, RedisClient, Tunables
 
 __all__ = ["Cached", "Processes", "Tunables", "cache", "once_per_pod", "pool", "processes", "running", "tunables"]
 
@@ -98,7 +98,7 @@ def processes(
     """
     registry = _default if tunables is None else tunables
 
-    def in_pod(pool: Processes) -> Executor | None:
+    def in_pod(pool: ProcessPoolSettings) -> Executor | None:
         return None if registry.process_executor is None else registry.process_executor(pool)
 
     made = Processes(name, limit=limit, cap=cap, queue=queue, pod=in_pod)

@@ -11,9 +11,9 @@ from jsonschema import Draft202012Validator
 from modelled_fleet import KEY, ModelledFleet, ModelPod, Service, start_values
 from paceline.document.model import AdmissionValues
 from paceline.document.model import parse_document as runtime_parses
-from paceline.resources.cache import Cache
-from paceline.resources.cache_redis import RedisTier
-from paceline.resources.serializers import Json
+from paceline.resources.cache.cache import Cache
+from paceline.resources.cache.redis import RedisTier
+from paceline.resources.cache.serializers import Json
 from paceline.telemetry.histogram import Histogram as RuntimeHistogram
 from paceline_operator.core.histogram import Histogram
 from paceline_operator.core.pods import Lookups

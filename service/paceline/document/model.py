@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from paceline.errors import InvalidDocument
 
 SCHEMA = "paceline.dev/tuning/v1"
+PROCESSES: Final = "processes"
+"""`kind` of a pool of processes in `/state`: its size is per pod, not per worker."""
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 

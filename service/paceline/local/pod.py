@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from paceline.resources.processes import KIND as PROCESSES
+from paceline.document.model import PROCESSES
 
 _ANSWER_SECONDS: Final = 2.0
 _POLL_SECONDS: Final = 0.1

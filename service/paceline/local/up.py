@@ -26,7 +26,7 @@ from paceline.local.valkey import valkey
 from paceline.local.verdict import judge
 from paceline.local.view import Facts, render_summary, view_for
 from paceline.local.workspace import Workspace, claimed
-from paceline.serve import launch
+from paceline.serve.addresses import check_free
 
 _MANAGEMENT_PORT: Final = 9090
 _MAX_CONNECTIONS: Final = "max_connections=200"
@@ -55,7 +55,7 @@ def up(options: Options, console: Console) -> int:
         PacelineError: something could not start, or ended by itself.
     """
     lifeline.adopt_orphans()
-    launch.check_free(("127.0.0.1", options.port), option="--port")
+    check_free(("127.0.0.1", options.port), option="--port")
     if options.policy is not None:
         _check_policy(options.policy)
     try:
@@ -132,7 +132,7 @@ def _readable(path: Path) -> str:
 def _management_port() -> int:
     """The usual one if it is free: nobody asked for a certain one."""
     try:
-        launch.check_free(("127.0.0.1", _MANAGEMENT_PORT), option="")
+        check_free(("127.0.0.1", _MANAGEMENT_PORT), option="")
     except UsageError:
         return free_port()
     return _MANAGEMENT_PORT

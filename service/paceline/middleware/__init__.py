@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from functools import partial
 
+from paceline.asgi import ASGIApp
 from paceline.middleware.admission import AdmitRequests, answer_overloaded
-from paceline.middleware.asgi import ASGIApp
 from paceline.middleware.body_limit import LimitBody
 from paceline.middleware.cached_route import CachedRoute
 from paceline.middleware.measure import MeasureRequests
@@ -14,14 +14,13 @@ from paceline.middleware.response_cache import ResponseCache
 from paceline.middleware.security_headers import SecurityHeaders
 from paceline.middleware.timeout import TimeoutRequests
 from paceline.middleware.trusted_proxies import TrustedProxies
-from paceline.resources.admission import Admission
+from paceline.resources.admission.limiter import Admission
 from paceline.settings import MiddlewareSettings
 from paceline.telemetry.requests import RequestStats
 from paceline.telemetry.tracing import Tracing
 from paceline.trusted_peers import TrustedPeers
 
 __all__ = [
-    "ASGIApp",
     "CachedRoute",
     "ProcessTime",
     "RequestId",

@@ -7,9 +7,9 @@ they are held, not worked on.
 from collections.abc import Awaitable
 from typing import Final
 
-from paceline.middleware.asgi import ASGIApp, Message, Receive, Scope, Send
+from paceline.asgi import ASGIApp, Message, Receive, Scope, Send
 from paceline.middleware.problem import answer_problem
-from paceline.resources.admission import Admission
+from paceline.resources.admission.limiter import Admission
 
 RETRY_AFTER: Final = [(b"retry-after", b"1")]
 """Seconds; the limit is found anew each second."""

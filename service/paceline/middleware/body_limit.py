@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
-from paceline.middleware.asgi import ASGIApp, Message, Receive, Scope, Send
+from paceline.asgi import ASGIApp, Message, Receive, Scope, Send
 from paceline.middleware.problem import answer_problem
 
 _DISCONNECT: Final[Message] = {"type": "http.disconnect"}

@@ -10,8 +10,8 @@ from hashlib import blake2b
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
+from paceline.asgi import Scope
 from paceline.errors import UsageError
-from paceline.middleware.asgi import Scope
 
 PERSONAL: Final = frozenset({b"authorization", b"cookie"})
 """Who sends one of these may get an answer of their own."""

@@ -7,7 +7,7 @@ from typing import Final
 
 import orjson
 
-from paceline.middleware.asgi import Message
+from paceline.asgi import Message
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 """A longer answer is not kept."""

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from math import inf
 from time import perf_counter
 
-from paceline.middleware.asgi import ASGIApp, Message, Receive, Scope, Send
+from paceline.asgi import ASGIApp, Message, Receive, Scope, Send
 from paceline.telemetry.logs import current_request
 from paceline.telemetry.requests import RequestStats
 from paceline.telemetry.server_span import Outcome

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import orjson
 
-from paceline.middleware.asgi import Scope, Send
+from paceline.asgi import Scope, Send
 from paceline.telemetry.logs import request_id
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 
-from paceline.middleware.asgi import ASGIApp, Message, Receive, Scope, Send
+from paceline.asgi import ASGIApp, Message, Receive, Scope, Send
 
 
 class ProcessTime:

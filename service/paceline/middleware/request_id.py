@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 from random import getrandbits
 from typing import Final
 
-from paceline.middleware.asgi import ASGIApp, Message, Receive, Scope, Send
+from paceline.asgi import ASGIApp, Message, Receive, Scope, Send
 from paceline.middleware.trusted_proxies import TRUSTED
 
 _HEADER: Final = b"x-request-id"

@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from math import floor
 from typing import Final
 
+from paceline.asgi import ASGIApp, Receive, Scope, Send
 from paceline.errors import UsageError
-from paceline.middleware.asgi import ASGIApp, Receive, Scope, Send
 from paceline.middleware.cached_route import CachedRoute, make_key, matcher
 from paceline.middleware.kept_response import KeptResponse, ResponseSerializer
 from paceline.middleware.shared_fetch import Failed, SharedFetch, Unkept
-from paceline.resources.cache import Cache
-from paceline.resources.cache_redis import RedisClient, RedisTier
-from paceline.resources.registry import Tunables
+from paceline.resources.cache.cache import Cache
+from paceline.resources.cache.redis import RedisTier
+from paceline.resources.registry import RedisClient, Tunables
 from paceline.tune import tunables as default_tunables
 
 _READS: Final = frozenset({"GET", "HEAD"})

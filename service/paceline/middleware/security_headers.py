@@ -7,7 +7,7 @@ its pages load.
 from collections.abc import Awaitable
 from typing import Final
 
-from paceline.middleware.asgi import ASGIApp, Message, Receive, Scope, Send
+from paceline.asgi import ASGIApp, Message, Receive, Scope, Send
 
 _ALWAYS: Final = (
     (b"x-content-type-options", b"nosniff"),

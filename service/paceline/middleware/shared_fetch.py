@@ -3,10 +3,10 @@
 import asyncio
 import logging
 
-from paceline.middleware.asgi import ASGIApp, Message, Receive, Scope
+from paceline.asgi import ASGIApp, Message, Receive, Scope
 from paceline.middleware.cached_route import CachedRoute, shared_scope
 from paceline.middleware.kept_response import MAX_BODY_BYTES, KeptResponse, Recording, Sharing, sharing
-from paceline.resources.cache_entry import NotKept
+from paceline.resources.cache.entry import NotKept
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable
 
-from paceline.middleware.asgi import ASGIApp, Message, Receive, Scope, Send
+from paceline.asgi import ASGIApp, Message, Receive, Scope, Send
 from paceline.middleware.problem import answer_problem
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable
 from typing import Final
 
-from paceline.middleware.asgi import ASGIApp, Receive, Scope, Send
+from paceline.asgi import ASGIApp, Receive, Scope, Send
 from paceline.middleware.forwarded import Hop, by_forwarded, by_x_forwarded, client_of
 from paceline.trusted_peers import TrustedPeers
 

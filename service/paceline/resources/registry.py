@@ -1,13 +1,11 @@
 """The tunables of one process by name, and the one way in which values reach them. Knows no driver and no file."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from paceline.document.model import Values
 from paceline.errors import PoolError, UsageError
-from paceline.resources.cache_redis import RedisClient
 from paceline.resources.jobs import Job
-from paceline.resources.processes import Executor, Processes
 
 
 class TunablePool(Protocol):
@@ -49,6 +47,38 @@ class TunableCache(Protocol):
         """The shape of `caches.<name>` in `/state`."""
 
 
+class RedisClient(Protocol):
+    """What is used of `redis.asyncio.Redis`."""
+
+    def get(self, name: str, /) -> Awaitable[Any]: ...
+
+    def set(self, name: str, value: bytes, /, *, ex: int) -> Awaitable[Any]: ...
+
+    def delete(self, *names: str) -> Awaitable[Any]: ...
+
+
+class Executor(Protocol):
+    """Runs packed calls somewhere."""
+
+    async def run(self, call: bytes, started: Callable[[], None]) -> bytes:
+        """The packed result of a packed call. `started` is called when the wait is over."""
+
+    def set_limit(self, limit: int) -> None:
+        """Takes effect at once, without waiting."""
+
+    async def aclose(self) -> None:
+        """Ends what was started."""
+
+
+class ProcessPoolSettings(Protocol):
+    """What an executor needs to know of the process pool that it runs calls for."""
+
+    name: str
+    cap: int
+    start_limit: int
+    queue: int
+
+
 class Tunables:
     """Pools and caches by the names that a policy uses.
 
@@ -59,7 +89,7 @@ class Tunables:
     def __init__(self) -> None:
         self.cache_redis: RedisClient | None = None
         """The `redis.asyncio.Redis` that caches of this registry share, where they are given none of their own."""
-        self.process_executor: Callable[[Processes], Executor] | None = None
+        self.process_executor: Callable[[ProcessPoolSettings], Executor] | None = None
         """Makes what runs the calls of a process pool; None: each pool starts processes of its own."""
         self.runs_jobs = False
         """Whether `paceline serve` runs the jobs, in one worker of the pod."""

@@ -1,1 +1,1 @@
-"""One pod's process tree: supervisor, agent, arbiter, workers, and the files between them."""
+"""One pod's process tree: one folder a process; what they share lies beside the folders."""

@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import Any, Final, TextIO
 
 import orjson
-from opentelemetry import trace
 
 from paceline.settings import Settings
 
@@ -29,20 +28,26 @@ _QUIET_SECONDS: Final = 60.0
 
 
 def configure(
-    role: str, settings: Settings, *, generation: Callable[[], int] | None = None, stream: TextIO | None = None
+    role: str,
+    settings: Settings,
+    *,
+    generation: Callable[[], int] | None = None,
+    trace_fields: Callable[[], Mapping[str, str]] = dict,
+    stream: TextIO | None = None,
 ) -> None:
     """Sends the log of this process to stderr. Call it again after fork, with the new role.
 
     Args:
         role: what this process is: supervisor, agent, arbiter or worker.
         generation: the generation it runs, where it knows one.
+        trace_fields: `traceId` and `spanId` of the current span, in a process that traces.
         stream: stderr if not given.
     """
     stream = stream or sys.stderr
     wanted = settings.serve.log_format
     text = wanted == "text" or (wanted == "auto" and stream.isatty())
     handler = _Handler(stream)
-    handler.setFormatter(_Text(role) if text else _Json(role, generation))
+    handler.setFormatter(_Text(role) if text else _Json(role, generation, trace_fields))
     handler.addFilter(_Repeats())
     root = logging.getLogger()
     for earlier in [each for each in root.handlers if isinstance(each, _Handler)]:
@@ -62,10 +67,13 @@ class _Handler(logging.StreamHandler[TextIO]):
 
 
 class _Json(logging.Formatter):
-    def __init__(self, role: str, generation: Callable[[], int] | None) -> None:
+    def __init__(
+        self, role: str, generation: Callable[[], int] | None, trace_fields: Callable[[], Mapping[str, str]]
+    ) -> None:
         super().__init__()
         self._role = role
         self._generation = generation
+        self._trace_fields = trace_fields
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -78,7 +86,9 @@ class _Json(logging.Formatter):
         }
         if self._generation is not None:
             line["generation"] = self._generation()
-        line |= _request_fields()
+        if known := request_id(current_request.get()):
+            line["requestId"] = known
+        line |= self._trace_fields()
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         for name, value in vars(record).items():
@@ -111,18 +121,6 @@ class _Repeats(logging.Filter):
 def _timestamp(seconds: float) -> str:
     whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
     return f"{whole}.{int(seconds * 1000) % 1000:03d}Z"
-
-
-def _request_fields() -> dict[str, str]:
-    fields: dict[str, str] = {}
-    known = request_id(current_request.get())
-    if known:
-        fields["requestId"] = known
-    span = trace.get_current_span().get_span_context()
-    if span.is_valid:
-        fields["traceId"] = trace.format_trace_id(span.trace_id)
-        fields["spanId"] = trace.format_span_id(span.span_id)
-    return fields
 
 
 def request_id(scope: Mapping[str, Any] | None) -> str | None:

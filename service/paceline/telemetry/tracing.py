@@ -202,6 +202,14 @@ def _finish(scope: Mapping[str, Any], span: Span, outcome: Outcome, slow_seconds
     span.end(time_ns() - perf_counter_ns() + int(outcome.ended * 1e9))
 
 
+def log_fields() -> dict[str, str]:
+    """`traceId` and `spanId` of the current span, for log lines; empty outside of a span."""
+    span = trace.get_current_span().get_span_context()
+    if not span.is_valid:
+        return {}
+    return {"traceId": trace.format_trace_id(span.trace_id), "spanId": trace.format_span_id(span.span_id)}
+
+
 def _late_context(span: Span | None) -> SpanContext:
     """The ids that the application has told those it called, now sampled; new ones if it could not tell any."""
     if span is None:

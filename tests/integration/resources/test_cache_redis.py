@@ -11,9 +11,9 @@ import pytest
 from paceline import tune
 from paceline.document.model import CacheValues, Values
 from paceline.local.valkey import valkey
-from paceline.resources.cache import Cache
-from paceline.resources.cache_redis import RETRY_SECONDS, RedisTier
-from paceline.resources.serializers import Json
+from paceline.resources.cache.cache import Cache
+from paceline.resources.cache.redis import RETRY_SECONDS, RedisTier
+from paceline.resources.cache.serializers import Json
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff

@@ -7,8 +7,8 @@ import sys
 _OPEN = """
 import asyncio, sys
 from paceline import tune
-from paceline.resources.threads import register_threads
-from paceline.serve.preload import load_backends, load_server
+from paceline.resources.pools.threads import register_threads
+from paceline.serve.arbiter.preload import load_backends, load_server
 from paceline_api.app import app
 
 load_server()

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Final
 
 from paceline.errors import PoolError, PoolFull, ProcessDied
-from paceline.resources.frames import frame, read_frame
-from paceline.resources.processes import Processes
+from paceline.resources.processes.frames import frame, read_frame
+from paceline.resources.registry import ProcessPoolSettings
 from paceline.serve.processes import wire
 from paceline.serve.rundir import RunDir
 
@@ -17,7 +17,7 @@ _LOOK_SECONDS: Final = 0.05
 class PodPool:
     """The executor of a pool under `paceline serve`. The limit reaches the pool's process by `effective.json`."""
 
-    def __init__(self, run: RunDir, pool: Processes) -> None:
+    def __init__(self, run: RunDir, pool: ProcessPoolSettings) -> None:
         self._run = run
         self._spec = wire.PoolSpec(pool.name, pool.start_limit, pool.cap, pool.queue)
 

@@ -12,8 +12,8 @@ from typing import Final
 import orjson
 
 from paceline.errors import PoolFull, ProcessDied
-from paceline.resources.frames import frame, read_frame
-from paceline.resources.process_pool import ProcessPool
+from paceline.resources.processes.frames import frame, read_frame
+from paceline.resources.processes.pool import ProcessPool
 from paceline.serve.processes import wire
 from paceline.serve.rundir import RunDir, stamp
 

@@ -8,7 +8,7 @@ import pytest
 from paceline.document.model import AdmissionValues
 from paceline.middleware import instrument
 from paceline.middleware.admission import AdmitRequests
-from paceline.resources.admission import Admission
+from paceline.resources.admission.limiter import Admission
 from paceline.settings import MiddlewareSettings, TelemetrySettings
 from paceline.telemetry.requests import RequestStats
 from paceline.telemetry.tracing import Tracing

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from paceline.middleware import ASGIApp, ProcessTime, RequestId, SecurityHeaders, instrument
+from paceline.asgi import ASGIApp
+from paceline.middleware import ProcessTime, RequestId, SecurityHeaders, instrument
 from paceline.settings import MiddlewareSettings, TelemetrySettings
 from paceline.telemetry.requests import RequestStats
 from paceline.telemetry.tracing import Tracing

@@ -6,7 +6,8 @@ from time import perf_counter
 from typing import Any
 
 import pytest
-from paceline.middleware import ASGIApp, instrument
+from paceline.asgi import ASGIApp
+from paceline.middleware import instrument
 from paceline.middleware.measure import MeasureRequests
 from paceline.settings import MiddlewareSettings, TelemetrySettings
 from paceline.telemetry.logs import current_request

@@ -14,6 +14,7 @@ from opentelemetry import context, trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext
 from paceline.settings import ServeSettings, Settings
 from paceline.telemetry.logs import configure, current_request
+from paceline.telemetry.tracing import log_fields
 
 log = logging.getLogger("paceline.test")
 
@@ -118,7 +119,7 @@ def test_a_line_within_a_request_has_its_id(scope: dict[str, Any], request_id: s
 
 
 def test_a_line_within_a_span_has_its_ids() -> None:
-    stream = configured()
+    stream = configured(trace_fields=log_fields)
     span = NonRecordingSpan(SpanContext(0xABC, 0xDEF, False))
     token = context.attach(trace.set_span_in_context(span))
     log.info("x")

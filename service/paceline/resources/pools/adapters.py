@@ -1,0 +1,80 @@
+"""Chooses the adapter for an object by the name of its class: no driver is imported to find out."""
+
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from paceline.errors import PoolError
+from paceline.resources.pools.aiohttp import AiohttpPool
+from paceline.resources.pools.asyncpg import AsyncpgPool
+from paceline.resources.pools.httpx import HttpxPool
+from paceline.resources.pools.limited_pool import MARK, LimitedPool
+from paceline.resources.pools.pymongo import PymongoPool
+from paceline.resources.pools.redis import RedisPool
+from paceline.resources.pools.sqlalchemy import SqlalchemyPool
+
+_Adapter = Callable[[str, Any, int], LimitedPool]
+
+
+def _aiohttp_session(name: str, session: Any, limit: int) -> LimitedPool:
+    return adapt(name, session.connector, limit)
+
+
+def _redis_client(name: str, client: Any, limit: int) -> LimitedPool:
+    return adapt(name, client.connection_pool, limit)
+
+
+def _sqlalchemy_engine(name: str, engine: Any, limit: int) -> LimitedPool:
+    return adapt(name, engine.sync_engine.pool, limit)
+
+
+ADAPTERS: Final[Mapping[str, _Adapter]] = MappingProxyType(
+    {
+        "aiohttp.client.ClientSession": _aiohttp_session,
+        "aiohttp.connector.BaseConnector": AiohttpPool,
+        "asyncpg.pool.Pool": AsyncpgPool,
+        "httpx.AsyncClient": HttpxPool,
+        "httpx2.AsyncClient": HttpxPool,
+        "pymongo.asynchronous.mongo_client.AsyncMongoClient": PymongoPool,
+        "redis.asyncio.connection.ConnectionPool": RedisPool,
+        "redis.asyncio.client.Redis": _redis_client,
+        "sqlalchemy.pool.impl.AsyncAdaptedQueuePool": SqlalchemyPool,
+        "sqlalchemy.ext.asyncio.engine.AsyncEngine": _sqlalchemy_engine,
+    }
+)
+"""By the full name of a class; it counts for subclasses too."""
+
+SUPPORTED: Final = (
+    "aiohttp.ClientSession and its connector, asyncpg.Pool, httpx.AsyncClient, httpx2.AsyncClient, "
+    "pymongo.AsyncMongoClient, redis.asyncio.Redis, redis.asyncio.ConnectionPool and BlockingConnectionPool, "
+    "sqlalchemy.ext.asyncio.AsyncEngine with its AsyncAdaptedQueuePool"
+)
+
+
+def untuned(objects: Iterable[Any]) -> tuple[str, ...]:
+    """Kinds of pools among the objects that `tune.pool` would take and was not given: full class names, sorted."""
+    kinds = {type(each): _pool_name(type(each)) for each in objects}
+    return tuple(sorted({name for kind, name in kinds.items() if name is not None and not hasattr(kind, MARK)}))
+
+
+def _pool_name(kind: type) -> str | None:
+    names = (f"{ancestor.__module__}.{ancestor.__qualname__}" for ancestor in kind.__mro__)
+    # Not those that only hold a pool, like a Redis client: the pool in it tells.
+    return next((name for name in names if isinstance(ADAPTERS.get(name), type)), None)
+
+
+def adapt(name: str, pool: Any, limit: int) -> LimitedPool:
+    """An adapter for a pool, not installed yet.
+
+    Raises:
+        PoolError: it is of no supported kind, limited already, or cannot have this limit.
+    """
+    taken: LimitedPool | None = getattr(pool, MARK, None)
+    if taken is not None:
+        raise PoolError(f"pool {name!r}: this object is tuned already, as {taken.name!r}")
+    for ancestor in type(pool).__mro__:
+        adapter = ADAPTERS.get(f"{ancestor.__module__}.{ancestor.__qualname__}")
+        if adapter is not None:
+            return adapter(name, pool, limit)
+    given = f"{type(pool).__module__}.{type(pool).__qualname__}"
+    raise PoolError(f"pool {name!r}: cannot limit {given}; supported are {SUPPORTED}")

@@ -1,0 +1,140 @@
+"""Limits the connector of an aiohttp client session that exists already. Reads private parts of aiohttp 3.12.7 to 3.14.
+
+Imports none of it.
+"""
+
+import asyncio
+from functools import partial
+from typing import Any
+
+from paceline.errors import PoolError
+from paceline.resources.pools.limited_pool import LimitedPool, put_in_front
+
+_CLOSE_SECONDS = 2.0
+"""A server that does not answer TLS's goodbye in this time is hung up on: others may wait for the room."""
+
+
+class AiohttpPool(LimitedPool):
+    """A permit belongs to one connection, from `connect` to `_release`: to the end of the body, or of a WebSocket.
+
+    aiohttp's own limit counts connections that are lent; ours counts idle ones too, whatever their host. A connection
+    to another host is closed, and gone, before one too many is opened.
+    """
+
+    kind = "aiohttp"
+    cap_option = "limit"
+
+    def __init__(self, name: str, connector: Any, limit: int) -> None:
+        if not hasattr(connector._factory.func, "closed"):
+            raise PoolError(
+                f"pool {name!r}: this aiohttp does not tell when a connection is closed; 3.12.7 and newer do"
+            )
+        if not connector.limit:
+            raise PoolError(f"pool {name!r}: limit=0 knows no bound; give the connector a number")
+        super().__init__(name, limit, connector.limit)
+        self._connector = connector
+        self._base: Any = type(connector)
+        self._granted: dict[Any, float] = {}
+        self._live: set[Any] = set()
+        self._connecting = 0
+        self._one_is_gone = asyncio.Event()
+
+    def install(self) -> None:
+        methods = {"connect": self.connect, "_release": self.release, "_create_connection": self.open_connection}
+        put_in_front(self._connector, self, methods)
+        for protocol in [
+            *self._connector._acquired,
+            *(each for idle in self._connector._conns.values() for each, _ in idle),
+        ]:
+            self._watch(protocol)
+
+    @property
+    def open(self) -> int:
+        return len(self._live) + self._connecting
+
+    @property
+    def closed(self) -> bool:
+        return bool(self._connector.closed)
+
+    def sockets(self) -> list[Any]:
+        return [protocol.transport for protocol in self._live if protocol.transport is not None]
+
+    def trim(self) -> None:
+        if self.open <= self.needed or self._connector._loop.is_closed():
+            return
+        held = sum(bool(protocol.is_connected()) for protocol in self._live) + self._connecting
+        while held > self.needed and self._close_idle():
+            held -= 1
+
+    async def connect(self, request: Any, traces: Any, timeout: Any) -> Any:
+        """aiohttp's own connect, behind the limiter. `timeout.connect` covers both; aiohttp wraps what we raise."""
+        loop = asyncio.get_running_loop()
+        deadline = None if timeout.connect is None else loop.time() + timeout.connect
+        granted = await self.limiter.acquire(timeout.connect)
+        try:
+            if deadline is None:
+                connection = await self._base.connect(self._connector, request, traces, timeout)
+            else:
+                async with asyncio.timeout_at(deadline):
+                    connection = await self._base.connect(self._connector, request, traces, timeout)
+        except BaseException:
+            self.limiter.release(granted)
+            raise
+        self._granted[connection.protocol] = granted
+        return connection
+
+    async def open_connection(self, request: Any, traces: Any, timeout: Any) -> Any:
+        """aiohttp's own `_create_connection`, once there is room below the limit."""
+        await self._make_room()
+        self._connecting += 1
+        try:
+            protocol = await self._base._create_connection(self._connector, request, traces, timeout)
+        finally:
+            self._connecting -= 1
+        self._watch(protocol)
+        return protocol
+
+    def release(self, key: Any, protocol: Any, **options: Any) -> None:
+        """aiohttp's own `_release`; what a shrink made too many is closed."""
+        granted = self._granted.pop(protocol, None)
+        try:
+            self._base._release(self._connector, key, protocol, **options)
+        finally:
+            if granted is not None:
+                self.limiter.release(granted)
+                self.trim()
+
+    async def _make_room(self) -> None:
+        """Closes idle connections, which are to other hosts, and waits for those that close."""
+        while self.open >= self.needed:
+            closing = any(not protocol.is_connected() for protocol in self._live)
+            if not closing and not self._close_idle():
+                return  # all are lent: under an earlier, higher limit, under which this one was granted too
+            self._one_is_gone.clear()
+            await self._one_is_gone.wait()
+
+    def _close_idle(self) -> bool:
+        """Starts to close the connection that was idle longest; False if none is."""
+        idle = self._connector._conns
+        key = min(idle, key=lambda each: idle[each][0][1], default=None)
+        if key is None:
+            return False
+        protocol, _ = idle[key].popleft()  # nobody may take it while it closes
+        if not idle[key]:
+            del idle[key]
+        transport = protocol.transport
+        if transport is not None:
+            protocol.close()
+            self._connector._loop.call_later(_CLOSE_SECONDS, transport.abort)
+        return True
+
+    def _watch(self, protocol: Any) -> None:
+        closed = getattr(protocol, "closed", None)  # a connection that is being opened has a placeholder
+        if closed is not None and protocol.transport is not None:
+            self._live.add(protocol)
+            closed.add_done_callback(partial(self._lost, protocol))
+
+    def _lost(self, protocol: Any, closed: "asyncio.Future[None]") -> None:
+        closed.cancelled() or closed.exception()  # nobody else reads it
+        self._live.discard(protocol)
+        self._one_is_gone.set()

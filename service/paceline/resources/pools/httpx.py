@@ -1,0 +1,193 @@
+"""Limits the pools of an httpx or httpx2 client that exists already. Reads private parts of httpx 0.27 and
+0.28 with httpcore 1.0.9, and of httpx2 2.16.
+
+They are imported only when an object of them was handed over.
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+from paceline.errors import AcquireTimeout, PoolError
+from paceline.resources.pools.limited_pool import LimitedPool, loop_runs, put_in_front
+
+
+class HttpxPool(LimitedPool):
+    """One limit for the client: for its own transport and for those of its proxies.
+
+    A permit belongs to one request from the moment it needs a connection until its body is read or closed. So HTTP/2,
+    where requests share a connection, is refused: a limit of connections would be one of requests.
+    """
+
+    kind = "httpx"
+    cap_option = "max_connections"
+
+    def __init__(self, name: str, client: Any, limit: int) -> None:
+        transports = [each for each in (client._transport, *client._mounts.values()) if each is not None]
+        self._pools = [_pool_of(name, transport) for transport in transports]
+        cap = min(pool._max_connections for pool in self._pools)
+        if cap == sys.maxsize:
+            raise PoolError(f"pool {name!r}: max_connections=None knows no bound; give the client's limits a number")
+        super().__init__(name, limit, cap)
+        self._client = client
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def install(self) -> None:
+        for pool in self._pools:
+            handle = _bound(self.handle, type(pool))
+            put_in_front(pool, self, {"handle_async_request": handle, "_assign_requests_to_connections": _assign})
+        put_in_front(self._client, self, {})
+
+    @property
+    def open(self) -> int:
+        return self._held() + len(self._closing)
+
+    @property
+    def closed(self) -> bool:
+        return bool(self._client.is_closed)
+
+    def sockets(self) -> list[Any]:
+        connections = [_innermost(each) for pool in self._pools for each in pool._connections if not each.is_closed()]
+        return [each._network_stream for each in connections if hasattr(each, "_network_stream")]
+
+    def trim(self) -> None:
+        if not loop_runs():
+            return  # without a loop the next return does it
+        held = self._held()
+        while held > self.needed and self._close_idle():
+            held -= 1
+
+    async def handle(self, base: Any, pool: Any, request: Any) -> Any:
+        """httpcore's own `handle_async_request`, behind the limiter."""
+        try:
+            granted = await self.limiter.acquire(request.extensions.get("timeout", {}).get("pool"))
+        except AcquireTimeout as error:
+            raise _acquire_timeout(base.__module__.partition(".")[0])(str(error)) from None
+        try:
+            await self._make_room(pool, request.url.origin)
+            response = await base.handle_async_request(pool, request)
+        except BaseException:
+            self._return(granted)
+            raise
+        response.stream = _Lent(response.stream, lambda: self._return(granted))
+        return response
+
+    async def _make_room(self, pool: Any, origin: Any) -> None:
+        """Closes idle connections, which are to other hosts, where a new one would be one too many."""
+        while self.open >= self.needed and not any(each.can_handle_request(origin) for each in _idle(pool)):
+            if not self._closing and not self._close_idle():
+                return  # all are lent: under an earlier, higher limit, under which this one was granted too
+            await asyncio.wait(self._closing, return_when=asyncio.FIRST_COMPLETED)
+
+    def _held(self) -> int:
+        """Connections lent, or idle and not about to close."""
+        return sum(not connection.is_closed() for pool in self._pools for connection in pool._connections)
+
+    def _close_idle(self) -> bool:
+        """Starts to close an idle connection; False if there is none."""
+        for pool in self._pools:
+            for connection in _idle(pool):
+                pool._connections.remove(connection)  # nobody may be lent it while it closes
+                task = asyncio.get_running_loop().create_task(_close(connection))
+                self._closing.add(task)
+                task.add_done_callback(self._closing.discard)
+                return True
+        return False
+
+    def _return(self, granted: float) -> None:
+        self.limiter.release(granted)
+        self.trim()
+
+
+class _Lent:
+    """A response's body, with which the connection comes back."""
+
+    def __init__(self, stream: Any, give_back: Callable[[], None]) -> None:
+        self._stream = stream
+        self._give_back: Callable[[], None] | None = give_back
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        parts: AsyncIterator[bytes] = aiter(self._stream)
+        return parts
+
+    async def aclose(self) -> None:
+        give_back, self._give_back = self._give_back, None
+        if give_back is None:
+            return
+        try:
+            await self._stream.aclose()
+        finally:
+            give_back()
+
+
+def _pool_of(name: str, transport: Any) -> Any:
+    pool: Any = getattr(transport, "_pool", None)
+    if not hasattr(pool, "_max_connections"):
+        raise PoolError(f"pool {name!r}: {type(transport).__qualname__} has no connection pool of httpx's own to limit")
+    if pool._http2:
+        raise PoolError(f"pool {name!r}: with http2=True requests share connections; leave it out, or do not tune it")
+    return pool
+
+
+def _bound(handle: Any, base: Any) -> Any:
+    return lambda pool, request: handle(base, pool, request)
+
+
+def _assign(pool: Any) -> list[Any]:
+    """In place of httpcore's own, for requests that have a permit and room: none waits here. Gives what is to close.
+
+    httpcore 1 assigns one idle connection to several requests, of which all but one look again: under load most
+    connections stay unused. And it keeps for ever those whose request was cancelled before it was sent.
+    """
+    assigned = {request.connection for request in pool._requests}
+    left = [each for each in pool._connections if each not in assigned and not each.is_closed()]
+    useless = [each for each in left if not each.is_idle() or each.has_expired()]
+    free = [each for each in left if each not in useless]
+    useless += free[: max(0, len(free) - pool._max_keepalive_connections)]
+    free = [each for each in free if each not in useless]
+    pool._connections = [each for each in pool._connections if each in assigned or each in free]
+    for request in pool._requests:
+        if request.is_queued():
+            request.assign_to_connection(_connection_for(request.request.url.origin, pool, free))
+    return useless
+
+
+def _connection_for(origin: Any, pool: Any, free: list[Any]) -> Any:
+    connection = next((each for each in free if each.can_handle_request(origin)), None)
+    if connection is None:
+        connection = pool.create_connection(origin)
+        pool._connections.append(connection)
+    else:
+        free.remove(connection)
+    return connection
+
+
+def _idle(pool: Any) -> list[Any]:
+    """Connections that nobody has, nor is about to have."""
+    assigned = {request.connection for request in pool._requests}
+    return [each for each in pool._connections if each.is_idle() and not each.is_closed() and each not in assigned]
+
+
+def _innermost(connection: Any) -> Any:
+    while hasattr(connection, "_connection"):  # one in another, to its protocol's; None until it is open
+        connection = connection._connection
+    return connection
+
+
+async def _close(connection: Any) -> None:
+    with suppress(Exception):  # whatever happens to a connection that closes, it is gone afterwards
+        await connection.aclose()
+
+
+@cache
+def _acquire_timeout(package: str) -> type[AcquireTimeout]:
+    """Ours and httpcore's, of which httpx makes its own `PoolTimeout`."""
+    pool_timeout: Any = sys.modules[package].PoolTimeout
+
+    class HttpxAcquireTimeout(AcquireTimeout, pool_timeout):  # type: ignore[misc]  # the base is known when it runs
+        """No connection to the upstream became free in time."""
+
+    return HttpxAcquireTimeout

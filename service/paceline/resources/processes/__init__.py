@@ -1,0 +1,1 @@
+"""`tune.processes`: CPU work in child processes."""

@@ -1,0 +1,180 @@
+"""Carries out tuning documents in one pod: each pass gathers, asks the pure `document` package, writes what it says.
+
+Holds the pass and nothing else: no server, no signal, no task. Clock and folders are arguments.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from paceline.document.adoption import Goal, Refusal, consider, goal_of
+from paceline.document.bounds import Clamp, CompleteValues, Grant, HardCaps, grant
+from paceline.document.model import TuningDocument, Values
+from paceline.document.sequencing import Progress, advance, begin, follow, pending
+from paceline.document.world import Memory, World
+from paceline.serve.agent.registered import Registered, learn, load, save
+from paceline.serve.agent.reports import Reports
+from paceline.serve.agent.tuning_file import TuningFile
+from paceline.serve.rundir import Effective, RunDir
+from paceline.settings import ServeSettings
+
+logger = logging.getLogger("paceline.serve")
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a pass found and left: all that `/state` says about tuning."""
+
+    progress: Progress
+    clamped: tuple[Clamp, ...]
+    pending: tuple[str, ...]
+    refused: Refusal | None
+    registered: Registered
+    served: bool
+    """Whether a worker was ready yet; before, its lifespan may still be registering names."""
+    start: CompleteValues
+    applied_at: float | None
+    """When the generation was first carried out in full (monotonic seconds)."""
+
+
+class Capacity:
+    """One a pod; made before the first worker starts, and the first values are written then."""
+
+    def __init__(
+        self,
+        settings: ServeSettings,
+        run_dir: RunDir,
+        reports: Reports,
+        *,
+        memory: Callable[[], Memory],
+        clock: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._run_dir = run_dir
+        self._reports = reports
+        self._memory = memory
+        self._clock = clock
+        self._file = TuningFile(settings.tuning_file if settings.tuning == "on" else None)
+        self._known = load(run_dir)
+        self._served = False
+        self._refused: Refusal | None = None
+        self._applied: tuple[int, float] | None = None
+        self._newest = Goal(0, Values())
+        goal = self._read_goal(after_unclean_exit=run_dir.unclean.exists()) or self._newest
+        wanted = self._grant(goal).values
+        self._progress = begin(goal, wanted, workers=self._workers_at_once(wanted), step=1, now=clock())
+        self._write_effective(self._progress)
+        run_dir.write_workers(self._progress.workers)
+        self.status = self._status()
+
+    def has_news(self) -> bool:
+        """Whether the document was written since the last pass."""
+        return self._file.changed
+
+    def is_restless(self) -> bool:
+        """Whether something is to happen that a pass must see soon."""
+        return bool(self.status.pending) or not self._served
+
+    def run_pass(self) -> None:
+        """Gather, decide, apply. Raises OSError where a file cannot be written; the next pass tries again."""
+        stopping = self._run_dir.terminating.exists()
+        self._reports.read(stopping=stopping)
+        self._learn()
+        if not stopping:
+            goal = self._read_goal()
+            if goal is not None:
+                self._progress = follow(self._progress, goal, now=self._clock())
+            self._carry_out(advance(self._progress, self._grant(self._progress.goal).values, self._world()))
+        self.status = self._status()
+
+    def _read_goal(self, *, after_unclean_exit: bool = False) -> Goal | None:
+        """A new generation to follow, or None. What is refused is remembered until the file changes."""
+        try:
+            content = self._file.read()
+        except OSError as error:
+            self._refuse(Refusal(None, "InvalidDocument", f"tuning document: cannot be read: {error.strerror}"))
+            return None
+        if content is None:
+            if self._file.absent:
+                self._refuse(None)
+            return None
+        judgement = consider(content, self._newest)
+        self._refuse(judgement if isinstance(judgement, Refusal) else None)
+        if not isinstance(judgement, TuningDocument):
+            return None
+        self._newest = goal_of(judgement, self._settings.pod_uid, after_unclean_exit=after_unclean_exit)
+        logger.info("following generation %d", self._newest.generation)
+        return self._newest
+
+    def _refuse(self, refusal: Refusal | None) -> None:
+        if refusal is not None and refusal != self._refused:
+            logger.error("tuning document refused: %s: %s", refusal.reason, refusal.message)
+        self._refused = refusal
+
+    def _learn(self) -> None:
+        reports = self._reports.living
+        if not self._served and any(report["ready"] for report in reports):
+            # From now on this life knows better than the last one.
+            self._served, self._known = True, Registered()
+        known = learn(self._known, reports)
+        if known != self._known:
+            self._known = known
+            save(known, self._run_dir)
+
+    def _grant(self, goal: Goal) -> Grant:
+        caps = HardCaps(self._settings.max_workers, self._known.caps)
+        return grant(goal.values, start=self._start(), caps=caps, after_unclean_exit=goal.after_unclean_exit)
+
+    def _start(self) -> CompleteValues:
+        return CompleteValues(self._settings.workers, self._known.start.pools, self._known.start.caches)
+
+    def _workers_at_once(self, wanted: CompleteValues) -> int:
+        """Where memory is limited, only as many as the pod starts with anyway: the others are weighed one by one."""
+        limited = self._memory().limit_bytes is not None
+        return min(wanted.workers, self._settings.workers) if limited else wanted.workers
+
+    def _world(self) -> World:
+        return World(self._reports.workers(), self._memory(), self._clock(), self._settings.shrink_deadline_seconds)
+
+    def _carry_out(self, progress: Progress) -> None:
+        """Values before the count: a worker that the new count starts must find them."""
+        former = self._progress
+        if progress.blocked is not None and progress.blocked is not former.blocked:
+            logger.error("tuning document undone: %s: %s", progress.blocked.reason, progress.blocked.message)
+        if progress.step != former.step:
+            self._write_effective(progress)
+        if self._run_dir.read_workers() != progress.workers:
+            self._run_dir.write_workers(progress.workers)
+        self._reports.expect_removals(former.workers - progress.workers)
+        self._progress = progress
+
+    def _write_effective(self, progress: Progress) -> None:
+        goal = progress.goal
+        self._run_dir.write_effective(
+            Effective(progress.generation, progress.step, progress.values, goal.traceparent, goal.policy)
+        )
+
+    def _status(self) -> Status:
+        progress = self._progress
+        granted = self._grant(progress.goal)
+        clamped = granted.clamped
+        if progress.memory_bound is not None and progress.memory_bound < granted.values.workers:
+            clamped += (Clamp("workers", granted.values.workers, progress.memory_bound, "memory"),)
+        left = tuple(pending(progress, granted.values, self._world()))
+        return Status(
+            progress=progress,
+            clamped=clamped,
+            pending=left,
+            refused=self._refused or progress.blocked,
+            registered=self._known,
+            served=self._served,
+            start=self._start(),
+            applied_at=self._applied_at(progress.goal.generation, done=not left),
+        )
+
+    def _applied_at(self, generation: int, *, done: bool) -> float | None:
+        # Once for a generation: a worker that dies and comes back later does not apply it anew.
+        known = self._applied is not None and self._applied[0] == generation
+        if done and not known:
+            self._applied = generation, self._clock()
+        return self._applied[1] if self._applied is not None and self._applied[0] == generation else None

@@ -1,0 +1,125 @@
+"""The management port: /livez /readyz /metrics /state, read-only. A tiny ASGI application; a route makes one call."""
+
+import contextlib
+import os
+import socket
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, Final, NamedTuple
+
+import orjson
+import uvicorn
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from paceline.asgi import ASGIApp
+from paceline.errors import UsageError
+from paceline.telemetry.metrics import StateCollector
+
+_TEXT: Final = "text/plain; charset=utf-8"
+
+
+class Answer(NamedTuple):
+    """One response; bodies are short and made at once."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+def management_app(
+    *, state: Callable[[], Mapping[str, Any]], unready: Callable[[], str | None], app_metrics: Collector | None = None
+) -> ASGIApp:
+    """The application.
+
+    Args:
+        state: builds `/state`.
+        unready: why the pod must get no requests, or None if it may.
+        app_metrics: what the application counts itself; told beside ours.
+    """
+    registry = _registry(StateCollector(state), app_metrics)
+
+    def livez() -> Answer:
+        return Answer(200, _TEXT, b"alive\n")
+
+    def readyz() -> Answer:
+        reason = unready()
+        return Answer(503, _TEXT, f"not ready: {reason}\n".encode()) if reason else Answer(200, _TEXT, b"ready\n")
+
+    def metrics() -> Answer:
+        return Answer(200, CONTENT_TYPE_LATEST, generate_latest(registry))
+
+    def whole_state() -> Answer:
+        return Answer(200, "application/json", orjson.dumps(state()))
+
+    routes = {"/livez": livez, "/readyz": readyz, "/metrics": metrics, "/state": whole_state}
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        route = routes.get(scope["path"])
+        if scope["method"] not in ("GET", "HEAD"):
+            answer = Answer(405, _TEXT, b"read-only: GET or HEAD\n")
+        elif route is None:
+            answer = Answer(404, _TEXT, f"there are {' '.join(routes)}\n".encode())
+        else:
+            answer = route()
+        await _send(send, answer)
+
+    return app
+
+
+def _registry(*collectors: Collector | None) -> CollectorRegistry:
+    registry = CollectorRegistry(auto_describe=False)
+    for collector in filter(None, collectors):
+        registry.register(collector)
+    return registry
+
+
+async def _send(send: Any, answer: Answer) -> None:
+    headers = [
+        (b"content-type", answer.content_type.encode()),
+        (b"content-length", str(len(answer.body)).encode()),
+        (b"cache-control", b"no-store"),
+    ]
+    if answer.status == 405:
+        headers.append((b"allow", b"GET, HEAD"))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+class ManagementServer(uvicorn.Server):
+    """uvicorn without its signal handlers: the agent decides when it ends."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        config = uvicorn.Config(
+            app,
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=1,
+        )
+        super().__init__(config)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """The listening socket of the management address.
+
+    Raises:
+        UsageError: nothing can listen there.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        # asyncio and socket put the address into the text; the number's own text is enough beside ours.
+        reason = os.strerror(error.errno).lower() if error.errno and error.errno > 0 else error.strerror or str(error)
+        raise UsageError(
+            f"cannot listen on port {port} of {host}: {reason}; "
+            "stop what uses it or choose another with --management-bind (PACELINE_MANAGEMENT_BIND)"
+        ) from error

@@ -1,0 +1,198 @@
+"""Keeps as many workers as the file `workers` asks for: gunicorn's arbiter with the count taken from outside.
+
+It decides nothing about the count. No control socket, no reload: new code comes with a new pod.
+"""
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+from typing import Final
+
+from gunicorn.arbiter import Arbiter
+from gunicorn.errors import HaltServer
+
+from paceline.asgi import ASGIApp
+from paceline.errors import PacelineError, UsageError
+from paceline.serve.arbiter.gunicorn_app import Application, taken_slots
+from paceline.serve.arbiter.preload import fork_hazards, load_application, load_backends, load_server
+from paceline.serve.rundir import RunDir, stamp
+from paceline.settings import ServeSettings, load_settings
+from paceline.telemetry import logs
+
+_POLL_SECONDS: Final = 0.05
+_BOOT_RETRY_SECONDS: Final = 2.0
+
+logger = logging.getLogger("paceline.serve")
+
+
+class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
+    """One a pod. Its loop passes at least once a second, and at once when the file or a worker changes."""
+
+    app: Application
+    num_workers: int
+
+    def __init__(self, app: Application) -> None:
+        self._run = app.run_dir
+        self._maximum = app.settings.serve.max_workers
+        self._seen: tuple[int, int, int] | None = None
+        self._leaving: set[int] = set()
+        self._spawn_after = 0.0
+        self._stopping = self._announced = False
+        super().__init__(app)
+
+    def setup(self, app: Application) -> None:
+        super().setup(app)
+        logs.configure("arbiter", app.settings)  # gunicorn has made its own loggers by now
+        logging.getLogger("gunicorn.error").addFilter(_is_news)
+
+    def wait_for_signals(self, timeout: float = 1.0) -> list[int]:
+        """Returns early when the count asked for was written: a stat each 50 ms."""
+        deadline = monotonic() + timeout
+        while True:
+            self._announce()
+            signals: list[int] = super().wait_for_signals(timeout=_POLL_SECONDS)
+            if signals or stamp(self._run.workers) != self._seen or monotonic() >= deadline:
+                return signals
+
+    def manage_workers(self) -> None:
+        self._seen = stamp(self._run.workers)
+        asked = self._run.read_workers()
+        wanted = self.num_workers if asked is None else max(1, min(asked, self._maximum))
+        if wanted != self.num_workers:
+            logger.info("workers: %d to %d", self.num_workers, wanted)
+            self.num_workers = wanted
+        self.spawn_workers()
+        for pid in self._surplus():
+            self.kill_worker(pid, signal.SIGTERM)
+
+    def spawn_workers(self) -> None:
+        if monotonic() >= self._spawn_after:
+            super().spawn_workers()
+
+    def kill_worker(self, pid: int, sig: int) -> None:
+        """Tells a worker to leave only once: gunicorn would say it again on every pass while the worker drains."""
+        if sig == signal.SIGTERM:
+            if pid in self._leaving:
+                return
+            self._leaving.add(pid)
+        super().kill_worker(pid, sig)
+
+    def _surplus(self) -> list[int]:
+        """Those that leave already, then those that do not serve yet, then the oldest: gunicorn would take the oldest
+        whatever the others do, and leave a pod whose new workers cannot start without any."""
+        count = len(self.WORKERS) - self.num_workers
+        if count <= 0:
+            return []
+
+        def rank(pid: int) -> tuple[bool, bool, int]:
+            return pid not in self._leaving, _says_ready(self._run.report(pid)), self.WORKERS[pid].age
+
+        return sorted(self.WORKERS, key=rank)[:count]
+
+    def reap_workers(self) -> None:
+        """Buries the dead. A worker that cannot start stops the pod only if none ever could: the others go on."""
+        while True:
+            try:
+                super().reap_workers()
+                break
+            except HaltServer as halt:
+                if self._stopping:
+                    continue
+                if not self._has_served():
+                    raise
+                logger.error("a new worker did not start (%s); trying again", halt.reason)
+                self._spawn_after = monotonic() + _BOOT_RETRY_SECONDS
+        self._leaving &= self.WORKERS.keys()
+        self.app.shares.forget_all_but(taken_slots(self))
+
+    def stop(self, graceful: bool = True) -> None:
+        self._stopping = True
+        # Mostly the supervisor has written it; if that was killed, workers must know that nobody comes after them.
+        self._run.terminating.touch()
+        super().stop(graceful)
+
+    def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
+        """Stops the workers and ends the process.
+
+        Raises:
+            UsageError: no worker could load the application.
+        """
+        self.stop()
+        if exit_status == self.APP_LOAD_ERROR:
+            raise UsageError(self.app.complaint())
+        if exit_status:
+            logger.error("no worker could start: %s", reason)
+        sys.exit(1 if exit_status else 0)
+
+    def handle_hup(self) -> None:
+        logger.info("signal ignored: values come from the tuning document, new code with a new pod")
+
+    handle_ttin = handle_ttou = handle_usr2 = handle_hup
+
+    def _announce(self) -> None:
+        if not self._announced and self._has_served():
+            self._announced = True
+            logger.info("serving %s at http://%s", self.app.target, self.app.settings.serve.bind)
+
+    def _has_served(self) -> bool:
+        """Whether any worker of this life was ready once."""
+        return self._announced or any(map(_says_ready, self._run.reports.glob("*.json")))
+
+
+def _says_ready(report: Path) -> bool:
+    with suppress(FileNotFoundError):  # the agent removes the reports of workers that are gone
+        return b'"ready":true' in report.read_bytes()
+    return False
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not what gunicorn says of a worker that could not load the application: the arbiter says why, and once."""
+    return not record.getMessage().endswith(f"exited with code {Arbiter.APP_LOAD_ERROR}.")
+
+
+def _preload(target: str, settings: ServeSettings, arguments: Sequence[str]) -> ASGIApp | None:
+    """The application, loaded once for all workers; None if each must load it itself.
+
+    If loading left alive what a fork would break, this process starts over without it.
+    """
+    if not settings.preload or "--no-preload" in arguments:
+        return None
+    application = load_application(target)
+    load_backends()
+    hazards = fork_hazards()
+    if hazards:
+        logger.warning(
+            "preload is off, since workers would share what loading %s started: %s; each worker loads it itself and"
+            " needs more memory. Start threads and connections in the lifespan instead",
+            target,
+            ", ".join(hazards),
+        )
+        command = [sys.executable, "-P", "-m", "paceline.serve.arbiter", target, "--no-preload"]
+        os.execv(command[0], command)  # noqa: S606 - no shell is wanted
+    return application
+
+
+def _serve(arguments: Sequence[str]) -> None:
+    target = arguments[0]
+    settings = load_settings()
+    logs.configure("arbiter", settings)
+    if settings.serve.run_dir is None:
+        raise UsageError("PACELINE_RUN_DIR is not set; start the pod with `paceline serve`")
+    load_server()
+    loaded = _preload(target, settings.serve, arguments)
+    TunedArbiter(Application(target, settings, RunDir(settings.serve.run_dir), loaded)).run()
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Entry of `python -m paceline.serve.arbiter MODULE:APP [--no-preload]`; the supervisor starts it."""
+    try:
+        _serve(arguments)
+    except PacelineError as error:
+        sys.stderr.write(f"paceline: error: {error}\n")
+        return error.exit_status
+    return 0

@@ -1,0 +1,151 @@
+"""Loads server and application, and finds what must not be alive when a process forks: threads and connected sockets.
+
+Forked children would share the connection and miss the thread, and a lock the thread held would stay locked for ever.
+"""
+
+import importlib
+import inspect
+import os
+import socket
+import sys
+import threading
+import traceback
+from contextlib import suppress
+from functools import reduce
+from pathlib import Path
+from typing import Any, Final
+
+from paceline.asgi import ASGIApp
+from paceline.errors import UsageError
+
+_SERVER: Final = (
+    "concurrent.futures.thread",
+    "gunicorn.glogging",
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.uvloop",
+    "uvicorn.protocols.websockets.auto",
+)
+"""What gunicorn and uvicorn import only once they serve: shared if it is there before the fork, and sooner there."""
+_ANYIO: Final = "anyio._backends._asyncio"
+"""What anyio imports when it is first asked for something."""
+_STANDARD_STREAMS: Final = 3
+_MESSAGE_LIMIT: Final = 300
+
+
+def load_server() -> None:
+    """Imports what every worker needs to serve. Starts nothing."""
+    for name in _SERVER:
+        importlib.import_module(name)
+
+
+def load_backends() -> None:
+    """Imports what the libraries that are loaded by now would import in every worker. Starts nothing."""
+    if "anyio" in sys.modules:
+        with suppress(ModuleNotFoundError):
+            importlib.import_module(_ANYIO)
+
+
+def load_application(target: str) -> ASGIApp:
+    """Imports MODULE:APP, from the current folder or the Python path.
+
+    Raises:
+        UsageError: one line naming the module, what is wrong, and what to do.
+    """
+    module_name, _, attribute = target.partition(":")
+    if (folder := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, folder)
+    module = _import(module_name)
+    try:
+        application = reduce(getattr, attribute.split("."), module)
+    except AttributeError as error:
+        raise UsageError(
+            f"module {module_name} has no attribute {attribute!r}; name the ASGI application: {module_name}:NAME"
+        ) from error
+    _check_callable(target, application)
+    return application  # type: ignore[no-any-return]
+
+
+def _import(name: str) -> Any:
+    # A module may call sys.exit when a setting is missing: that is a failed import like any other.
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and f"{name}.".startswith(f"{error.name}."):
+            raise UsageError(
+                f"there is no module {error.name!r} here or on the Python path;"
+                " start in the folder that contains it, or set PYTHONPATH"
+            ) from error
+        raise _import_failed(name, error) from error
+    except (Exception, SystemExit) as error:
+        raise _import_failed(name, error) from error
+
+
+def _import_failed(name: str, error: BaseException) -> UsageError:
+    said = error.msg if isinstance(error, SyntaxError) else str(error)
+    message = " ".join(said.split())[:_MESSAGE_LIMIT]
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    file, line = (error.filename, error.lineno) if isinstance(error, SyntaxError) else (last.filename, last.lineno)
+    return UsageError(
+        f"module {name} does not import: {type(error).__name__}: {message} ({Path(file or name).name}, line {line});"
+        f' see the whole error with: python -c "import {name}"'
+    )
+
+
+def _check_callable(target: str, application: Any) -> None:
+    try:
+        # Frameworks and middleware differ in what they are; what they accept is what makes them ASGI 3.
+        inspect.signature(application).bind({}, None, None)
+    except TypeError as error:
+        raise UsageError(
+            f"{target} is no ASGI application: {type(application).__name__} cannot be called with"
+            " (scope, receive, send); name the application object itself, not a factory or a WSGI application"
+        ) from error
+    except ValueError:  # a callable written in C shows no signature
+        return
+
+
+def fork_hazards() -> list[str]:
+    """What is alive in this process that a fork would break, one phrase each; empty means preloading is safe."""
+    return [*(f"thread {name!r}" for name in alive_threads()), *(f"connection to {peer}" for peer in connections())]
+
+
+def alive_threads() -> list[str]:
+    """Names of all threads but the caller's; those that Python does not know by their name in the kernel."""
+    known = {thread.native_id: thread.name for thread in threading.enumerate()}
+    tasks = {int(task.name): task for task in Path("/proc/self/task").iterdir()}
+    del tasks[threading.get_native_id()]
+    names = [known.get(number) or _kernel_name(task) for number, task in sorted(tasks.items())]
+    return [name for name in names if name]
+
+
+def _kernel_name(task: Path) -> str | None:
+    try:
+        return (task / "comm").read_text().strip()
+    except OSError:  # it ended since the folder was read
+        return None
+
+
+def connections() -> list[str]:
+    """Peers of the connected stream sockets that this process opened: `HOST:PORT` or a path."""
+    peers = []
+    for entry in Path("/proc/self/fd").iterdir():
+        # Standard streams may be sockets of whoever started us; those are meant to be shared.
+        if int(entry.name) >= _STANDARD_STREAMS and (peer := _peer(entry)):
+            peers.append(peer)
+    return sorted(peers)
+
+
+def _peer(descriptor: Path) -> str | None:
+    try:
+        if not os.readlink(descriptor).startswith("socket:"):
+            return None
+        with socket.socket(fileno=os.dup(int(descriptor.name))) as connection:
+            if connection.type != socket.SOCK_STREAM:
+                return None
+            name = connection.getpeername()
+    except OSError:  # not connected, or closed since the folder was read
+        return None
+    if isinstance(name, tuple):
+        return f"{name[0]}:{name[1]}"
+    # An unnamed peer is a pair of sockets within this process, such as an event loop wakes itself with.
+    return os.fsdecode(name) or None

@@ -1,0 +1,98 @@
+"""What `paceline serve` does before the pod's first process runs: checks what was asked, then becomes the supervisor.
+
+Nothing is started here and nothing imported from the application; whatever is wrong is said in one line.
+"""
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, NoReturn
+
+from paceline.errors import UsageError
+from paceline.serve import deadlines
+from paceline.serve.addresses import check_free, parse_address
+from paceline.serve.rundir import RunDir
+from paceline.settings import ServeSettings, load_settings
+from paceline.trusted_peers import TrustedPeers
+
+_TARGET: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+_MEMORY_FOLDER: Final = Path("/dev/shm")  # noqa: S108 - a folder is made in it, by mkdtemp
+
+
+def serve(application: str, overrides: Mapping[str, str]) -> NoReturn:
+    """Replaces this process by the supervisor of `application`.
+
+    Args:
+        application: MODULE:APP.
+        overrides: settings given on the command line, by environment variable.
+
+    Raises:
+        UsageError: names the option or variable that is wrong and what to do.
+    """
+    check_target(application)
+    os.environ.update(overrides)
+    everything = load_settings()
+    TrustedPeers(everything.middleware.trusted_proxies)  # a worker is too late to find that it is wrong
+    settings = everything.serve
+    check_settings(settings)
+    folder, temporary = _run_folder(settings)
+    os.environ["PACELINE_RUN_DIR"] = str(folder)
+    if settings.app_metrics:
+        # prometheus_client reads it when it is imported, which the application does.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(RunDir(folder).metrics)
+    command = supervisor_command(application, settings, folder, temporary=temporary)
+    sys.stdout.flush()
+    os.execv(command[0], command)  # noqa: S606 - no shell is wanted
+
+
+def check_target(application: str) -> None:
+    """Raises UsageError unless it reads MODULE:APP."""
+    if not _TARGET.fullmatch(application):
+        raise UsageError(
+            f"{application!r} does not name an application; write MODULE:APP, for instance shop.main:app"
+            " for the object `app` in shop/main.py"
+        )
+
+
+def check_settings(settings: ServeSettings) -> None:
+    """Raises UsageError for what each setting alone cannot see: ports in use, limits that contradict each other."""
+    if settings.workers > settings.max_workers:
+        raise UsageError(
+            f"{settings.workers} workers are more than the cap of {settings.max_workers};"
+            " lower --workers or raise PACELINE_MAX_WORKERS"
+        )
+    serving = parse_address(settings.bind, option="--bind")
+    management = parse_address(settings.management_bind, option="--management-bind")
+    if serving == management:
+        raise UsageError(f"--bind and --management-bind are both {settings.bind}; choose two ports")
+    check_free(serving, option="--bind")
+    check_free(management, option="--management-bind")
+
+
+def supervisor_command(application: str, settings: ServeSettings, folder: Path, *, temporary: bool) -> list[str]:
+    """The command line of the resident process; it reads no settings, so that it needs no pydantic."""
+    stop = deadlines.arbiter_stop_seconds(settings.keepalive_seconds, settings.graceful_timeout_seconds)
+    # -P: a module of the application's folder must not replace one of the standard library.
+    command = [sys.executable, "-P", "-m", "paceline.serve.supervisor", application, "--run-dir", str(folder)]
+    command += ["--termination-delay", f"{settings.termination_delay_seconds:g}", "--stop", f"{stop:g}"]
+    return [*command, "--temporary"] if temporary else command
+
+
+def _run_folder(settings: ServeSettings) -> tuple[Path, bool]:
+    """The folder between the processes, and whether it is a temporary one."""
+    if settings.run_dir is None:
+        memory = _MEMORY_FOLDER if os.access(_MEMORY_FOLDER, os.W_OK) else None
+        return Path(tempfile.mkdtemp(prefix="paceline-", dir=memory)), True
+    folder = settings.run_dir.absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UsageError(
+            f"cannot write to the run folder {folder}: {(error.strerror or str(error)).lower()};"
+            " choose another with --run-dir"
+        ) from error
+    return folder, False

@@ -1,0 +1,1 @@
+"""One worker: server, drain, applying values, reporting."""

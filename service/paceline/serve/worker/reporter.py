@@ -1,0 +1,182 @@
+"""A worker's side of live tuning: applies `effective.json` to the tunables, reports what it measured.
+
+Level-based: the file names absolute values, so a worker that starts late or misses a step ends in the same state.
+Whatever is wrong with a file, the worker keeps what it runs and goes on serving.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final
+
+import orjson
+
+from paceline.document.model import Values
+from paceline.errors import InvalidDocument
+from paceline.resources.admission.limiter import Admission
+from paceline.resources.registry import Tunables
+from paceline.serve.rundir import Effective, RunDir, stamp, write_atomically
+from paceline.telemetry.loop_lag import LoopLag
+from paceline.telemetry.requests import RequestStats
+from paceline.telemetry.tracing import Tracing
+
+POLL_SECONDS: Final = 0.1
+_STARTING_POLL_SECONDS: Final = 0.02
+_REPORT_SECONDS: Final = 1.0
+_WEIGH_SECONDS: Final = 10.0
+
+logger = logging.getLogger("paceline.serve")
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the reporter reads and what it tunes."""
+
+    tunables: Tunables
+    requests: RequestStats
+    loop_lag: LoopLag
+    tracing: Tracing
+    unregistered: Callable[[], list[dict[str, Any]]] = list
+    """Connections that no registered pool accounts for, in the shape of `/state`."""
+    admission: Admission = field(default_factory=Admission)
+
+
+class Reporter:
+    """One a worker, made after fork; belongs to the worker's event loop. File access blocks, but shortly: tmpfs."""
+
+    def __init__(self, run: RunDir, pid: int, measured: Measured, *, clock: Callable[[], float] = monotonic) -> None:
+        self._run = run
+        self._pid = pid
+        self._measured = measured
+        self._clock = clock
+        self._effective = Effective(0, 0, Values())
+        self._seen: tuple[int, int, int] | None = None
+        self._memory_bytes = 0
+        self._ready = self._draining = self._appeared = False
+        self._due = clock()
+        self._complaint = ""
+
+    @property
+    def generation(self) -> int:
+        """The generation that this worker runs; 0 before any document."""
+        return self._effective.generation
+
+    async def run(self) -> None:
+        """Follows the file and reports until cancelled."""
+        while True:
+            if self.refresh() or self._clock() >= self._due:
+                self.write()
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def weigh(self) -> None:
+        """Keeps the memory figure fresh until cancelled; the kernel takes milliseconds for it, so in a thread."""
+        while True:
+            self._memory_bytes = await asyncio.to_thread(private_bytes)
+            await asyncio.sleep(_WEIGH_SECONDS)
+
+    async def settle(self, stopping: Callable[[], bool]) -> None:
+        """Returns once this worker runs the values in force: not before the agent has spoken, unless `stopping`."""
+        while not (self.refresh() or self._seen) and not stopping():  # noqa: ASYNC110 - a file sets no event
+            await asyncio.sleep(_STARTING_POLL_SECONDS)
+
+    def accepting(self) -> None:
+        """The worker takes connections now."""
+        self._ready = True
+        self.write()
+
+    def draining(self) -> None:
+        """The worker takes no more connections."""
+        self._ready, self._draining = False, True
+        self.write()
+
+    def refresh(self) -> bool:
+        """Applies the file if it was written since the last time; True if so."""
+        if not self._appeared:
+            # Whoever writes the file and then looks who is there must see this worker, or be seen by it.
+            self.write()
+        fresh = stamp(self._run.effective)
+        if fresh is None or fresh == self._seen:
+            return False
+        try:
+            effective = self._run.read_effective()
+        except (InvalidDocument, OSError) as error:
+            self._complain(f"what runs stays: {error}")
+            return False
+        if effective is None:
+            return False
+        self._seen = fresh
+        self._apply(effective)
+        return True
+
+    def write(self) -> None:
+        """Writes the report now; the next is due in a second. What goes wrong is logged, not raised."""
+        self._appeared = True
+        self._due = self._clock() + _REPORT_SECONDS
+        try:
+            write_atomically(self._run.report(self._pid), orjson.dumps(self._report()))
+        except OSError as error:
+            self._complain(f"cannot write the worker's report: {error}")
+        except Exception:
+            # A pool of the application that cannot be asked must not end live tuning for good.
+            logger.exception("a report failed; trying again in %g s", _REPORT_SECONDS)
+
+    def _apply(self, effective: Effective) -> None:
+        former, self._effective = self._effective, effective
+        began = self._clock()
+        self._measured.tunables.apply(effective.values)
+        self._measured.admission.set_bounds(effective.values.admission)
+        if effective.generation != former.generation:
+            self._measured.tracing.config_applied(
+                generation=effective.generation,
+                policy=effective.policy,
+                old=former.values.to_json(),
+                new=effective.values.to_json(),
+                traceparent=effective.traceparent,
+                seconds=self._clock() - began,
+            )
+
+    def _report(self) -> dict[str, Any]:
+        measured = self._measured
+        tuned = measured.tunables.report()
+        return {
+            "pid": self._pid,
+            "step": self._effective.step,
+            "generation": self._effective.generation,
+            "ready": self._ready,
+            "draining": self._draining,
+            "time": self._clock(),
+            "inFlight": measured.requests.in_flight,
+            "memoryBytes": self._memory_bytes,
+            "cpuSeconds": sum(os.times()[:4]),
+            "requests": measured.requests.report(),
+            "loopLag": measured.loop_lag.report(),
+            "admission": measured.admission.report(),
+            "unregistered": measured.unregistered(),
+            **tuned,
+            "startValues": measured.tunables.start_values(),
+            "spans": {"exported": measured.tracing.exported, "dropped": measured.tracing.dropped},
+            "unknown": unknown_names(self._effective.values, tuned),
+        }
+
+    def _complain(self, message: str) -> None:
+        if message != self._complaint:
+            logger.error(message)
+            self._complaint = message
+
+
+def unknown_names(values: Values, tuned: dict[str, Any]) -> list[str]:
+    """Names in the values that nothing is registered under at this moment: a pool may register on first use."""
+    return sorted((values.pools.keys() - tuned["pools"].keys()) | (values.caches.keys() - tuned["caches"].keys()))
+
+
+def private_bytes() -> int:
+    """Memory that this process shares with nobody: what one more worker of its kind costs after preloading."""
+    total = 0
+    for line in Path("/proc/self/smaps_rollup").read_text().splitlines():
+        if line.startswith("Private_"):
+            total += int(line.split()[1]) * 1024
+    return total

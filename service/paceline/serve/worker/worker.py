@@ -1,0 +1,182 @@
+"""The worker process: composes application, measuring layers, reporter and server, and runs them until told to stop."""
+
+import asyncio
+import atexit
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Any, ClassVar, Final, Protocol
+
+from gunicorn.arbiter import Arbiter
+from uvicorn_worker import UvicornWorker
+
+from paceline import lifeline, tune
+from paceline.errors import UsageError
+from paceline.middleware import instrument
+from paceline.resources.pools.threads import register_threads
+from paceline.serve.processes.client import PodPool
+from paceline.serve.rundir import RunDir
+from paceline.serve.worker.balance import Share
+from paceline.serve.worker.once import PodJobs
+from paceline.serve.worker.protocol import TunedProtocol
+from paceline.serve.worker.reporter import Measured, Reporter
+from paceline.serve.worker.server import Stages, TunedServer
+from paceline.serve.worker.unregistered import Unregistered, known_addresses
+from paceline.settings import Settings
+from paceline.telemetry import logs
+from paceline.telemetry.loop_lag import LoopLag
+from paceline.telemetry.requests import RequestStats
+from paceline.telemetry.tracing import Tracing, log_fields
+
+_HEARTBEAT_SECONDS: Final = 1.0
+
+logger = logging.getLogger("paceline.serve")
+
+
+class PodApplication(Protocol):
+    """What a worker needs of gunicorn's application, which the arbiter makes."""
+
+    settings: Settings
+    run_dir: RunDir
+
+    def complain(self, error: UsageError) -> None:
+        """Hands the arbiter the reason why the application cannot be loaded."""
+
+
+class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
+    """gunicorn's handle on one worker; made in the arbiter, lives on in the forked child."""
+
+    CONFIG_KWARGS: ClassVar = {
+        "loop": "uvloop",
+        "http": TunedProtocol,
+        "interface": "asgi3",
+        "access_log": False,
+        "server_header": False,
+        "proxy_headers": False,  # ours go behind the measuring layers, which must see the true peer
+        "callback_notify": None,  # the heartbeat is our own: it also beats while starting and draining
+    }
+
+    app: PodApplication
+    share: Share
+    """Given by the arbiter before the fork."""
+
+    def init_process(self) -> None:
+        lifeline.die_with_parent(self.ppid, signal.SIGTERM)
+        super().init_process()
+        atexit.register(_leave_memory_behind)
+
+    def load_wsgi(self) -> None:
+        try:
+            super().load_wsgi()
+        except UsageError as error:
+            self.app.complain(error)
+            sys.exit(Arbiter.APP_LOAD_ERROR)
+
+    async def _serve(self) -> None:
+        settings = self.app.settings
+        tracing = Tracing.from_settings(settings)
+        unregistered = Unregistered(tune.tunables, known_addresses(settings))
+        measured = Measured(tune.tunables, RequestStats(), LoopLag(), tracing, unregistered.report)
+        tune.tunables.runs_jobs = True
+        tune.tunables.process_executor = lambda pool: PodPool(self.app.run_dir, pool)
+        reporter = Reporter(self.app.run_dir, os.getpid(), measured)
+        logs.configure("worker", settings, generation=lambda: reporter.generation, trace_fields=log_fields)
+        logging.getLogger("uvicorn.access").propagate = False  # a line a request costs half as much as the request
+        server = self._server(reporter, measured)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, server.stop)
+        loop.add_signal_handler(signal.SIGQUIT, server.stop_now)
+        async with _beside(self._beat()):
+            async with _beside(reporter.run(), reporter.weigh(), measured.loop_lag.run(), unregistered.run()):
+                # Not `serve`: that raises the signal again after the end, and no exit handler would run.
+                await server._serve(self.sockets)
+            reporter.write()
+            await asyncio.to_thread(tracing.shutdown)
+
+    def _server(self, reporter: Reporter, measured: Measured) -> TunedServer:
+        self.config.app = instrument(
+            self.wsgi,
+            self.app.settings.middleware,
+            requests=measured.requests,
+            tracing=measured.tracing,
+            generation=lambda: reporter.generation,
+            admission=measured.admission,
+        )
+        settings = self.app.settings.serve
+        self.config.timeout_keep_alive = settings.keepalive_seconds
+        return TunedServer(
+            self.config,
+            self._stages(reporter, PodJobs(measured.tunables, self.app.run_dir)),
+            self.share,
+            keepalive_seconds=settings.keepalive_seconds,
+            graceful_timeout_seconds=settings.graceful_timeout_seconds,
+        )
+
+    def _stages(self, reporter: Reporter, jobs: PodJobs) -> Stages:
+        def accepting() -> None:
+            reporter.accepting()
+            jobs.start()
+
+        def draining() -> None:
+            reporter.draining()
+            jobs.cancel()
+
+        return Stages(
+            before_accepting=partial(self._settle, reporter),
+            accepting=accepting,
+            draining=draining,
+            requests_done=jobs.ended,
+            pod_stops=self._pod_stops,
+        )
+
+    async def _settle(self, reporter: Reporter, stopping: Callable[[], bool]) -> None:
+        register_threads(tune.tunables)
+        await reporter.settle(stopping)
+
+    def _pod_stops(self) -> bool:
+        return self.app.run_dir.terminating.exists() or os.getppid() != self.ppid
+
+    async def _beat(self) -> None:
+        while True:
+            self.notify()
+            await asyncio.sleep(min(_HEARTBEAT_SECONDS, self.timeout / 2))
+
+
+@asynccontextmanager
+async def _beside(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Runs the coroutines beside the body, until it ends. One that fails is logged and does not stop the others."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    for task in tasks:
+        task.add_done_callback(_log_failure)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+def _leave_memory_behind() -> None:
+    """Runs the other exit handlers, then ends the process as multiprocessing does with those it forked.
+
+    Registered when all others are, for it must be the first: handlers that have run already would run again.
+    Taking the interpreter apart writes to every object, and each page of it is first copied from the arbiter's.
+    """
+    atexit.unregister(_leave_memory_behind)
+    try:
+        atexit._run_exitfuncs()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):  # closed, or nobody reads it any more
+                stream.flush()
+        os._exit(0)
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("a background task of the worker failed", exc_info=error)

@@ -1,0 +1,175 @@
+"""A worker applies what the agent writes and reports what it measured."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from paceline.document.model import CacheValues, Values
+from paceline.resources.registry import Tunables
+from paceline.serve.rundir import Effective, RunDir
+from paceline.serve.worker.reporter import Measured, Reporter, private_bytes, unknown_names
+from paceline.settings import TelemetrySettings
+from paceline.telemetry.loop_lag import LoopLag
+from paceline.telemetry.requests import RequestStats
+from paceline.telemetry.tracing import Tracing
+from serving import eventually_async
+
+
+class Cache:
+    """A cache as the registry sees one."""
+
+    name = "answers"
+    start_ttl_seconds = 60.0
+
+    def __init__(self) -> None:
+        self.ttl_seconds = self.start_ttl_seconds
+
+    def set_ttl(self, seconds: float) -> None:
+        self.ttl_seconds = seconds
+
+    def report(self) -> dict[str, Any]:
+        return {"ttlSeconds": self.ttl_seconds}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDir:
+    run = RunDir(tmp_path)
+    run.reports.mkdir()
+    return run
+
+
+@pytest.fixture
+def cache() -> Cache:
+    return Cache()
+
+
+@pytest.fixture
+def reporter(run: RunDir, cache: Cache) -> Reporter:
+    tunables = Tunables()
+    tunables.add_cache(cache)
+    measured = Measured(tunables, RequestStats(), LoopLag(), Tracing(TelemetrySettings()))
+    return Reporter(run, 7, measured, clock=lambda: 12.5)
+
+
+def _report(run: RunDir) -> dict[str, Any]:
+    return dict(orjson.loads(run.report(7).read_bytes()))
+
+
+def test_before_the_agent_has_spoken_start_values_are_reported(run: RunDir, reporter: Reporter) -> None:
+    assert not reporter.refresh()
+    reporter.write()
+    report = _report(run)
+    assert (report["pid"], report["generation"], report["step"], report["time"]) == (7, 0, 0, 12.5)
+    assert (report["ready"], report["draining"]) == (False, False)
+    assert report["startValues"] == {"pools": {}, "caches": {"answers": {"ttlSeconds": 60}}}
+
+
+def test_a_file_is_applied_once_for_each_time_it_is_written(run: RunDir, reporter: Reporter, cache: Cache) -> None:
+    run.write_effective(Effective(3, 5, Values(caches={"answers": CacheValues(9)})))
+    assert reporter.refresh()
+    assert not reporter.refresh()
+    assert cache.ttl_seconds == 9
+    assert reporter.generation == 3
+    run.write_effective(Effective(4, 6, Values()))
+    assert reporter.refresh()
+    assert cache.ttl_seconds == 60
+
+
+def test_a_worker_is_seen_before_it_applies_anything(
+    run: RunDir, reporter: Reporter, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So whoever writes the values and then lists the reports knows every worker that may run older ones."""
+    seen: list[dict[str, Any]] = []
+    monkeypatch.setattr(cache, "set_ttl", lambda _: seen.append(_report(run)))
+    run.write_effective(Effective(3, 5, Values()))
+    reporter.refresh()
+    assert [(report["step"], report["ready"]) for report in seen] == [(0, False)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"{", id="cut off"),
+        pytest.param(b"[]", id="a list"),
+        pytest.param(b"null", id="null"),
+        pytest.param(b'{"generation": 4, "step": 6}', id="half"),
+        pytest.param(b'{"generation":4,"step":6,"values":{"workers":"x"},"traceparent":null}', id="wrong type"),
+    ],
+)
+def test_an_unreadable_file_changes_nothing(
+    run: RunDir, reporter: Reporter, cache: Cache, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    run.write_effective(Effective(3, 5, Values(caches={"answers": CacheValues(9)})))
+    reporter.refresh()
+    run.effective.write_bytes(content)
+    assert not reporter.refresh()
+    assert not reporter.refresh()
+    assert (reporter.generation, cache.ttl_seconds) == (3, 9)
+    assert caplog.text.count("what runs stays") == 1
+
+
+def test_readiness_is_told_at_once(run: RunDir, reporter: Reporter) -> None:
+    reporter.accepting()
+    assert (_report(run)["ready"], _report(run)["draining"]) == (True, False)
+    reporter.draining()
+    assert (_report(run)["ready"], _report(run)["draining"]) == (False, True)
+
+
+async def test_a_report_that_fails_is_tried_again(
+    run: RunDir, reporter: Reporter, cache: Cache, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def closed() -> dict[str, Any]:
+        raise RuntimeError("the pool is closed")
+
+    monkeypatch.setattr(cache, "report", closed)
+    running = asyncio.create_task(reporter.run())
+    await eventually_async(lambda: "a report failed" in caplog.text, "the failure is logged")
+    monkeypatch.undo()
+    run.write_effective(Effective(3, 5, Values()))
+    await eventually_async(run.report(7).exists, "the next report is written")
+    running.cancel()
+
+
+async def test_a_start_waits_for_the_agent(run: RunDir, reporter: Reporter) -> None:
+    settling = asyncio.create_task(reporter.settle(lambda: False))
+    await asyncio.wait({settling}, timeout=0.1)
+    assert not settling.done()
+    run.write_effective(Effective(3, 5, Values()))
+    await asyncio.wait_for(settling, 30)
+    assert reporter.generation == 3
+
+
+async def test_a_start_that_is_called_off_does_not_wait(reporter: Reporter) -> None:
+    await asyncio.wait_for(reporter.settle(lambda: True), 30)
+
+
+def test_a_folder_that_is_gone_does_not_stop_the_worker(
+    run: RunDir, reporter: Reporter, caplog: pytest.LogCaptureFixture
+) -> None:
+    run.reports.rmdir()
+    reporter.write()
+    assert "cannot write the worker's report" in caplog.text
+
+
+def test_names_that_nobody_registered_are_unknown() -> None:
+    values = Values(pools={"postgres": 3, "other": 1}, caches={"answers": CacheValues(1), "gone": CacheValues(1)})
+    tuned = {"pools": {"postgres": {}}, "caches": {"answers": {}}}
+    assert unknown_names(values, tuned) == ["gone", "other"]
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_memory_shared_with_a_parent_does_not_count() -> None:
+    ballast = os.urandom(32 * 2**20)
+    before = private_bytes()
+    reader, writer = os.pipe()
+    if not (pid := os.fork()):
+        os.write(writer, str(private_bytes()).encode())
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert int(os.read(reader, 100)) < before - len(ballast) / 2
+    os.close(reader)
+    os.close(writer)
