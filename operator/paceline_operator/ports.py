@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
-from paceline_operator.core.pods import PodState
+from paceline_operator.core.measure.pods import PodState
 
 
 class PolicyKey(NamedTuple):

@@ -11,21 +11,21 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from paceline_operator.cluster.manifests import parse_manifests
-from paceline_operator.core.candidates import Candidate, candidates, named_pools
+from paceline_operator.core.choice.candidates import Candidate, candidates, named_pools
 from paceline_operator.core.decide import foresee
-from paceline_operator.core.decision import Decision, apply_changes
-from paceline_operator.core.durations import format_duration
-from paceline_operator.core.experience import overhead_of
-from paceline_operator.core.explicit import explicit_changes
-from paceline_operator.core.fit import fit
-from paceline_operator.core.histogram import Histogram
-from paceline_operator.core.memory import Memory
-from paceline_operator.core.observe import PodWindow, observe
-from paceline_operator.core.pods import CacheCounters, Lookups, PodState, PoolCounters, running_values
-from paceline_operator.core.policy import Policy
-from paceline_operator.core.situation import Fleet, Situation
-from paceline_operator.core.tunables import WORKERS, Values
-from paceline_operator.core.values import change_to_wire, values_to_wire
+from paceline_operator.core.guards.explicit import explicit_changes
+from paceline_operator.core.measure.histogram import Histogram
+from paceline_operator.core.measure.observe import PodWindow, observe
+from paceline_operator.core.measure.pods import CacheCounters, Lookups, PodState, PoolCounters, running_values
+from paceline_operator.core.model.decision import Decision, apply_changes
+from paceline_operator.core.model.durations import format_duration
+from paceline_operator.core.model.policy import Policy
+from paceline_operator.core.model.tunables import WORKERS, Values
+from paceline_operator.core.model.values import change_to_wire, values_to_wire
+from paceline_operator.core.queueing.fit import fit
+from paceline_operator.core.situation.experience import overhead_of
+from paceline_operator.core.situation.memory import Memory
+from paceline_operator.core.situation.situation import Fleet, Situation
 from paceline_operator.crd.memory import parse_memory
 from paceline_operator.crd.v1alpha1 import parse_policy
 from paceline_operator.errors import InvalidSpec, InvalidState, UsageError

@@ -13,7 +13,7 @@ from statistics import median
 from typing import Final
 
 import orjson
-from paceline_operator.core.pods import PodState
+from paceline_operator.core.measure.pods import PodState
 from paceline_operator.crd.document import build_document
 from paceline_operator.loop.reconcile import Reconciler
 from paceline_operator.ports import Pod

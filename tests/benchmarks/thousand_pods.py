@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import orjson
 from paceline.telemetry.histogram import Histogram
-from paceline_operator.core.policy import Mode
-from paceline_operator.core.window import Window
+from paceline_operator.core.measure.window import Window
+from paceline_operator.core.model.policy import Mode
 from paceline_operator.crd.document import build_document, parse_document
 from paceline_operator.crd.switches import Switches
 from paceline_operator.crd.v1alpha1 import parse_policy

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from background_load import BackgroundLoad
 from documented import Page, p95_range, spans_of
-from paceline_operator.core.histogram import Histogram, merge
+from paceline_operator.core.measure.histogram import Histogram, merge
 from release import ROOT, Pinned, Release, new_release, settings_for
 from serving import free_ports
 from testcluster import Cluster, until

@@ -15,9 +15,9 @@ from paceline.resources.cache.cache import Cache
 from paceline.resources.cache.redis import RedisTier
 from paceline.resources.cache.serializers import Json
 from paceline.telemetry.histogram import Histogram as RuntimeHistogram
-from paceline_operator.core.histogram import Histogram
-from paceline_operator.core.pods import Lookups
-from paceline_operator.core.tunables import ADMISSION_MAX, ADMISSION_MIN, ADMISSION_P95, WORKERS, cache, pool
+from paceline_operator.core.measure.histogram import Histogram
+from paceline_operator.core.measure.pods import Lookups
+from paceline_operator.core.model.tunables import ADMISSION_MAX, ADMISSION_MIN, ADMISSION_P95, WORKERS, cache, pool
 from paceline_operator.crd.document import build_document, digest, parse_document
 from paceline_operator.errors import InvalidState
 from paceline_operator.loop.reconcile import Reconciler

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
-from paceline_operator.core.durations import parse_duration
+from paceline_operator.core.model.durations import parse_duration
 from paceline_operator.crd.v1alpha1 import parse_policy, parse_target
 from paceline_operator.errors import InvalidSpec
 from policy_specs import MISTAKES, SPEC, changed

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from paceline.telemetry.histogram import Histogram
-from paceline_operator.core.pods import PodState
-from paceline_operator.core.queueing import erlang_c
+from paceline_operator.core.measure.pods import PodState
+from paceline_operator.core.queueing.queueing import erlang_c
 from paceline_operator.crd.document import digest
 from paceline_operator.ports import (
     Conflict,

@@ -7,15 +7,15 @@ from math import ceil, log2
 from typing import Any
 
 from paceline_operator.core.decide import decide
-from paceline_operator.core.decision import Change, Reason
-from paceline_operator.core.fit import fit
-from paceline_operator.core.histogram import Histogram, merge
-from paceline_operator.core.memory import Measured, Memory, Pending
-from paceline_operator.core.observation import Observation, PoolObservation
-from paceline_operator.core.policy import Behavior, Bounds, Objective, Policy, Prefer, TunableSpec
-from paceline_operator.core.predict import Model
-from paceline_operator.core.situation import Fleet, Situation
-from paceline_operator.core.tunables import WORKERS, pool
+from paceline_operator.core.measure.histogram import Histogram, merge
+from paceline_operator.core.measure.observation import Observation, PoolObservation
+from paceline_operator.core.model.decision import Change, Reason
+from paceline_operator.core.model.policy import Behavior, Bounds, Objective, Policy, Prefer, TunableSpec
+from paceline_operator.core.model.tunables import WORKERS, pool
+from paceline_operator.core.queueing.fit import fit
+from paceline_operator.core.queueing.predict import Model
+from paceline_operator.core.situation.memory import Measured, Memory, Pending
+from paceline_operator.core.situation.situation import Fleet, Situation
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 POSTGRES = pool("postgres")

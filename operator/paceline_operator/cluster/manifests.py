@@ -7,7 +7,7 @@ from typing import Any, Final
 import yaml
 
 from paceline_operator.cluster.patches import API_VERSION, KIND
-from paceline_operator.core.tunables import NOTHING
+from paceline_operator.core.model.tunables import NOTHING
 from paceline_operator.errors import InvalidSpec
 
 DEFAULT_NAMESPACE: Final = "default"

@@ -9,28 +9,28 @@ A pure function: the same situation gives the same decision. Exactly one reason,
 from dataclasses import replace
 from typing import Final
 
-from paceline_operator.core.admission import with_admission
-from paceline_operator.core.canary import judge, tried_first
-from paceline_operator.core.capacity import out_of_bounds, propose
-from paceline_operator.core.decision import Change, Decision, Reason, apply_changes, differences
-from paceline_operator.core.diagnose import Finding, count_oversized, diagnose
-from paceline_operator.core.durations import format_duration
-from paceline_operator.core.experience import database_is_slow
-from paceline_operator.core.explicit import explicit_changes
-from paceline_operator.core.freshness import ttl_changes
-from paceline_operator.core.gates import GATES, Hold, runtime_too_old, tuning_suspended
-from paceline_operator.core.held import hold
-from paceline_operator.core.learning import counted, model_of, remembering, sound
-from paceline_operator.core.limits import LIMITS
-from paceline_operator.core.memory import Measured, Memory
-from paceline_operator.core.observation import Observation
-from paceline_operator.core.policy import Objective
-from paceline_operator.core.predict import Model
-from paceline_operator.core.probe import probe, scheduled
-from paceline_operator.core.recommend import Proposal, recommend
-from paceline_operator.core.relief import half, relief, retreat
-from paceline_operator.core.situation import Situation
-from paceline_operator.core.verify import verify
+from paceline_operator.core.choice.admission import with_admission
+from paceline_operator.core.choice.capacity import out_of_bounds, propose
+from paceline_operator.core.choice.learning import counted, model_of, remembering, sound
+from paceline_operator.core.choice.probe import probe, scheduled
+from paceline_operator.core.guards.explicit import explicit_changes
+from paceline_operator.core.guards.gates import GATES, Hold, runtime_too_old, tuning_suspended
+from paceline_operator.core.guards.held import hold
+from paceline_operator.core.guards.limits import LIMITS
+from paceline_operator.core.laws.cache_ttl import ttl_changes
+from paceline_operator.core.laws.diagnose import Finding, count_oversized, diagnose
+from paceline_operator.core.laws.recommend import Proposal, recommend
+from paceline_operator.core.laws.relief import half, relief, retreat
+from paceline_operator.core.measure.observation import Observation
+from paceline_operator.core.model.decision import Change, Decision, Reason, apply_changes, differences
+from paceline_operator.core.model.durations import format_duration
+from paceline_operator.core.model.policy import Objective
+from paceline_operator.core.queueing.predict import Model
+from paceline_operator.core.situation.experience import database_is_slow
+from paceline_operator.core.situation.memory import Measured, Memory
+from paceline_operator.core.situation.situation import Situation
+from paceline_operator.core.verdict.canary import judge, tried_first
+from paceline_operator.core.verdict.verify import verify
 
 TRY_NEXT: Final = frozenset(
     {Reason.PINNED_BY_SPEC, Reason.WITHIN_TOLERANCE, Reason.AT_MAXIMUM, Reason.CLAMPED, Reason.UNREGISTERED_POOL}

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from paceline_operator.core.decision import Reason
-from paceline_operator.core.durations import format_duration
-from paceline_operator.core.gates import LEAST_COVERAGE
-from paceline_operator.core.observation import Observation
-from paceline_operator.core.policy import Policy
-from paceline_operator.core.situation import Fleet
+from paceline_operator.core.guards.gates import LEAST_COVERAGE
+from paceline_operator.core.measure.observation import Observation
+from paceline_operator.core.model.decision import Reason
+from paceline_operator.core.model.durations import format_duration
+from paceline_operator.core.model.policy import Policy
+from paceline_operator.core.situation.situation import Fleet
 from paceline_operator.crd.measured import render_time
 
 TYPES: Final = ("Ready", "TelemetryAvailable", "Converged", "WithinBudget", "ObjectiveMet")

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from paceline_operator.core.decision import Decision
-from paceline_operator.core.durations import format_duration
-from paceline_operator.core.tunables import Values
-from paceline_operator.core.values import change_to_wire, values_to_wire
+from paceline_operator.core.model.decision import Decision
+from paceline_operator.core.model.durations import format_duration
+from paceline_operator.core.model.tunables import Values
+from paceline_operator.core.model.values import change_to_wire, values_to_wire
 from paceline_operator.crd.measured import parse_time, render_time
 
 MOST_CHANGES: Final = 20

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import orjson
 
-from paceline_operator.core.tunables import NOTHING, Values
-from paceline_operator.core.values import values_from_wire, values_to_wire
+from paceline_operator.core.model.tunables import NOTHING, Values
+from paceline_operator.core.model.values import values_from_wire, values_to_wire
 from paceline_operator.errors import InvalidState
 
 SCHEMA: Final = "paceline.dev/tuning/v1"

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from paceline_operator.core.memory import Ceiling, Drowned, Known, Memory, Noise, Probing, Replicas
-from paceline_operator.core.tunables import NOTHING
-from paceline_operator.core.values import values_from_wire, values_to_wire
+from paceline_operator.core.model.tunables import NOTHING
+from paceline_operator.core.model.values import values_from_wire, values_to_wire
+from paceline_operator.core.situation.memory import Ceiling, Drowned, Known, Memory, Noise, Probing, Replicas
 from paceline_operator.crd.measured import parse_measured, parse_time, readable, render_measured, render_time
 
 LEARNT: Final = ("known", "noise", "probing", "cpu", "fastest", "drowned", "ceiling", "replicas", "loads")

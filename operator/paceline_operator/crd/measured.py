@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
-from paceline_operator.core.memory import Measured
+from paceline_operator.core.situation.memory import Measured
 
 _Parsed = TypeVar("_Parsed")
 

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import orjson
 
-from paceline_operator.core.decision import Reason
-from paceline_operator.core.memory import Memory, Oversized, Pending, Rejected
-from paceline_operator.core.tunables import NOTHING
-from paceline_operator.core.values import change_from_wire, change_to_wire, values_from_wire, values_to_wire
+from paceline_operator.core.model.decision import Reason
+from paceline_operator.core.model.tunables import NOTHING
+from paceline_operator.core.model.values import change_from_wire, change_to_wire, values_from_wire, values_to_wire
+from paceline_operator.core.situation.memory import Memory, Oversized, Pending, Rejected
 from paceline_operator.crd.learnt import LEARNT, parse_learnt, render_learnt
 from paceline_operator.crd.measured import parse_measured, parse_time, readable, render_measured, render_time
 

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from paceline_operator.core.durations import parse_duration
-from paceline_operator.core.policy import Bounds, Prefer, TunableSpec
-from paceline_operator.core.tunables import WORKERS, Tunable, cache, pool
+from paceline_operator.core.model.durations import parse_duration
+from paceline_operator.core.model.policy import Bounds, Prefer, TunableSpec
+from paceline_operator.core.model.tunables import WORKERS, Tunable, cache, pool
 
 DEFAULT_TARGET_API: Final = "apps/v1"
 

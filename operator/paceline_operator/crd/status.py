@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from paceline_operator.core.canary import described
-from paceline_operator.core.decision import Decision, apply_changes
-from paceline_operator.core.durations import format_duration, parse_duration
-from paceline_operator.core.memory import Memory
-from paceline_operator.core.observation import Observation
-from paceline_operator.core.situation import Fleet
-from paceline_operator.core.tunables import Values
-from paceline_operator.core.values import values_to_wire
+from paceline_operator.core.measure.observation import Observation
+from paceline_operator.core.model.decision import Decision, apply_changes
+from paceline_operator.core.model.durations import format_duration, parse_duration
+from paceline_operator.core.model.tunables import Values
+from paceline_operator.core.model.values import values_to_wire
+from paceline_operator.core.situation.memory import Memory
+from paceline_operator.core.situation.situation import Fleet
+from paceline_operator.core.verdict.canary import described
 from paceline_operator.crd.conditions import Condition, render_conditions
 from paceline_operator.crd.decisions import Decided, appended
 from paceline_operator.crd.memory import render_pending, render_tuner

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from paceline_operator.core.situation import Held
-from paceline_operator.core.tunables import Values
-from paceline_operator.core.values import values_from_wire
+from paceline_operator.core.model.tunables import Values
+from paceline_operator.core.model.values import values_from_wire
+from paceline_operator.core.situation.situation import Held
 from paceline_operator.errors import InvalidSpec
 
 PAUSED: Final = "paceline.dev/paused"

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from paceline_operator.core.policy import Behavior, Bounds, Mode, Objective, Policy
+from paceline_operator.core.model.policy import Behavior, Bounds, Mode, Objective, Policy
 from paceline_operator.crd.spec import BehaviorWire, ObjectiveWire, SpecWire, TargetWire
 from paceline_operator.errors import InvalidSpec
 from paceline_operator.ports import TargetRef

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
-from paceline_operator.core.pods import PodState
-from paceline_operator.core.tunables import Values
+from paceline_operator.core.measure.pods import PodState
+from paceline_operator.core.model.tunables import Values
 from paceline_operator.crd.document import build_document, parse_document
 from paceline_operator.crd.switches import switched
 from paceline_operator.loop.gather import World, parsed

@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from paceline_operator.core.pods import PodState, running_values, start_values
-from paceline_operator.core.policy import Policy
-from paceline_operator.core.situation import Fleet, Member
-from paceline_operator.core.tunables import NOTHING, Kind, Tunable, Values
-from paceline_operator.core.values import tunable_from_wire, values_from_wire
+from paceline_operator.core.measure.pods import PodState, running_values, start_values
+from paceline_operator.core.model.policy import Policy
+from paceline_operator.core.model.tunables import NOTHING, Kind, Tunable, Values
+from paceline_operator.core.model.values import tunable_from_wire, values_from_wire
+from paceline_operator.core.situation.situation import Fleet, Member
 from paceline_operator.crd.document import TuningDocument, parse_document
 from paceline_operator.crd.switches import Switches
 from paceline_operator.errors import InvalidState

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from paceline_operator.core.decision import Decision
-from paceline_operator.core.values import change_to_wire, values_to_wire
+from paceline_operator.core.model.decision import Decision
+from paceline_operator.core.model.values import change_to_wire, values_to_wire
 from paceline_operator.crd.measured import render_time
 from paceline_operator.loop.report import Outcome
 from paceline_operator.ports import PolicyKey

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from paceline_operator.core.canary import without_trial
-from paceline_operator.core.decision import Decision, Reason
-from paceline_operator.core.policy import Mode, Policy
-from paceline_operator.core.remember import remember
-from paceline_operator.core.window import Window
+from paceline_operator.core.measure.window import Window
+from paceline_operator.core.model.decision import Decision, Reason
+from paceline_operator.core.model.policy import Mode, Policy
+from paceline_operator.core.verdict.canary import without_trial
+from paceline_operator.core.verdict.pending import remember
 from paceline_operator.crd.switches import Switches
 from paceline_operator.loop.act import end_trial, wait_for_acks, write_document
 from paceline_operator.loop.gather import World, fleet_of, gather

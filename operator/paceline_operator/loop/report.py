@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from paceline_operator.core.decision import Decision, Reason
-from paceline_operator.core.gates import STALE_AFTER
-from paceline_operator.core.memory import Memory
-from paceline_operator.core.policy import Mode
-from paceline_operator.core.situation import Fleet
-from paceline_operator.core.tunables import Values
+from paceline_operator.core.guards.gates import STALE_AFTER
+from paceline_operator.core.model.decision import Decision, Reason
+from paceline_operator.core.model.policy import Mode
+from paceline_operator.core.model.tunables import Values
+from paceline_operator.core.situation.memory import Memory
+from paceline_operator.core.situation.situation import Fleet
 from paceline_operator.crd.conditions import (
     Condition,
     converged,

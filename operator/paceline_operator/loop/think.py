@@ -5,15 +5,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from paceline_operator.core.decide import decide, foresee
-from paceline_operator.core.decision import Decision, Reason
-from paceline_operator.core.memory import Memory
-from paceline_operator.core.observation import Observation
-from paceline_operator.core.observe import observe
-from paceline_operator.core.pods import start_values
-from paceline_operator.core.policy import Mode
-from paceline_operator.core.situation import Held, Situation
-from paceline_operator.core.tunables import Values
-from paceline_operator.core.window import Window
+from paceline_operator.core.measure.observation import Observation
+from paceline_operator.core.measure.observe import observe
+from paceline_operator.core.measure.pods import start_values
+from paceline_operator.core.measure.window import Window
+from paceline_operator.core.model.decision import Decision, Reason
+from paceline_operator.core.model.policy import Mode
+from paceline_operator.core.model.tunables import Values
+from paceline_operator.core.situation.memory import Memory
+from paceline_operator.core.situation.situation import Held, Situation
 from paceline_operator.crd.memory import parse_memory
 from paceline_operator.crd.switches import Switches
 from paceline_operator.loop.gather import World, choosable, fleet_of, values_in_force

@@ -1,7 +1,7 @@
 """Whether a policy can be worked on at all: its spec parses, and no older policy has its target."""
 
-from paceline_operator.core.decision import Reason
-from paceline_operator.core.policy import Policy
+from paceline_operator.core.model.decision import Reason
+from paceline_operator.core.model.policy import Policy
 from paceline_operator.crd.switches import Switches, read_switches
 from paceline_operator.crd.v1alpha1 import parse_policy, parse_target
 from paceline_operator.errors import InvalidSpec

@@ -15,8 +15,8 @@ from typing import Final
 
 import numpy as np
 
-from paceline_operator.core.observe import observe
-from paceline_operator.core.tunables import WORKERS, Kind, Values
+from paceline_operator.core.measure.observe import observe
+from paceline_operator.core.model.tunables import WORKERS, Kind, Values
 from paceline_operator.simulation.controllers import Choice, Controller, Paceline, View
 from paceline_operator.simulation.objective import Judge, allowed
 from paceline_operator.simulation.scenario import Scenario

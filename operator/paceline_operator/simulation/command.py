@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from paceline_operator.core.decision import Reason
-from paceline_operator.core.durations import format_duration
+from paceline_operator.core.model.decision import Reason
+from paceline_operator.core.model.durations import format_duration
 from paceline_operator.errors import UsageError
 from paceline_operator.simulation.baselines import CONTROLLERS
 from paceline_operator.simulation.plot import draw

@@ -5,15 +5,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from paceline_operator.core.decide import decide
-from paceline_operator.core.decision import Decision, Reason, apply_changes
-from paceline_operator.core.memory import Memory
-from paceline_operator.core.observation import Observation
-from paceline_operator.core.observe import PodWindow, observe
-from paceline_operator.core.policy import Policy
-from paceline_operator.core.remember import remember
-from paceline_operator.core.situation import Budget, Fleet, Situation
-from paceline_operator.core.tunables import Values
-from paceline_operator.core.values import values_to_wire
+from paceline_operator.core.measure.observation import Observation
+from paceline_operator.core.measure.observe import PodWindow, observe
+from paceline_operator.core.model.decision import Decision, Reason, apply_changes
+from paceline_operator.core.model.policy import Policy
+from paceline_operator.core.model.tunables import Values
+from paceline_operator.core.model.values import values_to_wire
+from paceline_operator.core.situation.memory import Memory
+from paceline_operator.core.situation.situation import Budget, Fleet, Situation
+from paceline_operator.core.verdict.pending import remember
 from paceline_operator.crd.memory import parse_memory, render_pending, render_tuner
 from paceline_operator.simulation.conditions import Conditions
 from paceline_operator.simulation.objective import budget, worst_case_pods

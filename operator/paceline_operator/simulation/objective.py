@@ -12,8 +12,8 @@ from typing import Final
 
 import numpy as np
 
-from paceline_operator.core.policy import Policy, Prefer
-from paceline_operator.core.tunables import WORKERS, Tunable, Values
+from paceline_operator.core.model.policy import Policy, Prefer
+from paceline_operator.core.model.tunables import WORKERS, Tunable, Values
 from paceline_operator.simulation.conditions import Conditions, conditions_at
 from paceline_operator.simulation.physics import Length, Tuned, most_workers, simulate, tuned_of
 from paceline_operator.simulation.scenario import Scenario

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from paceline_operator.core.tunables import WORKERS, Kind, Tunable, Values
+from paceline_operator.core.model.tunables import WORKERS, Kind, Tunable, Values
 from paceline_operator.simulation.conditions import Conditions, seconds_of_load
 from paceline_operator.simulation.kernel import play
 from paceline_operator.simulation.records import Fleet, Load, Played

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from paceline_operator.core.decision import Reason
-from paceline_operator.core.durations import format_duration
+from paceline_operator.core.model.decision import Reason
+from paceline_operator.core.model.durations import format_duration
 from paceline_operator.simulation.canvas import INK, PALE, Axis, Canvas
 from paceline_operator.simulation.conditions import rate_at
 from paceline_operator.simulation.result import values_by_interval

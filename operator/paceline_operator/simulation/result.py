@@ -6,9 +6,9 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Final
 
-from paceline_operator.core.decision import Change
-from paceline_operator.core.tunables import WORKERS, Tunable, Values
-from paceline_operator.core.values import change_to_wire, tunable_to_wire, values_to_wire
+from paceline_operator.core.model.decision import Change
+from paceline_operator.core.model.tunables import WORKERS, Tunable, Values
+from paceline_operator.core.model.values import change_to_wire, tunable_to_wire, values_to_wire
 from paceline_operator.simulation.conditions import Conditions, conditions_at
 from paceline_operator.simulation.objective import Judge, mean_objective
 from paceline_operator.simulation.run import Step

@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from paceline_operator.core.observe import PodWindow
-from paceline_operator.core.tunables import WORKERS, Values
+from paceline_operator.core.measure.observe import PodWindow
+from paceline_operator.core.model.tunables import WORKERS, Values
 from paceline_operator.simulation.autoscaler import scaled, wish
 from paceline_operator.simulation.conditions import Conditions, conditions_at
 from paceline_operator.simulation.controllers import Choice, Controller, View

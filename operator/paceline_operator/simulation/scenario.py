@@ -11,10 +11,10 @@ from typing import Annotated, Any, Final, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from paceline_operator.core.durations import parse_duration
-from paceline_operator.core.policy import Policy
-from paceline_operator.core.tunables import Values
-from paceline_operator.core.values import values_from_wire
+from paceline_operator.core.model.durations import parse_duration
+from paceline_operator.core.model.policy import Policy
+from paceline_operator.core.model.tunables import Values
+from paceline_operator.core.model.values import values_from_wire
 from paceline_operator.crd.v1alpha1 import parse_policy
 from paceline_operator.errors import InvalidSpec, UsageError
 

@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from paceline_operator.core.histogram import Histogram
-from paceline_operator.core.observe import PodWindow
-from paceline_operator.core.pods import (
+from paceline_operator.core.measure.histogram import Histogram
+from paceline_operator.core.measure.observe import PodWindow
+from paceline_operator.core.measure.pods import (
     CacheCounters,
     Cpu,
     Lookups,
@@ -19,7 +19,7 @@ from paceline_operator.core.pods import (
     PoolCounters,
     RequestCounters,
 )
-from paceline_operator.core.tunables import WORKERS, Values
+from paceline_operator.core.model.tunables import WORKERS, Values
 from paceline_operator.simulation.conditions import Conditions
 from paceline_operator.simulation.physics import Tuned, miss_ratio, most_workers
 from paceline_operator.simulation.records import BUCKETS, DURATION, HOLD, LAG, LOWEST, PERIOD, SCALE, WAIT, Played

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 import aiohttp
 import orjson
 
-from paceline_operator.core.pods import PodState
+from paceline_operator.core.measure.pods import PodState
 from paceline_operator.errors import InvalidState
 from paceline_operator.ports import Pod
 from paceline_operator.settings import OperatorSettings

@@ -4,9 +4,17 @@ from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import Any, Final, TypeVar
 
-from paceline_operator.core.histogram import Histogram
-from paceline_operator.core.pods import CacheCounters, Cpu, Lookups, PodMemory, PodState, PoolCounters, RequestCounters
-from paceline_operator.core.values import values_from_wire
+from paceline_operator.core.measure.histogram import Histogram
+from paceline_operator.core.measure.pods import (
+    CacheCounters,
+    Cpu,
+    Lookups,
+    PodMemory,
+    PodState,
+    PoolCounters,
+    RequestCounters,
+)
+from paceline_operator.core.model.values import values_from_wire
 from paceline_operator.errors import InvalidState
 
 SCHEMA: Final = "paceline.dev/state/v1"

@@ -12,7 +12,7 @@ import numpy as np
 import uvloop
 from paceline.load.openloop import OpenLoop, Plan
 from paceline.load.results import Summary
-from paceline_operator.core.tunables import WORKERS, pool
+from paceline_operator.core.model.tunables import WORKERS, pool
 from paceline_operator.simulation.conditions import conditions_at
 from paceline_operator.simulation.physics import Length, simulate, tuned_of
 from paceline_operator.simulation.scenario import Scenario, parse_scenario

@@ -4,8 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from paceline_operator.core.observe import PodWindow, observe
-from paceline_operator.core.pods import PodState
+from paceline_operator.core.measure.observe import PodWindow, observe
+from paceline_operator.core.measure.pods import PodState
 from paceline_operator.telemetry.state import parse_state
 from serving import Served, eventually, pod
 

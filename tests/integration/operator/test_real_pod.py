@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from paceline_operator.core.tunables import WORKERS, cache
+from paceline_operator.core.model.tunables import WORKERS, cache
 from paceline_operator.crd.document import build_document
 from paceline_operator.telemetry.state import parse_state
 from serving import Served, eventually, pod

@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from paceline_operator.core.decide import decide
-from paceline_operator.core.decision import Reason
+from paceline_operator.core.model.decision import Reason
 from paceline_operator.telemetry.state import parse_state
 from serving import Served, StartPod, eventually
 from situations import fleet, observation, seconds, situation

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from documented import Page, p95_range, spans_of
 from jaeger import Jaeger, jaeger
-from paceline_operator.core.histogram import Histogram
+from paceline_operator.core.measure.histogram import Histogram
 from serving import Served, StartPod, eventually
 
 PAGE = Page("traces.md")

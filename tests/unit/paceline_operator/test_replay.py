@@ -4,8 +4,8 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from paceline_operator.core.decision import Reason
-from paceline_operator.core.tunables import WORKERS, Kind, Tunable
+from paceline_operator.core.model.decision import Reason
+from paceline_operator.core.model.tunables import WORKERS, Kind, Tunable
 from paceline_operator.replay import as_json, explained, replay
 from rich.console import Console
 

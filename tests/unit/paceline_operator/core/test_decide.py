@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from paceline_operator.core.decide import decide
-from paceline_operator.core.decision import Change, Decision, Reason
-from paceline_operator.core.memory import Memory
-from paceline_operator.core.policy import TunableSpec
-from paceline_operator.core.situation import Situation
-from paceline_operator.core.tunables import WORKERS, cache
+from paceline_operator.core.model.decision import Change, Decision, Reason
+from paceline_operator.core.model.policy import TunableSpec
+from paceline_operator.core.model.tunables import WORKERS, cache
+from paceline_operator.core.situation.memory import Memory
+from paceline_operator.core.situation.situation import Situation
 from situations import (
     LAGGING,
     POSTGRES,

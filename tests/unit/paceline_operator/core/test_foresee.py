@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 from paceline_operator.core.decide import decide, foresee
-from paceline_operator.core.decision import Reason, apply_changes
-from paceline_operator.core.histogram import merge
-from paceline_operator.core.policy import TunableSpec
-from paceline_operator.core.situation import Held, Situation
-from paceline_operator.core.tunables import WORKERS
+from paceline_operator.core.measure.histogram import merge
+from paceline_operator.core.model.decision import Reason, apply_changes
+from paceline_operator.core.model.policy import TunableSpec
+from paceline_operator.core.model.tunables import WORKERS
+from paceline_operator.core.situation.situation import Held, Situation
 from situations import (
     POSTGRES,
     fleet,

@@ -6,8 +6,10 @@ from typing import Any
 import orjson
 from hypothesis import given
 from hypothesis import strategies as st
-from paceline_operator.core.decision import Change, Reason
-from paceline_operator.core.memory import (
+from paceline_operator.core.model.decision import Change, Reason
+from paceline_operator.core.model.tunables import WORKERS, Values, cache, pool
+from paceline_operator.core.model.values import values_to_wire
+from paceline_operator.core.situation.memory import (
     Ceiling,
     Known,
     Measured,
@@ -19,8 +21,6 @@ from paceline_operator.core.memory import (
     Rejected,
     Replicas,
 )
-from paceline_operator.core.tunables import WORKERS, Values, cache, pool
-from paceline_operator.core.values import values_to_wire
 from paceline_operator.crd.memory import MOST_BYTES, parse_memory, render_pending, render_tuner
 
 NAMES = st.text("abcdefghijk-", min_size=1, max_size=12)

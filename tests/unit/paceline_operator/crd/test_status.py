@@ -6,10 +6,20 @@ from typing import Any
 
 import orjson
 import pytest
-from paceline_operator.core.decision import Change, Decision, Reason
-from paceline_operator.core.experience import MOST_KNOWN
-from paceline_operator.core.memory import Ceiling, Drowned, Known, Memory, Noise, Oversized, Probing, Rejected, Replicas
-from paceline_operator.core.tunables import WORKERS, cache
+from paceline_operator.core.model.decision import Change, Decision, Reason
+from paceline_operator.core.model.tunables import WORKERS, cache
+from paceline_operator.core.situation.experience import MOST_KNOWN
+from paceline_operator.core.situation.memory import (
+    Ceiling,
+    Drowned,
+    Known,
+    Memory,
+    Noise,
+    Oversized,
+    Probing,
+    Rejected,
+    Replicas,
+)
 from paceline_operator.crd.conditions import (
     Condition,
     converged,

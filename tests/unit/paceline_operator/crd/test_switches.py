@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from paceline_operator.core.situation import Held
-from paceline_operator.core.tunables import WORKERS, pool
+from paceline_operator.core.model.tunables import WORKERS, pool
+from paceline_operator.core.situation.situation import Held
 from paceline_operator.crd.switches import PAUSED, ROLLBACK, read_switches, switched
 from paceline_operator.errors import InvalidSpec
 

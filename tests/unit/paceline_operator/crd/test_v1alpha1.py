@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from paceline_operator.cluster.manifests import parse_manifests
-from paceline_operator.core.policy import Bounds, Mode, Prefer, TunableSpec
-from paceline_operator.core.tunables import WORKERS, cache, pool
+from paceline_operator.core.model.policy import Bounds, Mode, Prefer, TunableSpec
+from paceline_operator.core.model.tunables import WORKERS, cache, pool
 from paceline_operator.crd.v1alpha1 import parse_policy, parse_target
 from paceline_operator.errors import InvalidSpec
 from paceline_operator.ports import TargetRef

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from modelled_fleet import CHOOSING, KEY, ModelledFleet, start_values
-from paceline_operator.core.durations import parse_duration
+from paceline_operator.core.model.durations import parse_duration
 from paceline_operator.crd.history import changes_made
 from paceline_operator.loop.reconcile import Reconciler
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from paceline_operator.core.queueing import erlang_c
+from paceline_operator.core.queueing.queueing import erlang_c
 from paceline_operator.simulation.event_heap import new_heap, pop, push
 from paceline_operator.simulation.kernel import play
 from paceline_operator.simulation.records import BUCKETS, DURATION, HOLD, LAG, WAIT, Fleet, Load, Played

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from paceline_operator.core.histogram import Histogram
-from paceline_operator.core.observe import observe
-from paceline_operator.core.tunables import WORKERS, pool
+from paceline_operator.core.measure.histogram import Histogram
+from paceline_operator.core.measure.observe import observe
+from paceline_operator.core.model.tunables import WORKERS, pool
 from paceline_operator.simulation.autoscaler import scaled, wish
 from paceline_operator.simulation.conditions import Conditions, conditions_at
 from paceline_operator.simulation.controllers import Choice

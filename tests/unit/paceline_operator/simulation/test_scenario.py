@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from paceline_operator.core.tunables import WORKERS, cache, pool
+from paceline_operator.core.model.tunables import WORKERS, cache, pool
 from paceline_operator.errors import UsageError
 from paceline_operator.simulation.conditions import conditions_at, rate_at, seconds_of_load
 from paceline_operator.simulation.physics import miss_ratio, most_workers

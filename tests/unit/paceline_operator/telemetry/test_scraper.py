@@ -10,7 +10,7 @@ import pytest_asyncio
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from modelled_fleet import ModelPod, Service, start_values
-from paceline_operator.core.tunables import WORKERS
+from paceline_operator.core.model.tunables import WORKERS
 from paceline_operator.ports import Pod
 from paceline_operator.settings import OperatorSettings
 from paceline_operator.telemetry.scraper import PodScraper

@@ -1,0 +1,1 @@
+"""The settings that come into question, and the choice among them."""

@@ -1,0 +1,89 @@
+"""Picks a setting among the candidates: with `prefer: latency` the fastest, with `prefer: economy` the cheapest that
+meets the objective. What is in force stays unless another gains enough to be worth a change.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from paceline_operator.core.choice.candidates import Candidate, candidates, judged
+from paceline_operator.core.choice.economy import Bar, cheapest, cost
+from paceline_operator.core.laws.constraints import budgeted, connections_per_worker
+from paceline_operator.core.model.policy import Objective, Prefer
+from paceline_operator.core.model.tunables import WORKERS, Values
+from paceline_operator.core.queueing.predict import Model
+from paceline_operator.core.situation.experience import noise_of
+from paceline_operator.core.situation.forecast import rise_of
+from paceline_operator.core.situation.situation import Situation
+
+EQUAL: Final = 0.02
+"""Settings whose p95 differs by no more than this share are equally fast: the cheaper one is chosen."""
+KNOWN_BETTER: Final = 0.03
+"""By how much what was measured must be better than what is in force, beyond the noise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The setting to go to, the one in force, and the share of p95 or of cost that is gained."""
+
+    best: Candidate
+    current: Candidate
+    gain: float
+
+
+def choose(situation: Situation, model: Model, objective: Objective) -> Choice | None:
+    """The best setting; None where the one in force is as good as any, or nothing can be predicted."""
+    current = judged(situation, model, situation.values)
+    if current is None:
+        return None
+    if objective.prefer is Prefer.ECONOMY:
+        return _economical(situation, model, objective, current)
+    return _fastest(situation, candidates(situation, model, objective), current)
+
+
+def least_gain(situation: Situation) -> float:
+    """Half of the policy's tolerance: a predicted gain below it is not worth a change."""
+    return situation.policy.behavior.tolerance / 2
+
+
+def budget_binds(situation: Situation, values: Values) -> bool:
+    """Whether one more connection a worker would break a budget."""
+    workers = values.get(WORKERS, 1.0)
+    return any(
+        sum(values[spec.tunable] for spec in specs) + 1 > connections_per_worker(situation, name, workers)
+        for name, specs in budgeted(situation)
+    )
+
+
+def _fastest(situation: Situation, found: Iterable[Candidate], current: Candidate) -> Choice | None:
+    others = [candidate for candidate in found if _worth(situation, candidate, current)]
+    if not others:
+        return None
+    least = min(candidate.p95_seconds for candidate in others)
+    equal = [candidate for candidate in others if candidate.p95_seconds <= least * (1 + EQUAL)]
+    best = min(equal, key=lambda candidate: (cost(situation, candidate.values), candidate.p95_seconds))
+    return Choice(best, current, 1 - best.p95_seconds / current.p95_seconds)
+
+
+def _worth(situation: Situation, candidate: Candidate, current: Candidate) -> bool:
+    if candidate.values == situation.values:
+        return False
+    gain = 1 - candidate.p95_seconds / current.p95_seconds
+    objective = situation.policy.objective
+    met = objective is not None and current.p95_seconds <= objective.p95.total_seconds()
+    # While the objective is missed, a doubtful gain is worth a try; once it is met, calm is.
+    noise = noise_of(situation.memory) if met else 0.0
+    return gain > noise + (KNOWN_BETTER if candidate.measured else least_gain(situation))
+
+
+def _economical(situation: Situation, model: Model, objective: Objective, current: Candidate) -> Choice | None:
+    bar = Bar(objective.p95.total_seconds(), model, rise_of(situation.memory))
+    found = list(candidates(situation, model, objective))
+    best = cheapest(situation, bar, found)
+    if best is None:
+        return _fastest(situation, found, current)
+    if not bar.bearable(current):
+        return Choice(best, current, 1.0)  # another one: it meets what the one in force misses
+    now = cost(situation, current.values)
+    gain = 1 - cost(situation, best.values) / now if now else 0.0
+    return Choice(best, current, gain) if gain > least_gain(situation) else None

@@ -1,0 +1,69 @@
+"""What a window teaches: the model fitted to it, and what is remembered of it whatever is decided."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from paceline_operator.core.choice.candidates import named_pools
+from paceline_operator.core.guards.gates import LEAST_COVERAGE
+from paceline_operator.core.laws.contention import drowned, remembered
+from paceline_operator.core.laws.diagnose import LAG_IN_HOLD
+from paceline_operator.core.measure.observation import Observation
+from paceline_operator.core.model.tunables import NOTHING, WORKERS
+from paceline_operator.core.queueing.fit import fit
+from paceline_operator.core.queueing.predict import Model
+from paceline_operator.core.situation.experience import learned, overhead_of
+from paceline_operator.core.situation.memory import Memory, Replicas
+from paceline_operator.core.situation.situation import Situation
+
+
+def sound(situation: Situation) -> Situation:
+    """Without a window whose figures cannot have been measured: such a one is missing, not zero."""
+    observation = situation.observation
+    if observation is None or observation.sound:
+        return situation
+    return replace(situation, observation=None)
+
+
+def model_of(situation: Situation) -> Model | None:
+    """The queueing model of the window; None without one, or where a queue was full."""
+    observation = situation.observation
+    if observation is None or observation.requests < situation.policy.behavior.min_samples:
+        return None
+    pools = named_pools(situation.values)
+    return fit(observation, situation.values.get(WORKERS, 1.0), pools, overhead_of(situation.memory))
+
+
+def remembering(situation: Situation, model: Model | None) -> Situation:
+    """With what the window has taught, if it can be relied on."""
+    observation, fleet = situation.observation, situation.fleet
+    if observation is None or observation.requests < situation.policy.behavior.min_samples:
+        return situation
+    if situation.policy.objective is None or fleet.rolling_out or not fleet.converged:
+        return situation
+    if observation.pods + observation.left_out < LEAST_COVERAGE * fleet.total:
+        return situation
+    found = drowned(situation, observation, situation.policy.objective)
+    if found:
+        # What a drowned database answered says nothing of the settings when it is well, nor of the noise.
+        noise = replace(situation.memory.noise, last=None)
+        return replace(situation, memory=replace(situation.memory, drowned=remembered(situation, found), noise=noise))
+    taught = learned(situation, observation, _query_seconds(observation, model), queue_full=model is None)
+    return replace(situation, memory=taught)
+
+
+def _query_seconds(observation: Observation, model: Model | None) -> Mapping[str, float]:
+    """How long each pool's other end takes, where that can be told: under a loop that lags most of what is held is lag,
+    and what is left of it once the lag is taken off may be anything."""
+    lag = observation.loop_lag.mean
+    if model is None or lag is None:
+        return NOTHING
+    holds = {name: observation.pools[name].hold.mean or 0.0 for name in model.pools}
+    return {name: pool.query_seconds for name, pool in model.pools.items() if lag <= LAG_IN_HOLD * holds[name]}
+
+
+def counted(situation: Situation, memory: Memory) -> Memory:
+    """With the number of pods, so that a change of it is seen."""
+    count, before = situation.fleet.replicas, memory.replicas
+    if not count or (before is not None and before.count == count):
+        return memory
+    return replace(memory, replicas=Replicas(count, situation.now))

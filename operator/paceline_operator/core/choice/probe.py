@@ -1,0 +1,87 @@
+"""When nothing is wrong: now and then a neighbour of the setting in force is tried, since models are never quite right.
+
+A probe that gains nothing is taken back, and doubles the gap to the next one.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from paceline_operator.core.choice.candidates import Candidate, judged, named_pools, needed
+from paceline_operator.core.laws.constraints import fitted, most_workers, pool_limit, within_budgets
+from paceline_operator.core.laws.contention import endangers
+from paceline_operator.core.laws.diagnose import Finding
+from paceline_operator.core.laws.recommend import Proposal
+from paceline_operator.core.model.decision import Reason, differences
+from paceline_operator.core.model.durations import format_duration
+from paceline_operator.core.model.policy import Objective, Prefer
+from paceline_operator.core.model.tunables import WORKERS, Kind, Values
+from paceline_operator.core.queueing.predict import Model
+from paceline_operator.core.situation.memory import Memory, Probing
+from paceline_operator.core.situation.situation import Situation
+from paceline_operator.core.verdict.rollback import gap
+
+NO_WORSE: Final = 1.03
+"""What is predicted to be slower than this times what is measured is not tried."""
+
+
+def probe(situation: Situation, model: Model, objective: Objective) -> Proposal | None:
+    """A neighbour worth trying, if it is time and the objective is met."""
+    observation, current = situation.observation, judged(situation, model, situation.values)
+    after = situation.memory.probing.after
+    if observation is None or current is None or objective.prefer is not Prefer.LATENCY:
+        return None
+    if situation.fleet.reporting < situation.fleet.total:
+        return None  # a probe is taken back more often than not, and pods that are silent must not lose anything
+    if after is None or situation.now < after or (observation.p95 or 0.0) > objective.p95.total_seconds():
+        return None
+    untried = [c for c in _neighbours(situation, model, objective) if not c.measured]
+    hopeful = [c for c in untried if c.p95_seconds <= NO_WORSE * current.p95_seconds]
+    if not hopeful:
+        return None
+    best = min(hopeful, key=lambda candidate: candidate.p95_seconds)
+    changes = differences(situation.values, best.values)
+    evidence = f"p95 {format_duration(current.p95_seconds)}, within the objective; a neighbour is tried"
+    severity = 1 + 2 * situation.policy.behavior.tolerance
+    return Proposal(Finding(Reason.PROBE, changes[0].tunable, severity, evidence), changes, predicted=True)
+
+
+def scheduled(situation: Situation, memory: Memory) -> Memory:
+    """The memory with a time for the first probe, if none was set."""
+    if memory.probing.after is not None:
+        return memory
+    return replace(memory, probing=Probing(0, situation.now + gap(situation, 0)))
+
+
+def _neighbours(situation: Situation, model: Model, objective: Objective) -> Iterator[Candidate]:
+    for values in _near(situation, model, objective):
+        if values != situation.values and within_budgets(situation, values) and not endangers(situation, values):
+            candidate = judged(situation, model, values)
+            if candidate is not None:
+                yield candidate
+
+
+def _near(situation: Situation, model: Model, objective: Objective) -> Iterator[Values]:
+    now = situation.values
+    workers, spec = now.get(WORKERS, 1.0), situation.policy.tunables.get(WORKERS)
+    if spec is not None and spec.bounds is not None:
+        if workers + 1 <= most_workers(situation):
+            yield _resized(situation, model, objective, workers + 1)
+        if workers - 1 >= spec.bounds.minimum:
+            yield _resized(situation, model, objective, workers - 1)
+    for tunable, pool_spec in situation.policy.tunables.items():
+        room = tunable.kind is Kind.POOL and pool_spec.bounds is not None and tunable in now
+        if room and now[tunable] + 1 <= pool_limit(situation, pool_spec, workers):
+            yield {**now, tunable: now[tunable] + 1}
+
+
+def _resized(situation: Situation, model: Model, objective: Objective, workers: float) -> Values:
+    """The pools as they are; with fewer workers as large as they are needed then."""
+    values = {**situation.values, WORKERS: workers}
+    for tunable, spec in situation.policy.tunables.items():
+        if tunable.kind is Kind.POOL and spec.bounds is not None and tunable.name in named_pools(values):
+            size = needed(situation, model, objective, tunable.name, workers) if tunable.name in model.pools else None
+            limit = max(spec.bounds.minimum, pool_limit(situation, spec, workers))
+            values[tunable] = min(max(values[tunable], size or 0.0), limit)
+    pools = {tunable: size for tunable, size in values.items() if tunable.kind is Kind.POOL}
+    return {**values, **(fitted(situation, pools, workers) or {})}

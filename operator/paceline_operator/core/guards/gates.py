@@ -1,0 +1,136 @@
+"""Whether there is anything to decide on: an ordered tuple of small named checks of the situation, each with a reason
+and a sentence. The first that holds is the decision; nothing is diagnosed then.
+
+Adding a rule: one function, one line in the tuple, one row in the table test.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, TypeAlias
+
+from paceline_operator.core.model.decision import Reason
+from paceline_operator.core.model.durations import format_duration
+from paceline_operator.core.situation.situation import Situation
+from paceline_operator.core.verdict.rollback import BREAKER_ROLLBACKS, BREAKER_TIME
+
+LEAST_COVERAGE: Final = 0.8
+"""Share of the pods that must report."""
+STALE_AFTER: Final = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Do nothing, for this reason."""
+
+    reason: Reason
+    message: str
+
+
+Gate: TypeAlias = Callable[[Situation], Hold | None]
+
+
+def runtime_too_old(situation: Situation) -> Hold | None:
+    """Applies before pinned values, too: such a pod would not understand the document."""
+    old = situation.fleet.too_old
+    if not old:
+        return None
+    return Hold(Reason.RUNTIME_TOO_OLD, f"{first_of(old)}: the runtime does not accept tuning/v1; upgrade it")
+
+
+def not_reporting(situation: Situation) -> Hold | None:
+    fleet, age = situation.fleet, situation.telemetry_age_seconds
+    if fleet.total == 0:
+        return Hold(Reason.NOT_REPORTING, "the target has no pods")
+    if fleet.reporting:
+        return None
+    if age > STALE_AFTER.total_seconds():
+        return Hold(Reason.TELEMETRY_STALE, f"no pod has reported for {format_duration(age)}; values stay as they are")
+    return Hold(
+        Reason.NOT_REPORTING, f"none of {fleet.total} pods answers /state on a port named paceline; values stay"
+    )
+
+
+def rollout_in_progress(situation: Situation) -> Hold | None:
+    if not situation.fleet.rolling_out:
+        return None
+    return Hold(Reason.ROLLOUT_IN_PROGRESS, "the target is rolling out; measuring goes on when it is done")
+
+
+def shrink_blocked(situation: Situation) -> Hold | None:
+    if not situation.fleet.shrink_blocked:
+        return None
+    return Hold(Reason.SHRINK_BLOCKED, situation.fleet.shrink_blocked)
+
+
+def not_converged(situation: Situation) -> Hold | None:
+    fleet = situation.fleet
+    if fleet.converged:
+        return None
+    return Hold(Reason.NOT_CONVERGED, f"{fleet.applied} of {fleet.total} pods run generation {fleet.generation}")
+
+
+def tuning_suspended(situation: Situation) -> Hold | None:
+    """The breaker: whoever is wrong three times an hour does not understand what is going on. No gate: the way back
+    from a database that drowns stays open."""
+    last = situation.memory.rollbacks[-BREAKER_ROLLBACKS:]
+    if len(last) < BREAKER_ROLLBACKS or last[-1] - last[0] > BREAKER_TIME:
+        return None
+    wait = last[-1] + BREAKER_TIME - situation.now
+    if wait <= timedelta():
+        return None
+    message = f"{len(last)} changes were taken back within {format_duration(last[-1] - last[0])}"
+    return Hold(Reason.TUNING_SUSPENDED, f"{message}: values stay as they are for {format_duration(wait)}")
+
+
+def replicas_changed(situation: Situation) -> Hold | None:
+    """An autoscaler has just moved: the windows mix two loads."""
+    replicas, interval = situation.memory.replicas, situation.policy.behavior.interval
+    if replicas is None or not situation.fleet.replicas or replicas.count == situation.fleet.replicas:
+        return None
+    return Hold(
+        Reason.ROLLOUT_IN_PROGRESS,
+        f"{replicas.count} → {situation.fleet.replicas} pods; measuring goes on after {format_duration(interval)}",
+    )
+
+
+def insufficient_telemetry(situation: Situation) -> Hold | None:
+    fleet, observation = situation.fleet, situation.observation
+    if fleet.coverage < LEAST_COVERAGE:
+        message = f"{fleet.reporting} of {fleet.total} pods report, {LEAST_COVERAGE:.0%} are needed"
+        return Hold(Reason.INSUFFICIENT_TELEMETRY, message)
+    if observation is None:
+        return Hold(Reason.INSUFFICIENT_TELEMETRY, "no whole window has been measured yet")
+    if observation.pods < LEAST_COVERAGE * fleet.total:
+        message = f"{observation.pods} of {fleet.total} pods have a whole window, {LEAST_COVERAGE:.0%} are needed"
+        return Hold(Reason.INSUFFICIENT_TELEMETRY, message)
+    return None
+
+
+def no_traffic(situation: Situation) -> Hold | None:
+    observation, wanted = situation.observation, situation.policy.behavior.min_samples
+    if observation is None or observation.requests >= wanted or situation.overloaded:
+        return None
+    window = format_duration(observation.window_seconds)
+    if observation.requests == 0:
+        return Hold(Reason.NO_TRAFFIC, f"no requests in {window}")
+    return Hold(
+        Reason.INSUFFICIENT_TELEMETRY,
+        f"{observation.requests} requests in {window}, {wanted} are needed: the window goes on",
+    )
+
+
+GATES: Final[tuple[Gate, ...]] = (
+    not_reporting,
+    rollout_in_progress,
+    shrink_blocked,
+    not_converged,
+    insufficient_telemetry,
+    no_traffic,
+    replicas_changed,
+)
+
+
+def first_of(names: tuple[str, ...]) -> str:
+    """A list as a sentence bears it: `a`, or `a and 2 more`."""
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"

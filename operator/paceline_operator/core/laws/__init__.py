@@ -1,0 +1,1 @@
+"""What limits the service, what helps, and what must hold."""

@@ -1,0 +1,147 @@
+"""Fewer connections for a database that its own clients slow down.
+
+Queries that run side by side wait for each other: by the Universal Scalability Law a query takes
+`R(N) = R(1) · (1 + σ(N-1) + κN(N-1))` with N of them active, and beyond some N fewer are answered a second, not more.
+From outside it looks like a pool that is too small: connections are all lent, requests wait for one. Two signs tell.
+The database was faster once, and the connections it needed then are fewer than it has now. Or the pool may grow no
+further, or has grown in vain: then half of it is tried, and kept unless that made things worse. Once it has drowned,
+`contention` knows how many connections it bears.
+
+Source: N. Gunther, Guerrilla Capacity Planning, ch. 4. Worked example, σ = 0.003 and κ = 0.0001: 390 active queries
+take 17 times as long as one, 80 take 1.9 times.
+"""
+
+from collections.abc import Iterator
+from math import ceil, floor
+from typing import Final
+
+from paceline_operator.core.laws.contention import asked_for, connections, is_disproved, most_connections
+from paceline_operator.core.laws.diagnose import (
+    LAG_IN_HOLD,
+    SLACK,
+    WAIT_SHARE,
+    Finding,
+    all_lent,
+    longest_wait_seconds,
+    slow_database,
+)
+from paceline_operator.core.laws.recommend import Proposal
+from paceline_operator.core.measure.observation import Observation, PoolObservation
+from paceline_operator.core.model.decision import Change, Reason, differences
+from paceline_operator.core.model.durations import format_duration
+from paceline_operator.core.model.policy import Objective
+from paceline_operator.core.model.tunables import WORKERS, Kind, Tunable
+from paceline_operator.core.queueing.fit import LEAST_CHECKOUTS
+from paceline_operator.core.queueing.queueing import BURSTINESS, servers_needed
+from paceline_operator.core.situation.situation import Situation
+
+MOST_BUSY: Final = 0.6
+"""Loops are not made busier than this when workers go so that the others' pools are large enough."""
+
+
+def retreat(situation: Situation, observation: Observation, objective: Objective) -> Proposal | None:
+    """Back to the connections that a database bears that has drowned in more; in fewer workers where each needs more.
+
+    Only what is more by the policy's tolerance counts, so that the load's ups and downs move nothing.
+    """
+    for tunable, spec in situation.policy.tunables.items():
+        limit = most_connections(situation, tunable.name) if spec.bounds is not None else None
+        if limit is None or tunable not in situation.values or tunable.name not in observation.pools:
+            continue
+        now = connections(situation, situation.values, tunable)
+        if now <= limit * (1 + situation.policy.behavior.tolerance):
+            continue
+        workers, size = _borne(situation, observation, objective, tunable, limit)
+        # The pool is the lever: what comes with it must not be sized by the workers' law.
+        moved = differences(situation.values, {**situation.values, WORKERS: workers, tunable: size})
+        changes = tuple(sorted(moved, key=lambda change: change.tunable != tunable))
+        if connections(situation, {WORKERS: workers, tunable: size}, tunable) < now:
+            return _saturated(situation, changes, _recalled(situation, tunable, now, limit))
+    return None
+
+
+def _recalled(situation: Situation, tunable: Tunable, now: float, limit: float) -> str:
+    known, well = situation.memory.drowned[tunable.name], situation.memory.fastest[tunable.name]
+    then, usual = format_duration(known.query_seconds), format_duration(well)
+    return (
+        f"{now:g} connections to {tunable.name}; it drowned in {known.connections:g}, {then} a query, {usual} when all "
+        f"is well, and bears some {floor(limit)} under this load"
+    )
+
+
+def _borne(
+    situation: Situation, observation: Observation, objective: Objective, tunable: Tunable, limit: float
+) -> tuple[float, float]:
+    """Workers and connections of each: the most workers of which each gets what it needs, by Erlang C; else the fewest
+    that have the CPU time."""
+    fastest, spec = situation.memory.fastest[tunable.name], situation.policy.tunables[tunable]
+    pods, workers = max(1, situation.fleet.total), situation.values.get(WORKERS, 1.0)
+    load, a_pod = asked_for(situation, tunable.name) / pods * fastest * BURSTINESS, limit / pods
+    fewest = _fewest_workers(situation, observation)
+    needed = servers_needed(load / workers, fastest, longest_wait_seconds(objective))
+    while workers > fewest and floor(a_pod / workers) < needed:
+        workers -= 1
+        needed = servers_needed(load / workers, fastest, longest_wait_seconds(objective))
+    return workers, spec.allowed(max(1, min(floor(a_pod / workers), ceil(SLACK * needed))))
+
+
+def _fewest_workers(situation: Situation, observation: Observation) -> float:
+    now, spec = situation.values.get(WORKERS, 1.0), situation.policy.tunables.get(WORKERS)
+    busy = observation.busy(1)
+    if spec is None or spec.bounds is None or busy is None:
+        return now
+    return min(now, max(spec.bounds.minimum, ceil(busy / MOST_BUSY)))
+
+
+def relief(situation: Situation, observation: Observation, objective: Objective) -> Proposal | None:
+    """The connections that were enough when the database was well, if it is slow now and requests wait for it."""
+    if (observation.p95 or 0.0) <= objective.p95.total_seconds():
+        return None
+    for tunable, size, seen, _ in _waited_for(situation, observation, objective):
+        slow = slow_database(situation, observation, tunable.name)
+        if not slow:
+            continue
+        fastest = situation.memory.fastest[tunable.name]
+        load = seen.arrivals_per_worker * fastest * BURSTINESS
+        enough = float(ceil(SLACK * servers_needed(load, fastest, longest_wait_seconds(objective))))
+        if enough < size:
+            evidence = f"{slow}; {enough:g} connections were enough then, and more slow it down"
+            return _saturated(situation, (Change(tunable, size, enough),), evidence)
+    return None
+
+
+def half(situation: Situation, observation: Observation, objective: Objective) -> Proposal | None:
+    """Half of a pool that is always lent and cannot grow: a database with less to do at once may answer more."""
+    if (observation.p95 or 0.0) <= objective.p95.total_seconds():
+        return None
+    for tunable, size, seen, hold in _waited_for(situation, observation, objective):
+        if size > 1 and all_lent(seen, size):
+            evidence = f"all connections of {tunable} are lent, {format_duration(hold)} each, and more would not help"
+            return _saturated(
+                situation, (Change(tunable, size, float(ceil(size / 2))),), f"{evidence}; fewer are tried"
+            )
+    return None
+
+
+def _waited_for(
+    situation: Situation, observation: Observation, objective: Objective
+) -> Iterator[tuple[Tunable, float, PoolObservation, float]]:
+    """Pools whose connections requests wait for, with their size and the mean time they are held."""
+    lag, high = observation.loop_lag.mean, WAIT_SHARE * objective.p95.total_seconds()
+    for tunable, spec in situation.policy.tunables.items():
+        size, seen = situation.values.get(tunable), observation.pools.get(tunable.name)
+        if tunable.kind is not Kind.POOL or spec.bounds is None or size is None or seen is None:
+            continue
+        hold = seen.hold.mean
+        if is_disproved(situation, tunable.name):
+            continue
+        if hold is None or seen.hold.count < LEAST_CHECKOUTS or (seen.wait.quantile(0.99) or 0.0) <= high:
+            continue
+        if lag is not None and lag <= LAG_IN_HOLD * hold:
+            yield tunable, size, seen, hold
+
+
+def _saturated(situation: Situation, changes: tuple[Change, ...], evidence: str) -> Proposal:
+    lever, severity = changes[0], 1 + 2 * situation.policy.behavior.tolerance
+    finding = Finding(Reason.DATABASE_SATURATED, lever.tunable, severity, evidence, lever.new)
+    return Proposal(finding, changes)

@@ -1,0 +1,1 @@
+"""From the pods' reports to one observation of a window."""

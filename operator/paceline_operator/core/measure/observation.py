@@ -1,0 +1,96 @@
+"""What the fleet reported for one window, merged. What nobody reported is None or empty, never zero."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+from math import inf, isfinite
+
+from paceline_operator.core.measure.histogram import Histogram
+from paceline_operator.core.model.tunables import NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class PoolObservation:
+    """One pool over the window, all pods and workers together."""
+
+    limit: int
+    cap: int
+    wait: Histogram
+    hold: Histogram
+    timeouts: int
+    arrivals_per_worker: float
+    """Checkouts a second and worker, the mean of the fleet."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheObservation:
+    """One cache over the window, all pods together."""
+
+    lookups: int
+    hit_ratio: float | None
+    """At the TTL in force; None without a lookup."""
+    ghosts: Mapping[float, float] = field(default_factory=lambda: NOTHING)
+    """By TTL in seconds: the hit ratio it would have given, on a sample of the keys."""
+    ghost_lookups: int = 0
+    """Lookups in the sample, of one ghost TTL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What the fleet reported for one window, merged. What nobody reported is None or empty, never zero."""
+
+    pods: int
+    window_seconds: float
+    requests: int
+    errors: int
+    requests_per_second: float
+    duration: Histogram
+    loop_lag: Histogram
+    pools: Mapping[str, PoolObservation] = field(default_factory=lambda: NOTHING)
+    cpu_ratio: float | None = None
+    throttled_ratio: float | None = None
+    caches: Mapping[str, CacheObservation] = field(default_factory=lambda: NOTHING)
+    cpu_seconds: float = 0.0
+    """CPU time of all pods in the window."""
+    cpu_limit: float | None = None
+    """Cores of a pod, the smallest; None where none has a limit."""
+    most_workers: int | None = None
+    """What memory has room for in the pod that has least; None where it cannot be told."""
+    turned_away: int = 0
+    """Requests that admission refused: they were wanted, but are in no other figure."""
+    left_out: int = 0
+    """Pods that are so much slower than the others that nothing is tuned on them."""
+    mix: Mapping[str, float] = field(default_factory=lambda: NOTHING)
+    """Share of the requests by route group."""
+
+    @property
+    def sound(self) -> bool:
+        """Whether every figure is a number that can have been measured: finite, not negative, a limit above 0."""
+        histograms = chain((self.duration, self.loop_lag), *((pool.wait, pool.hold) for pool in self.pools.values()))
+        figures = (
+            self.window_seconds, self.requests_per_second, self.cpu_seconds, self.cpu_ratio or 0.0,
+            self.throttled_ratio or 0.0, *(pool.arrivals_per_worker for pool in self.pools.values()),
+            *(histogram.total for histogram in histograms),
+        )  # fmt: skip
+        limit = self.cpu_limit
+        return all(isfinite(figure) and figure >= 0 for figure in figures) and (limit is None or 0 < limit < inf)
+
+    @property
+    def p95(self) -> float | None:
+        """Seconds."""
+        return self.duration.quantile(0.95)
+
+    @property
+    def loop_lag_p95(self) -> float | None:
+        """Seconds."""
+        return self.loop_lag.quantile(0.95)
+
+    def busy(self, workers: float) -> float | None:
+        """Share of the time that a loop computes, with so many in each pod; None where nobody says."""
+        if not self.cpu_seconds or not self.window_seconds:
+            return None
+        return self.cpu_seconds / self.window_seconds / max(1, self.pods) / workers
+
+    @property
+    def error_ratio(self) -> float:
+        return self.errors / self.requests if self.requests else 0.0

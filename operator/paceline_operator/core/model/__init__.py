@@ -1,0 +1,1 @@
+"""What there is to talk about: tunables, values, policies, changes, durations."""

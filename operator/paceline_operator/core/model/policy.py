@@ -1,0 +1,101 @@
+"""What a person wants of a service and allows the operator: a parsed TuningPolicy, without its wire format."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+
+from paceline_operator.core.model.tunables import NOTHING, Tunable
+
+
+class Mode(StrEnum):
+    """What the operator may do with a target; in rising order of power."""
+
+    OFF = "Off"
+    RECOMMEND = "Recommend"
+    AUTO = "Auto"
+
+    def capped(self, limit: "Mode") -> "Mode":
+        """The less powerful of the two."""
+        order = tuple(Mode)
+        return min(self, limit, key=order.index)
+
+
+class Prefer(StrEnum):
+    """What a policy wants where several settings meet its objective."""
+
+    LATENCY = "latency"
+    ECONOMY = "economy"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The smallest and the largest value allowed, both included."""
+
+    minimum: float
+    maximum: float
+
+    def clamp(self, value: float) -> float:
+        return min(max(value, self.minimum), self.maximum)
+
+
+@dataclass(frozen=True, slots=True)
+class TunableSpec:
+    """What a policy says of one tunable: exactly one of `pinned` and `bounds`."""
+
+    tunable: Tunable
+    pinned: float | None = None
+    bounds: Bounds | None = None
+    budget: str | None = None
+    """`namespace/name` of the ConnectionBudget that a pool draws from."""
+
+    def allowed(self, value: float) -> float:
+        """The value nearest to `value` within the bounds; any where there are none."""
+        return self.bounds.clamp(value) if self.bounds else value
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What the service promises its callers."""
+
+    p95: timedelta
+    error_ratio: float = 0.001
+    prefer: Prefer = Prefer.LATENCY
+    excluded_routes: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Behavior:
+    """How patient the loop is. Settle times are fractions of `interval`, so that a short one tunes fast."""
+
+    interval: timedelta = timedelta(seconds=60)
+    min_samples: int = 2000
+    tolerance: float = 0.1
+    cooldown: timedelta = timedelta(seconds=60)
+    max_changes_per_hour: int = 20
+    canary_pods: int = 1
+    """How many pods try a change of workers before the others; 0: none."""
+
+    @property
+    def settle(self) -> timedelta:
+        """After a change has been acked and before it is measured."""
+        return self.interval / 4
+
+    @property
+    def longest_window(self) -> timedelta:
+        """A window grows up to this until it holds `min_samples`."""
+        return self.interval * 5
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A parsed TuningPolicy. Without an objective nothing but pinned values and bounds applies."""
+
+    tunables: Mapping[Tunable, TunableSpec] = field(default_factory=lambda: NOTHING)
+    objective: Objective | None = None
+    behavior: Behavior = field(default_factory=Behavior)
+    mode: Mode = Mode.RECOMMEND
+    max_replicas: int | None = None
+    """The most pods there may be, for budgets, where no autoscaler says it."""
+    admission: Bounds | None = None
+    """Requests in flight per worker; None: admission is off."""

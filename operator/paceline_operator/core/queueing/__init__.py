@@ -1,0 +1,1 @@
+"""The model of a pod: its formulas, and its fit to a window."""

@@ -1,0 +1,1 @@
+"""All that a decision rests on, and what is remembered."""

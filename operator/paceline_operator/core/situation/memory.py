@@ -1,0 +1,161 @@
+"""What the loop remembers from one decision to the next; the policy's status keeps it (`crd/memory.py`)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from paceline_operator.core.measure.observation import Observation
+from paceline_operator.core.model.decision import Change, Reason
+from paceline_operator.core.model.tunables import NOTHING, Values
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What is kept of a window, to compare a later one with."""
+
+    p95_seconds: float
+    error_ratio: float
+    requests_per_second: float
+    samples: int
+    pods: int = 1
+    mix: Mapping[str, float] = field(default_factory=lambda: NOTHING)
+    """Share of the requests by route group."""
+
+    @classmethod
+    def of(cls, observation: Observation) -> "Measured | None":
+        """None of a window without requests."""
+        p95, seen = observation.p95, observation
+        if p95 is None:
+            return None
+        return cls(p95, seen.error_ratio, seen.requests_per_second, seen.requests, seen.pods, seen.mix)
+
+    @property
+    def load(self) -> float:
+        """Requests a second and pod."""
+        return self.requests_per_second / max(1, self.pods)
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A change that waits for its verdict. `baseline` is the window that led to it."""
+
+    generation: int
+    changes: tuple[Change, ...]
+    reason: Reason
+    baseline: Measured
+    since: datetime
+    deadline: datetime
+    restarts: int = 0
+    voids: int = 0
+    """Windows that could not be compared, because load or route mix had moved."""
+    tried_on: tuple[str, ...] = ()
+    """Uids of the pods that try it, whose restarts `restarts` counts; empty: all pods have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Values that were rolled back, or outgrown; not tried again before `until`."""
+
+    values: Values
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Oversized:
+    """For how many windows in a row a pool was too large, and the most connections needed in any of them."""
+
+    windows: int
+    needed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What values gave under a load, in requests a second and pod; newer windows count for more."""
+
+    values: Values
+    load: float
+    p95_seconds: float
+    windows: int
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """By how much p95 differs between windows in which nothing changed: the variance of the ratio's logarithm."""
+
+    variance: float = 0.0
+    windows: int = 0
+    last: Measured | None = None
+    """The window before, and the generation it ran under."""
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Probing:
+    """When the next probe may be made; the gap doubles with each one that gained nothing or little."""
+
+    failures: int = 0
+    after: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """The worker count at which a container was killed for memory, and the pod template it was."""
+
+    workers: float
+    template: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drowned:
+    """A database that got so many queries at once that it answered fewer than were asked for."""
+
+    connections: float
+    """Of the whole fleet, all of them lent."""
+    query_seconds: float
+    """Of a query then."""
+    checkouts: float
+    """Asked for, a second, of the whole fleet."""
+    until: datetime
+    """When as many may be tried again."""
+    times: int = 1
+    """How often it has drowned; 0 where fewer connections were tried and made things worse: they were not why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replicas:
+    """How many pods there were, and since when."""
+
+    count: int
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """All the loop remembers, kept in the policy's status. `unknown` holds what a newer operator wrote."""
+
+    changes: tuple[datetime, ...] = ()
+    """When tuned changes were made within the last hour."""
+    rollbacks: tuple[datetime, ...] = ()
+    """When the last few changes were taken back, oldest first."""
+    pending: Pending | None = None
+    last_known_good: Values = field(default_factory=lambda: NOTHING)
+    rejected: tuple[Rejected, ...] = ()
+    oversized: Mapping[str, Oversized] = field(default_factory=lambda: NOTHING)
+    known: tuple[Known, ...] = ()
+    noise: Noise = field(default_factory=Noise)
+    probing: Probing = field(default_factory=Probing)
+    cpu: Mapping[int, float] = field(default_factory=lambda: NOTHING)
+    """CPU seconds of a request by worker count: what one more worker costs is learnt from them."""
+    fastest: Mapping[str, float] = field(default_factory=lambda: NOTHING)
+    """By pool: seconds of a query when its database was well; creeps up, so that a lasting change is believed."""
+    drowned: Mapping[str, Drowned] = field(default_factory=lambda: NOTHING)
+    """By pool: the fewest connections that its database drowned in."""
+    ceiling: Ceiling | None = None
+    replicas: Replicas | None = None
+    loads: tuple[float, ...] = ()
+    """Requests a second and pod of the last few windows, the newest last: whether more are to come."""
+    first: Measured | None = None
+    """The first window ever measured: what tuning has gained is told against it."""
+    unknown: Mapping[str, Any] = field(default_factory=lambda: NOTHING)

@@ -1,0 +1,115 @@
+"""All that a decision rests on, as one frozen value: the policy, the fleet, the measured window, the memory."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from paceline_operator.core.measure.observation import Observation
+from paceline_operator.core.model.policy import Policy
+from paceline_operator.core.model.tunables import NOTHING, Tunable, Values
+from paceline_operator.core.situation.memory import Memory
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One pod of the target that is not on its way out."""
+
+    uid: str
+    ready: bool = True
+    applied: bool = True
+    """It reports, and has acked the generation in force."""
+    addressable: bool = True
+    """It reports the uid that the platform knows it by, so that values of its own reach it."""
+    restarts: int = 0
+    out_of_memory: bool = False
+    values: Values = field(default_factory=lambda: NOTHING)
+    """What it runs; empty where it does not report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The target's pods as they are now. `total` leaves terminating pods out."""
+
+    total: int = 0
+    reporting: int = 0
+    applied: int = 0
+    """Pods that have acked the generation of the document in force."""
+    generation: int = 0
+    """Of the document in force; 0 without one."""
+    rolling_out: bool = False
+    replicas: int = 0
+    """How many pods the target asks for; 0 where it does not say."""
+    template: str = ""
+    """Of the pods: what a worker count was too much for may fit another."""
+    restarts: int = 0
+    out_of_memory: bool = False
+    too_old: tuple[str, ...] = ()
+    """Names of pods whose runtime does not understand `tuning/v1`."""
+    shrink_blocked: str = ""
+    """The message of a pod that undid a shrink; empty when none did."""
+    unregistered: tuple[str, ...] = ()
+    """Outbound addresses that no registered pool accounts for."""
+    unknown: tuple[str, ...] = ()
+    """Names in the document that no worker registered."""
+    clamped: Mapping[Tunable, str] = field(default_factory=lambda: NOTHING)
+    """What pods grant less of than asked, and by what; without pods on trial."""
+    members: tuple[Member, ...] = ()
+
+    @property
+    def coverage(self) -> float:
+        """Share of the pods that report, in [0, 1]."""
+        return self.reporting / self.total if self.total else 0.0
+
+    @property
+    def converged(self) -> bool:
+        return self.applied == self.total
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What the pools of a target may open together, and for how many pods that has to do in the worst case."""
+
+    connections: int
+    pods: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a person wants in force until they say otherwise. `label` names it: `generation 5`, `baseline`."""
+
+    label: str
+    values: Values | None
+    """None while they are not known: the baseline is what pods report as their start values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What `decide` is given. `observation` is None until a whole window has been measured."""
+
+    policy: Policy
+    values: Values
+    """In force: the document's, else what pods run."""
+    fleet: Fleet
+    now: datetime
+    observation: Observation | None = None
+    """Without the pods on trial."""
+    trial: Observation | None = None
+    """What the pods on trial reported over the same time."""
+    memory: Memory = field(default_factory=Memory)
+    telemetry_age_seconds: float = 0.0
+    """Since any pod of the target last reported."""
+    budgets: Mapping[str, Budget] = field(default_factory=lambda: NOTHING)
+    """By `namespace/name`; what a policy refers to and is not here could not be read."""
+    held: Held | None = None
+    """What a person has asked to go back to."""
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether loops lag longer than a whole answer may take: then few answers are no sign of little traffic."""
+        lag, objective = self.observation.loop_lag_p95 if self.observation else None, self.policy.objective
+        return lag is not None and objective is not None and lag > objective.p95.total_seconds()
+
+    def evidence(self, text: str) -> str:
+        """The text with what it was measured on: `…; n=143210, generation 17`."""
+        samples = self.observation.requests if self.observation else 0
+        return f"{text}; n={samples}, generation {self.fleet.generation}"

@@ -1,0 +1,1 @@
+"""Whether a change was good, and the way back."""

@@ -1,0 +1,181 @@
+"""A change of workers is carried out on some pods first, and judged against the others over the same time.
+
+Only such a change: what a pool size or a TTL does to a shared database shows when all pods have it. Only while the
+objective is met: where it is missed, every request would pay for the wait.
+"""
+
+from dataclasses import replace
+from math import sqrt
+from typing import Final
+
+from paceline_operator.core.laws.constraints import within_budgets
+from paceline_operator.core.measure.observation import Observation
+from paceline_operator.core.model.decision import Change, Decision, Reason
+from paceline_operator.core.model.durations import format_duration
+from paceline_operator.core.model.tunables import WORKERS, Kind
+from paceline_operator.core.situation.experience import seen_on_trial
+from paceline_operator.core.situation.memory import Measured, Memory, Pending
+from paceline_operator.core.situation.situation import Member, Situation
+from paceline_operator.core.verdict.compare import MORE_ERRORS, meets_cheaper, most_rise, slower
+from paceline_operator.core.verdict.rollback import on_trial, roll_back, under_judgement
+
+LEAST_PODS: Final = 4
+LEAST_SAMPLES: Final = 200
+"""Fewer requests on the pods of a trial tell nothing, unless the policy is content with less."""
+SURELY: Final = 3.0
+"""Standard deviations of an error ratio that are no chance."""
+
+
+def tried_first(situation: Situation, decision: Decision) -> Decision:
+    """The decision, for some pods at first if it can be tried; the sentence says so."""
+    pods = _pods(situation) if _can_be_tried(situation, decision) else ()
+    if not pods:
+        return decision
+    listed = ", ".join(map(str, decision.changes))
+    where = f"trying {listed} on {len(pods)} of {situation.fleet.total} pods"
+    return replace(decision, tried_on=pods, message=f"{where}: {decision.message.removeprefix(f'{listed}: ')}")
+
+
+def described(pending: Pending, pods: int) -> str:
+    """`workers 3→4 on 1 of 6 pods`."""
+    return f"{', '.join(map(str, pending.changes))}{on_trial(pending, pods)}"
+
+
+def without_trial(memory: Memory) -> Memory:
+    """Every write but its own ends a trial."""
+    pending = memory.pending
+    return replace(memory, pending=None) if pending is not None and pending.tried_on else memory
+
+
+def judge(situation: Situation, pending: Pending) -> tuple[Decision, Memory]:
+    """Takes the trial back, gives it to all pods, or waits; and the memory after that."""
+    void = _void(situation, pending)
+    if void:
+        message = f"{described(pending, situation.fleet.total)} given up, nothing learnt: {void}"
+        back = _back(pending)
+        return Decision(back, Reason.EXTERNAL_CHANGE, situation.evidence(message)), without_trial(situation.memory)
+    members = [member for member in situation.fleet.members if member.uid in pending.tried_on]
+    broken = _broken(situation, pending, members)
+    if broken is not None:
+        return broken
+    tried, others = _measured(situation, situation.trial), _measured(situation, situation.observation)
+    if tried is not None and others is not None:
+        return _judged(situation, pending, tried, others)
+    if situation.now >= pending.deadline:
+        why = "no verdict before its deadline: too little telemetry"
+        return roll_back(situation, pending, Reason.ROLLED_BACK, why)
+    waiting = f"trying {described(pending, situation.fleet.total)}: no verdict yet"
+    return Decision((), Reason.COOLING_DOWN, situation.evidence(waiting)), situation.memory
+
+
+def _can_be_tried(situation: Situation, decision: Decision) -> bool:
+    pending, observation, objective = situation.memory.pending, situation.observation, situation.policy.objective
+    if not decision.tuned or observation is None or objective is None or observation.left_out:
+        return False
+    if pending is not None and pending.tried_on:
+        return False  # it has just been tried
+    p95 = observation.p95
+    met = p95 is not None and p95 <= objective.p95.total_seconds()
+    return met and any(change.tunable == WORKERS for change in decision.changes) and all(map(_local, decision.changes))
+
+
+def _local(change: Change) -> bool:
+    return change.old is not None and change.tunable.kind in (Kind.WORKERS, Kind.POOL)
+
+
+def _pods(situation: Situation) -> tuple[str, ...]:
+    """The first by uid, at most half of them; none where a window would tell too little."""
+    sound = sorted(
+        member.uid for member in situation.fleet.members if member.ready and member.applied and member.addressable
+    )
+    count = min(situation.policy.behavior.canary_pods, len(sound) // 2)
+    observation = situation.observation
+    if observation is None or len(sound) < LEAST_PODS:
+        return ()
+    expected = observation.requests * count / max(1, observation.pods)
+    return tuple(sound[:count]) if expected >= _least(situation) else ()
+
+
+def _least(situation: Situation) -> int:
+    return min(LEAST_SAMPLES, situation.policy.behavior.min_samples)
+
+
+def _measured(situation: Situation, observation: Observation | None) -> Measured | None:
+    """None where a group of pods has not answered enough to be judged."""
+    if observation is None or not observation.sound or observation.requests < _least(situation):
+        return None
+    return Measured.of(observation)
+
+
+def _void(situation: Situation, pending: Pending) -> str:
+    """Why the trial tells nothing; empty where it does."""
+    if set(pending.tried_on) - {member.uid for member in situation.fleet.members}:
+        return "a pod that tried it has gone"
+    if situation.fleet.rolling_out:
+        return "the target is rolling out"
+    return "" if _allowed(situation, pending) else "the policy no longer allows it"
+
+
+def _allowed(situation: Situation, pending: Pending) -> bool:
+    specs = situation.policy.tunables
+    within = all(
+        (spec := specs.get(change.tunable)) is not None
+        and spec.pinned is None
+        and spec.allowed(change.new) == change.new
+        for change in pending.changes
+    )
+    return within and within_budgets(situation, under_judgement(situation.values, pending))
+
+
+def _back(pending: Pending) -> tuple[Change, ...]:
+    return tuple(Change(change.tunable, change.new, change.old) for change in pending.changes if change.old is not None)
+
+
+def _broken(situation: Situation, pending: Pending, members: list[Member]) -> tuple[Decision, Memory] | None:
+    """The way back where a pod restarted under the trial or does not grant what it asks for."""
+    if sum(member.restarts for member in members) > pending.restarts:
+        killed = any(member.out_of_memory for member in members)
+        reason, how = (Reason.OUT_OF_MEMORY, "was killed for memory") if killed else (Reason.ROLLED_BACK, "restarted")
+        return roll_back(situation, pending, reason, f"a container {how} since", kept_from=True)
+    for change in pending.changes:
+        for member in members:
+            granted = member.values.get(change.tunable, change.new)
+            if member.applied and granted != change.new:
+                why = f"a pod grants {change.tunable} {change.tunable.describe(granted)}"
+                return roll_back(situation, pending, Reason.ROLLED_BACK, why, kept_from=True)
+    return None
+
+
+def _judged(situation: Situation, pending: Pending, tried: Measured, others: Measured) -> tuple[Decision, Memory]:
+    objection = _objection(situation, tried, others)
+    if objection:
+        decision, memory = roll_back(situation, pending, Reason.ROLLED_BACK, f"{objection} against the other pods")
+        known = seen_on_trial(situation, under_judgement(situation.values, pending), tried)
+        return decision, replace(memory, known=known)
+    p95s = f"p95 {_text(tried)} where it was tried, {_text(others)} elsewhere"
+    message = (
+        f"{', '.join(map(str, pending.changes))} for all pods, tried{on_trial(pending, situation.fleet.total)}: {p95s}"
+    )
+    decision = Decision(pending.changes, pending.reason, situation.evidence(message), tuned=True)
+    return decision, without_trial(situation.memory)
+
+
+def _objection(situation: Situation, tried: Measured, others: Measured) -> str:
+    if tried.error_ratio > others.error_ratio + _chance(tried, others):
+        return f"errors {others.error_ratio:.2%} → {tried.error_ratio:.2%}"
+    if meets_cheaper(situation, tried):
+        return ""
+    return slower(others, tried, most_rise(situation, min(tried.samples, others.samples)))
+
+
+def _chance(tried: Measured, others: Measured) -> float:
+    """What the error ratios of two such windows may differ by; 0.1 percentage points at least.
+
+    Worked example: 200 requests, others without an error: 3 √(0.005 / 200) = 1.5 %, three errors.
+    """
+    expected = max(others.error_ratio, 1 / tried.samples)
+    return max(MORE_ERRORS, SURELY * sqrt(expected / tried.samples))
+
+
+def _text(measured: Measured) -> str:
+    return format_duration(measured.p95_seconds)

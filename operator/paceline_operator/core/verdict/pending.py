@@ -1,0 +1,55 @@
+"""What memory keeps of a decision once it is in force: a tuned change waits for its verdict."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from paceline_operator.core.model.decision import Decision, Reason
+from paceline_operator.core.situation.memory import Measured, Memory, Pending, Rejected
+from paceline_operator.core.situation.situation import Situation
+from paceline_operator.core.verdict.rollback import MOST_REJECTED
+
+OUTGROWN_FOR: Final = 30
+"""Windows for which values that proved too small are not returned to: theory must not undo what was measured."""
+EXPLICIT: Final = frozenset({Reason.PINNED_BY_SPEC, Reason.CLAMPED, Reason.BUDGET_EXHAUSTED, Reason.ADMISSION_SIZED})
+"""What a person or a bound demands: no cooldown, no verdict."""
+
+
+def remember(situation: Situation, memory: Memory, decision: Decision, generation: int) -> Memory:
+    """The memory after a decision has been applied as `generation`: a tuned change waits for its verdict."""
+    if not decision.changes or decision.reason in EXPLICIT:
+        return memory
+    recent = tuple(time for time in memory.changes if situation.now - time < timedelta(hours=1))
+    memory = replace(memory, changes=(*recent, situation.now))
+    baseline = Measured.of(situation.observation) if situation.observation else None
+    if not decision.tuned or baseline is None:
+        return memory
+    behavior = situation.policy.behavior
+    pending = Pending(
+        generation,
+        decision.changes,
+        decision.reason,
+        baseline,
+        since=situation.now,
+        deadline=situation.now + behavior.settle + behavior.longest_window + behavior.interval,
+        restarts=_restarts(situation, decision),
+        tried_on=decision.tried_on,
+    )
+    if decision.tried_on:
+        return replace(memory, pending=pending)
+    return replace(memory, pending=pending, oversized={}, rejected=_outgrown(situation, memory, decision))
+
+
+def _restarts(situation: Situation, decision: Decision) -> int:
+    if not decision.tried_on:
+        return situation.fleet.restarts
+    return sum(member.restarts for member in situation.fleet.members if member.uid in decision.tried_on)
+
+
+def _outgrown(situation: Situation, memory: Memory, decision: Decision) -> tuple[Rejected, ...]:
+    lever = decision.changes[0]
+    shrinks = lever.old is None or lever.new < lever.old
+    if shrinks and decision.reason is not Reason.DATABASE_SATURATED:
+        return memory.rejected
+    until = situation.now + OUTGROWN_FOR * situation.policy.behavior.interval
+    return (*memory.rejected, Rejected(dict(situation.values), until))[-MOST_REJECTED:]

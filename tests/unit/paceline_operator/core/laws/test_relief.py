@@ -1,0 +1,161 @@
+"""A database that its own clients slow down: told by what it once needed, or by trying fewer connections."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from paceline_operator.core.decide import decide
+from paceline_operator.core.laws.diagnose import diagnose
+from paceline_operator.core.laws.recommend import carried_pools
+from paceline_operator.core.laws.relief import half, relief
+from paceline_operator.core.measure.observation import Observation
+from paceline_operator.core.model.decision import Change, Reason
+from paceline_operator.core.model.tunables import WORKERS
+from paceline_operator.core.situation.memory import Known, Memory, Rejected
+from paceline_operator.core.situation.situation import Situation
+from paceline_operator.core.verdict.pending import remember
+from paceline_operator.core.verdict.verify import verify
+from situations import (
+    NOW,
+    OBJECTIVE,
+    POSTGRES,
+    fleet,
+    measured,
+    observation,
+    pending,
+    policy,
+    pool_seen,
+    pool_spec,
+    postgres_seen,
+    seconds,
+    situation,
+    values,
+    workers_spec,
+)
+
+WELL = Memory(fastest={"postgres": 0.006})
+
+
+def collapsed(**changes: Any) -> Observation:
+    """All eight connections of each worker are lent, 80 ms each; requests wait; loops idle. p95 is 0.9 s."""
+    lent = pool_seen(wait=seconds(0.5), hold=seconds(0.08, 20_000), arrivals_per_worker=98.0)
+    return observation(**{"duration": seconds(0.9, 20_000), "pools": {"postgres": lent}, **changes})
+
+
+def crowded(**changes: Any) -> Situation:
+    return situation(**{"observation": collapsed(), "memory": WELL, **changes})
+
+
+def test_a_database_that_was_faster_gets_what_it_needed_then() -> None:
+    answering = Memory(fastest={"postgres": 0.006}, known=(Known(values(4, 8), 83.0, 0.02, 1, NOW),))
+    decision, _ = decide(crowded(memory=answering))
+
+    assert decision.reason is Reason.DATABASE_SATURATED
+    assert decision.changes == (Change(POSTGRES, 8, 5),)
+    assert "postgres is held 80ms, 6ms when all was well; 5 connections were enough then" in decision.message
+
+
+@pytest.mark.parametrize(
+    "well_enough",
+    [
+        pytest.param(crowded(observation=collapsed(duration=seconds(0.02, 20_000))), id="the objective is met"),
+        pytest.param(crowded(memory=Memory(fastest={"postgres": 0.07})), id="it was never faster"),
+        pytest.param(crowded(memory=Memory()), id="nothing is known of it"),
+        pytest.param(crowded(values=values(4, 5)), id="it has no more than it needs"),
+        pytest.param(crowded(observation=collapsed(loop_lag=seconds(0.05))), id="loops lag"),
+        pytest.param(crowded(observation=collapsed(loop_lag=seconds(0.0, 0))), id="nobody knows how loops lag"),
+        pytest.param(crowded(observation=collapsed(pools={})), id="nothing is seen of the pool"),
+        pytest.param(
+            crowded(observation=collapsed(pools=postgres_seen(hold=seconds(0.08, 20_000)))), id="nobody waits"
+        ),
+    ],
+)
+def test_otherwise_no_connection_is_taken_away(well_enough: Situation) -> None:
+    assert well_enough.observation is not None
+    assert relief(well_enough, well_enough.observation, OBJECTIVE) is None
+
+
+def test_a_pool_never_grows_into_a_slow_database() -> None:
+    waiting = postgres_seen(wait=seconds(0.5), hold=seconds(0.011, 20_000), arrivals_per_worker=320.0)
+    decision, _ = decide(crowded(values=values(4, 4), observation=collapsed(pools=waiting)))
+
+    assert decision.reason is Reason.DATABASE_SATURATED
+    assert not decision.changes
+    assert "but postgres is held 11ms, 6ms when all was well" in decision.message
+
+
+def test_a_pool_that_may_not_grow_is_halved() -> None:
+    stuck = crowded(policy=policy(workers_spec(), pool_spec(1, 8)), memory=Memory())
+    decision, memory = decide(stuck)
+
+    assert decision.changes == (Change(POSTGRES, 8, 4),)
+    assert decision.reason is Reason.DATABASE_SATURATED
+    assert remember(stuck, memory, decision, 18).rejected[-1].values == values(4, 8), "the way back is barred"
+
+
+def test_a_pool_is_halved_only_if_it_is_all_lent_and_the_objective_missed() -> None:
+    stuck = crowded(policy=policy(workers_spec(), pool_spec(1, 8)), memory=Memory())
+    idle = postgres_seen(wait=seconds(0.5), hold=seconds(0.08, 20_000), arrivals_per_worker=40.0)
+    assert half(stuck, collapsed(pools=idle), OBJECTIVE) is None
+    assert half(stuck, collapsed(duration=seconds(0.02, 20_000)), OBJECTIVE) is None
+    assert half(replace(stuck, values=values(4, 1)), collapsed(), OBJECTIVE) is None
+
+
+def test_what_did_not_help_before_is_not_halved_again() -> None:
+    rejected = Memory(rejected=(Rejected(values(4, 4), NOW + (NOW - NOW) + policy().behavior.interval),))
+    stuck = crowded(policy=policy(workers_spec(), pool_spec(1, 8)), memory=rejected)
+    decision, _ = decide(stuck)
+    assert not decision.changes
+    assert decision.reason is Reason.AT_MAXIMUM
+
+
+def test_a_pool_that_grew_in_vain_goes_back() -> None:
+    grown = pending(
+        changes=(Change(POSTGRES, 4, 8),), reason=Reason.POOL_WAIT_HIGH, baseline=measured(p95_seconds=0.88)
+    )
+    decision, _ = verify(situation(observation=collapsed(), memory=Memory(pending=grown)))
+
+    assert decision is not None
+    assert decision.changes == (Change(POSTGRES, 8, 4),)
+    assert "postgres 4→8 answers no more requests" in decision.message
+
+
+@pytest.mark.parametrize(
+    ("grown", "window"),
+    [
+        pytest.param(Change(POSTGRES, 4, 8), collapsed(requests_per_second=360.0), id="more is answered"),
+        pytest.param(Change(POSTGRES, 4, 8), collapsed(duration=seconds(0.7, 20_000)), id="it is faster"),
+        pytest.param(Change(POSTGRES, 7, 8), collapsed(), id="it grew too little to tell"),
+        pytest.param(Change(WORKERS, 2, 4), collapsed(), id="workers grew"),
+        pytest.param(Change(POSTGRES, 4, 8), collapsed(pools=postgres_seen()), id="some are idle"),
+        pytest.param(Change(POSTGRES, 4, 8), collapsed(pools={}), id="nothing is seen of the pool"),
+    ],
+)
+def test_otherwise_growth_stays(grown: Change, window: Observation) -> None:
+    change = pending(changes=(grown,), reason=Reason.POOL_WAIT_HIGH, baseline=measured(p95_seconds=0.88))
+    decision, memory = verify(situation(observation=window, memory=Memory(pending=change)))
+
+    assert decision is None
+    assert memory.pending is None
+
+
+def test_a_pool_that_is_all_lent_goes_before_lag_that_does_not_explain_it() -> None:
+    lag = collapsed(loop_lag=seconds(0.010))
+    found = diagnose(situation(observation=lag), lag, OBJECTIVE)
+    assert [finding.reason for finding in found] == [Reason.POOL_WAIT_HIGH, Reason.LOOP_LAG_HIGH]
+
+    explained = collapsed(loop_lag=seconds(0.030))
+    found = diagnose(situation(observation=explained), explained, OBJECTIVE)
+    assert [finding.reason for finding in found] == [Reason.LOOP_LAG_HIGH, Reason.POOL_WAIT_HIGH]
+
+
+def test_workers_that_are_added_leave_an_all_lent_pool_its_size() -> None:
+    changes = carried_pools(situation(), collapsed(), OBJECTIVE, Change(WORKERS, 4, 8))
+    assert changes == ()
+    idle = carried_pools(situation(), observation(), OBJECTIVE, Change(WORKERS, 4, 8))
+    assert idle == (Change(POSTGRES, 8, 4),)
+
+
+def test_nothing_shrinks_while_a_pod_is_silent() -> None:
+    decision, _ = decide(crowded(observation=collapsed(pods=4), fleet=fleet(total=5, reporting=5, applied=5)))
+    assert not decision.changes

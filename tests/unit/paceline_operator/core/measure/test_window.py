@@ -1,0 +1,81 @@
+"""Where windows begin, when a decision is due, and when to look again."""
+
+from datetime import timedelta
+
+from paceline_operator.core.measure.pods import PodState
+from paceline_operator.core.measure.window import Window
+from situations import NOW
+
+INTERVAL, SETTLE = timedelta(seconds=60), timedelta(seconds=15)
+
+
+def state(generation: int = 3, uptime: float = 1000.0, *pending: str) -> PodState:
+    return PodState("a", uptime, generation, pending=pending)
+
+
+def at(seconds: float) -> timedelta:
+    return timedelta(seconds=seconds)
+
+
+def started() -> Window:
+    """One pod whose window began at NOW, after the first decision."""
+    return Window().advanced({"p": state()}, NOW, SETTLE).begun_anew({"p": state()}, NOW)
+
+
+def test_the_first_look_is_due_and_a_settled_pod_begins_its_window() -> None:
+    window = Window().advanced({"p": state()}, NOW, SETTLE)
+
+    assert window.due(NOW, INTERVAL, 1)
+    assert window.marks["p"].began == NOW
+
+
+def test_a_pod_that_has_just_started_settles_first() -> None:
+    window = Window().advanced({"p": state(uptime=5)}, NOW, SETTLE)
+
+    assert window.marks["p"].began is None
+    assert window.next_look(NOW, SETTLE, INTERVAL) == at(10)
+    later = window.advanced({"p": state(uptime=15)}, NOW + at(10), SETTLE)
+    assert later.marks["p"].began == NOW + at(10)
+
+
+def test_a_decision_is_due_when_nearly_all_windows_are_whole() -> None:
+    window, states = started(), {"p": state()}
+
+    assert not window.due(NOW + at(50), INTERVAL, 1)
+    assert window.due(NOW + at(54), INTERVAL, 1)
+    assert not window.due(NOW + at(54), INTERVAL, 2)
+    assert len(window.pod_windows(states, NOW + at(54), INTERVAL)) == 1
+    assert window.pod_windows({}, NOW + at(54), INTERVAL) == ()
+
+
+def test_a_new_generation_voids_the_window_and_settles_anew() -> None:
+    window = started().advanced({"p": state(4)}, NOW + at(30), SETTLE)
+
+    assert window.marks["p"].began is None
+    assert window.next_look(NOW + at(30), SETTLE, INTERVAL) == at(15)
+
+
+def test_a_pod_with_something_pending_has_no_window() -> None:
+    assert started().advanced({"p": state(3, 1000, "workers 2→4")}, NOW, SETTLE).marks == {}
+
+
+def test_without_whole_windows_a_decision_is_due_after_three_intervals() -> None:
+    window = Window(decided=NOW)
+
+    assert not window.due(NOW + at(179), INTERVAL, 0)
+    assert window.due(NOW + at(180), INTERVAL, 0)
+
+
+def test_a_window_with_too_few_samples_goes_on_up_to_its_longest() -> None:
+    window = started().extended(NOW + at(60), INTERVAL, INTERVAL * 5)
+
+    assert window.marks["p"].began == NOW
+    assert not window.due(NOW + at(61), INTERVAL, 1)
+    assert window.next_look(NOW + at(60), SETTLE, INTERVAL) == at(54)
+    assert window.due(NOW + at(114), INTERVAL, 1)
+    assert window.extended(NOW + at(300), INTERVAL, INTERVAL * 5).marks == {}
+
+
+def test_looks_never_come_in_a_rush() -> None:
+    assert started().next_look(NOW + at(59.9), SETTLE, INTERVAL) == at(3)
+    assert Window().next_look(NOW, SETTLE, INTERVAL) == at(15)

@@ -1,0 +1,77 @@
+"""Values and changes on the wire and back."""
+
+import pytest
+from paceline_operator.core.model.decision import Change
+from paceline_operator.core.model.policy import Mode
+from paceline_operator.core.model.tunables import (
+    ADMISSION_MAX,
+    ADMISSION_MIN,
+    ADMISSION_P95,
+    WORKERS,
+    Tunable,
+    cache,
+    pool,
+)
+from paceline_operator.core.model.values import (
+    change_from_wire,
+    change_to_wire,
+    tunable_from_wire,
+    tunable_to_wire,
+    values_from_wire,
+    values_to_wire,
+)
+
+ADMISSION = {ADMISSION_MIN: 16, ADMISSION_MAX: 512, ADMISSION_P95: 0.045}
+VALUES = {WORKERS: 4, pool("postgres"): 8, cache("responses"): 60.0, cache("short"): 0.5, **ADMISSION}
+WIRE = {
+    "workers": 4,
+    "pools": {"postgres": 8},
+    "caches": {"responses": {"ttlSeconds": 60}, "short": {"ttlSeconds": 0.5}},
+    "admission": {"min": 16, "max": 512, "p95Seconds": 0.045},
+}
+
+
+def test_values_survive_the_wire() -> None:
+    assert values_to_wire(VALUES) == WIRE
+    assert values_from_wire(WIRE) == VALUES
+
+
+def test_absent_values_stay_absent() -> None:
+    assert values_to_wire({}) == {"pools": {}, "caches": {}}
+    assert values_from_wire({"admission": {"min": 1}, "pools": None}) == {}
+
+
+def test_admission_that_is_off_is_not_written() -> None:
+    assert "admission" not in values_to_wire(dict.fromkeys(ADMISSION, 0.0))
+    without_objective = values_to_wire({**ADMISSION, ADMISSION_P95: 0.0})
+    assert without_objective["admission"] == {"min": 16, "max": 512}
+    assert values_from_wire(without_objective) == {ADMISSION_MIN: 16, ADMISSION_MAX: 512}
+
+
+@pytest.mark.parametrize("tunable", VALUES, ids=str)
+def test_a_tunable_survives_the_wire(tunable: Tunable) -> None:
+    assert tunable_from_wire(tunable_to_wire(tunable)) == tunable
+
+
+@pytest.mark.parametrize("text", ["", "pools", "pools.", "memory.x", "worker"])
+def test_what_names_no_tunable_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"pools\.NAME"):
+        tunable_from_wire(text)
+
+
+@pytest.mark.parametrize("change", [Change(WORKERS, 2, 4), Change(cache("responses"), None, 0.5)], ids=str)
+def test_a_change_survives_the_wire(change: Change) -> None:
+    assert change_from_wire(change_to_wire(change)) == change
+
+
+def test_changes_read_like_sentences() -> None:
+    assert str(Change(WORKERS, 2, 4)) == "workers 2→4"
+    assert str(Change(cache("responses"), 60, 5)) == "responses 1m→5s"
+    assert str(Change(pool("postgres"), None, 5)) == "postgres ?→5"
+    assert str(Change(ADMISSION_MAX, 0, 512)) == "admission.max off→512"
+    assert str(Change(ADMISSION_P95, 0.045, 0.1)) == "admission.p95Seconds 45ms→100ms"
+
+
+def test_a_mode_is_capped_by_a_less_powerful_one() -> None:
+    assert Mode.AUTO.capped(Mode.RECOMMEND) is Mode.RECOMMEND
+    assert Mode.OFF.capped(Mode.AUTO) is Mode.OFF

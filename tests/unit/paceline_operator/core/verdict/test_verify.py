@@ -1,0 +1,253 @@
+"""Verdicts: which change is kept, which is taken back, and which has to wait."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from paceline_operator.core.measure.observation import Observation
+from paceline_operator.core.model.decision import Change, Reason
+from paceline_operator.core.model.tunables import WORKERS
+from paceline_operator.core.situation.memory import Ceiling, Memory, Noise, Pending, Probing
+from paceline_operator.core.verdict.compare import dead_band
+from paceline_operator.core.verdict.rollback import MOST_REJECTED
+from paceline_operator.core.verdict.verify import verify
+from situations import ECONOMY, NOW, POSTGRES, fleet, measured, observation, pending, policy, seconds, situation, values
+
+BACK = (Change(WORKERS, 4, 2), Change(POSTGRES, 8, 10))
+
+
+@pytest.mark.parametrize(
+    ("given_pending", "window", "kept"),
+    [
+        pytest.param(pending(), observation(), True, id="no worse"),
+        pytest.param(pending(), observation(duration=seconds(0.0215)), True, id="worse within the dead band"),
+        pytest.param(pending(), observation(duration=seconds(0.023)), False, id="worse beyond the dead band"),
+        pytest.param(
+            pending(),
+            observation(duration=seconds(0.019), requests_per_second=400.0),
+            True,
+            id="better, under more load",
+        ),
+        pytest.param(
+            pending(voids=1),
+            observation(duration=seconds(0.023), requests_per_second=400.0),
+            True,
+            id="worse twice, but the load is higher",
+        ),
+        pytest.param(
+            pending(baseline=measured(p95_seconds=0.05), voids=1),
+            observation(duration=seconds(0.052), requests_per_second=250.0),
+            False,
+            id="slow, though the load fell",
+        ),
+        pytest.param(
+            pending(reason=Reason.PROBE), observation(duration=seconds(0.0199)), False, id="a probe that gained little"
+        ),
+        pytest.param(
+            pending(reason=Reason.PROBE), observation(duration=seconds(0.018)), True, id="a probe that gained"
+        ),
+        pytest.param(pending(), observation(errors=40), False, id="more errors"),
+        pytest.param(
+            pending(baseline=measured(error_ratio=0.01)), observation(errors=200), True, id="as many errors as before"
+        ),
+        pytest.param(
+            pending(baseline=measured(samples=200)),
+            observation(duration=seconds(0.026)),
+            True,
+            id="few samples make a wide dead band",
+        ),
+    ],
+)
+def test_verdict(given_pending: Pending, window: Observation, kept: bool) -> None:
+    decision, memory = verify(situation(memory=Memory(pending=given_pending), observation=window))
+
+    assert (decision is None) is kept
+    assert memory.pending is None
+    assert bool(memory.last_known_good) is kept
+    assert bool(memory.rejected) is not kept
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        pytest.param(observation(duration=seconds(0.03), requests_per_second=500.0), id="the load moved"),
+        pytest.param(observation(duration=seconds(0.01), requests_per_second=200.0), id="better, but the load fell"),
+        pytest.param(observation(duration=seconds(0.03), mix={"GET /a": 0.5, "GET /b": 0.5}), id="the route mix moved"),
+        pytest.param(
+            observation(duration=seconds(0.01), mix={"GET /a": 0.5, "GET /b": 0.5}), id="better, but the mix moved"
+        ),
+    ],
+)
+def test_windows_that_do_not_compare_are_void_and_another_is_waited_for(window: Observation) -> None:
+    waiting = pending(baseline=measured(mix={"GET /a": 0.8, "GET /b": 0.2}))
+    decision, memory = verify(situation(memory=Memory(pending=waiting), observation=window))
+
+    assert decision is None
+    assert memory.pending is not None
+    assert memory.pending.voids == 1
+
+
+def test_faster_under_more_load_needs_no_other_window() -> None:
+    faster = observation(duration=seconds(0.015), requests_per_second=500.0)
+    decision, memory = verify(situation(memory=Memory(pending=pending()), observation=faster))
+
+    assert decision is None
+    assert memory.pending is None
+
+
+def test_noise_widens_the_dead_band() -> None:
+    noisy = Memory(pending=pending(), noise=Noise(variance=0.01, windows=5))
+    decision, _ = verify(situation(memory=noisy, observation=observation(duration=seconds(0.024))))
+
+    assert decision is None
+
+
+def test_with_economy_slower_is_kept_while_the_objective_is_met() -> None:
+    economical = policy(objective=ECONOMY)
+    for p95, kept in ((0.044, True), (0.046, False)):
+        judged = situation(
+            policy=economical, memory=Memory(pending=pending()), observation=observation(duration=seconds(p95))
+        )
+        assert (verify(judged)[0] is None) is kept
+
+
+def test_an_overloaded_service_is_not_shrunk_because_it_answers_little() -> None:
+    late = pending(deadline=NOW, changes=(Change(WORKERS, 2, 4),))
+    window = observation(requests=10, loop_lag=seconds(0.3))
+    decision, memory = verify(situation(memory=Memory(pending=late), observation=window))
+
+    assert decision is None
+    assert memory.pending is None
+
+
+def test_a_probe_that_gained_nothing_doubles_the_gap_and_is_no_sign_of_trouble() -> None:
+    memory = Memory(pending=pending(reason=Reason.PROBE), probing=Probing(2, NOW))
+    _, after = verify(situation(memory=memory))
+
+    assert after.probing == Probing(3, NOW + 48 * timedelta(minutes=1))
+    assert after.rollbacks == ()
+
+
+@pytest.mark.parametrize(
+    ("p95", "next_gap"),
+    [
+        pytest.param(0.0180, Probing(0, NOW + 6 * timedelta(minutes=1)), id="much was gained: more may be near"),
+        pytest.param(
+            0.0194, Probing(3, NOW + 48 * timedelta(minutes=1)), id="little was gained: it stays, and that is it"
+        ),
+    ],
+)
+def test_what_follows_a_probe_that_gained(p95: float, next_gap: Probing) -> None:
+    memory = Memory(pending=pending(reason=Reason.PROBE), probing=Probing(2, NOW))
+    decision, after = verify(situation(memory=memory, observation=observation(duration=seconds(p95, 100_000))))
+
+    assert decision is None
+    assert after.probing == next_gap
+
+
+def test_a_kill_for_memory_is_a_ceiling_for_the_pod_template() -> None:
+    killed = fleet(out_of_memory=True, restarts=1, template="abc")
+    _, memory = verify(situation(memory=Memory(pending=pending()), fleet=killed, observation=None))
+
+    assert memory.ceiling == Ceiling(4, "abc")
+
+
+def test_a_roll_back_restores_and_explains() -> None:
+    decision, memory = verify(
+        situation(memory=Memory(pending=pending()), observation=observation(duration=seconds(0.0242)))
+    )
+
+    assert decision is not None
+    assert decision.reason is Reason.ROLLED_BACK
+    assert decision.changes == BACK
+    assert "p95 20ms → 24.2ms, ×1.21 > 1.09 (after LoopLagHigh, 1m15s ago)" in decision.message
+    assert memory.rejected[0].values == values(4, 8)
+
+
+def test_a_change_made_by_hand_since_is_not_undone() -> None:
+    decision, _ = verify(
+        situation(
+            values=values(4, 6), memory=Memory(pending=pending()), observation=observation(duration=seconds(0.05))
+        )
+    )
+
+    assert decision is not None
+    assert decision.changes == (Change(WORKERS, 4, 2),)
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        pytest.param(None, id="no window"),
+        pytest.param(observation(requests=10), id="too few requests"),
+        pytest.param(observation(duration=seconds(0.02, 0)), id="a window without durations"),
+    ],
+)
+def test_without_a_window_the_verdict_waits_for_its_deadline(window: Observation | None) -> None:
+    waiting = situation(memory=Memory(pending=pending()), observation=window)
+    assert verify(waiting) == (None, waiting.memory)
+
+    late = situation(memory=Memory(pending=pending(deadline=NOW)), observation=window)
+    decision, memory = verify(late)
+    assert decision is not None
+    assert decision.changes == BACK
+    assert memory.pending is None
+
+
+def test_a_container_killed_for_memory_is_rolled_back_at_once() -> None:
+    decision, _ = verify(
+        situation(
+            memory=Memory(pending=pending(restarts=1)), observation=None, fleet=fleet(out_of_memory=True, restarts=2)
+        )
+    )
+
+    assert decision is not None
+    assert decision.reason is Reason.OUT_OF_MEMORY
+
+
+def test_a_container_that_restarted_is_rolled_back_and_its_worker_count_a_ceiling() -> None:
+    restarted = situation(memory=Memory(pending=pending(restarts=1)), observation=None, fleet=fleet(restarts=2))
+    decision, memory = verify(restarted)
+
+    assert decision is not None
+    assert decision.reason is Reason.ROLLED_BACK
+    assert "a container restarted since" in decision.message
+    assert memory.ceiling == Ceiling(4, "")
+    resized = pending(restarts=1, changes=(Change(POSTGRES, 10, 8),))
+    _, memory = verify(replace(restarted, memory=Memory(pending=resized)))
+    assert memory.ceiling is None
+
+
+def test_a_kill_from_before_the_change_is_not_held_against_it() -> None:
+    decision, _ = verify(
+        situation(
+            memory=Memory(pending=pending(restarts=2)), observation=None, fleet=fleet(out_of_memory=True, restarts=2)
+        )
+    )
+
+    assert decision is None
+
+
+@pytest.mark.parametrize(("samples", "band"), [(200, 0.358), (2000, 0.113), (20_000, 0.1)])
+def test_the_dead_band_is_what_chance_explains(samples: int, band: float) -> None:
+    assert dead_band(0.01, samples) == pytest.approx(band, abs=0.001)
+
+
+def test_only_the_last_rejections_are_remembered() -> None:
+    memory = Memory(pending=pending())
+    for _ in range(MOST_REJECTED + 3):
+        _, after = verify(situation(memory=memory, observation=observation(duration=seconds(0.05))))
+        memory = Memory(pending=pending(), rejected=after.rejected)
+
+    assert len(memory.rejected) == MOST_REJECTED
+
+
+def test_each_roll_back_is_remembered_for_the_breaker() -> None:
+    worse = situation(
+        memory=Memory(pending=pending(), rollbacks=tuple(NOW - timedelta(hours=h) for h in (4, 3, 2))),
+        observation=observation(duration=seconds(0.0242)),
+    )
+
+    _, memory = verify(worse)
+
+    assert memory.rollbacks == (NOW - timedelta(hours=3), NOW - timedelta(hours=2), NOW)
