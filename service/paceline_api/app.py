@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from paceline import tune
-from paceline.middleware import RequestId, ResponseCache
+from paceline.middleware import RequestIdMiddleware, ResponseCacheMiddleware
 from starlette.middleware import Middleware
 
 from paceline_api.connections import State, opened
@@ -22,10 +22,10 @@ from paceline_api.ticker import publish_prices
 def layers(settings: Settings | None) -> list[Middleware]:
     """What stands in front of the routes, outermost first; pure ASGI only. Made when the application starts."""
     return [
-        Middleware(RequestId),
+        Middleware(RequestIdMiddleware),
         Middleware(cors, settings=settings.cors if settings else None),
         Middleware(RateLimitLayer, prefix="/api/"),
-        Middleware(ResponseCache, routes=CACHED),
+        Middleware(ResponseCacheMiddleware, routes=CACHED),
     ]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx2
 from fastapi import FastAPI
-from paceline.middleware import TrustedProxies
+from paceline.middleware import TrustedProxiesMiddleware
 from paceline.trusted_peers import TrustedPeers
 from paceline_api.app import create_app
 from paceline_api.settings import Settings
@@ -26,7 +26,7 @@ async def running(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
 
 def with_state(app: FastAPI, state: dict[str, Any]) -> Any:
     """What servers do: each request gets its own copy of what the lifespan gave, and proxies are believed."""
-    behind_proxies = TrustedProxies(app, trusted=TrustedPeers("127.0.0.1"))
+    behind_proxies = TrustedProxiesMiddleware(app, trusted=TrustedPeers("127.0.0.1"))
 
     async def call(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         await behind_proxies({**scope, "state": dict(state)}, receive, send)

@@ -20,7 +20,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Goal:
+class DesiredState:
     """One generation as it addresses this pod, uncut. Generation 0: start values, before any document."""
 
     generation: int
@@ -33,7 +33,7 @@ class Goal:
     """The pod crashed before it read this generation: it may have been the cause."""
 
 
-def consider(content: bytes, followed: Goal) -> TuningDocument | Refusal | None:
+def consider(content: bytes, followed: DesiredState) -> TuningDocument | Refusal | None:
     """Judges a document just read against the newest one ever followed: that document, why not, or None: the same."""
     try:
         document = parse_document(content)
@@ -58,9 +58,9 @@ def consider(content: bytes, followed: Goal) -> TuningDocument | Refusal | None:
     )
 
 
-def goal_of(document: TuningDocument, pod_uid: str, *, after_unclean_exit: bool = False) -> Goal:
+def desired_of(document: TuningDocument, pod_uid: str, *, after_unclean_exit: bool = False) -> DesiredState:
     """The part of a document that addresses the pod with this uid."""
-    return Goal(
+    return DesiredState(
         generation=document.generation,
         values=document.values_for(pod_uid),
         digest=document.digest,

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from paceline.document.adoption import Goal, Refusal
+from paceline.document.adoption import DesiredState, Refusal
 from paceline.document.bounds import CompleteValues
-from paceline.document.world import Worker, World
+from paceline.document.pod import PodSnapshot, Worker
 
 SETTLE_SECONDS: Final = 1.0
 """How long after a write somebody may still act on what was written before: the arbiter starts a worker that the old
@@ -27,11 +27,11 @@ WEIGH_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a goal has been carried out: the sequencer's only memory."""
+    """How far a desired state has been carried out: the sequencer's only memory."""
 
-    goal: Goal
-    fallback: Goal
-    """The last goal whose shrink went through; what runs again should this goal's be blocked."""
+    desired: DesiredState
+    fallback: DesiredState
+    """The last state whose shrink went through; what runs again if this one's shrink is blocked."""
     step: int
     """Numbers what was written to workers; they report the step they run."""
     generation: int
@@ -41,22 +41,22 @@ class Progress:
     settled: Mapping[str, int]
     """Pool limits that no process is above."""
     since: float
-    """When the last write happened or the goal came (monotonic seconds)."""
+    """When the last write happened or the desired state arrived (monotonic seconds)."""
     removed_at: float | None = None
     """When the worker count was last lowered."""
     memory_bound: int | None = None
-    """Workers at which memory ran out; kept for the goal, so that an acknowledged count does not move by itself."""
+    """Workers at which memory ran out; kept for this desired state, so that an acknowledged count stays."""
     blocked: Refusal | None = None
-    """The goal that was undone last."""
+    """The desired state that was undone last."""
 
 
-def begin(goal: Goal, wanted: CompleteValues, *, workers: int, step: int, now: float) -> Progress:
+def begin(desired: DesiredState, wanted: CompleteValues, *, workers: int, step: int, now: float) -> Progress:
     """Where no worker runs yet, the wanted values hold at once, with the first `workers` of the workers."""
     return Progress(
-        goal=goal,
-        fallback=goal,
+        desired=desired,
+        fallback=desired,
         step=step,
-        generation=goal.generation,
+        generation=desired.generation,
         workers=workers,
         values=wanted,
         settled=wanted.pools,
@@ -64,22 +64,22 @@ def begin(goal: Goal, wanted: CompleteValues, *, workers: int, step: int, now: f
     )
 
 
-def follow(progress: Progress, goal: Goal, *, now: float) -> Progress:
-    """Turns to a new goal from wherever things are."""
-    return replace(progress, goal=goal, since=now, memory_bound=None, blocked=None)
+def follow(progress: Progress, desired: DesiredState, *, now: float) -> Progress:
+    """Turns to a new desired state from wherever things are."""
+    return replace(progress, desired=desired, since=now, memory_bound=None, blocked=None)
 
 
-def advance(progress: Progress, wanted: CompleteValues, world: World) -> Progress:
-    """The next step towards `wanted`, what `progress.goal` grants this pod now. The same again while it must wait."""
-    former, progress = progress, _lower_limits(progress, wanted, world.now)
-    # `world` is older than a write made now: a worker that it does not show may have read the former values.
+def advance(progress: Progress, wanted: CompleteValues, snapshot: PodSnapshot) -> Progress:
+    """The next step towards `wanted`: what `progress.desired` grants this pod. Unchanged while it must wait."""
+    former, progress = progress, _lower_limits(progress, wanted, snapshot.now)
+    # `snapshot` is older than a write made now: a worker that it does not show may have read the former values.
     unseen = progress.step != former.step
-    if _lowered(progress) and (unseen or blockers(progress, world.workers)):
-        return _undo_if_overdue(progress, world)
-    progress = replace(progress, settled=progress.values.pools, fallback=progress.goal)
-    progress = _move_workers(progress, wanted, world)
-    if _has_workers_wanted(progress, wanted, world):
-        progress = _write(progress, world.now, replace(wanted, workers=progress.workers))
+    if _lowered(progress) and (unseen or blockers(progress, snapshot.workers)):
+        return _undo_if_overdue(progress, snapshot)
+    progress = replace(progress, settled=progress.values.pools, fallback=progress.desired)
+    progress = _move_workers(progress, wanted, snapshot)
+    if _has_workers_wanted(progress, wanted, snapshot):
+        progress = _write(progress, snapshot.now, replace(wanted, workers=progress.workers))
         progress = replace(progress, settled=wanted.pools)
     return progress
 
@@ -102,9 +102,9 @@ def blockers(progress: Progress, workers: Sequence[Worker]) -> list[str]:
     ]
 
 
-def pending(progress: Progress, wanted: CompleteValues, world: World) -> list[str]:
+def pending(progress: Progress, wanted: CompleteValues, snapshot: PodSnapshot) -> list[str]:
     """What is not done yet, one phrase each. Empty is the acknowledgement: all workers run it, nothing is left over."""
-    workers = world.workers
+    workers = snapshot.workers
     phrases = blockers(progress, workers)
     count = _target(progress, wanted)
     serving = [worker for worker in workers if not worker.draining]
@@ -117,12 +117,12 @@ def pending(progress: Progress, wanted: CompleteValues, world: World) -> list[st
     leaving = len(workers) - min(len(serving), count)
     if leaving:
         phrases.append(f"{leaving} removed workers not gone")
-    elif not _is_quiet(progress, world.now):
+    elif not _is_quiet(progress, snapshot.now):
         phrases.append("workers removed a moment ago")
     growing = [name for name, limit in wanted.pools.items() if progress.values.pools.get(name) != limit]
     phrases += [f"{name} {progress.values.pools.get(name, '')}→{wanted.pools[name]}: not written" for name in growing]
-    if progress.generation != progress.goal.generation:
-        phrases.append(f"generation {progress.goal.generation} not written")
+    if progress.generation != progress.desired.generation:
+        phrases.append(f"generation {progress.desired.generation} not written")
     return phrases
 
 
@@ -153,29 +153,33 @@ def _excess(workers: Sequence[Worker], pool: str, limit: int) -> int:
     return sum(max(0, max(use.in_use, use.open) - limit) for use in uses)
 
 
-def _undo_if_overdue(progress: Progress, world: World) -> Progress:
+def _undo_if_overdue(progress: Progress, snapshot: PodSnapshot) -> Progress:
     if (
-        world.now - progress.since < world.shrink_deadline_seconds
-        or progress.fallback.generation == progress.goal.generation
+        snapshot.now - progress.since < snapshot.shrink_deadline_seconds
+        or progress.fallback.generation == progress.desired.generation
     ):
         return progress
     refusal = Refusal(
-        progress.goal.generation,
+        progress.desired.generation,
         "ShrinkBlocked",
-        f"undone after {world.shrink_deadline_seconds:g} s: {'; '.join(blockers(progress, world.workers))}; "
+        f"undone after {snapshot.shrink_deadline_seconds:g} s: {'; '.join(blockers(progress, snapshot.workers))}; "
         f"generation {progress.fallback.generation} stays in force",
     )
     # Growing back to `settled` needs no waiting: no worker was added meanwhile. The next pass writes it.
-    return replace(progress, goal=progress.fallback, since=world.now, memory_bound=None, blocked=refusal)
+    return replace(progress, desired=progress.fallback, since=snapshot.now, memory_bound=None, blocked=refusal)
 
 
-def _move_workers(progress: Progress, wanted: CompleteValues, world: World) -> Progress:
+def _move_workers(progress: Progress, wanted: CompleteValues, snapshot: PodSnapshot) -> Progress:
     target = _target(progress, wanted)
     if progress.workers > target:
-        return replace(progress, workers=target, removed_at=world.now)
-    if progress.workers == target or not _all_present(progress, world.workers) or _must_weigh(progress, world):
+        return replace(progress, workers=target, removed_at=snapshot.now)
+    if (
+        progress.workers == target
+        or not _all_present(progress, snapshot.workers)
+        or _memory_unknown(progress, snapshot)
+    ):
         return progress
-    if world.memory.has_room():
+    if snapshot.memory.has_room():
         return replace(progress, workers=progress.workers + 1)
     return replace(progress, memory_bound=progress.workers)
 
@@ -186,14 +190,14 @@ def _all_present(progress: Progress, workers: Sequence[Worker]) -> bool:
     return ready >= progress.workers and len(workers) <= progress.workers
 
 
-def _must_weigh(progress: Progress, world: World) -> bool:
-    unknown = world.memory.limit_bytes is not None and world.memory.per_worker_bytes is None
-    return unknown and world.now - progress.since < WEIGH_SECONDS
+def _memory_unknown(progress: Progress, snapshot: PodSnapshot) -> bool:
+    unknown = snapshot.memory.limit_bytes is not None and snapshot.memory.per_worker_bytes is None
+    return unknown and snapshot.now - progress.since < WEIGH_SECONDS
 
 
-def _has_workers_wanted(progress: Progress, wanted: CompleteValues, world: World) -> bool:
-    reached = progress.workers == _target(progress, wanted) and len(world.workers) <= progress.workers
-    return reached and _is_quiet(progress, world.now)
+def _has_workers_wanted(progress: Progress, wanted: CompleteValues, snapshot: PodSnapshot) -> bool:
+    reached = progress.workers == _target(progress, wanted) and len(snapshot.workers) <= progress.workers
+    return reached and _is_quiet(progress, snapshot.now)
 
 
 def _is_quiet(progress: Progress, now: float) -> bool:
@@ -206,6 +210,6 @@ def _target(progress: Progress, wanted: CompleteValues) -> int:
 
 
 def _write(progress: Progress, now: float, values: CompleteValues) -> Progress:
-    if values == progress.values and progress.generation == progress.goal.generation:
+    if values == progress.values and progress.generation == progress.desired.generation:
         return progress
-    return replace(progress, values=values, generation=progress.goal.generation, step=progress.step + 1, since=now)
+    return replace(progress, values=values, generation=progress.desired.generation, step=progress.step + 1, since=now)

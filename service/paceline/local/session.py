@@ -10,10 +10,10 @@ from typing import Any, Final
 from paceline.errors import PacelineError
 from paceline.load.openloop import OpenLoop
 from paceline.local import children, pod, programs
-from paceline.local.board import Board, parse_decision
 from paceline.local.children import Child, Program
 from paceline.local.demo import Demo
 from paceline.local.programs import Addresses
+from paceline.local.progress import Progress, parse_decision
 from paceline.local.view import View
 from paceline.local.workspace import Workspace
 
@@ -24,7 +24,7 @@ _WINDOW_SECONDS: Final = 1.0
 
 
 class Session:
-    """Single use: `run()` once, then read `board`."""
+    """Single use: `run()` once, then read `progress`."""
 
     def __init__(self, workspace: Workspace, addresses: Addresses, demo: Demo | None, seconds: float | None) -> None:
         self._workspace = workspace
@@ -32,9 +32,9 @@ class Session:
         self._demo = demo
         self._seconds = seconds
         self._started = monotonic()
-        self.board = Board()
+        self.progress = Progress()
         self.ended: float = 0.0
-        """When the load ended, in the board's time."""
+        """When the load ended, in the progress's time."""
 
     async def run(self, view: View) -> bool:
         """Runs until its time is up (True) or until SIGINT or SIGTERM comes (False).
@@ -101,29 +101,29 @@ class Session:
             await asyncio.wait(watchers)
             self.ended = self._now()
             if load is not None:
-                self.board.sampled(self.ended, load.window(), 0)
-            view.update(self.board, self.ended)
+                self.progress.sampled(self.ended, load.window(), 0)
+            view.update(self.progress, self.ended)
             view.close()
 
     async def _ask(self) -> None:
         while True:
-            self.board.reported(await pod.ask(self._addresses.management_port))
+            self.progress.reported(await pod.ask(self._addresses.management_port))
             await asyncio.sleep(_ASK_SECONDS)
 
     async def _show(self, view: View) -> None:
         while True:
-            view.update(self.board, self._now())
+            view.update(self.progress, self._now())
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _sample(self, load: OpenLoop) -> None:
         while True:
             await asyncio.sleep(_WINDOW_SECONDS)
-            self.board.sampled(self._now(), load.window(), load.outstanding)
+            self.progress.sampled(self._now(), load.window(), load.outstanding)
 
     def _take_line(self, line: bytes) -> None:
         decision = parse_decision(line)
         if decision is not None:
-            self.board.decided(self._now(), decision)
+            self.progress.decided(self._now(), decision)
 
     def _now(self) -> float:
         return monotonic() - self._started

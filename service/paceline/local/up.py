@@ -22,8 +22,8 @@ from paceline.local.postgres import postgres
 from paceline.local.programs import Addresses, script
 from paceline.local.server_process import free_port
 from paceline.local.session import Session
+from paceline.local.summary import judge
 from paceline.local.valkey import valkey
-from paceline.local.verdict import judge
 from paceline.local.view import Facts, render_summary, view_for
 from paceline.local.workspace import Workspace, claimed
 from paceline.serve.addresses import check_free
@@ -99,9 +99,9 @@ def _run(options: Options, workspace: Workspace, addresses: Addresses, console: 
     status = 0 if in_time or options.seconds is None else _INTERRUPTED
     if demo is None or facts.objective_seconds is None:
         return status
-    summary = judge(session.board, facts.objective_seconds, session.ended)
-    console.print(render_summary(session.board, facts, summary))
-    return 1 if in_time and summary.complaints else status
+    summary = judge(session.progress, facts.objective_seconds, session.ended)
+    console.print(render_summary(session.progress, facts, summary))
+    return 1 if in_time and summary.shortcomings else status
 
 
 def _links(workspace: Workspace, addresses: Addresses) -> tuple[tuple[str, str], ...]:

@@ -1,4 +1,4 @@
-"""Shows a board: a live screen on a terminal, lines elsewhere. Rendering only; the board decides nothing here."""
+"""Shows a progress: a live screen on a terminal, lines elsewhere. Rendering only; the progress decides nothing here."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from paceline.durations import format_seconds
-from paceline.local.board import Board, Decision, Sample
-from paceline.local.verdict import Summary
+from paceline.local.progress import Decision, Progress, Sample
+from paceline.local.summary import Summary
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _LEAST_SECONDS, _MOST_SECONDS = 0.005, 5.0
@@ -39,7 +39,7 @@ class Facts:
 class View(Protocol):
     """Told whenever something happened, and several times a second."""
 
-    def update(self, board: Board, at: float) -> None: ...
+    def update(self, progress: Progress, at: float) -> None: ...
 
     def close(self) -> None:
         """Everything is about to stop; may be called again."""
@@ -61,8 +61,8 @@ class Screen:
         self._live = Live(console=console, auto_refresh=False, vertical_overflow="visible")
         self._live.start()
 
-    def update(self, board: Board, at: float) -> None:
-        self._live.update(render(board, self._facts, at), refresh=True)
+    def update(self, progress: Progress, at: float) -> None:
+        self._live.update(render(progress, self._facts, at), refresh=True)
 
     def close(self) -> None:
         if self._live.is_started:
@@ -81,17 +81,17 @@ class Lines:
     _closed: bool = False
     _next: float = _LINE_EVERY_SECONDS
 
-    def update(self, board: Board, at: float) -> None:
-        for row in board.rows[self._rows :]:
+    def update(self, progress: Progress, at: float) -> None:
+        for row in progress.rows[self._rows :]:
             self._print(row.at, f"{_change_text(row.decision)}  {_reason_text(row.decision).plain}")
             self._held = ""
-        self._rows = len(board.rows)
-        if board.hold is not None and board.hold.reason != self._held:
-            self._held = board.hold.reason
-            self._print(at, f"holds  {_reason_text(board.hold).plain}")
-        if at >= self._next and board.samples:
+        self._rows = len(progress.rows)
+        if progress.hold is not None and progress.hold.reason != self._held:
+            self._held = progress.hold.reason
+            self._print(at, f"holds  {_reason_text(progress.hold).plain}")
+        if at >= self._next and progress.samples:
             self._next = at + _LINE_EVERY_SECONDS
-            self._print(at, f"{_load_text(board, self.facts).plain}; {_running_text(board).plain}")
+            self._print(at, f"{_load_text(progress, self.facts).plain}; {_running_text(progress).plain}")
 
     def close(self) -> None:
         if not self._closed:
@@ -109,48 +109,48 @@ def header(facts: Facts) -> RenderableType:
     return Group(Text("Paceline runs on this machine. Ctrl-C stops everything.", style="bold"), *lines, Text())
 
 
-def render(board: Board, facts: Facts, at: float) -> RenderableType:
+def render(progress: Progress, facts: Facts, at: float) -> RenderableType:
     """The whole screen at a time."""
     now = Table.grid(padding=(0, 2))
     total = f" of {_clock(facts.total_seconds)}" if facts.total_seconds else ""
     now.add_row(Text("time", style="bold"), Text(_clock(at) + total))
     if facts.rate is not None:
-        now.add_row(Text("load", style="bold"), _load_text(board, facts))
-    if facts.objective_seconds is not None and board.samples:
-        now.add_row(Text("p95", style="bold"), _curve(board, facts.objective_seconds))
-    now.add_row(Text("runs", style="bold"), _running_text(board))
-    if board.hold is not None:
-        now.add_row(Text("holds", style="bold"), _reason_text(board.hold))
-    return Group(now, _decisions(board)) if board.rows else now
+        now.add_row(Text("load", style="bold"), _load_text(progress, facts))
+    if facts.objective_seconds is not None and progress.samples:
+        now.add_row(Text("p95", style="bold"), _curve(progress, facts.objective_seconds))
+    now.add_row(Text("runs", style="bold"), _running_text(progress))
+    if progress.hold is not None:
+        now.add_row(Text("holds", style="bold"), _reason_text(progress.hold))
+    return Group(now, _decisions(progress)) if progress.rows else now
 
 
-def render_summary(board: Board, facts: Facts, summary: Summary) -> RenderableType:
+def render_summary(progress: Progress, facts: Facts, summary: Summary) -> RenderableType:
     """Before → after, and the verdict."""
     table = Table(box=SIMPLE_HEAD, title="before → after", title_justify="left", show_header=False)
     objective = "" if facts.objective_seconds is None else f"objective {format_seconds(facts.objective_seconds)}"
     table.add_row("p95", _milliseconds(summary.before_seconds), "→", _milliseconds(summary.after_seconds), objective)
-    if board.first and board.running:
-        first, last = board.first, board.running
+    if progress.first and progress.running:
+        first, last = progress.first, progress.running
         table.add_row("workers", str(first.workers), "→", str(last.workers), "")
         for name, size in last.pools.items():
             counts = "per pod" if name in last.per_pod else "per worker"
             table.add_row(f"pool {name}", str(first.pools.get(name, "-")), "→", str(size), counts)
-    failed = Text(str(board.failed), style="bold red" if board.failed else "bold green")
-    table.add_row("requests", "", "", f"{board.answered} answered", Text.assemble(failed, " failed"))
-    table.add_row("decisions", "", "", str(len(board.rows)), ", ".join(row.decision.reason for row in board.rows))
-    if not summary.complaints:
+    failed = Text(str(progress.failed), style="bold red" if progress.failed else "bold green")
+    table.add_row("requests", "", "", f"{progress.answered} answered", Text.assemble(failed, " failed"))
+    table.add_row("decisions", "", "", str(len(progress.rows)), ", ".join(row.decision.reason for row in progress.rows))
+    if not summary.shortcomings:
         return Group(table, Text("The service met its objective, and no request failed.", style="bold green"))
-    return Group(table, *(Text(f"not as promised: {complaint}", style="bold red") for complaint in summary.complaints))
+    return Group(table, *(Text(f"not as promised: {each}", style="bold red") for each in summary.shortcomings))
 
 
-def _decisions(board: Board) -> Table:
+def _decisions(progress: Progress) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("time", justify="right")
     table.add_column("generation", justify="right")
     table.add_column("p95 before", justify="right")
     table.add_column("change", no_wrap=True)
     table.add_column("why", overflow="fold")
-    for row in board.rows[-_MOST_ROWS:]:
+    for row in progress.rows[-_MOST_ROWS:]:
         ack = "" if row.decision.acked else " …"
         table.add_row(
             _clock(row.at),
@@ -174,32 +174,32 @@ def _reason_text(decision: Decision) -> Text:
     return Text.assemble((decision.reason, "yellow"), f": {decision.message.removeprefix(f'{changes}: ')}")
 
 
-def _load_text(board: Board, facts: Facts) -> Text:
-    latest = board.samples[-1] if board.samples else None
+def _load_text(progress: Progress, facts: Facts) -> Text:
+    latest = progress.samples[-1] if progress.samples else None
     p95 = latest.window.p95 if latest else None
     late = p95 is None or (facts.objective_seconds is not None and p95 > facts.objective_seconds)
     return Text.assemble(
         f"{facts.rate:g} requests/s, p95 " if facts.rate is not None else "p95 ",
         (_milliseconds(p95), "bold red" if late else "bold green"),
         f" (objective {_milliseconds(facts.objective_seconds)})",
-        f", waiting {latest.outstanding if latest else 0}, answered {board.answered}, failed ",
-        (str(board.failed), "bold red" if board.failed else "bold green"),
+        f", waiting {latest.outstanding if latest else 0}, answered {progress.answered}, failed ",
+        (str(progress.failed), "bold red" if progress.failed else "bold green"),
     )
 
 
-def _running_text(board: Board) -> Text:
-    if board.running is None:
+def _running_text(progress: Progress) -> Text:
+    if progress.running is None:
         return Text("starting")
-    running = board.running
+    running = progress.running
     pools = ", ".join(f"pool {name} {size}" for name, size in running.pools.items())
     text = f"generation {running.generation}: workers {running.workers}, {pools}"
     return Text(f"{text} ({running.pending[0]})" if running.pending else text)
 
 
-def _curve(board: Board, objective_seconds: float) -> Text:
+def _curve(progress: Progress, objective_seconds: float) -> Text:
     """p95 of each second on a logarithmic scale, 5 ms to 5 s, red above the objective."""
     curve = Text()
-    for sample in list(board.samples)[-_CURVE_WIDTH:]:
+    for sample in list(progress.samples)[-_CURVE_WIDTH:]:
         curve.append(*_bar(sample, objective_seconds))
     return curve
 

@@ -4,16 +4,16 @@ from collections.abc import Callable
 from functools import partial
 
 from paceline.asgi import ASGIApp
-from paceline.middleware.admission import AdmitRequests, answer_overloaded
-from paceline.middleware.body_limit import LimitBody
+from paceline.middleware.admission import AdmissionMiddleware, send_overloaded
+from paceline.middleware.body_limit import BodyLimitMiddleware
 from paceline.middleware.cached_route import CachedRoute
-from paceline.middleware.measure import MeasureRequests
-from paceline.middleware.process_time import ProcessTime
-from paceline.middleware.request_id import RequestId
-from paceline.middleware.response_cache import ResponseCache
-from paceline.middleware.security_headers import SecurityHeaders
-from paceline.middleware.timeout import TimeoutRequests
-from paceline.middleware.trusted_proxies import TrustedProxies
+from paceline.middleware.measure import MeasureMiddleware
+from paceline.middleware.process_time import ProcessTimeMiddleware
+from paceline.middleware.request_id import RequestIdMiddleware
+from paceline.middleware.response_cache import ResponseCacheMiddleware
+from paceline.middleware.security_headers import SecurityHeadersMiddleware
+from paceline.middleware.timeout import TimeoutMiddleware
+from paceline.middleware.trusted_proxies import TrustedProxiesMiddleware
 from paceline.resources.admission.limiter import Admission
 from paceline.settings import MiddlewareSettings
 from paceline.telemetry.requests import RequestStats
@@ -22,11 +22,11 @@ from paceline.trusted_peers import TrustedPeers
 
 __all__ = [
     "CachedRoute",
-    "ProcessTime",
-    "RequestId",
-    "ResponseCache",
-    "SecurityHeaders",
-    "TrustedProxies",
+    "ProcessTimeMiddleware",
+    "RequestIdMiddleware",
+    "ResponseCacheMiddleware",
+    "SecurityHeadersMiddleware",
+    "TrustedProxiesMiddleware",
     "instrument",
 ]
 
@@ -47,19 +47,23 @@ def instrument(
     Args:
         generation: the generation that this process runs at the moment; spans carry it.
     """
-    proxies = partial(TrustedProxies, trusted=TrustedPeers(settings.trusted_proxies), header=settings.forwarded_by)
-    refusal = proxies(RequestId(answer_overloaded))
+    proxies = partial(
+        TrustedProxiesMiddleware, trusted=TrustedPeers(settings.trusted_proxies), header=settings.forwarded_by
+    )
+    refusal = proxies(RequestIdMiddleware(send_overloaded))
     layers: list[Layer] = [
         # Before all measuring: who is turned away is neither an error nor a duration.
-        *([partial(AdmitRequests, admission=admission, refusal=refusal)] if admission else []),
+        *([partial(AdmissionMiddleware, admission=admission, refusal=refusal)] if admission else []),
         # Before the proxies, for it asks whether the true peer may say that a request is sampled.
-        partial(MeasureRequests, requests=requests, tracing=tracing, generation=generation),
-        *_if(settings.process_time, ProcessTime),
+        partial(MeasureMiddleware, requests=requests, tracing=tracing, generation=generation),
+        *_if(settings.process_time, ProcessTimeMiddleware),
         proxies,
-        *_if(settings.request_id, RequestId),
-        *_if(settings.security_headers, SecurityHeaders),
-        *_if(settings.request_timeout_seconds > 0, partial(TimeoutRequests, seconds=settings.request_timeout_seconds)),
-        *_if(settings.max_body_bytes > 0, partial(LimitBody, most_bytes=settings.max_body_bytes)),
+        *_if(settings.request_id, RequestIdMiddleware),
+        *_if(settings.security_headers, SecurityHeadersMiddleware),
+        *_if(
+            settings.request_timeout_seconds > 0, partial(TimeoutMiddleware, seconds=settings.request_timeout_seconds)
+        ),
+        *_if(settings.max_body_bytes > 0, partial(BodyLimitMiddleware, most_bytes=settings.max_body_bytes)),
     ]
     for layer in reversed(layers):
         app = layer(app)

@@ -8,20 +8,20 @@ from collections.abc import Awaitable
 from typing import Final
 
 from paceline.asgi import ASGIApp, Message, Receive, Scope, Send
-from paceline.middleware.problem import answer_problem
+from paceline.middleware.problem import send_problem
 from paceline.resources.admission.limiter import Admission
 
 RETRY_AFTER: Final = [(b"retry-after", b"1")]
 """Seconds; the limit is found anew each second."""
 
 
-async def answer_overloaded(scope: Scope, receive: Receive, send: Send) -> None:
+async def send_overloaded(scope: Scope, receive: Receive, send: Send) -> None:
     """The application of those that are turned away."""
     detail = "the server has as many requests as it can work on; try again in a second"
-    await answer_problem(scope, send, 503, "Overloaded", detail, RETRY_AFTER)
+    await send_problem(scope, send, 503, "Overloaded", detail, RETRY_AFTER)
 
 
-class AdmitRequests:
+class AdmissionMiddleware:
     """Answers 503 with `Retry-After` above the limit. While admission is off it costs one comparison."""
 
     __slots__ = ("_admission", "_app", "_refusal")
@@ -30,7 +30,7 @@ class AdmitRequests:
         """`refusal` answers those that are turned away, in the application's place."""
         self._app = app
         self._admission = admission
-        self._refusal = answer_overloaded if refusal is None else refusal
+        self._refusal = send_overloaded if refusal is None else refusal
 
     # Not a coroutine function: while off it hands on the awaitable of the application, which spares a frame.
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:

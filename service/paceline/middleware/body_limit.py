@@ -6,14 +6,14 @@ from functools import partial
 from typing import Final
 
 from paceline.asgi import ASGIApp, Message, Receive, Scope, Send
-from paceline.middleware.problem import answer_problem
+from paceline.middleware.problem import send_problem
 
 _DISCONNECT: Final[Message] = {"type": "http.disconnect"}
 
 logger = logging.getLogger("paceline.middleware")
 
 
-class LimitBody:
+class BodyLimitMiddleware:
     """Bounds the bytes of a request's body, declared or in chunks.
 
     What the application has read of a body that turns out too large is in vain: it is told that the client is gone,
@@ -79,7 +79,7 @@ class _Body:
 
 
 async def _answer_too_large(scope: Scope, send: Send, most: int) -> None:
-    await answer_problem(scope, send, 413, "ContentTooLarge", f"the body is larger than {most} bytes")
+    await send_problem(scope, send, 413, "ContentTooLarge", f"the body is larger than {most} bytes")
 
 
 def _declared(scope: Scope) -> int:

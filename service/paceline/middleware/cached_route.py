@@ -90,7 +90,7 @@ def matcher(templates: Mapping[str, CachedRoute]) -> Callable[[str], str | None]
     """
     for template in templates:
         if not template.startswith("/"):
-            raise UsageError(f"ResponseCache: route {template!r} must begin with a slash")
+            raise UsageError(f"ResponseCacheMiddleware: route {template!r} must begin with a slash")
     plain = {template: template for template in templates if "{" not in template}
     patterns = [(_pattern(template), template) for template in templates if "{" in template]
 

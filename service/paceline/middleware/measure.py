@@ -15,7 +15,7 @@ from paceline.telemetry.server_span import Outcome
 from paceline.telemetry.tracing import Tracing
 
 
-class MeasureRequests:
+class MeasureMiddleware:
     """Records duration and outcome of each request; hands those worth a span to `Tracing`."""
 
     __slots__ = ("_app", "_clock", "_generation", "_requests", "_slow", "_tracing")

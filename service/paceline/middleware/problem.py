@@ -8,7 +8,7 @@ from paceline.asgi import Scope, Send
 from paceline.telemetry.logs import request_id
 
 
-async def answer_problem(
+async def send_problem(
     scope: Scope, send: Send, status: int, error: str, detail: str, headers: Iterable[tuple[bytes, bytes]] = ()
 ) -> None:
     """Sends the whole answer. `error` is for programs, `detail` for people; the id finds the request in the log."""

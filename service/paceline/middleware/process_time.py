@@ -6,7 +6,7 @@ from time import perf_counter
 from paceline.asgi import ASGIApp, Message, Receive, Scope, Send
 
 
-class ProcessTime:
+class ProcessTimeMiddleware:
     """Adds two headers to each answer; those that the application sets stay beside them."""
 
     __slots__ = ("_app", "_clock")

@@ -12,7 +12,7 @@ _HEADER: Final = b"x-request-id"
 _SANE: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
-class RequestId:
+class RequestIdMiddleware:
     """In `scope["state"]["request_id"]`, from where log lines take it, and in the answer as `X-Request-ID`.
 
     An id that a layer further out has given stays; an answer that names its own keeps it.

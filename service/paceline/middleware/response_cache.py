@@ -12,9 +12,9 @@ from typing import Final
 
 from paceline.asgi import ASGIApp, Receive, Scope, Send
 from paceline.errors import UsageError
+from paceline.middleware.cached_response import CachedResponse, ResponseSerializer
 from paceline.middleware.cached_route import CachedRoute, make_key, matcher
-from paceline.middleware.kept_response import KeptResponse, ResponseSerializer
-from paceline.middleware.shared_fetch import Failed, SharedFetch, Unkept
+from paceline.middleware.shared_fetch import Failed, SharedFetch, Uncached
 from paceline.resources.cache.cache import Cache
 from paceline.resources.cache.redis import RedisTier
 from paceline.resources.registry import RedisClient, Tunables
@@ -23,10 +23,10 @@ from paceline.tune import tunables as default_tunables
 _READS: Final = frozenset({"GET", "HEAD"})
 
 
-class ResponseCache:
+class ResponseCacheMiddleware:
     """A layer around any ASGI application.
 
-        app = ResponseCache(app, routes={"/prices": CachedRoute(name="prices", ttl=300, query=("page",))})
+        app = ResponseCacheMiddleware(app, routes={"/prices": CachedRoute(name="prices", ttl=300, query=("page",))})
 
     Each answer has an `Age` and a `Cache-Status` (RFC 9211). One request a key and process is under way at a time;
     Redis, if there is one, is a second tier for all processes. An application that fails is covered by an answer that
@@ -77,7 +77,7 @@ class ResponseCache:
         fetch = SharedFetch(self._app, served.route, scope)
         try:
             return await self._answer(scope, send, served, fetch, condition)
-        except Unkept as unkept:
+        except Uncached as unkept:
             if unkept.recording is None or not fetch.ran:  # what another's request got is not for this one
                 return await self._app(scope, receive, send)
             return await _replay(unkept, send)
@@ -86,7 +86,7 @@ class ResponseCache:
 
     async def _answer(self, scope: Scope, send: Send, served: "_Served", fetch: SharedFetch, condition: bytes) -> None:
         cache, key, asked = served.cache, make_key(served.route, scope), self._clock()
-        kept: KeptResponse = await cache.get(key, fetch)
+        kept: CachedResponse = await cache.get(key, fetch)
         age = cache.age(key) or 0.0
         status = _cache_status(kept is fetch.kept, age, self._clock() - asked, cache.ttl_seconds)
         headers = [*kept.headers, (b"age", b"%d" % age), (b"cache-status", status)]
@@ -107,7 +107,7 @@ class _Served:
         self.cache = cache
 
 
-async def _replay(answer: Unkept | Failed, send: Send) -> None:
+async def _replay(answer: Uncached | Failed, send: Send) -> None:
     recording = answer.recording
     assert recording is not None
     await send({"type": "http.response.start", "status": recording.status, "headers": list(recording.headers)})
@@ -145,7 +145,9 @@ def _open(
     for path in paths[1:]:
         other = routes[path]
         if (other.ttl, other.max_staleness, other.max_entries) != (first.ttl, first.max_staleness, first.max_entries):
-            raise UsageError(f"ResponseCache: {paths[0]} and {path} share the cache {first.name!r}, but not its times")
+            raise UsageError(
+                f"ResponseCacheMiddleware: {paths[0]} and {path} share the cache {first.name!r}, but not its times"
+            )
     return Cache(
         first.name,
         first.ttl,
@@ -153,5 +155,5 @@ def _open(
         max_staleness_seconds=first.max_staleness,
         max_entries=first.max_entries,
         clock=clock,
-        origin=f"ResponseCache({', '.join(paths)})",
+        origin=f"ResponseCacheMiddleware({', '.join(paths)})",
     )

@@ -17,7 +17,7 @@ _ALWAYS: Final = (
 _OVER_TLS: Final = (*_ALWAYS, (b"strict-transport-security", b"max-age=31536000"))
 
 
-class SecurityHeaders:
+class SecurityHeadersMiddleware:
     """Adds what is missing; `Strict-Transport-Security` only where the client came by TLS."""
 
     __slots__ = ("_app",)

@@ -4,14 +4,14 @@ import asyncio
 import logging
 
 from paceline.asgi import ASGIApp, Message, Receive, Scope
+from paceline.middleware.cached_response import MAX_BODY_BYTES, CachedResponse, Recording, Sharing, sharing
 from paceline.middleware.cached_route import CachedRoute, shared_scope
-from paceline.middleware.kept_response import MAX_BODY_BYTES, KeptResponse, Recording, Sharing, sharing
-from paceline.resources.cache.entry import NotKept
+from paceline.resources.cache.entry import NotCached
 
 log = logging.getLogger(__name__)
 
 
-class Unkept(NotKept):
+class Uncached(NotCached):
     """An answer for its receiver alone; without a recording nobody can have it but by asking again."""
 
     def __init__(self, recording: Recording | None = None) -> None:
@@ -37,13 +37,13 @@ class SharedFetch:
         self._route = route
         self._scope = scope
         self.ran = False
-        self.kept: KeptResponse | None = None
+        self.kept: CachedResponse | None = None
 
-    async def __call__(self) -> KeptResponse:
+    async def __call__(self) -> CachedResponse:
         """The answer, if it may be kept.
 
         Raises:
-            Unkept: it may not.
+            Uncached: it may not.
             Failed: it is a 5xx.
             Exception: what the application raised instead of an answer.
         """
@@ -57,14 +57,14 @@ class SharedFetch:
             failure = error
         if not recording.complete or recording.too_large:
             log.warning("%s: no answer of at most %d bytes; not kept", self._scope["path"], MAX_BODY_BYTES)
-            raise Unkept
+            raise Uncached
         match sharing(recording.status, recording.headers, self._route.header_names):
             case Sharing.AT_ONCE:
                 raise Failed(recording) from failure
             case Sharing.KEPT if failure is None:
                 self.kept = recording.to_keep()
                 return self.kept
-        raise Unkept(recording) from failure
+        raise Uncached(recording) from failure
 
 
 def _no_body() -> Receive:

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Awaitable
 
 from paceline.asgi import ASGIApp, Message, Receive, Scope, Send
-from paceline.middleware.problem import answer_problem
+from paceline.middleware.problem import send_problem
 
 
-class TimeoutRequests:
+class TimeoutMiddleware:
     """Bounds the time to the first byte; an answer that has begun, and a WebSocket, may take as long as they like.
 
     A handler that runs in a thread cannot be cancelled: its 504 comes when the thread is done.
@@ -40,4 +40,4 @@ class TimeoutRequests:
             if begun or not deadline.expired():
                 raise  # the application's own
             detail = f"the request took longer than {self._seconds:g} s"
-            await answer_problem(scope, send, 504, "RequestTimeout", detail)
+            await send_problem(scope, send, 504, "RequestTimeout", detail)

@@ -14,7 +14,7 @@ _PLAIN: Final = {"http": "http", "websocket": "ws"}
 _READERS: Final = {"x-forwarded": by_x_forwarded, "forwarded": by_forwarded}
 
 
-class TrustedProxies:
+class TrustedProxiesMiddleware:
     """Sets `client` and `scheme` of the scope for requests and WebSockets; the client's port is 0, unknown."""
 
     __slots__ = ("_app", "_read", "_trusted")

@@ -36,7 +36,7 @@ class AppMetrics(Collector):
         self._folder = folder
         self._alive = alive
         self._reserved = frozenset(reserved)
-        self._complaint = ""
+        self._last_warning = ""
 
     def describe(self) -> list[Metric]:
         """Nothing: what there is, is known at a scrape."""
@@ -48,11 +48,11 @@ class AppMetrics(Collector):
             written = [str(path) for path in sorted(self._folder.glob("*.db")) if path.stat().st_size]
             families = list(MultiProcessCollector.merge(written))
         except (OSError, ValueError, RuntimeError, struct.error) as error:  # half a file must not hide our own metrics
-            self._complain(f"the application's metrics in {self._folder} are unreadable: {error!r}")
+            self._warn_once(f"the application's metrics in {self._folder} are unreadable: {error!r}")
             return iter(())
         clashes = sorted(family.name for family in families if family.name in self._reserved)
         if clashes:
-            self._complain(f"metrics of the application are left out, their names are taken: {', '.join(clashes)}")
+            self._warn_once(f"metrics of the application are left out, their names are taken: {', '.join(clashes)}")
         return (family for family in families if family.name not in self._reserved)
 
     def _fold(self) -> None:
@@ -64,10 +64,10 @@ class AppMetrics(Collector):
                 add(path, self._folder / f"{kind}_ended.db")
             path.unlink()
 
-    def _complain(self, message: str) -> None:
-        if message != self._complaint:
+    def _warn_once(self, message: str) -> None:
+        if message != self._last_warning:
             logger.warning(message)
-            self._complaint = message
+            self._last_warning = message
 
 
 def add(source: Path, target: Path) -> None:

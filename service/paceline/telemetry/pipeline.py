@@ -1,4 +1,4 @@
-"""Where spans come from and go to: resource, tracer provider, outbox. Decides nothing about requests.
+"""Where spans come from and go to: resource, tracer provider, export_queue. Decides nothing about requests.
 
 Starts a thread: make it after fork, never at import.
 """
@@ -12,12 +12,12 @@ from opentelemetry.trace import Tracer
 
 import paceline
 from paceline.settings import Settings
-from paceline.telemetry.outbox import SHUTDOWN_SECONDS, SpanOutbox
+from paceline.telemetry.export_queue import SHUTDOWN_SECONDS, SpanExportQueue
 from paceline.telemetry.sampler import follow_requests
 
 
 class SpanPipeline:
-    """Paceline's own provider and outbox, and the choice between that provider and the application's."""
+    """Paceline's own provider and export_queue, and the choice between that provider and the application's."""
 
     def __init__(self, settings: Settings, pid: int, exporter: SpanExporter | None = None) -> None:
         """Starts the sending thread.
@@ -27,7 +27,7 @@ class SpanPipeline:
             exporter: OTLP over HTTP, to the endpoint that the OTEL_* variables name, if not given.
         """
         opentelemetry = settings.opentelemetry
-        self.outbox = SpanOutbox(
+        self.export_queue = SpanExportQueue(
             exporter or OTLPSpanExporter(),
             max_queue_size=opentelemetry.bsp_max_queue_size,
             max_batch_size=opentelemetry.bsp_max_export_batch_size,
@@ -38,7 +38,7 @@ class SpanPipeline:
             resource=_resource(settings, pid),
             shutdown_on_exit=False,  # the SDK's exit handler would wait for a collector that hangs
         )
-        self._own.add_span_processor(self.outbox)
+        self._own.add_span_processor(self.export_queue)
         self._chosen: TracerProvider | None = None
 
     @property
@@ -74,11 +74,11 @@ class SpanPipeline:
 
     def export(self, span: ReadableSpan) -> None:
         """Sends a span that no tracer made."""
-        self.outbox.on_end(span)
+        self.export_queue.on_end(span)
 
     def shutdown(self, timeout_seconds: float = SHUTDOWN_SECONDS) -> None:
         """Sends what waits, for at most `timeout_seconds`."""
-        self.outbox.shutdown(timeout_seconds)
+        self.export_queue.shutdown(timeout_seconds)
 
     def _choose(self) -> TracerProvider:
         if self._chosen is not None:
@@ -87,7 +87,7 @@ class SpanPipeline:
         if isinstance(theirs, TracerProvider):
             self._chosen = theirs
             if not _exports_already(theirs):
-                theirs.add_span_processor(self.outbox)
+                theirs.add_span_processor(self.export_queue)
         else:
             self._chosen = self._own
             if isinstance(theirs, trace.ProxyTracerProvider):  # nobody has set one: libraries get ours

@@ -17,7 +17,7 @@ from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, T
 
 from paceline.settings import Settings, TelemetrySettings
 from paceline.telemetry.config_span import export_config_applied
-from paceline.telemetry.outbox import SHUTDOWN_SECONDS
+from paceline.telemetry.export_queue import SHUTDOWN_SECONDS
 from paceline.telemetry.pipeline import SpanPipeline
 from paceline.telemetry.request_span import RequestSpan
 from paceline.telemetry.server_span import (
@@ -85,12 +85,12 @@ class Tracing:
     @property
     def exported(self) -> int:
         """Spans the collector has accepted so far."""
-        return 0 if self._pipeline is None else self._pipeline.outbox.exported
+        return 0 if self._pipeline is None else self._pipeline.export_queue.exported
 
     @property
     def dropped(self) -> int:
         """Spans lost so far, because the queue was full or the collector did not take them."""
-        return 0 if self._pipeline is None else self._pipeline.outbox.dropped
+        return 0 if self._pipeline is None else self._pipeline.export_queue.dropped
 
     def begin(self, scope: MutableMapping[str, Any], generation: Callable[[], int]) -> RequestTrace | None:
         """Draws. None: not drawn and nobody's trace, so there is nothing to keep until the end."""

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import TypedDict
 
 from fastapi import FastAPI
-from paceline.middleware import RequestId
+from paceline.middleware import RequestIdMiddleware
 from paceline_api.connections.redis import open_redis
 from paceline_api.rate_limit import RateLimit, RateLimitLayer, build_rate_limit
 from paceline_api.settings import load_settings
@@ -26,7 +26,7 @@ async def lifespan(_: FastAPI) -> AsyncIterator[State]:
 app = FastAPI(
     openapi_url=None,
     lifespan=lifespan,
-    middleware=[Middleware(RequestId), Middleware(RateLimitLayer, prefix="/api/")],
+    middleware=[Middleware(RequestIdMiddleware), Middleware(RateLimitLayer, prefix="/api/")],
     telemetry={"tracing": False, "metrics": False, "logs": False},
 )
 

@@ -11,7 +11,7 @@ import uvloop
 from paceline.load.openloop import OpenLoop
 from paceline.load.results import Summary
 from paceline.local import children, programs
-from paceline.local.board import Decision, parse_decision
+from paceline.local.progress import Decision, parse_decision
 
 from tests.benchmarks.live.service import LivePod, Setting
 

@@ -231,12 +231,12 @@ def test_the_demonstration_shows_what_it_promises(tmp_path: Path) -> None:
         status = demo.process.wait(120)
         text = demo.text()
         assert still_running(demo.started) == []
-    said, complaints = " ".join(text.split()), text.count("not as promised: ")
+    said, shortcomings = " ".join(text.split()), text.count("not as promised: ")
     if "; this machine was busy, the load itself was late by up to " in said:
         # Then p95 says nothing of the service, and nothing else may be missing.
-        assert (status, complaints) == (1, 1), text
+        assert (status, shortcomings) == (1, 1), text
     else:
-        assert (status, complaints) == (0, 0), text
+        assert (status, shortcomings) == (0, 0), text
         assert "The service met its objective, and no request failed." in said
     assert "failed 0;" in text
     decisions = re.findall(r"^\d+:\d\d  generation (\d+): .* → .*  (\w+): .+$", text, re.MULTILINE)

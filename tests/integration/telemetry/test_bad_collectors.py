@@ -77,7 +77,7 @@ def test_shutdown_waits_for_no_collector_and_counts_what_is_lost(
     tracing = Tracing(settings.telemetry, pipeline)
     for generation in range(100):
         tracing.config_applied(generation=generation, policy="shop/api", old={}, new={}, traceparent=None)
-        assert pipeline.outbox.waiting <= 8
+        assert pipeline.export_queue.waiting <= 8
     started = time.monotonic()
     tracing.shutdown()
     assert time.monotonic() - started < SDK_SECONDS / 2

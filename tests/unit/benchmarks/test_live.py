@@ -1,7 +1,7 @@
 """What the live benchmark makes of the operator's lines and of two grids."""
 
 import pytest
-from paceline.local.board import Decision
+from paceline.local.progress import Decision
 
 from tests.benchmarks.live.grid import spearman
 from tests.benchmarks.live.service import Setting

@@ -46,7 +46,7 @@ class Traced:
 
     def spans(self) -> list[ReadableSpan]:
         """All spans finished so far."""
-        self.pipeline.outbox.force_flush()
+        self.pipeline.export_queue.force_flush()
         return self._exporter.spans
 
 

@@ -14,8 +14,8 @@ from enum import Enum, auto
 from typing import Any
 
 from paceline.errors import UsageError
-from paceline.resources.cache.entry import Entry, NotKept, Verdict, judge
-from paceline.resources.cache.ghosts import Ghosts
+from paceline.resources.cache.entry import Entry, NotCached, Verdict, judge
+from paceline.resources.cache.other_ttls import OtherTtls
 from paceline.resources.cache.redis import RedisTier
 from paceline.telemetry.histogram import Histogram
 
@@ -81,7 +81,7 @@ class Cache:
         self._misses = 0
         self._stale_hits = 0
         self._fetch_seconds = Histogram()
-        self._ghosts = Ghosts(ttl_seconds, max_entries)
+        self._ghosts = OtherTtls(ttl_seconds, max_entries)
 
     def set_ttl(self, seconds: float) -> None:
         """See `TunableCache.set_ttl`."""
@@ -201,7 +201,7 @@ class Cache:
         started = time.perf_counter()
         try:
             value = await fetch()
-        except NotKept:
+        except NotCached:
             self._entries.pop(key, None)
             raise
         seconds = time.perf_counter() - started

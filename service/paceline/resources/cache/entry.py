@@ -18,7 +18,7 @@ class Serializer(Protocol):
     def loads(self, content: bytes, /) -> Any: ...
 
 
-class NotKept(Exception):
+class NotCached(Exception):
     """Raised by a fetch: there is an answer, but not one to keep, and what was kept before does not count any more."""
 
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Final
 
-from paceline.document.world import Memory
+from paceline.document.pod import Memory
 from paceline.errors import PacelineError, UsageError
 from paceline.serve.addresses import parse_address
 from paceline.serve.agent.capacity import Capacity
@@ -54,7 +54,7 @@ async def run(settings: Settings) -> None:
     started, started_wall = monotonic(), datetime.now(UTC)
     capacity = Capacity(serve, run_dir, reports, memory=lambda: read_memory(cgroup, reports), clock=monotonic)
     look = Guarded(capacity.run_pass)
-    logs.configure("agent", settings, generation=lambda: capacity.status.progress.goal.generation)
+    logs.configure("agent", settings, generation=lambda: capacity.status.progress.desired.generation)
 
     def state() -> dict[str, Any]:
         look()
@@ -73,7 +73,7 @@ async def run(settings: Settings) -> None:
     stop = _stop_signal()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(server.serve(sockets=[listening]))
-        tasks.create_task(repeat(look, stop, news=capacity.has_news, restless=capacity.is_restless))
+        tasks.create_task(repeat(look, stop, news=capacity.has_news, changing=capacity.is_changing))
         tasks.create_task(keep_process_pool(run_dir, stop))
         await stop.wait()
         server.should_exit = True
@@ -115,15 +115,15 @@ class Guarded:
 
     def __init__(self, run_pass: Callable[[], None]) -> None:
         self._run_pass = run_pass
-        self._complaint = ""
+        self._last_warning = ""
 
     def __call__(self) -> None:
         try:
             self._run_pass()
-            self._complaint = ""
+            self._last_warning = ""
         except Exception as error:  # the edge of the process: whatever it is, what runs stays
-            if repr(error) != self._complaint:
-                self._complaint = repr(error)
+            if repr(error) != self._last_warning:
+                self._last_warning = repr(error)
                 logger.exception("a pass failed; what runs stays, trying again")
 
 
@@ -132,7 +132,7 @@ async def repeat(
     stop: asyncio.Event,
     *,
     news: Callable[[], bool],
-    restless: Callable[[], bool],
+    changing: Callable[[], bool],
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
     """A pass when the document changed, each tenth of a second while something moves, and once a second at rest.
@@ -141,7 +141,7 @@ async def repeat(
     """
     while not stop.is_set():
         look()
-        pause = UNREST_SECONDS if restless() else REST_SECONDS
+        pause = UNREST_SECONDS if changing() else REST_SECONDS
         for _ in range(round(pause / LOOK_SECONDS)):
             await sleep(LOOK_SECONDS)
             if stop.is_set() or news():

@@ -7,11 +7,11 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from paceline.document.adoption import Goal, Refusal, consider, goal_of
+from paceline.document.adoption import DesiredState, Refusal, consider, desired_of
 from paceline.document.bounds import Clamp, CompleteValues, Grant, HardCaps, grant
 from paceline.document.model import TuningDocument, Values
+from paceline.document.pod import Memory, PodSnapshot
 from paceline.document.sequencing import Progress, advance, begin, follow, pending
-from paceline.document.world import Memory, World
 from paceline.serve.agent.registered import Registered, learn, load, save
 from paceline.serve.agent.reports import Reports
 from paceline.serve.agent.tuning_file import TuningFile
@@ -59,10 +59,10 @@ class Capacity:
         self._served = False
         self._refused: Refusal | None = None
         self._applied: tuple[int, float] | None = None
-        self._newest = Goal(0, Values())
-        goal = self._read_goal(after_unclean_exit=run_dir.unclean.exists()) or self._newest
-        wanted = self._grant(goal).values
-        self._progress = begin(goal, wanted, workers=self._workers_at_once(wanted), step=1, now=clock())
+        self._newest = DesiredState(0, Values())
+        desired = self._read_desired(after_unclean_exit=run_dir.unclean.exists()) or self._newest
+        wanted = self._grant(desired).values
+        self._progress = begin(desired, wanted, workers=self._workers_at_once(wanted), step=1, now=clock())
         self._write_effective(self._progress)
         run_dir.write_workers(self._progress.workers)
         self.status = self._status()
@@ -71,7 +71,7 @@ class Capacity:
         """Whether the document was written since the last pass."""
         return self._file.changed
 
-    def is_restless(self) -> bool:
+    def is_changing(self) -> bool:
         """Whether something is to happen that a pass must see soon."""
         return bool(self.status.pending) or not self._served
 
@@ -81,13 +81,13 @@ class Capacity:
         self._reports.read(stopping=stopping)
         self._learn()
         if not stopping:
-            goal = self._read_goal()
-            if goal is not None:
-                self._progress = follow(self._progress, goal, now=self._clock())
-            self._carry_out(advance(self._progress, self._grant(self._progress.goal).values, self._world()))
+            desired = self._read_desired()
+            if desired is not None:
+                self._progress = follow(self._progress, desired, now=self._clock())
+            self._carry_out(advance(self._progress, self._grant(self._progress.desired).values, self._snapshot()))
         self.status = self._status()
 
-    def _read_goal(self, *, after_unclean_exit: bool = False) -> Goal | None:
+    def _read_desired(self, *, after_unclean_exit: bool = False) -> DesiredState | None:
         """A new generation to follow, or None. What is refused is remembered until the file changes."""
         try:
             content = self._file.read()
@@ -102,7 +102,7 @@ class Capacity:
         self._refuse(judgement if isinstance(judgement, Refusal) else None)
         if not isinstance(judgement, TuningDocument):
             return None
-        self._newest = goal_of(judgement, self._settings.pod_uid, after_unclean_exit=after_unclean_exit)
+        self._newest = desired_of(judgement, self._settings.pod_uid, after_unclean_exit=after_unclean_exit)
         logger.info("following generation %d", self._newest.generation)
         return self._newest
 
@@ -121,9 +121,9 @@ class Capacity:
             self._known = known
             save(known, self._run_dir)
 
-    def _grant(self, goal: Goal) -> Grant:
+    def _grant(self, desired: DesiredState) -> Grant:
         caps = HardCaps(self._settings.max_workers, self._known.caps)
-        return grant(goal.values, start=self._start(), caps=caps, after_unclean_exit=goal.after_unclean_exit)
+        return grant(desired.values, start=self._start(), caps=caps, after_unclean_exit=desired.after_unclean_exit)
 
     def _start(self) -> CompleteValues:
         return CompleteValues(self._settings.workers, self._known.start.pools, self._known.start.caches)
@@ -133,8 +133,10 @@ class Capacity:
         limited = self._memory().limit_bytes is not None
         return min(wanted.workers, self._settings.workers) if limited else wanted.workers
 
-    def _world(self) -> World:
-        return World(self._reports.workers(), self._memory(), self._clock(), self._settings.shrink_deadline_seconds)
+    def _snapshot(self) -> PodSnapshot:
+        return PodSnapshot(
+            self._reports.workers(), self._memory(), self._clock(), self._settings.shrink_deadline_seconds
+        )
 
     def _carry_out(self, progress: Progress) -> None:
         """Values before the count: a worker that the new count starts must find them."""
@@ -149,18 +151,18 @@ class Capacity:
         self._progress = progress
 
     def _write_effective(self, progress: Progress) -> None:
-        goal = progress.goal
+        desired = progress.desired
         self._run_dir.write_effective(
-            Effective(progress.generation, progress.step, progress.values, goal.traceparent, goal.policy)
+            Effective(progress.generation, progress.step, progress.values, desired.traceparent, desired.policy)
         )
 
     def _status(self) -> Status:
         progress = self._progress
-        granted = self._grant(progress.goal)
+        granted = self._grant(progress.desired)
         clamped = granted.clamped
         if progress.memory_bound is not None and progress.memory_bound < granted.values.workers:
             clamped += (Clamp("workers", granted.values.workers, progress.memory_bound, "memory"),)
-        left = tuple(pending(progress, granted.values, self._world()))
+        left = tuple(pending(progress, granted.values, self._snapshot()))
         return Status(
             progress=progress,
             clamped=clamped,
@@ -169,7 +171,7 @@ class Capacity:
             registered=self._known,
             served=self._served,
             start=self._start(),
-            applied_at=self._applied_at(progress.goal.generation, done=not left),
+            applied_at=self._applied_at(progress.desired.generation, done=not left),
         )
 
     def _applied_at(self, generation: int, *, done: bool) -> float | None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from paceline.document.model import PROCESSES
-from paceline.document.world import PoolUse, Worker
+from paceline.document.pod import PoolUse, Worker
 from paceline.serve.agent.totals import Report, add_up, named_groups, retire
 from paceline.serve.rundir import RunDir, stamp
 

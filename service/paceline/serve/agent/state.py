@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from paceline import __version__
 from paceline.document.model import Values
-from paceline.document.world import Memory
+from paceline.document.pod import Memory
 from paceline.serve.agent.capacity import Status
 from paceline.serve.agent.reports import Reports
 from paceline.serve.agent.totals import Report
@@ -84,14 +84,14 @@ def build_state(
 
 
 def _tuning(status: Status, clocks: Clocks) -> dict[str, Any]:
-    goal = status.progress.goal
+    desired = status.progress.desired
     return {
-        "generation": goal.generation,
-        "digest": goal.digest,
+        "generation": desired.generation,
+        "digest": desired.digest,
         "appliedAt": None if status.applied_at is None else clocks.at(status.applied_at),
         "pending": list(status.pending),
         "clamped": [clamp.to_json() for clamp in status.clamped],
-        "unknown": status.registered.unknown(goal.values) if status.served else [],
+        "unknown": status.registered.unknown(desired.values) if status.served else [],
         "refused": None if status.refused is None else status.refused.to_json(),
     }
 

@@ -30,8 +30,8 @@ class Application(BaseApplication):  # type: ignore[misc] # gunicorn has no type
         self._loaded = loaded
         # Twice the cap: workers that drain keep their slot until they are gone.
         self.shares = Shares(2 * settings.serve.max_workers)
-        self._complaints = os.pipe()
-        os.set_blocking(self._complaints[0], False)
+        self._load_failures = os.pipe()
+        os.set_blocking(self._load_failures[0], False)
         super().__init__()
 
     def load_config(self) -> None:
@@ -43,14 +43,14 @@ class Application(BaseApplication):  # type: ignore[misc] # gunicorn has no type
     def load(self) -> ASGIApp:
         return self._loaded or load_application(self.target)
 
-    def complain(self, error: UsageError) -> None:
+    def report_load_failure(self, error: UsageError) -> None:
         """In a worker: hands the arbiter the reason why the application cannot be loaded."""
-        os.write(self._complaints[1], f"{error}\n".encode())
+        os.write(self._load_failures[1], f"{error}\n".encode())
 
-    def complaint(self) -> str:
+    def load_failure(self) -> str:
         """In the arbiter: the first reason that a worker gave."""
         try:
-            return os.read(self._complaints[0], 4096).decode().partition("\n")[0]
+            return os.read(self._load_failures[0], 4096).decode().partition("\n")[0]
         except BlockingIOError:
             return f"{self.target} cannot be loaded"
 

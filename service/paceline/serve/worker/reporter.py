@@ -58,7 +58,7 @@ class Reporter:
         self._memory_bytes = 0
         self._ready = self._draining = self._appeared = False
         self._due = clock()
-        self._complaint = ""
+        self._last_warning = ""
 
     @property
     def generation(self) -> int:
@@ -72,7 +72,7 @@ class Reporter:
                 self.write()
             await asyncio.sleep(POLL_SECONDS)
 
-    async def weigh(self) -> None:
+    async def measure_memory(self) -> None:
         """Keeps the memory figure fresh until cancelled; the kernel takes milliseconds for it, so in a thread."""
         while True:
             self._memory_bytes = await asyncio.to_thread(private_bytes)
@@ -104,7 +104,7 @@ class Reporter:
         try:
             effective = self._run.read_effective()
         except (InvalidDocument, OSError) as error:
-            self._complain(f"what runs stays: {error}")
+            self._warn_once(f"what runs stays: {error}")
             return False
         if effective is None:
             return False
@@ -119,7 +119,7 @@ class Reporter:
         try:
             write_atomically(self._run.report(self._pid), orjson.dumps(self._report()))
         except OSError as error:
-            self._complain(f"cannot write the worker's report: {error}")
+            self._warn_once(f"cannot write the worker's report: {error}")
         except Exception:
             # A pool of the application that cannot be asked must not end live tuning for good.
             logger.exception("a report failed; trying again in %g s", _REPORT_SECONDS)
@@ -162,10 +162,10 @@ class Reporter:
             "unknown": unknown_names(self._effective.values, tuned),
         }
 
-    def _complain(self, message: str) -> None:
-        if message != self._complaint:
+    def _warn_once(self, message: str) -> None:
+        if message != self._last_warning:
             logger.error(message)
-            self._complaint = message
+            self._last_warning = message
 
 
 def unknown_names(values: Values, tuned: dict[str, Any]) -> list[str]:

@@ -43,7 +43,7 @@ class PodApplication(Protocol):
     settings: Settings
     run_dir: RunDir
 
-    def complain(self, error: UsageError) -> None:
+    def report_load_failure(self, error: UsageError) -> None:
         """Hands the arbiter the reason why the application cannot be loaded."""
 
 
@@ -73,7 +73,7 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
         try:
             super().load_wsgi()
         except UsageError as error:
-            self.app.complain(error)
+            self.app.report_load_failure(error)
             sys.exit(Arbiter.APP_LOAD_ERROR)
 
     async def _serve(self) -> None:
@@ -92,7 +92,7 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
             loop.add_signal_handler(number, server.stop)
         loop.add_signal_handler(signal.SIGQUIT, server.stop_now)
         async with _beside(self._beat()):
-            async with _beside(reporter.run(), reporter.weigh(), measured.loop_lag.run(), unregistered.run()):
+            async with _beside(reporter.run(), reporter.measure_memory(), measured.loop_lag.run(), unregistered.run()):
                 # Not `serve`: that raises the signal again after the end, and no exit handler would run.
                 await server._serve(self.sockets)
             reporter.write()

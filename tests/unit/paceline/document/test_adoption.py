@@ -1,6 +1,6 @@
 import orjson
 import pytest
-from paceline.document.adoption import Goal, Refusal, consider, goal_of
+from paceline.document.adoption import DesiredState, Refusal, consider, desired_of
 from paceline.document.model import TuningDocument, Values, digest, parse_document
 
 
@@ -9,7 +9,7 @@ def document(generation: int, workers: int = 2, **more: object) -> bytes:
     return orjson.dumps(wire)
 
 
-FOLLOWED = Goal(7, Values(2), digest=digest(document(7)))
+FOLLOWED = DesiredState(7, Values(2), digest=digest(document(7)))
 
 
 def test_a_newer_generation_is_followed() -> None:
@@ -42,6 +42,6 @@ def test_other_documents_are_refused(content: bytes, generation: int | None, rea
 
 def test_an_override_addresses_one_pod_by_uid() -> None:
     parsed = parse_document(document(9, overrides={"canary": {"workers": 5}}, traceparent="00-a-b-01"))
-    assert goal_of(parsed, "canary").values.workers == 5
-    other = goal_of(parsed, "other")
-    assert other == Goal(9, Values(2), digest=parsed.digest, traceparent="00-a-b-01")
+    assert desired_of(parsed, "canary").values.workers == 5
+    other = desired_of(parsed, "other")
+    assert other == DesiredState(9, Values(2), digest=parsed.digest, traceparent="00-a-b-01")

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
-from paceline.document.adoption import Goal
+from paceline.document.adoption import DesiredState
 from paceline.document.bounds import CompleteValues
 from paceline.document.model import AdmissionValues, CacheValues, Values
+from paceline.document.pod import Memory, PodSnapshot, PoolUse, Worker
 from paceline.document.sequencing import Progress, advance, begin, follow, pending
-from paceline.document.world import Memory, PoolUse, Worker, World
 
 PLENTY = Memory(None, 0, None)
 DEADLINE_SECONDS = 30.0
@@ -21,26 +21,28 @@ class Story:
         self.wanted = CompleteValues(workers, pools, caches or {})
         self.memory = PLENTY
         self.now = 100.0
-        self.progress = begin(Goal(1, Values()), self.wanted, workers=workers, step=1, now=self.now)
+        self.progress = begin(DesiredState(1, Values()), self.wanted, workers=workers, step=1, now=self.now)
         self.workers: Sequence[Worker] = ()
         self.everybody_runs_it(workers)
         self.passes()
 
     def goes_to(self, workers: int = 2, caches: Mapping[str, CacheValues] | None = None, **pools: int) -> None:
         self.wanted = CompleteValues(workers, pools, caches or {})
-        self.progress = follow(self.progress, Goal(self.progress.goal.generation + 1, Values()), now=self.now)
+        self.progress = follow(
+            self.progress, DesiredState(self.progress.desired.generation + 1, Values()), now=self.now
+        )
         self.passes()
 
     def passes(self) -> Progress:
         self.now += 0.1
-        self.progress = advance(self.progress, self.wanted, self.world())
+        self.progress = advance(self.progress, self.wanted, self.snapshot())
         return self.progress
 
-    def world(self) -> World:
-        return World(self.workers, self.memory, self.now, DEADLINE_SECONDS)
+    def snapshot(self) -> PodSnapshot:
+        return PodSnapshot(self.workers, self.memory, self.now, DEADLINE_SECONDS)
 
     def pending(self) -> list[str]:
-        return pending(self.progress, self.wanted, self.world())
+        return pending(self.progress, self.wanted, self.snapshot())
 
     def everybody_runs_it(self, count: int, **in_use: int) -> None:
         self.workers = tuple(self.worker(number, **in_use) for number in range(1, count + 1))
@@ -81,7 +83,9 @@ def test_admission_comes_and_goes_with_the_first_step() -> None:
     story = Story(workers=2, postgres=5)
     for admission in (AdmissionValues(2, 40), None):
         story.wanted = replace(story.wanted, admission=admission)
-        story.progress = follow(story.progress, Goal(story.progress.goal.generation + 1, Values()), now=story.now)
+        story.progress = follow(
+            story.progress, DesiredState(story.progress.desired.generation + 1, Values()), now=story.now
+        )
         assert story.passes().values.admission == admission
         assert story.pending() == [f"2 of 2 workers have not applied step {story.progress.step}"]
         story.everybody_runs_it(2)
@@ -234,7 +238,7 @@ def test_a_generation_that_supersedes_a_blocked_one_falls_back_to_what_ran_befor
     story.passes()
     story.goes_to(workers=2, postgres=2)
     story.now += DEADLINE_SECONDS
-    assert story.passes().goal.generation == 1
+    assert story.passes().desired.generation == 1
 
 
 def test_a_milder_shrink_supersedes_without_waiting_for_the_harder_one() -> None:
@@ -247,7 +251,7 @@ def test_a_milder_shrink_supersedes_without_waiting_for_the_harder_one() -> None
     assert story.pending() == []
 
 
-def test_the_first_goal_is_never_undone_since_nothing_ran_before() -> None:
+def test_the_first_state_is_never_undone_since_nothing_ran_before() -> None:
     story = Story(workers=1, postgres=10)
     story.wanted = CompleteValues(1, {"postgres": 4})
     story.passes()
@@ -298,4 +302,4 @@ def test_a_blocked_shrink_falls_back_to_the_last_generation_whose_own_shrink_wen
     story.goes_to(workers=4, postgres=2)
     story.everybody_runs_it(2, postgres=6)
     story.now += DEADLINE_SECONDS
-    assert story.passes().goal.generation == 2
+    assert story.passes().desired.generation == 2

@@ -11,11 +11,11 @@ from random import Random
 
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from paceline.document.adoption import Goal
+from paceline.document.adoption import DesiredState
 from paceline.document.bounds import CompleteValues
 from paceline.document.model import Values
+from paceline.document.pod import Memory, PodSnapshot, PoolUse, Worker
 from paceline.document.sequencing import SETTLE_SECONDS, advance, begin, follow, pending
-from paceline.document.world import Memory, PoolUse, Worker, World
 
 POOLS = ("postgres", "redis")
 PLENTY = Memory(None, 0, 0)
@@ -58,7 +58,7 @@ class Pod:
         self.now = 0.0
         self.asked = {0: start}
         self.totals_of = [start]
-        self.progress = begin(Goal(0, Values()), start, workers=start.workers, step=1, now=self.now)
+        self.progress = begin(DesiredState(0, Values()), start, workers=start.workers, step=1, now=self.now)
         self.files = self.progress
         self.due = inf
         self.count_read = start.workers
@@ -67,27 +67,27 @@ class Pod:
         self.calm(rounds=1)
 
     def wanted(self) -> CompleteValues:
-        return self.asked[self.progress.goal.generation]
+        return self.asked[self.progress.desired.generation]
 
     def reported(self) -> list[Worker]:
         return [process.report for process in self.processes if process.report is not None]
 
     def left(self) -> list[str]:
-        return pending(self.progress, self.wanted(), self.world())
+        return pending(self.progress, self.wanted(), self.snapshot())
 
-    def world(self) -> World:
-        return World(self.reported(), PLENTY, self.now, DEADLINE_SECONDS)
+    def snapshot(self) -> PodSnapshot:
+        return PodSnapshot(self.reported(), PLENTY, self.now, DEADLINE_SECONDS)
 
     def operator_writes(self, values: CompleteValues) -> None:
         generation = len(self.asked)
         self.asked[generation] = values
         self.totals_of.append(values)
-        self.progress = follow(self.progress, Goal(generation, Values()), now=self.now)
+        self.progress = follow(self.progress, DesiredState(generation, Values()), now=self.now)
 
     def agent_decides(self) -> None:
         if self.files is not self.progress:
             return
-        self.progress = advance(self.progress, self.wanted(), self.world())
+        self.progress = advance(self.progress, self.wanted(), self.snapshot())
         if (self.progress.step, self.progress.workers) != (self.files.step, self.files.workers):
             self.due = min(self.due, self.now + SETTLE_SECONDS)
         if not self.left():
@@ -181,4 +181,4 @@ def test_the_total_never_exceeds_the_larger_one_and_it_ends_as_wanted(
     assert not pod.left()
     wanted = pod.wanted()
     assert [process.limits for process in pod.processes] == [wanted.pools] * wanted.workers
-    assert pod.progress.goal.generation == len(goals) or pod.progress.blocked
+    assert pod.progress.desired.generation == len(goals) or pod.progress.blocked

@@ -4,9 +4,9 @@ import io
 
 import pytest
 from paceline.load.results import Recorder, Window
-from paceline.local.board import Board, Decision
 from paceline.local.pod import Running
-from paceline.local.verdict import Summary
+from paceline.local.progress import Decision, Progress
+from paceline.local.summary import Summary
 from paceline.local.view import Facts, Lines, render, render_summary, view_for
 from rich.console import Console, RenderableType
 
@@ -28,17 +28,17 @@ def window(seconds: float, failed: int = 0) -> Window:
 
 
 @pytest.fixture
-def board() -> Board:
-    board = Board()
-    board.reported(Running(0, 1, {"postgres": 1}))
+def progress() -> Progress:
+    progress = Progress()
+    progress.reported(Running(0, 1, {"postgres": 1}))
     for second in range(1, 8):
-        board.sampled(float(second), window(1.5), outstanding=120)
+        progress.sampled(float(second), window(1.5), outstanding=120)
     change = {"tunable": "pools.postgres", "old": 1, "new": 2}
-    board.decided(7.0, Decision("PoolWaitHigh", "postgres 1→2: wait p99 607ms", 1, (change,), {}, True))
-    board.sampled(8.0, window(0.02), outstanding=2)
-    board.reported(Running(1, 1, {"postgres": 2}))
-    board.decided(15.0, Decision("WithinTolerance", "p95 20ms", 1, (), {}, True))
-    return board
+    progress.decided(7.0, Decision("PoolWaitHigh", "postgres 1→2: wait p99 607ms", 1, (change,), {}, True))
+    progress.sampled(8.0, window(0.02), outstanding=2)
+    progress.reported(Running(1, 1, {"postgres": 2}))
+    progress.decided(15.0, Decision("WithinTolerance", "p95 20ms", 1, (), {}, True))
+    return progress
 
 
 def text_of(renderable: RenderableType, width: int = 120) -> str:
@@ -48,8 +48,8 @@ def text_of(renderable: RenderableType, width: int = 120) -> str:
     return console.file.getvalue()
 
 
-def test_the_screen_shows_load_curve_values_and_every_decision(board: Board) -> None:
-    text = text_of(render(board, FACTS, 15.0))
+def test_the_screen_shows_load_curve_values_and_every_decision(progress: Progress) -> None:
+    text = text_of(render(progress, FACTS, 15.0))
     for expected in (
         "0:15 of 1:30",
         "80 requests/s, p95 20 ms (objective 100 ms), waiting 2, answered 640, failed 0",
@@ -63,25 +63,25 @@ def test_the_screen_shows_load_curve_values_and_every_decision(board: Board) -> 
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])
-def test_a_screen_of_any_width_keeps_what_matters(board: Board, width: int) -> None:
-    text = text_of(render(board, FACTS, 15.0), width)
+def test_a_screen_of_any_width_keeps_what_matters(progress: Progress, width: int) -> None:
+    text = text_of(render(progress, FACTS, 15.0), width)
     assert "postgres 1" in text
     assert all(len(line) <= width for line in text.splitlines())
 
 
 def test_nothing_known_yet_is_no_error() -> None:
-    assert "starting" in text_of(render(Board(), FACTS, 0.0))
+    assert "starting" in text_of(render(Progress(), FACTS, 0.0))
 
 
-def test_in_a_pipe_each_decision_is_one_line_said_once(board: Board) -> None:
+def test_in_a_pipe_each_decision_is_one_line_said_once(progress: Progress) -> None:
     console = Console(file=io.StringIO(), width=80)
     lines = Lines(console, FACTS)
-    lines.update(board, 15.0)
-    lines.update(board, 15.2)
-    board.decided(16.0, Decision("WithinTolerance", "p95 21ms", 1, (), {}, True))
-    lines.update(board, 16.0)
-    board.decided(17.0, Decision("CoolingDown", "not for 3s", 1, (), {}, True))
-    lines.update(board, 17.0)
+    lines.update(progress, 15.0)
+    lines.update(progress, 15.2)
+    progress.decided(16.0, Decision("WithinTolerance", "p95 21ms", 1, (), {}, True))
+    lines.update(progress, 16.0)
+    progress.decided(17.0, Decision("CoolingDown", "not for 3s", 1, (), {}, True))
+    lines.update(progress, 17.0)
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue().splitlines() == [
         "0:07  generation 1: postgres 1 → 2  PoolWaitHigh: wait p99 607ms",
@@ -92,10 +92,10 @@ def test_in_a_pipe_each_decision_is_one_line_said_once(board: Board) -> None:
     ]
 
 
-def test_a_terminal_gets_a_screen_and_addresses_in_one_piece(board: Board) -> None:
+def test_a_terminal_gets_a_screen_and_addresses_in_one_piece(progress: Progress) -> None:
     console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
     view = view_for(console, FACTS)
-    view.update(board, 15.0)
+    view.update(progress, 15.0)
     view.close()
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
@@ -103,22 +103,22 @@ def test_a_terminal_gets_a_screen_and_addresses_in_one_piece(board: Board) -> No
     assert "PoolWaitHigh" in text
 
 
-def test_the_end_compares_before_and_after(board: Board) -> None:
-    text = text_of(render_summary(board, FACTS, Summary(1.5, 0.02, ())))
+def test_the_end_compares_before_and_after(progress: Progress) -> None:
+    text = text_of(render_summary(progress, FACTS, Summary(1.5, 0.02, ())))
     assert "1.5 s" in text
     assert "20 ms" in text
     assert "pool postgres   1       →   2" in text
     assert "The service met its objective, and no request failed." in text
 
 
-def test_the_end_says_what_is_missing(board: Board) -> None:
-    text = text_of(render_summary(board, FACTS, Summary(None, None, ("decisions: 0, expected at least 2",))))
+def test_the_end_says_what_is_missing(progress: Progress) -> None:
+    text = text_of(render_summary(progress, FACTS, Summary(None, None, ("decisions: 0, expected at least 2",))))
     assert "not as promised: decisions: 0, expected at least 2" in text
     assert "met its objective" not in text
 
 
-def test_the_end_says_what_a_size_counts_for(board: Board) -> None:
+def test_the_end_says_what_a_size_counts_for(progress: Progress) -> None:
     sizes = {"postgres": 2, "processes": 1}
-    board.reported(Running(1, 2, sizes, per_pod=frozenset({"processes"})))
-    lines = text_of(render_summary(board, FACTS, Summary(1.5, 0.02, ()))).splitlines()
+    progress.reported(Running(1, 2, sizes, per_pod=frozenset({"processes"})))
+    lines = text_of(render_summary(progress, FACTS, Summary(1.5, 0.02, ()))).splitlines()
     assert [line.split()[-2:] for line in lines if "pool " in line] == [["per", "worker"], ["per", "pod"]]

@@ -7,7 +7,7 @@ import orjson
 import pytest
 from paceline.document.model import AdmissionValues
 from paceline.middleware import instrument
-from paceline.middleware.admission import AdmitRequests
+from paceline.middleware.admission import AdmissionMiddleware
 from paceline.resources.admission.limiter import Admission
 from paceline.settings import MiddlewareSettings, TelemetrySettings
 from paceline.telemetry.requests import RequestStats
@@ -61,7 +61,7 @@ def slow() -> Slow:
 
 
 async def test_while_off_the_application_is_called_as_if_nothing_stood_before_it(slow: Slow) -> None:
-    layer = AdmitRequests(slow, admission=Admission())
+    layer = AdmissionMiddleware(slow, admission=Admission())
     slow.open.set()
     awaitable = layer(scope(), None, None)  # type: ignore[arg-type]
     assert awaitable.cr_code is Slow.__call__.__code__  # type: ignore[attr-defined]
@@ -97,7 +97,7 @@ async def test_above_the_limit_a_request_is_told_no_at_once_and_counted_apart(sl
 async def test_a_stream_holds_its_place_until_the_first_byte(slow: Slow) -> None:
     admission = Admission()
     admission.set_bounds(AdmissionValues(1, 1))
-    app = AdmitRequests(slow, admission=admission)
+    app = AdmissionMiddleware(slow, admission=admission)
     slow.more = True
     slow.open.set()
     stream = asyncio.create_task(call(app))
@@ -115,7 +115,7 @@ async def test_what_is_not_http_passes(slow: Slow, kind: str) -> None:
     admission.set_bounds(AdmissionValues(1, 1))
     assert admission.admit() is not None
     slow.open.set()
-    await call(AdmitRequests(slow, admission=admission), scope(kind))
+    await call(AdmissionMiddleware(slow, admission=admission), scope(kind))
     assert (admission.in_flight, admission.rejected) == (1, 0)
 
 
@@ -130,9 +130,9 @@ async def test_a_place_comes_back_whatever_becomes_of_the_request() -> None:
         await asyncio.Event().wait()
 
     with pytest.raises(RuntimeError):
-        await call(AdmitRequests(broken, admission=admission))
+        await call(AdmissionMiddleware(broken, admission=admission))
     assert admission.in_flight == 0
-    task = asyncio.create_task(call(AdmitRequests(for_ever, admission=admission)))
+    task = asyncio.create_task(call(AdmissionMiddleware(for_ever, admission=admission)))
     await asyncio.sleep(0)
     assert admission.in_flight == 1
     task.cancel()

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 from fastapi import Body, FastAPI
-from paceline.middleware.body_limit import LimitBody
+from paceline.middleware.body_limit import BodyLimitMiddleware
 
 OK = [{"type": "http.response.start", "status": 200, "headers": []}, {"type": "http.response.body", "body": b"ok"}]
 
@@ -58,29 +58,31 @@ def refused(sent: list[Any]) -> bool:
 
 async def test_a_body_within_the_limit_reaches_the_application() -> None:
     reading = Reading()
-    assert await call(LimitBody(reading, most_bytes=10), [b"12345", b"67890"], (b"content-length", b"10")) == OK
+    assert (
+        await call(BodyLimitMiddleware(reading, most_bytes=10), [b"12345", b"67890"], (b"content-length", b"10")) == OK
+    )
     assert (reading.read, reading.left) == (10, False)
 
 
 async def test_what_says_that_it_is_too_large_is_not_read() -> None:
     reading = Reading()
-    assert refused(await call(LimitBody(reading, most_bytes=10), [b"x" * 11], (b"content-length", b"11")))
+    assert refused(await call(BodyLimitMiddleware(reading, most_bytes=10), [b"x" * 11], (b"content-length", b"11")))
     assert reading.read == 0
 
 
 @pytest.mark.parametrize("answers", [True, False])
 async def test_what_turns_out_too_large_is_refused_once(answers: bool) -> None:
     reading = Reading(answers_all_the_same=answers)
-    assert refused(await call(LimitBody(reading, most_bytes=10), [b"x" * 6, b"x" * 6, b"x" * 6]))
+    assert refused(await call(BodyLimitMiddleware(reading, most_bytes=10), [b"x" * 6, b"x" * 6, b"x" * 6]))
     assert (reading.read, reading.left) == (6, True)
 
 
 async def test_an_answer_that_has_begun_is_not_taken_back() -> None:
     reading = Reading(early=True)
-    assert await call(LimitBody(reading, most_bytes=10), [b"x" * 11]) == OK
+    assert await call(BodyLimitMiddleware(reading, most_bytes=10), [b"x" * 11]) == OK
     assert reading.left
     with pytest.raises(ConnectionError):
-        await call(LimitBody(Reading(early=True, answers_all_the_same=False), most_bytes=10), [b"x" * 11])
+        await call(BodyLimitMiddleware(Reading(early=True, answers_all_the_same=False), most_bytes=10), [b"x" * 11])
 
 
 async def test_a_framework_is_refused_too() -> None:
@@ -90,7 +92,7 @@ async def test_a_framework_is_refused_too() -> None:
     async def take(text: str = Body()) -> str:
         return text
 
-    limited = LimitBody(app, most_bytes=10)
+    limited = BodyLimitMiddleware(app, most_bytes=10)
     json = (b"content-type", b"application/json")
     assert (await call(limited, [b'"12', b'345"'], json))[0]["status"] == 200
     assert refused(await call(limited, [b'"12345', b'67890"'], json))
@@ -101,16 +103,16 @@ async def test_an_error_of_the_application_stays_one() -> None:
         raise RuntimeError("broken")
 
     with pytest.raises(RuntimeError):
-        await call(LimitBody(broken, most_bytes=10), [b""])
+        await call(BodyLimitMiddleware(broken, most_bytes=10), [b""])
 
 
 @pytest.mark.parametrize("length", [b"", b"ten", b"-1"])
 async def test_a_length_that_is_none_is_counted(length: bytes) -> None:
-    assert refused(await call(LimitBody(Reading(), most_bytes=10), [b"x" * 11], (b"content-length", length)))
+    assert refused(await call(BodyLimitMiddleware(Reading(), most_bytes=10), [b"x" * 11], (b"content-length", length)))
 
 
 async def test_a_websocket_passes() -> None:
     async def chat(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "websocket.close"})
 
-    assert await call(LimitBody(chat, most_bytes=1), [], kind="websocket") == [{"type": "websocket.close"}]
+    assert await call(BodyLimitMiddleware(chat, most_bytes=1), [], kind="websocket") == [{"type": "websocket.close"}]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from paceline.middleware import TrustedProxies
+from paceline.middleware import TrustedProxiesMiddleware
 from paceline.middleware.forwarded import by_forwarded, by_x_forwarded, client_of
 from paceline.trusted_peers import TrustedPeers
 
@@ -26,7 +26,7 @@ async def seen(*headers: tuple[str, str], peer: str | None = INGRESS, **options:
         "client": (peer, 4711) if peer else None,
         "headers": [(name.encode(), value.encode()) for name, value in headers],
     }
-    await TrustedProxies(app, trusted=TRUSTED, **options)(scope, None, None)  # type: ignore[arg-type]
+    await TrustedProxiesMiddleware(app, trusted=TRUSTED, **options)(scope, None, None)  # type: ignore[arg-type]
     return scopes[0]
 
 
@@ -114,7 +114,7 @@ async def test_other_scopes_pass_untouched() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         assert scope == {"type": "lifespan"}
 
-    await TrustedProxies(app, trusted=TRUSTED)({"type": "lifespan"}, None, None)  # type: ignore[arg-type]
+    await TrustedProxiesMiddleware(app, trusted=TRUSTED)({"type": "lifespan"}, None, None)  # type: ignore[arg-type]
 
 
 @given(st.binary(max_size=60))

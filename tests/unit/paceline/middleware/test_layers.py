@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from paceline.asgi import ASGIApp
-from paceline.middleware import ProcessTime, RequestId, SecurityHeaders, instrument
+from paceline.middleware import ProcessTimeMiddleware, RequestIdMiddleware, SecurityHeadersMiddleware, instrument
 from paceline.settings import MiddlewareSettings, TelemetrySettings
 from paceline.telemetry.requests import RequestStats
 from paceline.telemetry.tracing import Tracing
@@ -43,11 +43,11 @@ async def headers_of(app: ASGIApp, *headers: tuple[bytes, bytes], **more: Any) -
 
 async def test_an_id_is_made_and_told() -> None:
     hello = Hello()
-    [_, (name, first)] = await headers_of(RequestId(hello))
+    [_, (name, first)] = await headers_of(RequestIdMiddleware(hello))
     assert name == b"x-request-id"
     assert re.fullmatch(rb"[0-9a-f]{32}", first)
     assert hello.scope["state"] == {"request_id": first.decode()}
-    [_, (_, second)] = await headers_of(RequestId(hello))
+    [_, (_, second)] = await headers_of(RequestIdMiddleware(hello))
     assert second != first
     assert hello.headers == PLAIN, "what the application sent is its own"
 
@@ -55,38 +55,38 @@ async def test_an_id_is_made_and_told() -> None:
 @pytest.mark.parametrize("given", [b"", b"a b", b"x" * 65, b'a"b', b"\xe4", b"a\n"])
 async def test_an_id_that_could_harm_a_log_is_replaced(given: bytes) -> None:
     trusted = {"paceline.trusted_peer": True}
-    [_, (_, answered)] = await headers_of(RequestId(Hello()), (b"x-request-id", given), **trusted)
+    [_, (_, answered)] = await headers_of(RequestIdMiddleware(Hello()), (b"x-request-id", given), **trusted)
     assert re.fullmatch(rb"[0-9a-f]{32}", answered)
 
 
 @pytest.mark.parametrize("trusted", [True, False])
 async def test_an_id_counts_from_a_trusted_peer(trusted: bool) -> None:
     scope = {"paceline.trusted_peer": True} if trusted else {}
-    [_, (_, answered)] = await headers_of(RequestId(Hello()), (b"x-request-id", b"checkout-17.a_B"), **scope)
+    [_, (_, answered)] = await headers_of(RequestIdMiddleware(Hello()), (b"x-request-id", b"checkout-17.a_B"), **scope)
     assert (answered == b"checkout-17.a_B") is trusted
 
 
 async def test_one_id_is_enough() -> None:
-    assert len(await headers_of(RequestId(RequestId(Hello())))) == 2
+    assert len(await headers_of(RequestIdMiddleware(RequestIdMiddleware(Hello())))) == 2
     own = (b"X-Request-Id", b"theirs")
-    assert await headers_of(RequestId(Hello(own))) == [*PLAIN, own]
+    assert await headers_of(RequestIdMiddleware(Hello(own))) == [*PLAIN, own]
 
 
 async def test_the_time_until_the_answer_is_told() -> None:
     ticks = iter([5.0, 5.0125])
-    answered = await headers_of(ProcessTime(Hello(), clock=lambda: next(ticks)))
+    answered = await headers_of(ProcessTimeMiddleware(Hello(), clock=lambda: next(ticks)))
     assert answered == [*PLAIN, (b"x-process-time", b"0.012500"), (b"server-timing", b"app;dur=12.500")]
 
 
 async def test_security_headers_fill_what_is_missing() -> None:
     own = (b"X-Frame-Options", b"SAMEORIGIN")
-    answered = await headers_of(SecurityHeaders(Hello(own)))
+    answered = await headers_of(SecurityHeadersMiddleware(Hello(own)))
     assert answered == [*PLAIN, own, (b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
-    over_tls = dict(await headers_of(SecurityHeaders(Hello()), scheme="https"))
+    over_tls = dict(await headers_of(SecurityHeadersMiddleware(Hello()), scheme="https"))
     assert over_tls[b"strict-transport-security"] == b"max-age=31536000"
 
 
-@pytest.mark.parametrize("layer", [RequestId, ProcessTime, SecurityHeaders])
+@pytest.mark.parametrize("layer", [RequestIdMiddleware, ProcessTimeMiddleware, SecurityHeadersMiddleware])
 @pytest.mark.parametrize("kind", ["lifespan", "websocket"])
 async def test_other_scopes_reach_the_application_as_they_are(layer: Callable[[ASGIApp], ASGIApp], kind: str) -> None:
     seen: list[Any] = []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from paceline.asgi import ASGIApp
 from paceline.middleware import instrument
-from paceline.middleware.measure import MeasureRequests
+from paceline.middleware.measure import MeasureMiddleware
 from paceline.settings import MiddlewareSettings, TelemetrySettings
 from paceline.telemetry.logs import current_request
 from paceline.telemetry.requests import RequestStats
@@ -44,7 +44,7 @@ class Client:
 
     def __init__(self, app: ASGIApp, tracing: Tracing, clock: Callable[[], float] = perf_counter) -> None:
         self.stats = RequestStats()
-        self.app = MeasureRequests(app, requests=self.stats, tracing=tracing, generation=lambda: 17, clock=clock)
+        self.app = MeasureMiddleware(app, requests=self.stats, tracing=tracing, generation=lambda: 17, clock=clock)
         self.sent: list[Any] = []
 
     async def call(self, **more: Any) -> None:

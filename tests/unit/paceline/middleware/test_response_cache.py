@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from paceline.document.model import CacheValues, Values
 from paceline.errors import UsageError
-from paceline.middleware import CachedRoute, ResponseCache
-from paceline.middleware.kept_response import KeptResponse, ResponseSerializer
+from paceline.middleware import CachedRoute, ResponseCacheMiddleware
+from paceline.middleware.cached_response import CachedResponse, ResponseSerializer
 from paceline.resources.registry import Tunables
 
 Pairs = list[tuple[bytes, bytes]]
@@ -78,7 +78,7 @@ class Front:
         self.tunables = Tunables()
         options: dict[str, Any] = {"name": "answers", "ttl": 60, "max_staleness": 300, **route}
         routes = {"/kept": CachedRoute(**options), "/of/{name}": CachedRoute(**options)}
-        self.app = ResponseCache(self.origin, routes=routes, tunables=self.tunables, clock=self.clock)
+        self.app = ResponseCacheMiddleware(self.origin, routes=routes, tunables=self.tunables, clock=self.clock)
 
     async def get(
         self, path: str = "/kept", *headers: tuple[bytes, bytes], query: bytes = b"", method: str = "GET"
@@ -336,9 +336,9 @@ async def test_routes_of_one_name_are_one_cache(front: Front) -> None:
 )
 def test_wrong_routes_are_named(routes: dict[str, CachedRoute], complaint: str) -> None:
     with pytest.raises(UsageError, match=complaint):
-        ResponseCache(Origin(), routes=routes, tunables=Tunables())
+        ResponseCacheMiddleware(Origin(), routes=routes, tunables=Tunables())
 
 
 def test_every_answer_survives_redis() -> None:
-    kept = KeptResponse(((b"content-type", b"text/plain; \xe4"), (b"x", b'"\\')), b"line\nline\x00\xff")
+    kept = CachedResponse(((b"content-type", b"text/plain; \xe4"), (b"x", b'"\\')), b"line\nline\x00\xff")
     assert ResponseSerializer().loads(ResponseSerializer().dumps(kept)) == kept

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 from fastapi import FastAPI
-from paceline.middleware.timeout import TimeoutRequests
+from paceline.middleware.timeout import TimeoutMiddleware
 
 SHORT = 0.01
 START = {"type": "http.response.start", "status": 200, "headers": []}
@@ -42,7 +42,7 @@ class Stuck:
 
 async def test_a_request_that_takes_too_long_is_cancelled_and_told_so() -> None:
     stuck = Stuck()
-    start, body = await call(TimeoutRequests(stuck, seconds=SHORT))
+    start, body = await call(TimeoutMiddleware(stuck, seconds=SHORT))
     assert stuck.cancelled
     assert start["status"] == 504
     assert orjson.loads(body["body"]) == {
@@ -63,7 +63,7 @@ async def test_a_handler_of_a_framework_is_cancelled_too() -> None:
         finally:
             ended.append(True)
 
-    start, _ = await call(TimeoutRequests(app, seconds=SHORT))
+    start, _ = await call(TimeoutMiddleware(app, seconds=SHORT))
     assert (start["status"], ended) == (504, [True])
 
 
@@ -73,7 +73,7 @@ async def test_an_answer_that_has_begun_may_take_as_long_as_it_likes() -> None:
         await asyncio.sleep(5 * SHORT)
         await send({"type": "http.response.body", "body": b"late"})
 
-    assert [message["type"] for message in await call(TimeoutRequests(stream, seconds=SHORT))] == [
+    assert [message["type"] for message in await call(TimeoutMiddleware(stream, seconds=SHORT))] == [
         "http.response.start",
         "http.response.body",
     ]
@@ -84,7 +84,7 @@ async def test_a_websocket_may_stay() -> None:
         await asyncio.sleep(5 * SHORT)
         await send({"type": "websocket.close"})
 
-    assert await call(TimeoutRequests(chat, seconds=SHORT), "websocket") == [{"type": "websocket.close"}]
+    assert await call(TimeoutMiddleware(chat, seconds=SHORT), "websocket") == [{"type": "websocket.close"}]
 
 
 async def test_a_timeout_of_the_applications_own_is_its_own() -> None:
@@ -92,12 +92,12 @@ async def test_a_timeout_of_the_applications_own_is_its_own() -> None:
         raise TimeoutError("the database")
 
     with pytest.raises(TimeoutError, match="the database"):
-        await call(TimeoutRequests(impatient, seconds=60))
+        await call(TimeoutMiddleware(impatient, seconds=60))
 
 
 async def test_who_cancels_the_request_is_obeyed() -> None:
     stuck = Stuck()
-    task = asyncio.create_task(call(TimeoutRequests(stuck, seconds=60)))
+    task = asyncio.create_task(call(TimeoutMiddleware(stuck, seconds=60)))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

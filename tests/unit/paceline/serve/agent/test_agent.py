@@ -5,7 +5,7 @@ from pathlib import Path
 import orjson
 import pytest
 from fake_worker import report_of
-from paceline.document.world import Memory
+from paceline.document.pod import Memory
 from paceline.serve.agent.agent import Guarded, read_cpu, read_memory, repeat
 from paceline.serve.agent.reports import Reports
 from paceline.serve.rundir import RunDir
@@ -76,7 +76,7 @@ def test_a_pass_that_goes_wrong_is_said_once_and_changes_nothing(caplog: pytest.
 
 
 @pytest.mark.parametrize(
-    ("restless", "news_at", "looks"),
+    ("changing", "news_at", "looks"),
     [
         pytest.param(False, None, 20, id="a second at rest"),
         pytest.param(True, None, 2, id="a tenth of a second while something moves"),
@@ -84,7 +84,7 @@ def test_a_pass_that_goes_wrong_is_said_once_and_changes_nothing(caplog: pytest.
         pytest.param(True, 1, 1, id="at once while something moves, too"),
     ],
 )
-async def test_when_the_next_pass_is_due(restless: bool, news_at: int | None, looks: int) -> None:
+async def test_when_the_next_pass_is_due(changing: bool, news_at: int | None, looks: int) -> None:
     stop, slept, passes = asyncio.Event(), list[float](), list[int]()
 
     def look() -> None:
@@ -95,6 +95,6 @@ async def test_when_the_next_pass_is_due(restless: bool, news_at: int | None, lo
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    await repeat(look, stop, news=lambda: len(slept) == news_at, restless=lambda: restless, sleep=sleep)
+    await repeat(look, stop, news=lambda: len(slept) == news_at, changing=lambda: changing, sleep=sleep)
     assert passes == [0, looks]
     assert set(slept) == {0.05}

@@ -7,7 +7,7 @@ import orjson
 import pytest
 from fake_worker import report_of
 from paceline.document.bounds import Clamp
-from paceline.document.world import Memory
+from paceline.document.pod import Memory
 from paceline.serve.agent.capacity import Capacity, Status
 from paceline.serve.agent.reports import Reports
 from paceline.serve.rundir import Effective, RunDir, write_atomically
@@ -176,7 +176,7 @@ def test_tuning_off_ignores_the_document(tmp_path: Path) -> None:
     pod = Pod(tmp_path, tuning="off")
     pod.writes(7, workers=4)
     pod.starts()
-    assert pod.settles().progress.goal.generation == 0
+    assert pod.settles().progress.desired.generation == 0
     assert pod.run.read_workers() == 1
 
 
@@ -225,7 +225,7 @@ def test_a_held_connection_undoes_a_shrink_and_says_so(pod: Pod) -> None:
     assert status.refused is not None
     assert status.refused.reason == "ShrinkBlocked"
     assert "postgres 5→2: 2 connections in use" in status.refused.message
-    assert (status.progress.goal.generation, pod.effective().generation, status.pending) == (0, 0, ())
+    assert (status.progress.desired.generation, pod.effective().generation, status.pending) == (0, 0, ())
     assert (pod.run.read_workers(), dict(pod.effective().values.pools)) == (1, {"postgres": 5})
 
 
@@ -238,7 +238,7 @@ def test_a_change_survives_a_pass_that_could_not_write(pod: Pod, monkeypatch: py
     with pytest.raises(OSError, match="directory"):
         pod.capacity.run_pass()
     pod.run.workers.rmdir()
-    assert pod.settles().progress.goal.generation == 1
+    assert pod.settles().progress.desired.generation == 1
     assert pod.run.read_workers() == 3
 
 

@@ -50,7 +50,7 @@ class Sample:
 
 
 @dataclass(slots=True)
-class Board:
+class Progress:
     """Fed by events; read by views."""
 
     rows: list[Row] = field(default_factory=list)

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 SHUTDOWN_SECONDS: Final = 2.0
 
 
-class SpanOutbox(SpanProcessor):
+class SpanExportQueue(SpanProcessor):
     """Hands finished spans to a thread that sends them in batches. What does not fit is dropped and counted."""
 
     def __init__(self, exporter: SpanExporter, *, max_queue_size: int, max_batch_size: int) -> None:

@@ -1,13 +1,13 @@
-"""What the board makes of events, and what the verdict makes of the board."""
+"""What the progress makes of events, and what the verdict makes of the progress."""
 
 from typing import Any
 
 import orjson
 import pytest
 from paceline.load.results import Recorder, Window
-from paceline.local.board import Board, Decision, parse_decision
 from paceline.local.pod import Running
-from paceline.local.verdict import judge
+from paceline.local.progress import Decision, Progress, parse_decision
+from paceline.local.summary import judge
 
 OBJECTIVE_SECONDS = 0.1
 SLOW = "p95 of the last 20 s is 2 s, objective 100 ms"
@@ -32,86 +32,89 @@ def hold(reason: str = "WithinTolerance") -> Decision:
     return Decision(reason, "all is well", 1, (), {}, True)
 
 
-def tuned_board() -> Board:
+def tuned_demonstration() -> Progress:
     """Slow for ten seconds, two decisions, then fast for twenty."""
-    board = Board()
+    progress = Progress()
     for second in range(1, 31):
-        board.sampled(float(second), window(1.5 if second <= 10 else 0.02), outstanding=0)
+        progress.sampled(float(second), window(1.5 if second <= 10 else 0.02), outstanding=0)
         if second in {6, 10}:
-            board.decided(float(second), decision(1 if second == 6 else 2))
-    return board
+            progress.decided(float(second), decision(1 if second == 6 else 2))
+    return progress
 
 
 def test_a_change_that_is_told_twice_is_one_row_and_becomes_acked() -> None:
-    board = Board()
-    board.decided(5.0, decision(1, acked=False))
-    board.decided(5.8, decision(1, acked=True))
-    board.decided(11.0, decision(2))
-    assert [(row.at, row.decision.acked) for row in board.rows] == [(5.0, True), (11.0, True)]
+    progress = Progress()
+    progress.decided(5.0, decision(1, acked=False))
+    progress.decided(5.8, decision(1, acked=True))
+    progress.decided(11.0, decision(2))
+    assert [(row.at, row.decision.acked) for row in progress.rows] == [(5.0, True), (11.0, True)]
 
 
 def test_a_hold_is_shown_until_something_is_changed() -> None:
-    board = Board()
-    board.decided(1.0, hold())
-    assert board.hold == hold()
-    board.decided(2.0, decision(1))
-    assert board.hold is None
+    progress = Progress()
+    progress.decided(1.0, hold())
+    assert progress.hold == hold()
+    progress.decided(2.0, decision(1))
+    assert progress.hold is None
 
 
 def test_a_row_says_what_clients_saw_just_before() -> None:
-    board = tuned_board()
-    assert [row.p95_seconds for row in board.rows] == pytest.approx([1.5, 1.5], rel=0.01)
+    progress = tuned_demonstration()
+    assert [row.p95_seconds for row in progress.rows] == pytest.approx([1.5, 1.5], rel=0.01)
 
 
 def test_what_ran_first_is_kept_and_silence_changes_nothing() -> None:
-    board = Board()
-    board.reported(None)
-    board.reported(Running(0, 1, {"postgres": 1}))
-    board.reported(Running(1, 1, {"postgres": 2}))
-    board.reported(None)
-    assert (board.first, board.running) == (Running(0, 1, {"postgres": 1}), Running(1, 1, {"postgres": 2}))
+    progress = Progress()
+    progress.reported(None)
+    progress.reported(Running(0, 1, {"postgres": 1}))
+    progress.reported(Running(1, 1, {"postgres": 2}))
+    progress.reported(None)
+    assert (progress.first, progress.running) == (Running(0, 1, {"postgres": 1}), Running(1, 1, {"postgres": 2}))
 
 
 def test_percentiles_of_windows_are_merged_not_averaged() -> None:
-    board = Board()
-    board.sampled(1.0, window(0.01, answered=1900), outstanding=0)
-    board.sampled(2.0, window(1.0, answered=100), outstanding=0)
+    progress = Progress()
+    progress.sampled(1.0, window(0.01, answered=1900), outstanding=0)
+    progress.sampled(2.0, window(1.0, answered=100), outstanding=0)
     # One answer in twenty is slow: the mean of the two p95 would be half a second.
-    assert board.p95_seconds(0.0, 2.0) == pytest.approx(0.01, rel=0.01)
-    assert board.p95_seconds(2.0, 3.0) is None
+    assert progress.p95_seconds(0.0, 2.0) == pytest.approx(0.01, rel=0.01)
+    assert progress.p95_seconds(2.0, 3.0) is None
 
 
 def test_a_tuned_service_is_as_promised() -> None:
-    summary = judge(tuned_board(), OBJECTIVE_SECONDS, ended=30.0)
-    assert summary.complaints == ()
+    summary = judge(tuned_demonstration(), OBJECTIVE_SECONDS, ended=30.0)
+    assert summary.shortcomings == ()
     assert summary.before_seconds == pytest.approx(1.5, rel=0.01)
     assert summary.after_seconds == pytest.approx(0.02, rel=0.01)
 
 
 @pytest.mark.parametrize(
-    ("spoil", "complaint"),
+    ("spoil", "shortcoming"),
     [
-        (lambda board: board.rows.pop(), "decisions: 1, expected at least 2"),
-        (lambda board: board.sampled(30.0, window(2.0, answered=500), 0), SLOW),
+        (lambda progress: progress.rows.pop(), "decisions: 1, expected at least 2"),
+        (lambda progress: progress.sampled(30.0, window(2.0, answered=500), 0), SLOW),
         (
-            lambda board: board.sampled(30.0, window(2.0, answered=500, late=0.15), 0),
+            lambda progress: progress.sampled(30.0, window(2.0, answered=500, late=0.15), 0),
             f"{SLOW}; this machine was busy, the load itself was late by up to 150 ms",
         ),
         (
-            lambda board: board.sampled(12.0, window(0.02, failures={"HTTP 503": 2, "answer is not HTTP": 1}), 0),
+            lambda progress: progress.sampled(12.0, window(0.02, failures={"HTTP 503": 2, "answer is not HTTP": 1}), 0),
             "failed requests: 2 × HTTP 503, 1 × answer is not HTTP",
         ),
     ],
     ids=["too few decisions", "slow at the end", "a machine too busy to say", "requests failed"],
 )
-def test_what_is_missing_is_said(spoil: Any, complaint: str) -> None:
-    board = tuned_board()
-    spoil(board)
-    assert judge(board, OBJECTIVE_SECONDS, ended=30.0).complaints == (complaint,)
+def test_what_is_missing_is_said(spoil: Any, shortcoming: str) -> None:
+    progress = tuned_demonstration()
+    spoil(progress)
+    assert judge(progress, OBJECTIVE_SECONDS, ended=30.0).shortcomings == (shortcoming,)
 
 
 def test_no_answers_at_the_end_are_not_a_success() -> None:
-    assert "nothing was answered in the last 20 s" in judge(tuned_board(), OBJECTIVE_SECONDS, ended=60.0).complaints
+    assert (
+        "nothing was answered in the last 20 s"
+        in judge(tuned_demonstration(), OBJECTIVE_SECONDS, ended=60.0).shortcomings
+    )
 
 
 WIRE = {

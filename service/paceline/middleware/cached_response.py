@@ -32,7 +32,7 @@ class Sharing(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class KeptResponse:
+class CachedResponse:
     """Status 200, without what belongs to a single request."""
 
     headers: Headers
@@ -75,9 +75,9 @@ class Recording:
                 self.too_large = True
                 raise TooLarge
 
-    def to_keep(self) -> KeptResponse:
+    def to_keep(self) -> CachedResponse:
         own = [(name, value) for name, value in self.headers if name.lower() not in _OF_ONE_REQUEST]
-        return KeptResponse((*own, (b"content-length", b"%d" % len(self.body))), bytes(self.body))
+        return CachedResponse((*own, (b"content-length", b"%d" % len(self.body))), bytes(self.body))
 
 
 def sharing(status: int, headers: Headers, key_headers: frozenset[bytes]) -> Sharing:
@@ -106,11 +106,11 @@ def _words(headers: Headers, wanted: bytes) -> list[bytes]:
 class ResponseSerializer:
     """For Redis: a line of JSON with the headers, then the body."""
 
-    def dumps(self, value: KeptResponse, /) -> bytes:
+    def dumps(self, value: CachedResponse, /) -> bytes:
         headers = [[name.decode("latin-1"), content.decode("latin-1")] for name, content in value.headers]
         return orjson.dumps(headers) + b"\n" + value.body
 
-    def loads(self, content: bytes, /) -> KeptResponse:
+    def loads(self, content: bytes, /) -> CachedResponse:
         headers, _, body = content.partition(b"\n")
         pairs = ((name.encode("latin-1"), value.encode("latin-1")) for name, value in orjson.loads(headers))
-        return KeptResponse(tuple(pairs), body)
+        return CachedResponse(tuple(pairs), body)

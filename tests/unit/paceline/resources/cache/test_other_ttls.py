@@ -8,7 +8,7 @@ from zlib import crc32
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from paceline.resources.cache.ghosts import LADDER, MOST_KEYS, MOST_QUEUED, Ghosts
+from paceline.resources.cache.other_ttls import LADDER, MOST_KEYS, MOST_QUEUED, OtherTtls
 
 
 def played(lookups: list[tuple[str, float]], ttl: float, room: int) -> tuple[int, int]:
@@ -27,11 +27,11 @@ def played(lookups: list[tuple[str, float]], ttl: float, room: int) -> tuple[int
     return hits, len(lookups) - hits
 
 
-def counted(ghosts: Ghosts) -> dict[float, tuple[int, int]]:
+def counted(ghosts: OtherTtls) -> dict[float, tuple[int, int]]:
     return {entry["ttlSeconds"]: (entry["hits"], entry["misses"]) for entry in ghosts.report()}
 
 
-def look(ghosts: Ghosts, key: str, now: float) -> None:
+def look(ghosts: OtherTtls, key: str, now: float) -> None:
     """As the cache does."""
     if not hash(key) & ghosts.mask:
         ghosts.look((key, now))
@@ -42,7 +42,7 @@ gaps = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 200), st.boolea
 
 @given(gaps=gaps)
 def test_of_few_keys_every_ttl_counts_as_a_cache_with_that_ttl_would(gaps: list[tuple[str, int, bool]]) -> None:
-    ghosts, now, lookups = Ghosts(7, max_entries=1024), 1000.0, []
+    ghosts, now, lookups = OtherTtls(7, max_entries=1024), 1000.0, []
     for key, gap, report in gaps:
         now += gap
         lookups.append((key, now))
@@ -54,7 +54,7 @@ def test_of_few_keys_every_ttl_counts_as_a_cache_with_that_ttl_would(gaps: list[
 
 def test_one_key_is_followed_whatever_its_hash() -> None:
     for name in map(str, range(50)):
-        ghosts = Ghosts(60, max_entries=1024)
+        ghosts = OtherTtls(60, max_entries=1024)
         look(ghosts, name, 0.0)
         look(ghosts, name, 9.0)
         assert counted(ghosts)[5] == (0, 2)
@@ -72,7 +72,7 @@ class Key(str):
 
 @pytest.mark.parametrize("room", [100, 1_000_000])
 def test_many_keys_are_sampled_and_tell_the_same(room: int) -> None:
-    ghosts, draw, lookups = Ghosts(60, max_entries=room), random.Random(1), []
+    ghosts, draw, lookups = OtherTtls(60, max_entries=room), random.Random(1), []
     warm, warm_lookups = counted(ghosts), 0
     for second in range(600):
         if second == 200:  # while keys turn out to be many, first lookups are over-represented
@@ -91,7 +91,7 @@ def test_many_keys_are_sampled_and_tell_the_same(room: int) -> None:
 
 
 def test_room_is_kept_to() -> None:
-    ghosts = Ghosts(60, max_entries=3)
+    ghosts = OtherTtls(60, max_entries=3)
     for now, key in enumerate("abcdabcd"):
         look(ghosts, key, float(now))
         ghosts.report()
@@ -99,7 +99,7 @@ def test_room_is_kept_to() -> None:
 
 
 def test_the_key_unused_longest_makes_room() -> None:
-    ghosts = Ghosts(60, max_entries=2)
+    ghosts = OtherTtls(60, max_entries=2)
     for now, key in enumerate("abacab"):
         look(ghosts, key, float(now))
         ghosts.report()
@@ -107,14 +107,14 @@ def test_the_key_unused_longest_makes_room() -> None:
 
 
 def test_where_nobody_reports_the_queue_ends() -> None:
-    ghosts = Ghosts(60, max_entries=1024)
+    ghosts = OtherTtls(60, max_entries=1024)
     for now in range(2 * MOST_QUEUED):
         look(ghosts, "k", float(now))
     assert sum(counted(ghosts)[1]) == MOST_QUEUED
 
 
 def test_counters_never_go_back() -> None:
-    ghosts, before = Ghosts(0, max_entries=10_000), dict.fromkeys(LADDER, (0, 0))
+    ghosts, before = OtherTtls(0, max_entries=10_000), dict.fromkeys(LADDER, (0, 0))
     for turn in range(40):
         for number in range(100):
             look(ghosts, f"{turn * number}", float(turn))

@@ -44,7 +44,7 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class PodSnapshot:
     """What a step is decided on. `workers` holds every process, draining ones included."""
 
     workers: Sequence[Worker]

@@ -1,4 +1,4 @@
-"""The outbox: bounded, counted, and never in the way, whatever the collector does."""
+"""The export_queue: bounded, counted, and never in the way, whatever the collector does."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import SpanContext, TraceFlags
-from paceline.telemetry.outbox import SpanOutbox
+from paceline.telemetry.export_queue import SpanExportQueue
 from serving import eventually
 
 QUEUE = 32
@@ -48,11 +48,11 @@ def span(*, sampled: bool = True) -> ReadableSpan:
 
 
 @pytest.fixture
-def outboxes() -> Iterator[Any]:
-    made: list[SpanOutbox] = []
+def export_queues() -> Iterator[Any]:
+    made: list[SpanExportQueue] = []
 
-    def make(collector: Collector) -> SpanOutbox:
-        made.append(SpanOutbox(collector, max_queue_size=QUEUE, max_batch_size=BATCH))
+    def make(collector: Collector) -> SpanExportQueue:
+        made.append(SpanExportQueue(collector, max_queue_size=QUEUE, max_batch_size=BATCH))
         return made[-1]
 
     yield make
@@ -60,64 +60,64 @@ def outboxes() -> Iterator[Any]:
         each.shutdown(0.1)
 
 
-def test_what_is_put_in_arrives(outboxes: Any) -> None:
+def test_what_is_put_in_arrives(export_queues: Any) -> None:
     collector = Collector("takes")
-    outbox = outboxes(collector)
+    export_queue = export_queues(collector)
     for _ in range(5):
-        outbox.on_end(span())
-    outbox.shutdown()
+        export_queue.on_end(span())
+    export_queue.shutdown()
     assert len(collector.got) == 5
-    assert (outbox.exported, outbox.dropped, outbox.waiting) == (5, 0, 0)
+    assert (export_queue.exported, export_queue.dropped, export_queue.waiting) == (5, 0, 0)
 
 
-def test_a_span_that_is_not_sampled_is_left_out_and_not_counted(outboxes: Any) -> None:
+def test_a_span_that_is_not_sampled_is_left_out_and_not_counted(export_queues: Any) -> None:
     collector = Collector("takes")
-    outbox = outboxes(collector)
-    outbox.on_end(span(sampled=False))
-    outbox.shutdown()
-    assert (len(collector.got), outbox.exported, outbox.dropped) == (0, 0, 0)
+    export_queue = export_queues(collector)
+    export_queue.on_end(span(sampled=False))
+    export_queue.shutdown()
+    assert (len(collector.got), export_queue.exported, export_queue.dropped) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("behaviour", ["refuses", "raises"])
-def test_what_the_collector_does_not_take_counts_as_dropped(behaviour: str, outboxes: Any) -> None:
-    outbox = outboxes(Collector(behaviour))
+def test_what_the_collector_does_not_take_counts_as_dropped(behaviour: str, export_queues: Any) -> None:
+    export_queue = export_queues(Collector(behaviour))
     for _ in range(5):
-        outbox.on_end(span())
-    outbox.shutdown()
-    assert (outbox.exported, outbox.dropped) == (0, 5)
+        export_queue.on_end(span())
+    export_queue.shutdown()
+    assert (export_queue.exported, export_queue.dropped) == (0, 5)
 
 
-def test_a_collector_that_hangs_costs_a_bounded_queue_and_no_time(outboxes: Any) -> None:
+def test_a_collector_that_hangs_costs_a_bounded_queue_and_no_time(export_queues: Any) -> None:
     collector = Collector("hangs")
-    outbox = outboxes(collector)
+    export_queue = export_queues(collector)
     for _ in range(BATCH):
-        outbox.on_end(span())
+        export_queue.on_end(span())
     assert collector.asked.wait(30)
     for _ in range(10_000):
-        outbox.on_end(span())
-    assert outbox.waiting == QUEUE
-    assert outbox.dropped == 10_000 - QUEUE
+        export_queue.on_end(span())
+    assert export_queue.waiting == QUEUE
+    assert export_queue.dropped == 10_000 - QUEUE
 
     collector.answer.set()
-    outbox.force_flush()
-    assert outbox.exported == BATCH + QUEUE, "what had found room was delivered"
+    export_queue.force_flush()
+    assert export_queue.exported == BATCH + QUEUE, "what had found room was delivered"
 
 
-def test_shutdown_leaves_a_hanging_collector_behind(outboxes: Any) -> None:
+def test_shutdown_leaves_a_hanging_collector_behind(export_queues: Any) -> None:
     collector = Collector("hangs")
-    outbox = outboxes(collector)
-    outbox.on_end(span())
+    export_queue = export_queues(collector)
+    export_queue.on_end(span())
     started = time.monotonic()
-    outbox.shutdown(0.2)
+    export_queue.shutdown(0.2)
     assert time.monotonic() - started < 15, "the SDK's own shutdown would wait for 30 s"
 
 
-def test_after_shutdown_spans_are_ignored_and_no_thread_is_left(outboxes: Any) -> None:
+def test_after_shutdown_spans_are_ignored_and_no_thread_is_left(export_queues: Any) -> None:
     before = set(threading.enumerate())
-    outbox = outboxes(Collector("takes"))
+    export_queue = export_queues(Collector("takes"))
     assert len(set(threading.enumerate()) - before) == 1
-    outbox.shutdown()
-    outbox.shutdown()
-    outbox.on_end(span())
-    assert outbox.exported == 0
+    export_queue.shutdown()
+    export_queue.shutdown()
+    export_queue.on_end(span())
+    assert export_queue.exported == 0
     eventually(lambda: not set(threading.enumerate()) - before, "no thread is left")

@@ -19,8 +19,8 @@ MOST_QUEUED: Final = 16_384
 """Lookups between two reports; where nobody reports, or more come, the oldest are lost."""
 
 
-class Ghosts:
-    """One cache's ghosts; belongs to the same event loop."""
+class OtherTtls:
+    """Counts for one cache, as `ghosts` in its report; belongs to the same event loop."""
 
     __slots__ = ("_hits", "_keys", "_misses", "_queue", "_room", "_ttls", "look", "mask")
 
@@ -30,7 +30,7 @@ class Ghosts:
         self._hits = [0] * len(self._ttls)
         self._misses = [0] * len(self._ttls)
         self._queue: deque[tuple[str, float]] = deque(maxlen=MOST_QUEUED)
-        # By key, the one unused longest first: when each TTL's ghost was last fetched.
+        # By key, the one unused longest first: when an entry under each TTL would have been fetched last.
         self._keys: OrderedDict[str, list[float]] = OrderedDict()
         self.mask = 0
         """A key is followed if its hash has none of these bits: a share of 1 / (mask + 1)."""
