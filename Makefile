@@ -8,7 +8,7 @@ LOWEST := $(VENV)-lowest
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lowest check coverage format e2e image bench soak bench-tuner bench-live bench-fleet render lock clean
+.PHONY: help run test fuzz lowest check coverage format e2e image bench soak bench-tuner bench-live bench-fleet render lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ run: $(STAMP) ## the whole platform on this machine, mis-tuned, tuning itself (A
 
 test: $(STAMP) ## every test this machine can run; the cluster suites too with KUBECONFIG or KUBEBUILDER_ASSETS
 	$(BIN)/python -m pytest $(ARGS)
+
+fuzz: $(STAMP) ## the property tests and fuzzers with 100,000 examples each; hours (ARGS="-k cache_key")
+	PACELINE_FUZZ=1 $(BIN)/python -m pytest -m fuzz --timeout=0 $(ARGS)
 
 lowest: $(LOWEST)/.installed ## the pool adapters, and a FastAPI application, at the lowest versions of requirements.lowest.lock
 	$(LOWEST)/bin/python -m pytest tests/unit/paceline/resources tests/integration/resources tests/integration/apps/test_apps.py \

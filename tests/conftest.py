@@ -1,6 +1,7 @@
 """Marks tests by folder, skips what this machine cannot run, and says what was skipped and why.
 
-With PACELINE_STRICT=1 (CI) an unexpected skip fails the run.
+With PACELINE_STRICT=1 (CI) an unexpected skip fails the run. With `--reruns 1` (CI) a failed test runs once more, an
+`invariant` never; each that passed only then is listed as FLAKY, and more than three of them fail the run.
 """
 
 import os
@@ -17,6 +18,7 @@ hypothesis.settings.load_profile("noisy")
 
 TESTS = Path(__file__).parent
 EXPECTED_SKIPS = ("benchmark: run by `make bench`",)
+MOST_FLAKY = 3
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,6 +33,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             os.environ.get("KUBECONFIG") or os.environ.get("KUBEBUILDER_ASSETS")
         ):
             item.add_marker(pytest.mark.skip(reason="apiserver: neither KUBECONFIG nor KUBEBUILDER_ASSETS is set"))
+        if item.get_closest_marker("invariant") and item.config.pluginmanager.hasplugin("rerunfailures"):
+            item.add_marker(pytest.mark.flaky(reruns=0))
     # The cheap and telling ones first: a broken core is seen in seconds, not after the cluster suites.
     order = ("unit", "contract", "simulation", "integration", "faults", "cluster", "e2e")
     items.sort(key=lambda item: _rank(item.path.relative_to(TESTS).parts[0], order))
@@ -47,13 +51,24 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterat
         terminalreporter.section("what was skipped, and why")
         for reason, count in skipped.most_common():
             terminalreporter.write_line(f"{count:4d}  {reason}")
+    for name in flaky(terminalreporter):
+        terminalreporter.write_line(f"FLAKY {name}", yellow=True)
     return (yield)
 
 
+def flaky(reporter: pytest.TerminalReporter) -> list[str]:
+    """Tests that failed and passed when they ran once more."""
+    failed = {report.nodeid for kind in ("failed", "error") for report in reporter.stats.get(kind, [])}
+    return sorted({report.nodeid for report in reporter.stats.get("rerun", [])} - failed)
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if len(flaky(reporter)) > MOST_FLAKY:
+        reporter.write_line(f"{len(flaky(reporter))} flaky tests, more than {MOST_FLAKY}: mend them", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
     if os.environ.get("PACELINE_STRICT") != "1":
         return
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     unexpected = [
         report for report in reporter.stats.get("skipped", []) if not _reason(report).startswith(EXPECTED_SKIPS)
     ]

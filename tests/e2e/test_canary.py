@@ -36,6 +36,7 @@ def _scale(release: Release, replicas: int) -> None:
     until(lambda: len(release.pods()) == replicas, 60, f"{replicas} pods are left")
 
 
+@pytest.mark.invariant
 @pytest.mark.usefixtures("four_pods")
 def test_a_change_is_tried_on_one_pod_and_given_to_all(release: Release, load: BackgroundLoad) -> None:
     with load:
@@ -50,6 +51,7 @@ def test_a_change_is_tried_on_one_pod_and_given_to_all(release: Release, load: B
     ]
 
 
+@pytest.mark.invariant
 @pytest.mark.usefixtures("four_pods")
 def test_a_policy_that_is_deleted_takes_its_trial_along(release: Release, load: BackgroundLoad) -> None:
     with load:

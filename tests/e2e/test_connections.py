@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from itertools import pairwise
 
+import pytest
 from background_load import BackgroundLoad
 from connection_samples import ConnectionSamples
 from release import Pinned, Release
@@ -29,6 +30,7 @@ def total(values: Pinned) -> int:
     return values.workers * values.postgres
 
 
+@pytest.mark.invariant
 def test_a_pods_connections_stay_within_the_larger_total(
     release: Release, api: str, say: Callable[[str], None]
 ) -> None:

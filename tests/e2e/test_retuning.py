@@ -44,6 +44,7 @@ def _pins_something(spec: dict[str, Any]) -> bool:
     return spec.get("mode") == "Auto" and any("value" in tunable for tunable in named)
 
 
+@pytest.mark.invariant
 def test_values_change_under_load_without_a_failed_request(
     release: Release, load: BackgroundLoad, say: Callable[[str], None]
 ) -> None:
@@ -66,6 +67,7 @@ def test_values_change_under_load_without_a_failed_request(
     assert median(removed) <= REMOVED_SECONDS * 2
 
 
+@pytest.mark.invariant
 def test_an_operator_that_restarts_in_between_loses_nothing(release: Release, load: BackgroundLoad) -> None:
     release.converge(START)
     with load:
@@ -77,6 +79,7 @@ def test_an_operator_that_restarts_in_between_loses_nothing(release: Release, lo
     load.assert_nothing_failed()
 
 
+@pytest.mark.invariant
 def test_a_rollout_under_load_keeps_the_values_and_loses_nothing(release: Release, load: BackgroundLoad) -> None:
     values = Pinned(workers=2, postgres=4, ttl_seconds=30)
     release.converge(values)

@@ -37,6 +37,7 @@ def document(tmp_path: Path) -> Path:
     return tmp_path / "tuning.json"
 
 
+@pytest.mark.invariant
 def test_refused_documents_change_nothing_and_lose_nothing(start_pod: StartPod, document: Path) -> None:
     write(document, 5, workers=2, caches={"answers": {"ttlSeconds": 7}})
     pod = start_pod("tuned:app", tuning_file=document, keepalive_seconds=1)

@@ -1,9 +1,8 @@
 """Requests made from the API's own description, good and bad: none ends in an answer that it does not describe.
 
-PACELINE_API_EXAMPLES is how many each operation gets at random, beside the edge cases of each parameter.
+Each operation gets some at random, beside the edge cases of each parameter; under `make fuzz` 10,000 and more in all.
 """
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 import requests
 import schemathesis
 from api_server import served
+from examples import FUZZING, examples
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from mongo import MISSING, mongo_program
@@ -19,7 +19,7 @@ from paceline_api.settings import PostgresSettings, RedisSettings, Settings
 from pydantic import SecretStr
 from reference_api import changed
 
-EXAMPLES = int(os.environ.get("PACELINE_API_EXAMPLES", "10"))
+EXAMPLES = examples(10, 600)
 FEW_ITERATIONS, MOST_ITERATIONS = 100, 10_000
 PASSWORD = "correct horse battery staple"
 BOTH = [schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE]
@@ -61,9 +61,10 @@ def shorten(tile: Any) -> None:
         tile["iterations"] = FEW_ITERATIONS
 
 
+@pytest.mark.fuzz
 @schema.parametrize()
 @hypothesis_settings(
-    max_examples=EXAMPLES, deadline=None, derandomize=EXAMPLES == 10, suppress_health_check=list(HealthCheck)
+    max_examples=EXAMPLES, deadline=None, derandomize=not FUZZING, suppress_health_check=list(HealthCheck)
 )
 def test_an_answer_is_as_described(case: schemathesis.Case, address: str, token: str) -> None:
     if case.path.startswith("/documents") and mongo_program() is None:

@@ -15,6 +15,7 @@ from keepalive_load import KeepAliveLoad
 from serving import StartArbiter, eventually
 
 
+@pytest.mark.invariant
 def test_no_request_is_lost_while_the_worker_count_moves(start_arbiter: StartArbiter) -> None:
     pod = start_arbiter(keepalive_seconds=2)
     with KeepAliveLoad(pod.port) as load:
@@ -26,6 +27,7 @@ def test_no_request_is_lost_while_the_worker_count_moves(start_arbiter: StartArb
     assert load.outcome.closed_by_header >= 48, "the drained workers asked no client to come back elsewhere"
 
 
+@pytest.mark.invariant
 @pytest.mark.parametrize(("worker_timeout", "drains_seconds"), [(30, 0), (2, 3.5)])
 def test_a_long_request_on_a_removed_worker_is_answered(
     start_arbiter: StartArbiter, tmp_path: Path, worker_timeout: int, drains_seconds: float
@@ -111,6 +113,7 @@ def test_a_silent_connection_does_not_hold_a_removed_worker(start_arbiter: Start
     silent.close()
 
 
+@pytest.mark.invariant
 def test_a_request_that_arrives_in_pieces_is_answered_by_a_draining_worker(
     start_arbiter: StartArbiter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from math import inf
 from random import Random
 
+import pytest
+from examples import examples
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from paceline.document.adoption import DesiredState
@@ -166,7 +168,9 @@ class Pod:
 
 
 # No shrinking: a smaller seed is no simpler story.
-@settings(max_examples=300, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@pytest.mark.invariant
+@pytest.mark.fuzz
+@settings(max_examples=examples(300), deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(start=some_values, goals=st.lists(some_values, min_size=1, max_size=3), seed=st.integers(0, 2**32))
 def test_the_total_never_exceeds_the_larger_one_and_it_ends_as_wanted(
     start: CompleteValues, goals: Sequence[CompleteValues], seed: int

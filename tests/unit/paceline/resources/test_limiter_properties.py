@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+from examples import examples
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -97,5 +99,5 @@ class LimiterMachine(RuleBasedStateMachine):
         assert not self.waiting or self.limiter.in_use >= self.limiter.limit
 
 
-LimiterMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
-TestLimiter = LimiterMachine.TestCase
+LimiterMachine.TestCase.settings = settings(max_examples=examples(60), stateful_step_count=40, deadline=None)
+TestLimiter = pytest.mark.fuzz(pytest.mark.invariant(LimiterMachine.TestCase))

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from paceline_operator.core.decide import decide
@@ -89,7 +90,9 @@ def test_the_most_workers(given_situation: Situation, most: float) -> None:
     assert most_workers(given_situation) == most
 
 
-@settings(max_examples=300)
+@pytest.mark.invariant
+@pytest.mark.fuzz
+@settings(max_examples=examples(300))
 @given(data=st.data())
 def test_no_decision_breaks_a_bound_or_a_budget(data: st.DataObject) -> None:
     draw = data.draw
