@@ -18,7 +18,7 @@ names = st.text(min_size=1, max_size=8)
 values = st.fixed_dictionaries(
     {},
     optional={
-        "workers": st.integers(1, 100),
+        "workers": st.integers(1, 2**31 - 1),
         "pools": st.dictionaries(names, st.integers(1, 1000), max_size=3),
         "caches": st.dictionaries(names, st.fixed_dictionaries({"ttlSeconds": st.floats(0, 1e6)}), max_size=3),
         "admission": st.fixed_dictionaries(
@@ -27,7 +27,7 @@ values = st.fixed_dictionaries(
     },
 )
 documents = st.fixed_dictionaries(
-    {"schema": st.just("paceline.dev/tuning/v1"), "generation": st.integers(1, 2**40), "values": values},
+    {"schema": st.just("paceline.dev/tuning/v1"), "generation": st.integers(1, 2**63 - 1), "values": values},
     optional={
         "policy": st.text(max_size=9),
         "traceparent": st.none() | st.just("00-aa-bb-01"),
@@ -68,6 +68,17 @@ def test_whatever_the_schema_allows_is_read(document: dict[str, Any]) -> None:
         pytest.param({"values": {"admission": {"min": 1, "max": 9, "p95Seconds": 0}}}, id="an objective of nothing"),
         pytest.param({"overrides": {"uid": {"workers": 0}}}, id="an override without workers"),
         pytest.param({"policy": 3}, id="a policy that is no name"),
+        pytest.param({"generation": 2**63}, id="a generation beyond int64"),
+        pytest.param({"generation": True}, id="a generation that is true"),
+        pytest.param({"values": {"workers": 2**31}}, id="workers beyond int32"),
+        pytest.param({"values": {"pools": {"postgres": 2**31}}}, id="a pool beyond int32"),
+        pytest.param({"values": {"pools": {"postgres": True}}}, id="a pool that is true"),
+        pytest.param({"values": {"caches": {"responses": {"ttlSeconds": 2.0**31}}}}, id="a TTL of more than 68 years"),
+        pytest.param({"values": {"caches": {"responses": {"ttlSeconds": True}}}}, id="a TTL that is true"),
+        pytest.param({"values": {"caches": {"responses": {"ttlSeconds": "60"}}}}, id="a TTL as text"),
+        pytest.param({"values": {"admission": {"min": 1, "max": 2**31}}}, id="admission beyond int32"),
+        pytest.param({"values": {"admission": {"min": 1, "max": 9, "p95Seconds": 1e300}}}, id="an endless objective"),
+        pytest.param({"overrides": {"uid": {"workers": 2**31}}}, id="an override beyond int32"),
     ],
 )
 def test_what_the_schema_refuses_is_refused(change: dict[str, Any]) -> None:
@@ -84,3 +95,29 @@ def test_a_required_field_is_named_when_it_is_missing(missing: str) -> None:
     assert not VALIDATOR.is_valid(document)
     with pytest.raises(InvalidDocument, match=missing):
         parse_document(orjson.dumps(document))
+
+
+NOT_JSON = {
+    "workers 2^70": b'{"workers": 1180591620717411303424}',
+    "workers of 5000 digits": b'{"workers": ' + b"9" * 5000 + b"}",
+    "NaN": b'{"caches": {"responses": {"ttlSeconds": NaN}}}',
+    "Infinity": b'{"caches": {"responses": {"ttlSeconds": Infinity}}}',
+    "1e400": b'{"caches": {"responses": {"ttlSeconds": 1e400}}}',
+    "not UTF-8": b'{"pools": {"\xff\xfe": 1}}',
+    "a lone surrogate": b'{"pools": {"\\ud800": 1}}',
+    "deep nesting": b'{"ignored": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+}
+
+
+@pytest.mark.parametrize("values", [pytest.param(content, id=name) for name, content in NOT_JSON.items()])
+def test_what_no_schema_can_say_is_refused_too(values: bytes) -> None:
+    with pytest.raises(InvalidDocument, match="tuning document"):
+        parse_document(b'{"schema": "paceline.dev/tuning/v1", "generation": 7, "values": ' + values + b"}")
+
+
+def test_names_in_a_document_cannot_forge_or_flood_the_message() -> None:
+    document = {"schema": "paceline.dev/tuning/v1", "generation": 7, "values": {"pools": {"a\nb" * 9999: 0}}}
+    with pytest.raises(InvalidDocument) as refused:
+        parse_document(orjson.dumps(document))
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value)) < 250

@@ -1,5 +1,6 @@
 """Bad tuning documents in front of a real pod under load: what runs stays, `/state` says why, no request is lost."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,31 @@ def test_refused_documents_change_nothing_and_lose_nothing(start_pod: StartPod, 
     assert load.outcome.lost == []
     assert len(state["workers"]) == 3
     assert state["values"]["caches"] == {"answers": {"ttlSeconds": 60.0}}, "absent means the start value"
+
+
+def test_a_path_that_leads_to_no_document_is_refused_and_the_agent_goes_on(
+    start_pod: StartPod, document: Path, tmp_path: Path
+) -> None:
+    os.mkfifo(document)
+    pod = start_pod("tuned:app", tuning_file=document)
+    assert "a pipe" in refused(pod, "InvalidDocument")["tuning"]["refused"]["message"]
+    for target in ("/dev/zero", "/proc/self/pagemap", tmp_path):
+        link = tmp_path / "link"
+        link.symlink_to(target)
+        link.replace(document)
+        refused(pod, "InvalidDocument")
+    (tmp_path / "huge").touch()
+    os.truncate(tmp_path / "huge", 2**40)
+    (tmp_path / "huge").replace(document)
+    eventually(lambda: "larger than" in (pod.state()["tuning"]["refused"] or {}).get("message", ""), "too large")
+    write(document, 2**63 - 1, workers=2)
+    assert len(applied(pod, 2**63 - 1)["workers"]) == 2
+    for number in (b"9223372036854775808", b"18446744073709551621", b"true", b"1e3", b"NaN"):
+        write_atomically(document, b'{"schema": "paceline.dev/tuning/v1", "generation": %b, "values": {}}' % number)
+        refused(pod, "InvalidDocument")
+    write(document, 1)
+    assert "restart the pods" in refused(pod, "OlderGeneration")["tuning"]["refused"]["message"]
+    assert [pod.management(path) for path in ("/livez", "/readyz", "/metrics", "/state")] == [200] * 4
 
 
 def test_values_over_the_caps_and_unknown_names_are_reported(start_pod: StartPod, document: Path) -> None:

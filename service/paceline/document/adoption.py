@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from paceline.document.model import TuningDocument, Values, parse_document
+from paceline.document.model import LARGEST_GENERATION, TuningDocument, Values, parse_document
 from paceline.errors import InvalidDocument
 
 
@@ -34,17 +34,17 @@ class DesiredState:
 
 
 def consider(content: bytes, followed: DesiredState) -> TuningDocument | Refusal | None:
-    """Judges a document just read against the newest one ever followed: that document, why not, or None: the same."""
+    """Compares a document just read with the newest one ever followed: returns it, or why not, or None: the same."""
     try:
         document = parse_document(content)
     except InvalidDocument as error:
-        return Refusal(None, "InvalidDocument", f"{error}; what runs stays until a valid document is written")
+        return invalid(error)
     if document.generation < followed.generation:
         return Refusal(
             document.generation,
             "OlderGeneration",
             f"generation {document.generation} is older than {followed.generation}, which this pod has followed; "
-            f"write the values again as generation {followed.generation + 1} or later",
+            f"{_way_out('the values again', followed.generation)}",
         )
     if document.generation > followed.generation:
         return document
@@ -54,8 +54,19 @@ def consider(content: bytes, followed: DesiredState) -> TuningDocument | Refusal
         document.generation,
         "ConflictingContent",
         f"generation {document.generation} was read before with other content; "
-        f"write the change as generation {document.generation + 1}",
+        f"{_way_out('the change', document.generation)}",
     )
+
+
+def invalid(error: InvalidDocument) -> Refusal:
+    """The refusal of what cannot be read as a document."""
+    return Refusal(None, "InvalidDocument", f"{error}; what runs stays until a valid document is written")
+
+
+def _way_out(what: str, newest: int) -> str:
+    if newest >= LARGEST_GENERATION:
+        return "no later generation exists; write a smaller one and restart the pods"
+    return f"write {what} as generation {newest + 1} or later"
 
 
 def desired_of(document: TuningDocument, pod_uid: str, *, after_unclean_exit: bool = False) -> DesiredState:

@@ -15,10 +15,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from paceline.errors import InvalidDocument
 
 SCHEMA = "paceline.dev/tuning/v1"
+LARGEST_VALUE: Final = 2**31 - 1
+"""The largest number in `values`: int32, as in the TuningPolicy. Seconds keep to it too: 68 years."""
+LARGEST_GENERATION: Final = 2**63 - 1
+"""int64: what a Kubernetes resource, a span attribute and `/state` can hold."""
 PROCESSES: Final = "processes"
 """`kind` of a pool of processes in `/state`: its size is per pod, not per worker."""
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
+_SHOWN: Final = 120
+"""Characters of a field's path in a message; names in a document may be of any length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +92,20 @@ class TuningDocument:
         )
 
 
+_Count = Annotated[int, Field(ge=1, le=LARGEST_VALUE)]
+_Seconds = Annotated[float, Field(ge=0, le=LARGEST_VALUE, allow_inf_nan=False)]
+
+
 class _CacheWire(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-    ttlSeconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]  # noqa: N815 - the wire's name
+    model_config = ConfigDict(extra="ignore", strict=True)
+    ttlSeconds: _Seconds  # noqa: N815 - the wire's name
 
 
 class _AdmissionWire(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
-    min: Annotated[int, Field(ge=1)]
-    max: Annotated[int, Field(ge=1)]
-    p95Seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None  # noqa: N815 - the wire's name
+    min: _Count
+    max: _Count
+    p95Seconds: Annotated[_Seconds, Field(gt=0)] | None = None  # noqa: N815 - the wire's name
 
     def to_values(self) -> AdmissionValues:
         return AdmissionValues(self.min, self.max, self.p95Seconds)
@@ -103,8 +113,8 @@ class _AdmissionWire(BaseModel):
 
 class _ValuesWire(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
-    workers: Annotated[int, Field(ge=1)] | None = None
-    pools: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    workers: _Count | None = None
+    pools: dict[str, _Count] = Field(default_factory=dict)
     caches: dict[str, _CacheWire] = Field(default_factory=dict)
     admission: _AdmissionWire | None = None
 
@@ -118,9 +128,9 @@ class _ValuesWire(BaseModel):
 
 
 class _DocumentWire(BaseModel):
-    model_config = ConfigDict(extra="ignore", strict=True, populate_by_name=True)
+    model_config = ConfigDict(extra="ignore", strict=True)
     schema_: Literal["paceline.dev/tuning/v1"] = Field(alias="schema")
-    generation: Annotated[int, Field(ge=1)]
+    generation: Annotated[int, Field(ge=1, le=LARGEST_GENERATION)]
     values: _ValuesWire
     overrides: dict[str, _ValuesWire] = Field(default_factory=dict)
     policy: str = ""
@@ -136,9 +146,7 @@ def parse_document(content: bytes) -> TuningDocument:
     try:
         wire = _DocumentWire.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "document"
-        raise InvalidDocument(f"tuning document: {where}: {first['msg']}") from error
+        raise InvalidDocument(f"tuning document: {_first_mistake(error)}") from error
     return TuningDocument(
         generation=wire.generation,
         values=wire.values.to_values(),
@@ -159,6 +167,14 @@ def parse_values(wire: Mapping[str, Any]) -> Values:
         return _ValuesWire.model_validate_json(orjson.dumps(wire)).to_values()
     except ValidationError as error:
         raise InvalidDocument(f"values: {error.errors(include_url=False)[0]['msg']}") from error
+
+
+def _first_mistake(error: ValidationError) -> str:
+    """`values.workers: Input should be less than …`, on one short line whatever names the document uses."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "document"
+    shown = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in where)
+    return f"{shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '…'}: {first['msg']}"
 
 
 def digest(content: bytes) -> str:

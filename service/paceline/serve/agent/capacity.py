@@ -7,11 +7,12 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from paceline.document.adoption import DesiredState, Refusal, consider, desired_of
+from paceline.document.adoption import DesiredState, Refusal, consider, desired_of, invalid
 from paceline.document.bounds import Clamp, CompleteValues, Grant, HardCaps, grant
 from paceline.document.model import TuningDocument, Values
 from paceline.document.pod import Memory, PodSnapshot
 from paceline.document.sequencing import Progress, advance, begin, follow, pending
+from paceline.errors import InvalidDocument
 from paceline.serve.agent.registered import Registered, learn, load, save
 from paceline.serve.agent.reports import Reports
 from paceline.serve.agent.tuning_file import TuningFile
@@ -91,8 +92,8 @@ class Capacity:
         """A new generation to follow, or None. What is refused is remembered until the file changes."""
         try:
             content = self._file.read()
-        except OSError as error:
-            self._refuse(Refusal(None, "InvalidDocument", f"tuning document: cannot be read: {error.strerror}"))
+        except InvalidDocument as error:
+            self._refuse(invalid(error))
             return None
         if content is None:
             if self._file.absent:

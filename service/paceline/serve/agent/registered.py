@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from paceline.document.model import CacheValues, Values
+from paceline.document.model import LARGEST_VALUE, CacheValues, Values
 from paceline.serve.rundir import RunDir, write_atomically
 
 
@@ -40,8 +40,11 @@ def learn(known: Registered, reports: Iterable[Mapping[str, Any]]) -> Registered
     pools, caches, caps = dict(known.start.pools), dict(known.start.caches), dict(known.caps)
     for report in reports:
         start = report["startValues"]
-        pools.update(start["pools"])
-        caches.update({name: CacheValues(cache["ttlSeconds"]) for name, cache in start["caches"].items()})
+        # Code may start with more than a document can ask for; what is written to workers must be readable there.
+        pools.update({name: min(limit, LARGEST_VALUE) for name, limit in start["pools"].items()})
+        caches.update(
+            {name: CacheValues(min(cache["ttlSeconds"], LARGEST_VALUE)) for name, cache in start["caches"].items()}
+        )
         caps.update({name: pool["cap"] for name, pool in report["pools"].items()})
     return Registered(Values(None, pools, caches), caps)
 

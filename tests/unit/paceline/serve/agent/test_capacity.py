@@ -150,7 +150,7 @@ def test_a_document_that_cannot_be_read_is_refused(pod: Pod) -> None:
     pod.starts()
     refused = pod.settles().refused
     assert refused is not None
-    assert "cannot be read" in refused.message
+    assert "leads to a folder" in refused.message
 
 
 def test_values_over_the_caps_are_clamped_and_listed(pod: Pod) -> None:
