@@ -16,6 +16,9 @@ from paceline_operator.errors import InvalidSpec
 PAUSED: Final = "paceline.dev/paused"
 ROLLBACK: Final = "paceline.dev/rollback"
 BASELINE: Final = "baseline"
+_YES: Final = frozenset({"true", "yes", "on", "1", ""})
+"""An empty value is what `kubectl annotate policy paceline.dev/paused=` writes: somebody wants a pause."""
+_NO: Final = frozenset({"false", "no", "off", "0"})
 _SWITCHES: Final = (PAUSED, ROLLBACK)
 
 Annotations = Mapping[str, str]
@@ -38,7 +41,8 @@ def read_switches(policy: Annotations, namespace: Annotations, status: Mapping[s
     """The switches of a policy; generations to go back to are looked up in its status.
 
     Raises:
-        InvalidSpec: `rollback` is neither a generation nor `baseline`, or names a generation that is not known.
+        InvalidSpec: `paused` is neither yes nor no; `rollback` is neither a generation nor `baseline`, or names a
+            generation that is not known.
     """
     return Switches(_paused_by(policy, namespace), _held(policy, namespace, status))
 
@@ -51,8 +55,15 @@ def switched(policy: Annotations, namespace: Annotations) -> tuple[str | None, .
 def _paused_by(policy: Annotations, namespace: Annotations) -> str | None:
     for whose, annotations in (("policy", policy), ("namespace", namespace)):
         if PAUSED in annotations:
-            return whose if annotations[PAUSED].lower() == "true" else None
+            return whose if _yes_or_no(annotations[PAUSED]) else None
     return None
+
+
+def _yes_or_no(text: str) -> bool:
+    word = text.strip().lower()
+    if word not in _YES | _NO:
+        raise InvalidSpec([f'annotation {PAUSED}: {text!r} is neither yes nor no: write "true" or "false"'])
+    return word in _YES
 
 
 def _held(policy: Annotations, namespace: Annotations, status: Mapping[str, Any]) -> Held | None:

@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from typing import Final
 
 from paceline_operator.core.model.tunables import NOTHING, Tunable
+
+DEFAULT_ERROR_RATIO: Final = 0.001
 
 
 class Mode(StrEnum):
@@ -59,7 +62,7 @@ class Objective:
     """What the service promises its callers."""
 
     p95: timedelta
-    error_ratio: float = 0.001
+    error_ratio: float = DEFAULT_ERROR_RATIO
     prefer: Prefer = Prefer.LATENCY
     excluded_routes: frozenset[str] = frozenset()
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from paceline_operator.core.measure.observation import Observation
-from paceline_operator.core.model.policy import Policy
+from paceline_operator.core.model.policy import DEFAULT_ERROR_RATIO, Policy
 from paceline_operator.core.model.tunables import NOTHING, Tunable, Values
 from paceline_operator.core.situation.memory import Memory
 
@@ -108,6 +108,12 @@ class Situation:
         """Whether loops lag longer than a whole answer may take: then few answers are no sign of little traffic."""
         lag, objective = self.observation.loop_lag_p95 if self.observation else None, self.policy.objective
         return lag is not None and objective is not None and lag > objective.p95.total_seconds()
+
+    @property
+    def allowed_error_ratio(self) -> float:
+        """What the objective allows; without one, what it allows by default."""
+        objective = self.policy.objective
+        return DEFAULT_ERROR_RATIO if objective is None else objective.error_ratio
 
     def evidence(self, text: str) -> str:
         """The text with what it was measured on: `…; n=143210, generation 17`."""

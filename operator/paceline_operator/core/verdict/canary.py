@@ -5,7 +5,6 @@ objective is met: where it is missed, every request would pay for the wait.
 """
 
 from dataclasses import replace
-from math import sqrt
 from typing import Final
 
 from paceline_operator.core.laws.constraints import within_budgets
@@ -16,14 +15,13 @@ from paceline_operator.core.model.tunables import WORKERS, Kind
 from paceline_operator.core.situation.experience import seen_on_trial
 from paceline_operator.core.situation.memory import Measured, Memory, Pending
 from paceline_operator.core.situation.situation import Member, Situation
-from paceline_operator.core.verdict.compare import MORE_ERRORS, meets_cheaper, most_rise, slower
+from paceline_operator.core.verdict.compare import meets_cheaper, most_rise, slower
+from paceline_operator.core.verdict.errors import more_errors
 from paceline_operator.core.verdict.rollback import on_trial, roll_back, under_judgement
 
 LEAST_PODS: Final = 4
 LEAST_SAMPLES: Final = 200
 """Fewer requests on the pods of a trial tell nothing, unless the policy is content with less."""
-SURELY: Final = 3.0
-"""Standard deviations of an error ratio that are no chance."""
 
 
 def tried_first(situation: Situation, decision: Decision) -> Decision:
@@ -161,20 +159,11 @@ def _judged(situation: Situation, pending: Pending, tried: Measured, others: Mea
 
 
 def _objection(situation: Situation, tried: Measured, others: Measured) -> str:
-    if tried.error_ratio > others.error_ratio + _chance(tried, others):
+    if more_errors(others, tried, situation.allowed_error_ratio):
         return f"errors {others.error_ratio:.2%} → {tried.error_ratio:.2%}"
     if meets_cheaper(situation, tried):
         return ""
     return slower(others, tried, most_rise(situation, min(tried.samples, others.samples)))
-
-
-def _chance(tried: Measured, others: Measured) -> float:
-    """What the error ratios of two such windows may differ by; 0.1 percentage points at least.
-
-    Worked example: 200 requests, others without an error: 3 √(0.005 / 200) = 1.5 %, three errors.
-    """
-    expected = max(others.error_ratio, 1 / tried.samples)
-    return max(MORE_ERRORS, SURELY * sqrt(expected / tried.samples))
 
 
 def _text(measured: Measured) -> str:

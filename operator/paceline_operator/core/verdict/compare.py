@@ -25,8 +25,6 @@ CHANCE: Final = sqrt(2) * 3.58
 SURELY_WORSE: Final = 1.05
 MIX_MOVED: Final = 0.15
 """Share of the requests that went to other routes, above which two windows do not compare."""
-MORE_ERRORS: Final = 0.001
-"""A rise of the error ratio that counts: 0.1 percentage points."""
 
 
 def confounded(baseline: Measured, measured: Measured) -> bool:
@@ -37,11 +35,6 @@ def confounded(baseline: Measured, measured: Measured) -> bool:
         return True
     better = measured.p95_seconds <= baseline.p95_seconds
     return not same_load(baseline.load, measured.load) and not (better and measured.load > baseline.load)
-
-
-def more_errors(baseline: Measured, measured: Measured) -> bool:
-    """Whether the error ratio rose by more than counts."""
-    return measured.error_ratio > baseline.error_ratio + MORE_ERRORS
 
 
 def slower(baseline: Measured, measured: Measured, allowed: float) -> str:

@@ -14,7 +14,8 @@ from paceline_operator.core.model.durations import format_duration
 from paceline_operator.core.model.tunables import WORKERS
 from paceline_operator.core.situation.memory import Measured, Memory, Pending, Probing
 from paceline_operator.core.situation.situation import Situation
-from paceline_operator.core.verdict.compare import confounded, meets_cheaper, more_errors, most_rise, slower, uncertain
+from paceline_operator.core.verdict.compare import confounded, meets_cheaper, most_rise, slower, uncertain
+from paceline_operator.core.verdict.errors import more_errors
 from paceline_operator.core.verdict.rollback import failed, gap, roll_back, way_back
 
 PROBE_GAIN: Final = 0.015
@@ -63,7 +64,8 @@ def _starved(situation: Situation, pending: Pending, measured: Measured) -> tupl
 
 
 def _compared(situation: Situation, pending: Pending, measured: Measured) -> tuple[Decision | None, Memory]:
-    if confounded(pending.baseline, measured) and not more_errors(pending.baseline, measured):
+    failing = more_errors(pending.baseline, measured, situation.allowed_error_ratio)
+    if confounded(pending.baseline, measured) and not failing:
         return _void(situation, pending, measured)
     return _judged(situation, pending, measured, _objection(situation, pending, measured))
 
@@ -106,7 +108,7 @@ def _after_gain(situation: Situation, pending: Pending, measured: Measured) -> P
 
 def _objection(situation: Situation, pending: Pending, measured: Measured) -> str:
     baseline = pending.baseline
-    if more_errors(baseline, measured):
+    if more_errors(baseline, measured, situation.allowed_error_ratio):
         return f"errors {baseline.error_ratio:.2%} → {measured.error_ratio:.2%}"
     if _in_vain(situation, pending, measured):
         return f"{pending.changes[0]} answers no more requests: the database is what limits"

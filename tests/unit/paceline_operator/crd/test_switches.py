@@ -26,7 +26,11 @@ STATUS = {
         pytest.param("True", None, "policy", id="in-capitals"),
         pytest.param(None, "true", "namespace", id="the-namespace-asks-for-all-its-policies"),
         pytest.param("false", "true", None, id="a-policy-stays-out-of-its-namespaces-pause"),
-        pytest.param("yes", None, None, id="another-word-is-no-pause"),
+        pytest.param("yes", None, "policy", id="yes"),
+        pytest.param("1", None, "policy", id="one"),
+        pytest.param(" On ", None, "policy", id="on-with-blanks"),
+        pytest.param("", None, "policy", id="no-value-at-all"),
+        pytest.param("off", "true", None, id="off"),
     ],
 )
 def test_who_pauses(policy: str | None, namespace: str | None, by: str | None) -> None:
@@ -34,6 +38,14 @@ def test_who_pauses(policy: str | None, namespace: str | None, by: str | None) -
 
     assert switches.paused_by == by
     assert switches.paused is (by is not None)
+
+
+@pytest.mark.parametrize("text", ["maybe", "ture", "2", "y\u0435s", "null"])
+@pytest.mark.parametrize("whose", ["policy", "namespace"])
+def test_a_pause_that_cannot_be_read_is_refused(text: str, whose: str) -> None:
+    annotations = {"policy": {}, "namespace": {}, whose: {PAUSED: text}}
+    with pytest.raises(InvalidSpec, match="neither yes nor no"):
+        read_switches(annotations["policy"], annotations["namespace"], {})
 
 
 @pytest.mark.parametrize(

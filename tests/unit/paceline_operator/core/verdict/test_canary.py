@@ -159,7 +159,7 @@ def test_what_is_no_trial_stays(memory: Memory) -> None:
         ),
         pytest.param(tried(seen(errors=10)), Reason.ROLLED_BACK, "errors 0.00% → 0.25%", id="more errors"),
         pytest.param(tried(seen(requests=200, errors=3)), Reason.LOOP_LAG_HIGH, "for all", id="errors by chance"),
-        pytest.param(tried(seen(requests=200, errors=4)), Reason.ROLLED_BACK, "errors", id="errors beyond chance"),
+        pytest.param(tried(seen(requests=200, errors=6)), Reason.ROLLED_BACK, "errors", id="errors beyond chance"),
         pytest.param(
             tried(seen(errors=80), observation=observation(pods=5, errors=400)),
             Reason.LOOP_LAG_HIGH,
