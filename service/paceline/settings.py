@@ -3,13 +3,16 @@
 A value that changes while the process runs is a tunable, not a setting, and travels in the tuning document.
 """
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from paceline.errors import UsageError
+from paceline.trusted_peers import TrustedPeers
 
 
 class ServeSettings(BaseSettings):
@@ -77,8 +80,8 @@ class MiddlewareSettings(BaseSettings):
     trusted_proxies: str = Field(
         default="127.0.0.1,::1", validation_alias=AliasChoices("PACELINE_TRUSTED_PROXIES", "FORWARDED_ALLOW_IPS")
     )
-    """Peers who are believed what they say of the client, of the request's id and of sampling: addresses or networks,
-    separated by commas; `*` for any."""
+    """Peers whose word on the client, the request's id and sampling counts: addresses or networks, separated by commas;
+    `*` for any."""
     forwarded_by: Literal["x-forwarded", "forwarded"] = "x-forwarded"
     """Where they say who the client is: in X-Forwarded-For and X-Forwarded-Proto, or in Forwarded (RFC 7239)."""
     request_id: bool = False
@@ -92,6 +95,15 @@ class MiddlewareSettings(BaseSettings):
     0: no limit."""
     max_body_bytes: int = Field(default=0, ge=0)
     """A request with a larger body gets 413. 0: no limit."""
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_addresses(cls, addresses: str) -> str:
+        try:
+            TrustedPeers(addresses)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+        return addresses
 
 
 class OpenTelemetrySettings(BaseSettings):
@@ -139,8 +151,18 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
-        prefix = next(group.model_config["env_prefix"] for group in _GROUPS if group.__name__ == error.title)
-        variable = prefix + "_".join(str(part) for part in first["loc"]).upper()
+        group = next(group for group in _GROUPS if group.__name__ == error.title)
+        reason = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"].lower()
         raise UsageError(
-            f"environment variable {variable} is wrong: {first['msg'].lower()} (got {first['input']!r})"
+            f"environment variable {_variable(group, first['loc'])} is wrong: {reason} (got {first['input']!r})"
         ) from error
+
+
+def _variable(group: type[BaseSettings], location: Sequence[Any]) -> str:
+    """The variable that was set: of several names for one setting, the one that the environment holds."""
+    for field in group.model_fields.values():
+        names = field.validation_alias.choices if isinstance(field.validation_alias, AliasChoices) else []
+        if location[0] in names:
+            present = {variable.upper() for variable in os.environ}
+            return str(next((name for name in names if name in present), location[0]))
+    return f"{group.model_config['env_prefix']}{'_'.join(map(str, location))}".upper()

@@ -1,11 +1,15 @@
-"""The one list of peers whose word counts: what they say of a client, of a request's id, of sampling."""
+"""The one list of peers whose word counts: what they say of a client, of a request's id, of sampling.
 
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+An IPv4 address may come as IPv6 (`::ffff:10.0.0.1`, from a socket that listens on both): it is the same peer.
+"""
+
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
 from paceline.errors import UsageError
 
 _REMEMBERED: Final = 1024
+_MAPPED: Final = IPv6Network("::ffff:0:0/96")
 
 
 class TrustedPeers:
@@ -15,7 +19,7 @@ class TrustedPeers:
         """Parses a comma-separated list.
 
         Raises:
-            UsageError: names the entry that is neither an address nor a network.
+            UsageError: names the entry that is neither an address nor a network; the caller says where it stands.
         """
         entries = [entry.strip() for entry in addresses.split(",") if entry.strip()]
         self._everybody = "*" in entries
@@ -34,16 +38,27 @@ class TrustedPeers:
 
     def _judge(self, peer: str) -> bool:
         try:
-            address = ip_address(peer)
+            address = plain_address(peer)
         except ValueError:  # a UNIX socket, or a name that a test client made up
             return False
         return any(address in network for network in self._networks)
 
 
+def plain_address(text: str) -> IPv4Address | IPv6Address:
+    """The address; an IPv4 address that is written as IPv6 comes back as IPv4.
+
+    Raises:
+        ValueError: the text is no address.
+    """
+    address = ip_address(text)
+    return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
+
+
 def _network(entry: str) -> IPv4Network | IPv6Network:
     try:
-        return ip_network(entry, strict=False)
+        network = ip_network(entry, strict=False)
     except ValueError as error:
-        raise UsageError(
-            f"environment variable PACELINE_TRUSTED_PROXIES: {entry!r} is neither an address nor a network"
-        ) from error
+        raise UsageError(f"{entry!r} is neither an address nor a network; write for instance 10.0.0.0/8") from error
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        return IPv4Network((plain_address(str(network.network_address)), network.prefixlen - _MAPPED.prefixlen))
+    return network

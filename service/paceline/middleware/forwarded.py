@@ -7,10 +7,9 @@ stands before the first untrusted address anybody may have written. Worked examp
 
 import re
 from collections.abc import Iterable, Sequence
-from ipaddress import ip_address
 from typing import Final, NamedTuple
 
-from paceline.trusted_peers import TrustedPeers
+from paceline.trusted_peers import TrustedPeers, plain_address
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
@@ -69,6 +68,6 @@ def _address(said: str) -> str | None:
     said = said.strip()
     match = _WITH_PORT.fullmatch(said)
     try:
-        return str(ip_address(match.group(1) or match.group(2) if match else said))
+        return str(plain_address(match.group(1) or match.group(2) if match else said))
     except ValueError:
         return None

@@ -113,7 +113,13 @@ def test_an_application_whose_start_up_fails_ends_the_pod(tmp_path: Path, monkey
         assert "the database is away" in served.stderr
 
 
-def test_a_trusted_proxy_without_an_address(tmp_path: Path) -> None:
-    status, lines = _refused(tmp_path, "plain:app", FORWARDED_ALLOW_IPS="ingress")
+@pytest.mark.parametrize("variable", ["FORWARDED_ALLOW_IPS", "PACELINE_TRUSTED_PROXIES"])
+def test_a_trusted_proxy_without_an_address(tmp_path: Path, variable: str) -> None:
+    status, lines = _refused(tmp_path, "plain:app", **{variable: "127.0.0.1,ingress"})
     assert (status, len(lines)) == (2, 1)
-    assert "PACELINE_TRUSTED_PROXIES: 'ingress' is neither an address nor a network" in lines[0]
+    assert f"{variable} is wrong: 'ingress' is neither an address nor a network" in lines[0]
+
+
+def test_networks_may_be_trusted_under_the_name_that_other_servers_know(tmp_path: Path) -> None:
+    with serving(serve_command("plain:app"), tmp_path, {"FORWARDED_ALLOW_IPS": "10.0.0.7/8, ,127.0.0.1,"}) as served:
+        eventually(lambda: served.management("/readyz") == 200, "the pod is ready")

@@ -31,3 +31,20 @@ def test_values_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
 def test_trusted_proxies_may_be_named_as_uvicorn_does(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv(variable, "10.0.0.0/8")
     assert load_settings().middleware.trusted_proxies == "10.0.0.0/8"
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        ({"PACELINE_TRUSTED_PROXIES": "ingress"}, "PACELINE_TRUSTED_PROXIES"),
+        ({"FORWARDED_ALLOW_IPS": "ingress"}, "FORWARDED_ALLOW_IPS"),
+        ({"PACELINE_TRUSTED_PROXIES": "10.0.0.0/33", "FORWARDED_ALLOW_IPS": "10.0.0.0/8"}, "PACELINE_TRUSTED_PROXIES"),
+    ],
+)
+def test_a_wrong_proxy_is_named_with_the_variable_that_holds_it(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], named: str
+) -> None:
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(UsageError, match=rf"^environment variable {named} is wrong: '.*' is neither an address nor"):
+        load_settings()

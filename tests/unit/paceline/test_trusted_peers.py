@@ -5,6 +5,7 @@ from paceline.errors import UsageError
 from paceline.trusted_peers import TrustedPeers
 
 
+@pytest.mark.invariant
 @pytest.mark.parametrize(
     ("addresses", "peer", "trusted"),
     [
@@ -19,6 +20,16 @@ from paceline.trusted_peers import TrustedPeers
         pytest.param("127.0.0.1", None, False, id="a UNIX socket is not listed"),
         pytest.param("127.0.0.1", "testclient", False, id="what is no address"),
         pytest.param("", "127.0.0.1", False, id="nobody"),
+        pytest.param("10.0.0.0/8", "::ffff:10.0.0.1", True, id="IPv4 as IPv6"),
+        pytest.param("10.0.0.0/8", "::FFFF:A00:1", True, id="IPv4 as IPv6, in digits"),
+        pytest.param("10.0.0.1", "::ffff:10.0.0.1", True, id="one IPv4 address as IPv6"),
+        pytest.param("10.0.0.0/8", "::ffff:11.0.0.1", False, id="another IPv4 address as IPv6"),
+        pytest.param("10.0.0.0/8", "::10.0.0.1", False, id="an IPv6 address that only looks like it"),
+        pytest.param("::ffff:10.0.0.0/104", "10.1.2.3", True, id="a network written as IPv6, a peer as IPv4"),
+        pytest.param("::ffff:10.0.0.0/104", "::ffff:10.1.2.3", True, id="both written as IPv6"),
+        pytest.param("::ffff:10.0.0.1", "10.0.0.1", True, id="an address of the list written as IPv6"),
+        pytest.param("::/0", "2001:db8::1", True, id="all of IPv6"),
+        pytest.param("fe80::/10", "fe80::1%eth0", True, id="with a zone"),
     ],
 )
 def test_who_is_trusted(addresses: str, peer: str | None, trusted: bool) -> None:
@@ -28,7 +39,7 @@ def test_who_is_trusted(addresses: str, peer: str | None, trusted: bool) -> None
 
 
 def test_a_wrong_address_is_named() -> None:
-    with pytest.raises(UsageError, match=r"PACELINE_TRUSTED_PROXIES: 'ingress' is neither"):
+    with pytest.raises(UsageError, match=r"'ingress' is neither"):
         TrustedPeers("127.0.0.1,ingress")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.config import ForwardedAllowIPS
 
 from paceline.asgi import ASGIApp
 from paceline.errors import UsageError
@@ -32,6 +33,8 @@ class Application(BaseApplication):  # type: ignore[misc] # gunicorn has no type
         self.shares = Shares(2 * settings.serve.max_workers)
         self._load_failures = os.pipe()
         os.set_blocking(self._load_failures[0], False)
+        # gunicorn parses FORWARDED_ALLOW_IPS more narrowly than we do, fails without naming it, and has no use for it.
+        ForwardedAllowIPS.default = ""
         super().__init__()
 
     def load_config(self) -> None:

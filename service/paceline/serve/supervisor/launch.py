@@ -16,7 +16,6 @@ from paceline.serve import deadlines
 from paceline.serve.addresses import check_free, parse_address
 from paceline.serve.rundir import RunDir
 from paceline.settings import ServeSettings, load_settings
-from paceline.trusted_peers import TrustedPeers
 
 _TARGET: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _MEMORY_FOLDER: Final = Path("/dev/shm")  # noqa: S108 - a folder is made in it, by mkdtemp
@@ -34,9 +33,7 @@ def serve(application: str, overrides: Mapping[str, str]) -> NoReturn:
     """
     check_target(application)
     os.environ.update(overrides)
-    everything = load_settings()
-    TrustedPeers(everything.middleware.trusted_proxies)  # a worker is too late to find that it is wrong
-    settings = everything.serve
+    settings = load_settings().serve
     check_settings(settings)
     folder, temporary = _run_folder(settings)
     os.environ["PACELINE_RUN_DIR"] = str(folder)
