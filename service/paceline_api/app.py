@@ -44,6 +44,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         openapi_tags=TAGS,
         generate_unique_id_function=operation_id,
         lifespan=lifespan,
+        redirect_slashes=False,  # its redirects would lead to whatever Host the client named
         middleware=layers(settings),
         telemetry={"tracing": False, "metrics": False, "logs": False},  # Paceline's own is cheaper and keeps failures
     )

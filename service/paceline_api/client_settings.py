@@ -21,7 +21,7 @@ class RateLimitSettings(Group):
     timeout_seconds: float = Field(default=1.0, gt=0)
     """Longest wait for Redis. Too short a time opens the limit under load, just when it is needed."""
     fail_open: bool = True
-    """While Redis does not answer: `true` admits every request, `false` refuses every one with 503."""
+    """While Redis is down or takes no writes: `true` admits every request, `false` refuses every one with 503."""
 
 
 class TokenSettings(Group):

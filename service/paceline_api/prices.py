@@ -12,9 +12,9 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from paceline_api.client_settings import PriceSettings
-from paceline_api.problems import UNAVAILABLE
 from paceline_api.settings import RedisSettings
 
 CHANNEL: Final = "prices"
@@ -93,7 +93,7 @@ class PriceFeed:
         while True:
             try:
                 await self._listen()
-            except UNAVAILABLE as error:
+            except (RedisError, OSError) as error:
                 logger.warning("prices: %s: %s; subscribing again", type(error).__name__, error)
             await asyncio.sleep(_RETRY_SECONDS)
 

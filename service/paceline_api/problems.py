@@ -3,11 +3,8 @@
 import logging
 from collections.abc import Mapping
 from http import HTTPMethod, HTTPStatus
-from typing import Final
 
-import asyncpg
 import orjson
-import pymongo.errors
 import redis.exceptions
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -16,22 +13,9 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from paceline_api.errors import InvalidRequest, Problem, Unavailable
+from paceline_api.unavailable import UNAVAILABLE, is_unavailable
 
 logger = logging.getLogger(__name__)
-
-UNAVAILABLE: Final = (
-    OSError,  # nothing listens, name not found, connection reset; TimeoutError and AcquireTimeout are OSErrors
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,  # it starts, stops, crashed, or cancelled the query
-    asyncpg.InsufficientResourcesError,  # too many connections, among others
-    asyncpg.InterfaceError,
-    pymongo.errors.ConnectionFailure,
-    pymongo.errors.ExecutionTimeout,
-    pymongo.errors.WaitQueueTimeoutError,
-    redis.exceptions.ConnectionError,
-    redis.exceptions.TimeoutError,
-)
-"""What drivers raise when a database is down, full or too slow: not a bug of ours, and worth another try."""
 
 
 def problem(
@@ -63,7 +47,15 @@ async def _unavailable(request: Request, error: Exception) -> Response:
 async def _sqlalchemy(request: Request, error: Exception) -> Response:
     """SQLAlchemy wraps what the driver raised in its own; what it was decides."""
     assert isinstance(error, DBAPIError)
-    if isinstance(error.orig, UNAVAILABLE) or isinstance(getattr(error.orig, "__cause__", None), UNAVAILABLE):
+    causes = (error.orig, getattr(error.orig, "__cause__", None))
+    if any(cause is not None and is_unavailable(cause) for cause in causes):
+        return await _unavailable(request, error)
+    raise error
+
+
+async def _redis(request: Request, error: Exception) -> Response:
+    """Redis answered with an error: 503 where it takes nothing now, else a bug of ours."""
+    if is_unavailable(error):
         return await _unavailable(request, error)
     raise error
 
@@ -104,6 +96,7 @@ def handle_errors(app: FastAPI) -> None:
     for kind in UNAVAILABLE:
         app.add_exception_handler(kind, _unavailable)
     app.add_exception_handler(DBAPIError, _sqlalchemy)
+    app.add_exception_handler(redis.exceptions.ResponseError, _redis)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _internal)

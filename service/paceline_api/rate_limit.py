@@ -9,13 +9,14 @@ from ipaddress import IPv6Address, IPv6Network
 from typing import Final
 
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from paceline_api.client_settings import RateLimitSettings
 from paceline_api.errors import Problem, TooManyRequests, Unavailable
-from paceline_api.problems import UNAVAILABLE, answer
+from paceline_api.problems import answer
 from paceline_api.windows import Quota, Verdict, Windows
 
 _IPV6_PREFIX_BITS: Final = 64  # what one household or one machine is given: all of it is one client
@@ -55,7 +56,7 @@ def headers_of(quota: Quota, verdict: Verdict) -> dict[str, str]:
 
 
 class RateLimit:
-    """The windows of all clients, and what becomes of requests while Redis cannot say.
+    """The windows of all clients, and what becomes of requests while Redis does not count them.
 
     Args:
         timeout_seconds: longest wait for Redis, which must not make every answer slow when it is.
@@ -70,11 +71,11 @@ class RateLimit:
         self._blind = False
 
     async def verdict(self, client: str) -> Verdict | None:
-        """Counts a request; None: Redis cannot be asked."""
+        """Counts a request; None: Redis could not count it, for whatever reason."""
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 verdict = await self._windows.hit(client)
-        except UNAVAILABLE as error:
+        except (RedisError, OSError) as error:
             if not self._blind:
                 logger.warning("rate limit %r: not counted: %s: %s", self.quota.name, type(error).__name__, error)
             self._blind = True

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 from time import time
-from typing import Final
+from typing import Annotated, Final
 from uuid import uuid4
 
 import jwt
 from jwt.types import Options
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from redis.asyncio import Redis
 
 from paceline_api.client_settings import TokenSettings
@@ -16,8 +17,25 @@ from paceline_api.errors import InvalidToken
 
 _ALGORITHM: Final = "HS256"
 _REVOKED: Final = "auth:revoked:"
-_OPTIONS: Final[Options] = {"require": ["sub", "iat", "exp", "jti"], "verify_exp": False, "verify_iat": False}
-"""Times are judged by the clock that was given; all else by the library."""
+_OPTIONS: Final[Options] = {"verify_exp": False, "verify_nbf": False, "verify_iat": False}
+"""The library verifies the signature; what the payload may hold is said by `_Payload`."""
+_LONGEST_CHARACTERS: Final = 2048  # ours have about 230; nobody's JSON is parsed deeper or longer than this
+_UNREADABLE: Final = (jwt.PyJWTError, ValidationError, ValueError, TypeError, OverflowError, RecursionError)
+"""What parsing raises, whatever a client sent as a token."""
+_NOT_OURS: Final = "the token is not one of ours"
+_CLOCK_SKEW_SECONDS: Final = 60  # between pods
+LONGEST_LIFETIME_SECONDS: Final = 86_400
+
+
+class _Payload(BaseModel):
+    """Exactly what we issue: integers that are integers, an account that PostgreSQL can look up, and nothing else."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    sub: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,18}$")]
+    iat: Annotated[int, Field(ge=0, lt=2**53)]
+    exp: Annotated[int, Field(ge=0, lt=2**53)]
+    jti: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +86,22 @@ class Tokens:
             await self._redis.set(_REVOKED + claims.token_id, b"", ex=seconds)
 
     def _verified(self, token: str) -> Claims:
-        try:
-            found = jwt.decode(token, self._secret, algorithms=[_ALGORITHM], options=_OPTIONS)
-            claims = Claims(int(found["sub"]), found["jti"], int(found["exp"]))
-        except (jwt.InvalidTokenError, ValueError) as error:
-            raise InvalidToken("the token is not one of ours") from error
-        if claims.expires_at <= self._clock():
+        payload, now = self._payload(token), self._clock()
+        lifetime_seconds = payload.exp - payload.iat
+        is_ours = 0 < lifetime_seconds <= LONGEST_LIFETIME_SECONDS and payload.iat <= now + _CLOCK_SKEW_SECONDS
+        if not is_ours or int(payload.sub) >= 2**63:
+            raise InvalidToken(_NOT_OURS)
+        if payload.exp <= now:
             raise InvalidToken("the token has expired")
-        return claims
+        return Claims(int(payload.sub), payload.jti, payload.exp)
+
+    def _payload(self, token: str) -> _Payload:
+        if len(token) > _LONGEST_CHARACTERS:
+            raise InvalidToken(_NOT_OURS)
+        try:
+            return _Payload.model_validate(jwt.decode(token, self._secret, algorithms=[_ALGORITHM], options=_OPTIONS))
+        except _UNREADABLE as error:
+            raise InvalidToken(_NOT_OURS) from error
 
 
 def build_tokens(redis: Redis, settings: TokenSettings) -> Tokens | None:

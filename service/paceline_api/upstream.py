@@ -46,6 +46,7 @@ def create_upstream(delay_seconds: float = DELAY_SECONDS) -> Starlette:
             Route("/faults", _forget_faults, methods=["DELETE"]),
         ]
     )
+    app.router.redirect_slashes = False  # its redirects would lead to whatever Host the client named
     app.state.delay_seconds = delay_seconds
     app.state.faults = {}
     app.state.asked = Counter()

@@ -5,11 +5,11 @@ from typing import Final
 
 from fastapi import APIRouter, BackgroundTasks
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from paceline_api import accounts
 from paceline_api.accounts import Account
 from paceline_api.errors import EmailTaken, InvalidRequest, TooManyRequests, Unavailable
-from paceline_api.problems import UNAVAILABLE
 from paceline_api.routes.account_dependencies import AddressDep, AttemptsDep, PasswordsDep
 from paceline_api.routes.dependencies import PostgresDep, RedisDep
 from paceline_api.schemas.accounts import AccountItem, Signup
@@ -45,5 +45,5 @@ async def note_signup(redis: Redis, account: Account) -> None:
     """Counts the day's new accounts. Lost if the process dies before, or Redis is away: nobody waits for it."""
     try:
         await redis.hincrby(SIGNUPS, account.created_at.date().isoformat(), 1)
-    except UNAVAILABLE as error:
+    except (RedisError, OSError) as error:
         logger.warning("a signup was not counted: %s", error)

@@ -1,11 +1,16 @@
 """Tokens: what is taken for one of ours, and for how long. Revocation is tested against Valkey."""
 
 import base64
+import hashlib
+import hmac
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 
 import jwt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from paceline_api.errors import InvalidToken
 from paceline_api.tokens import Claims, Tokens
 
@@ -78,3 +83,116 @@ async def test_what_is_none_of_ours_is_refused(token: str) -> None:
 
 async def test_the_one_that_the_others_differ_from_is_good() -> None:
     assert (await tokens().read(signed(GOOD))).account_id == 7
+
+
+def raw(payload: str, header: str = '{"alg":"HS256","typ":"JWT"}') -> str:
+    """Signed with the right secret, whatever it holds: json.dumps would not write all of it."""
+    parts = [base64.urlsafe_b64encode(part.encode("utf-8", "surrogatepass")).rstrip(b"=") for part in (header, payload)]
+    mac = hmac.new(SECRET.encode(), b".".join(parts), hashlib.sha256).digest()
+    return b".".join([*parts, base64.urlsafe_b64encode(mac).rstrip(b"=")]).decode()
+
+
+ABSURD_NUMBERS = [
+    "1e400",
+    "-1e400",
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    "1" * 4400,
+    str(2**63),
+    str(2**1000),
+    "-1",
+    "1.5",
+    "1e9",
+]
+ABSURD_VALUES = [
+    *ABSURD_NUMBERS,
+    f'"{NOW + 900} "',
+    "true",
+    "null",
+    "[]",
+    "{}",
+    '""',
+    '"\\ud800"',
+    '"\\u0000"',
+    '"\\u0661"',
+]
+ABSURD_PAYLOADS = ["", "null", "1", "NaN", '"text"', "[]", "[" * 700, "{" * 5, '{"a":' * 200, "\ud800", "{}"]
+ABSURD_HEADERS = [
+    *(f'{{"alg":"HS256","kid":{kid}}}' for kid in ("1e400", "1" * 1200, "[]", "{}", "null", '"' + "k" * 1500 + '"')),
+    *(f'{{"alg":{alg}}}' for alg in ("[]", "{}", "null", "1", '"none"', '"HS384"', '"hs256"', '["HS256"]')),
+    '{"alg":"HS256","crit":["exp"]}',
+    '{"alg":"HS256","crit":[{}]}',
+    '{"alg":"HS256","b64":false,"crit":["b64"]}',
+    *ABSURD_PAYLOADS,
+]
+
+
+@pytest.mark.invariant
+@pytest.mark.parametrize("value", ABSURD_VALUES, ids=range(len(ABSURD_VALUES)))
+@pytest.mark.parametrize("claim", [*GOOD, "nbf", "aud", "iss", "extra"])
+async def test_a_claim_that_we_never_issue_is_refused(claim: str, value: str) -> None:
+    claims = {**{name: json.dumps(value) for name, value in GOOD.items()}, claim: value}
+    payload = ",".join(f'"{name}":{value}' for name, value in claims.items())
+    with pytest.raises(InvalidToken):
+        await tokens().read(raw(f"{{{payload}}}"))
+
+
+@pytest.mark.invariant
+@pytest.mark.parametrize("payload", ABSURD_PAYLOADS, ids=range(len(ABSURD_PAYLOADS)))
+async def test_a_payload_that_is_no_set_of_claims_is_refused(payload: str) -> None:
+    with pytest.raises(InvalidToken):
+        await tokens().read(raw(payload))
+
+
+@pytest.mark.invariant
+@pytest.mark.parametrize("header", ABSURD_HEADERS, ids=range(len(ABSURD_HEADERS)))
+async def test_an_absurd_header_is_refused_or_ignored(header: str) -> None:
+    """A `kid` says nothing to us: the signature decides."""
+    try:
+        assert (await tokens().read(raw(json.dumps(GOOD), header))).account_id == 7
+        assert "kid" in header
+    except InvalidToken:
+        pass
+
+
+@pytest.mark.invariant
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"exp": NOW + 86_400 * 30},
+        {"iat": NOW - 86_400, "exp": NOW + 900},
+        {"iat": NOW + 3600, "exp": NOW + 3700},
+        {"iat": NOW + 10, "exp": NOW + 10},
+        {"sub": "0"},
+        {"sub": "-7"},
+        {"sub": " 7"},
+        {"sub": "7\n"},
+        {"sub": "1_0"},
+        {"sub": str(2**63)},
+        {"jti": "x" * 65},
+    ],
+)
+async def test_a_lifetime_or_an_account_that_cannot_be_is_refused(changed: dict[str, object]) -> None:
+    with pytest.raises(InvalidToken, match="not one of ours"):
+        await tokens().read(signed({**GOOD, **changed}))
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@pytest.mark.invariant
+@given(changed=st.dictionaries(st.sampled_from([*GOOD, "nbf", "aud"]), _json, max_size=3), header=_json)
+async def test_whatever_is_signed_is_one_of_ours_or_refused(changed: dict[str, object], header: object) -> None:
+    whole = {"alg": "HS256", **header} if isinstance(header, dict) else header
+    for token in (
+        raw(json.dumps({**GOOD, **changed})),
+        raw(json.dumps(GOOD), json.dumps(whole)),
+        raw(json.dumps(header)),
+    ):
+        with suppress(InvalidToken):
+            assert isinstance(await tokens().read(token), Claims)
