@@ -49,7 +49,7 @@ ENTRYPOINT ["tini", "--"]
 FROM base AS service
 ENV PACELINE_BIND=0.0.0.0:8000 \
     PACELINE_MANAGEMENT_BIND=0.0.0.0:9090 \
-    PACELINE_RUN_DIR=/run/paceline \
+    PACELINE_RUN_DIR=/run/paceline/pod \
     PACELINE_TUNING_FILE=/etc/paceline/tuning/tuning.json
 COPY --from=service-dependencies /opt/venv /opt/venv
 COPY --from=project /opt/venv/lib /opt/venv/lib

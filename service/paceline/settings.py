@@ -33,8 +33,9 @@ class ServeSettings(BaseSettings):
     tuning_file: Path | None = None
     """The tuning document; it may appear, change and vanish. None: start values for ever."""
     run_dir: Path | None = None
-    """Folder for the files between the processes, best on tmpfs; a fresh temporary one by default.
-    A marker in it survives an unclean exit, so in a container it must be an emptyDir."""
+    """Folder for the files between the processes, best on tmpfs; a fresh temporary one by default. It is made if it is
+    not there; one of another user, writable by others, or with other files in it is refused. A marker in it survives
+    an unclean exit, so in a container name a folder inside an emptyDir, such as /run/paceline/pod."""
     preload: bool = True
     """Load the application before forking (6x less private memory per worker)."""
     keepalive_seconds: float = Field(default=5.0, gt=0)

@@ -1,11 +1,13 @@
 """kill -9 of every process of a pod: the state and the exit that the design asks for, and no process left behind."""
 
 import threading
+from contextlib import ExitStack
+from pathlib import Path
 
 import psutil
 import pytest
 from keepalive_load import KeepAliveLoad
-from serving import StartPod, eventually, still_running
+from serving import Served, StartPod, eventually, serve_command, serving, still_running
 
 
 def test_a_killed_worker_is_replaced_and_counted(start_pod: StartPod) -> None:
@@ -65,3 +67,28 @@ def test_the_life_after_a_kill_knows_it_was_cut_short(start_pod: StartPod) -> No
     assert second.stop() == 0
     third = start_pod()
     assert not third.run.unclean.exists()
+
+
+def test_the_folder_of_a_killed_supervisor_goes_with_the_next_start(tmp_path: Path) -> None:
+    """Not before its last process has ended, and never that of a pod that lives."""
+    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
+    for folder in (first, second, third):
+        folder.mkdir()
+    with ExitStack() as stack:
+
+        def start(folder: Path) -> tuple[Served, Path]:
+            pod = stack.enter_context(serving(serve_command("plain:app"), folder, {}, run_dir=False))
+            eventually(lambda: pod.management("/readyz") == 200, "the pod is ready")
+            command = psutil.Process(pod.pid).cmdline()
+            return pod, Path(command[command.index("--run-dir") + 1])
+
+        killed, abandoned = start(first)
+        processes = killed.descendants()
+        killed.process.kill()
+        eventually(lambda: not still_running(processes), "all processes ended")
+        assert abandoned.exists()
+        _, lives = start(second)
+        assert not abandoned.exists()
+        last, _ = start(third)
+        assert lives.exists()
+        assert last.get()[0] == 200

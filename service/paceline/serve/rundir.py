@@ -6,7 +6,8 @@ reports/PID.json what a worker measured; the worker writes once a second, the ag
                  A worker writes its first report (step 0, not ready) before it first reads effective.json: so whoever
                  writes effective.json and then lists reports sees every process that may run something older.
 terminating      exists once the pod stops; the supervisor writes (the arbiter if that is gone), the agent turns unready
-running          exists while the pod runs; left behind by an unclean exit
+running          exists while the pod runs, locked by the supervisor; left behind by an unclean exit
+held             locked (shared) by agent, arbiter and workers: nobody else takes the folder until the last has ended
 registered.json  start values and caps as workers reported them; the agent writes it and reads it in the pod's next life
 processes.wanted exists once a worker asked for the pod's process pool; the agent starts it then, and again if it ends
 processes.sock   where the pool's process answers workers
@@ -15,6 +16,7 @@ once.NAME        locked by the worker that runs the job NAME for the pod
 unclean          exists if `running` was there when the pod started; the supervisor writes, the agent starts carefully
 """
 
+import fcntl
 import os
 from dataclasses import dataclass
 from functools import cached_property
@@ -67,6 +69,10 @@ class RunDir:
         return self.path / "running"
 
     @cached_property
+    def held(self) -> Path:
+        return self.path / "held"
+
+    @cached_property
     def unclean(self) -> Path:
         return self.path / "unclean"
 
@@ -91,6 +97,15 @@ class RunDir:
 
     def report(self, pid: int) -> Path:
         return self.reports / f"{pid}.json"
+
+    def hold(self) -> int:
+        """Holds the folder for this process and those that it forks: while one of them lives, no other pod takes it.
+
+        Returns the descriptor of the lock, for a process that ends the hold before it ends.
+        """
+        descriptor = os.open(self.held, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        return descriptor
 
     def write_workers(self, count: int) -> None:
         write_atomically(self.workers, str(count).encode())

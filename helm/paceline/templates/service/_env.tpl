@@ -2,7 +2,7 @@
 {{- $service := .Values.service -}}
 - {name: PACELINE_BIND, value: "0.0.0.0:8000"}
 - {name: PACELINE_MANAGEMENT_BIND, value: "0.0.0.0:9090"}
-- {name: PACELINE_RUN_DIR, value: /run/paceline}
+- {name: PACELINE_RUN_DIR, value: /run/paceline/pod}
 - {name: PACELINE_TUNING_FILE, value: /etc/paceline/tuning/tuning.json}
 - {name: PACELINE_TERMINATION_DELAY_SECONDS, value: {{ $service.terminationDelaySeconds | quote }}}
 - {name: PACELINE_GRACEFUL_TIMEOUT_SECONDS, value: {{ $service.gracefulTimeoutSeconds | quote }}}

@@ -49,6 +49,7 @@ async def run(settings: Settings) -> None:
     logs.configure("agent", settings)
     listening = listen(*parse_address(serve.management_bind, option="--management-bind"))
     run_dir = RunDir(serve.run_dir)
+    run_dir.hold()
     reports = Reports(run_dir, process_started)
     cgroup = find_cgroup()
     started, started_wall = monotonic(), datetime.now(UTC)

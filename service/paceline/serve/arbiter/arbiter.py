@@ -124,7 +124,7 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
         """
         self.stop()
         if exit_status == self.APP_LOAD_ERROR:
-            raise UsageError(self.app.complaint())
+            raise UsageError(self.app.load_failure())
         if exit_status:
             logger.error("no worker could start: %s", reason)
         sys.exit(1 if exit_status else 0)
@@ -183,9 +183,11 @@ def _serve(arguments: Sequence[str]) -> None:
     logs.configure("arbiter", settings)
     if settings.serve.run_dir is None:
         raise UsageError("PACELINE_RUN_DIR is not set; start the pod with `paceline serve`")
+    run_dir = RunDir(settings.serve.run_dir)
+    run_dir.hold()
     load_server()
     loaded = _preload(target, settings.serve, arguments)
-    TunedArbiter(Application(target, settings, RunDir(settings.serve.run_dir), loaded)).run()
+    TunedArbiter(Application(target, settings, run_dir, loaded)).run()
 
 
 def main(arguments: Sequence[str]) -> int:

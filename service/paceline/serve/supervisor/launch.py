@@ -6,7 +6,6 @@ Nothing is started here and nothing imported from the application; whatever is w
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NoReturn
@@ -15,10 +14,10 @@ from paceline.errors import UsageError
 from paceline.serve import deadlines
 from paceline.serve.addresses import check_free, parse_address
 from paceline.serve.rundir import RunDir
+from paceline.serve.supervisor.folder import claim_run_folder
 from paceline.settings import ServeSettings, load_settings
 
 _TARGET: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
-_MEMORY_FOLDER: Final = Path("/dev/shm")  # noqa: S108 - a folder is made in it, by mkdtemp
 
 
 def serve(application: str, overrides: Mapping[str, str]) -> NoReturn:
@@ -35,13 +34,14 @@ def serve(application: str, overrides: Mapping[str, str]) -> NoReturn:
     os.environ.update(overrides)
     settings = load_settings().serve
     check_settings(settings)
-    folder, temporary = _run_folder(settings)
+    folder, lock = claim_run_folder(settings.run_dir)
     os.environ["PACELINE_RUN_DIR"] = str(folder)
     if settings.app_metrics:
         # prometheus_client reads it when it is imported, which the application does.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(RunDir(folder).metrics)
-    command = supervisor_command(application, settings, folder, temporary=temporary)
+    command = supervisor_command(application, settings, folder, lock, temporary=settings.run_dir is None)
     sys.stdout.flush()
+    os.set_inheritable(lock, True)
     os.execv(command[0], command)  # noqa: S606 - no shell is wanted
 
 
@@ -69,27 +69,22 @@ def check_settings(settings: ServeSettings) -> None:
     check_free(management, option="--management-bind")
 
 
-def supervisor_command(application: str, settings: ServeSettings, folder: Path, *, temporary: bool) -> list[str]:
+def supervisor_command(
+    application: str, settings: ServeSettings, folder: Path, lock: int, *, temporary: bool
+) -> list[str]:
     """The command line of the resident process; it reads no settings, so that it needs no pydantic."""
     stop = deadlines.arbiter_stop_seconds(settings.keepalive_seconds, settings.graceful_timeout_seconds)
     # -P: a module of the application's folder must not replace one of the standard library.
-    command = [sys.executable, "-P", "-m", "paceline.serve.supervisor", application, "--run-dir", str(folder)]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "paceline.serve.supervisor",
+        application,
+        "--run-dir",
+        str(folder),
+        "--lock",
+        str(lock),
+    ]
     command += ["--termination-delay", f"{settings.termination_delay_seconds:g}", "--stop", f"{stop:g}"]
     return [*command, "--temporary"] if temporary else command
-
-
-def _run_folder(settings: ServeSettings) -> tuple[Path, bool]:
-    """The folder between the processes, and whether it is a temporary one."""
-    if settings.run_dir is None:
-        memory = _MEMORY_FOLDER if os.access(_MEMORY_FOLDER, os.W_OK) else None
-        return Path(tempfile.mkdtemp(prefix="paceline-", dir=memory)), True
-    folder = settings.run_dir.absolute()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise UsageError(
-            f"cannot write to the run folder {folder}: {(error.strerror or str(error)).lower()};"
-            " choose another with --run-dir"
-        ) from error
-    return folder, False

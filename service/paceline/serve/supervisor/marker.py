@@ -1,6 +1,7 @@
 """Takes and gives back the run folder; a marker in it tells the next life whether this one ended cleanly.
 
-Only the supervisor uses it. The marker is the file `running`; a lock on it keeps a second supervisor out.
+Only the supervisor uses it. The marker is the file `running`; its lock and that on `held` keep a second supervisor out
+until the last process of the former life has ended.
 """
 
 import fcntl
@@ -11,26 +12,39 @@ from paceline.serve.rundir import RunDir
 
 
 def claim(run: RunDir) -> int | None:
-    """Clears what a former life left, and keeps in `unclean` whether that one was cut short.
+    """Clears what a former life left, and records in `unclean` whether that one was cut short.
 
-    Returns the descriptor whose lock marks the folder as taken, or None if another supervisor holds it.
+    Returns the descriptor whose lock marks the folder as taken, or None if living processes hold it.
     """
-    run.reports.mkdir(parents=True, exist_ok=True)
+    run.reports.mkdir(exist_ok=True)
     run.metrics.mkdir(exist_ok=True)
     unclean = run.running.exists()
-    lock = os.open(run.running, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
+    locks = lock(run)
+    if locks is None:
         return None
+    running, held = locks
     processes = (run.processes_wanted, run.processes_socket)
     written = (*processes, *run.reports.iterdir(), *run.metrics.iterdir())
     for stale in (run.workers, run.effective, run.terminating, run.unclean, *written):
         stale.unlink(missing_ok=True)
     if unclean:
         run.unclean.touch()
-    return lock
+    os.close(held)  # for agent and arbiter, which start later
+    return running
+
+
+def lock(run: RunDir) -> tuple[int, int] | None:
+    """Locks `running`, as a supervisor does, and `held`, as all others do; None if a living process holds either."""
+    descriptors: list[int] = []
+    for path in (run.running, run.held):
+        descriptors.append(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+        try:
+            fcntl.flock(descriptors[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            return None
+    return descriptors[0], descriptors[1]
 
 
 def release(run: RunDir, *, clean: bool, started: bool, temporary: bool) -> None:

@@ -166,10 +166,12 @@ def _parse(arguments: Sequence[str]) -> Plan:
     parser = argparse.ArgumentParser(prog="paceline.serve.supervisor", description=__doc__)
     parser.add_argument("application", metavar="MODULE:APP")
     parser.add_argument("--run-dir", type=Path, required=True)
+    parser.add_argument("--lock", type=int, required=True, metavar="DESCRIPTOR")
     parser.add_argument("--temporary", action="store_true")
     parser.add_argument("--termination-delay", type=float, default=0.0, metavar="SECONDS")
     parser.add_argument("--stop", type=float, required=True, metavar="SECONDS")
     options = parser.parse_args(arguments)
+    os.set_inheritable(options.lock, False)  # agent and arbiter have a hold of their own
     # -P: a module of the application's folder must not replace one of the standard library here.
     python = (sys.executable, "-P", "-m")
     return Plan(
@@ -190,9 +192,6 @@ def main(arguments: Sequence[str]) -> int:
     """Entry of `python -m paceline.serve.supervisor`; `paceline serve` starts it."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     plan = _parse(arguments)
-    if marker.claim(plan.run) is None:
-        _say(f"error: the run folder {plan.run.path} belongs to a running `paceline serve`; choose another --run-dir")
-        return 2
     status = Supervisor(plan, _say).run()
     marker.release(plan.run, clean=status == 0, started=status != _CANNOT_LOAD, temporary=plan.temporary)
     return status

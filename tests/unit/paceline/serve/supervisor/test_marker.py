@@ -11,7 +11,9 @@ from paceline.serve.supervisor import marker
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunDir:
-    return RunDir(tmp_path / "run")
+    made = RunDir(tmp_path / "run")
+    made.path.mkdir()
+    return made
 
 
 @pytest.fixture
@@ -64,6 +66,14 @@ def test_a_folder_has_one_owner(run: RunDir) -> None:
     assert marker.claim(run) is None
 
 
+def test_whoever_outlives_the_supervisor_keeps_the_folder(run: RunDir) -> None:
+    _live(run, clean=False)
+    worker = run.hold()
+    assert marker.claim(run) is None
+    os.close(worker)
+    assert _live(run, clean=True)
+
+
 def test_a_new_life_sees_nothing_of_the_former_one(run: RunDir) -> None:
     _live(run, clean=False)
     run.write_workers(7)
@@ -72,7 +82,7 @@ def test_a_new_life_sees_nothing_of_the_former_one(run: RunDir) -> None:
     run.effective.touch()
     (run.metrics / "counter_1.db").touch()
     _live(run, clean=False)
-    assert sorted(path.name for path in run.path.rglob("*")) == ["metrics", "reports", "running", "unclean"]
+    assert sorted(path.name for path in run.path.rglob("*")) == ["held", "metrics", "reports", "running", "unclean"]
 
 
 def test_a_temporary_folder_goes_with_its_life(run: RunDir) -> None:
