@@ -187,14 +187,17 @@ def cache(
         ttl: seconds without a tuning document: the start value. 0: every call fetches.
         max_staleness: seconds beyond the TTL in which an answer may still be given, while a new one is fetched in the
             background, or where fetching fails.
-        key: a template of the function's parameters; without it all of them count and must be plain values.
+        key: a template of the function's parameters: `"{user.id}:{page:03d}"`; without it all of them count. It
+            holds values with their types; an object that is equal to itself alone is refused, by annotation or
+            when called: a session, a request, `self`. `{item!s}` takes the text of an object instead of its value.
         redis: a `redis.asyncio.Redis` without `decode_responses`; without it `tunables.cache_redis`, if that is set.
         serializer: for Redis, an object with `dumps` and `loads`; without it the return annotation decides.
         max_entries: answers in memory per process; the one unused longest makes room.
         tunables: the registry, if not the one that `paceline serve` tunes.
 
     Raises:
-        UsageError: negative duration, key that names no parameter, not an `async def`, name taken by another function.
+        UsageError: negative duration, a broken key or one without a value, not an `async def`, name taken by another
+            function.
     """
     registry = _default if tunables is None else tunables
 
