@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from functools import partial, update_wrapper
 from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
 
-from paceline.errors import UsageError
+from paceline.errors import PoolError, UsageError
 from paceline.resources import jobs
 from paceline.resources.cache.cache import Cache
 from paceline.resources.cache.entry import Serializer
@@ -61,11 +61,20 @@ def pool(obj: T, *, name: str, limit: int, tunables: Tunables | None = None) -> 
         tunables: the registry, if not the one that `paceline serve` tunes.
 
     Raises:
-        PoolError: unsupported object, limit above what the constructor allows, `min_size` above the limit, name taken.
+        PoolError: unsupported object, a driver that is not as its adapter expects (a replaced method is missing,
+            changed or overridden), limit above what the constructor allows, `min_size` above the limit, name taken.
     """
     adapter = adapt(name, obj, limit)
-    (_default if tunables is None else tunables).add_pool(adapter)
-    adapter.install()
+    registry = _default if tunables is None else tunables
+    registry.add_pool(adapter)
+    try:
+        adapter.install()
+    except (AttributeError, TypeError) as error:
+        registry.remove_pool(adapter)
+        kind = f"{type(obj).__module__}.{type(obj).__qualname__}"
+        raise PoolError(
+            f"pool {name!r}: {kind} cannot be given a limit: {error}; hand over the driver's own"
+        ) from error
     return obj
 
 

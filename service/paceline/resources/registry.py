@@ -115,6 +115,11 @@ class Tunables:
         self._pools[pool.name] = pool
         self._apply_to_pool(pool)
 
+    def remove_pool(self, pool: TunablePool) -> None:
+        """Takes back the registration of a pool that turned out not to be tunable."""
+        if self._pools.get(pool.name) is pool:
+            del self._pools[pool.name]
+
     def add_cache(self, cache: TunableCache) -> None:
         """Registers a cache and gives it the values in force.
 

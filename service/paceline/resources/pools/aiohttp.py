@@ -5,11 +5,27 @@ Imports none of it.
 
 import asyncio
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from paceline.errors import PoolError
+from paceline.resources.pools.driver import Driver, Member, verify
 from paceline.resources.pools.limited_pool import LimitedPool, put_in_front
 
+_REQUEST = ("req", "traces", "timeout")
+DRIVER: Final = Driver(
+    package="aiohttp",
+    lowest="3.12.7",
+    members=(
+        Member("connect", _REQUEST, asynchronous=True, callers=("aiohttp.client:ClientSession._request",)),
+        Member(
+            "_release",
+            parameters=("key", "protocol", "should_close="),
+            callers=("aiohttp.connector:Connection.release", "aiohttp.connector:Connection.close"),
+        ),
+        Member("_create_connection", _REQUEST, asynchronous=True, callers=("aiohttp.connector:BaseConnector.connect",)),
+    ),
+    reads=("_acquired", "_conns", "_factory", "_loop", "closed", "limit"),
+)
 _CLOSE_SECONDS = 2.0
 """A server that does not answer TLS's goodbye in this time is hung up on: others may wait for the room."""
 
@@ -25,6 +41,7 @@ class AiohttpPool(LimitedPool):
     cap_option = "limit"
 
     def __init__(self, name: str, connector: Any, limit: int) -> None:
+        verify(name, DRIVER, connector)
         if not hasattr(connector._factory.func, "closed"):
             raise PoolError(
                 f"pool {name!r}: this aiohttp does not tell when a connection is closed; 3.12.7 and newer do"

@@ -4,11 +4,28 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from paceline.errors import PoolError
+from paceline.resources.pools.driver import Driver, Member, verify
 from paceline.resources.pools.limited_pool import LimitedPool, put_in_front
 
+DRIVER: Final = Driver(
+    package="asyncpg",
+    lowest="0.29",
+    members=(
+        Member(
+            "_acquire",
+            parameters=("timeout",),
+            asynchronous=True,
+            callers=("asyncpg.pool:PoolAcquireContext.__aenter__", "asyncpg.pool:PoolAcquireContext.__await__"),
+        ),
+        Member("_get_new_connection", asynchronous=True, callers=("asyncpg.pool:PoolConnectionHolder.connect",)),
+    ),
+    entries=("acquire",),
+    links=(("asyncpg.pool:Pool.acquire", "PoolAcquireContext"),),
+    reads=("_maxsize", "_minsize", "_holders", "_queue", "_loop", "_initialized", "is_closing"),
+)
 _ASK_SECONDS = 2.0
 _CLOSE_SECONDS = 2.0
 """A server that does not answer a goodbye in this time is hung up on: others may wait for the room."""
@@ -25,6 +42,7 @@ class AsyncpgPool(LimitedPool):
     cap_option = "max_size"
 
     def __init__(self, name: str, pool: Any, limit: int) -> None:
+        verify(name, DRIVER, pool)
         super().__init__(name, limit, pool._maxsize)
         if pool._minsize > limit:
             raise PoolError(

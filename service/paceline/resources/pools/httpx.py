@@ -9,10 +9,40 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from paceline.errors import AcquireTimeout, PoolError
+from paceline.resources.pools.driver import Driver, Member, verify
 from paceline.resources.pools.limited_pool import LimitedPool, loop_runs, put_in_front
+
+_LOWEST: Final = {"httpx": "0.27", "httpx2": "2.16", "httpcore": "1.0.9", "httpcore2": "2.16"}
+
+
+def _client_driver(package: str) -> Driver:
+    send = f"{package}._client:AsyncClient._send_single_request"
+    handle = f"{package}._transports.default:AsyncHTTPTransport.handle_async_request"
+    return Driver(
+        package,
+        _LOWEST[package],
+        members=(),
+        entries=("_send_single_request",),
+        links=((send, "_transport_for_url"), (handle, "handle_async_request")),
+        reads=("_transport", "_mounts", "is_closed"),
+    )
+
+
+def _pool_driver(package: str) -> Driver:
+    pool = f"{package}._async.connection_pool:AsyncConnectionPool.handle_async_request"
+    body = f"{package}._async.connection_pool:PoolByteStream.aclose"
+    return Driver(
+        package,
+        _LOWEST[package],
+        members=(
+            Member("handle_async_request", ("request",), asynchronous=True),
+            Member("_assign_requests_to_connections", callers=(pool, body)),
+        ),
+        reads=("_connections", "_requests", "_max_connections", "_max_keepalive_connections", "_http2"),
+    )
 
 
 class HttpxPool(LimitedPool):
@@ -26,6 +56,7 @@ class HttpxPool(LimitedPool):
     cap_option = "max_connections"
 
     def __init__(self, name: str, client: Any, limit: int) -> None:
+        verify(name, _client_driver("httpx2" if _is_of(client, "httpx2") else "httpx"), client)
         transports = [each for each in (client._transport, *client._mounts.values()) if each is not None]
         self._pools = [_pool_of(name, transport) for transport in transports]
         cap = min(pool._max_connections for pool in self._pools)
@@ -125,11 +156,17 @@ class _Lent:
 
 def _pool_of(name: str, transport: Any) -> Any:
     pool: Any = getattr(transport, "_pool", None)
-    if not hasattr(pool, "_max_connections"):
+    package = next((each for each in ("httpcore2", "httpcore") if _is_of(pool, each)), None)
+    if package is None:
         raise PoolError(f"pool {name!r}: {type(transport).__qualname__} has no connection pool of httpx's own to limit")
+    verify(name, _pool_driver(package), pool)
     if pool._http2:
         raise PoolError(f"pool {name!r}: with http2=True requests share connections; leave it out, or do not tune it")
     return pool
+
+
+def _is_of(found: Any, package: str) -> bool:
+    return any(f"{kind.__module__}.".startswith(f"{package}.") for kind in type(found).__mro__)
 
 
 def _bound(handle: Any, base: Any) -> Any:

@@ -6,12 +6,45 @@ pymongo is imported only when an object of it was handed over.
 import asyncio
 from contextlib import suppress
 from functools import cache
-from typing import Any
+from typing import Any, Final
 from weakref import WeakSet
 
 from paceline.errors import AcquireTimeout, PoolError
+from paceline.resources.pools.driver import REMEDY, Driver, Member, verify
 from paceline.resources.pools.limited_pool import LimitedPool, loop_runs, put_in_front
 
+DRIVER: Final = Driver(
+    package="pymongo",
+    lowest="4.13",
+    members=(
+        Member(
+            "_get_conn",
+            parameters=("checkout_started_time", "handler"),
+            asynchronous=True,
+            callers=("pymongo.asynchronous.pool:_PoolCheckout.__aenter__ or pymongo.asynchronous.pool:Pool.checkout",),
+        ),
+        Member(
+            "checkin",
+            parameters=("conn",),
+            asynchronous=True,
+            callers=("pymongo.asynchronous.pool:AsyncConnection.unpin",),
+        ),
+        Member(
+            "connect",
+            parameters=("handler",),
+            asynchronous=True,
+            callers=("pymongo.asynchronous.pool:Pool._get_conn", "pymongo.asynchronous.pool:Pool.remove_stale_sockets"),
+        ),
+        Member(
+            "remove_stale_sockets",
+            parameters=("reference_generation",),
+            asynchronous=True,
+            callers=("pymongo.asynchronous.topology:Topology.update_pool",),
+        ),
+    ),
+    links=(("pymongo.asynchronous.topology:Topology._create_pool_for_server", "pool_class"),),
+    reads=("_topology", "_topology_settings", "_resolve_srv_info", "_closed", "options"),
+)
 _FLOOR = "_PoolOptions__min_pool_size"
 
 
@@ -27,6 +60,7 @@ class PymongoPool(LimitedPool):
     cap_option = "maxPoolSize"
 
     def __init__(self, name: str, client: Any, limit: int) -> None:
+        verify(name, DRIVER, client, _pool_class(name, client))
         options = client.options.pool_options
         if not options.max_pool_size or options.max_pool_size == float("inf"):
             raise PoolError(f"pool {name!r}: maxPoolSize=0 knows no bound; give the client a number")
@@ -155,6 +189,19 @@ class PymongoPool(LimitedPool):
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
         return True
+
+
+def _pool_class(name: str, client: Any) -> Any:
+    settings = getattr(client, "_topology_settings", None)
+    found = getattr(settings, "pool_class", None)
+    renewed = getattr(client, "_resolve_srv_info", {})
+    if (
+        not isinstance(found, type)
+        or getattr(settings, "_pool_class", None) is not found
+        or "pool_class" not in renewed
+    ):
+        raise PoolError(f"pool {name!r}: this pymongo does not say of which class its pools are; {REMEDY}")
+    return found
 
 
 async def _close(connection: Any) -> None:

@@ -7,11 +7,32 @@ redis-py is imported only when an object of it was handed over.
 import asyncio
 from contextlib import suppress
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from paceline.errors import AcquireTimeout
+from paceline.resources.pools.driver import Driver, Member, verify
 from paceline.resources.pools.limited_pool import LimitedPool, loop_runs, put_in_front
 
+DRIVER: Final = Driver(
+    package="redis",
+    lowest="5.0.2",
+    members=(
+        Member(
+            "get_connection",
+            parameters=("command_name", "*keys", "**options"),
+            asynchronous=True,
+            callers=("redis.asyncio.client:Redis.execute_command", "redis.asyncio.client:Pipeline.execute"),
+        ),
+        Member(
+            "release",
+            parameters=("connection",),
+            asynchronous=True,
+            callers=("redis.asyncio.client:Redis.execute_command",),
+        ),
+        Member("disconnect", parameters=("inuse_connections",), asynchronous=True),
+    ),
+    reads=("_available_connections", "_in_use_connections", "max_connections"),
+)
 DEFAULT_TIMEOUT_SECONDS = 20.0
 """Longest wait in a plain `ConnectionPool`, which knows none; as long as `BlockingConnectionPool`'s own default."""
 
@@ -26,6 +47,7 @@ class RedisPool(LimitedPool):
     cap_option = "max_connections"
 
     def __init__(self, name: str, pool: Any, limit: int) -> None:
+        verify(name, DRIVER, pool)
         super().__init__(name, limit, pool.max_connections)
         self._pool = pool
         self._base: Any = type(pool)

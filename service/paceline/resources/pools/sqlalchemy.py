@@ -7,10 +7,24 @@ SQLAlchemy is imported only when an object of it was handed over.
 import asyncio
 from contextlib import suppress
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from paceline.errors import AcquireTimeout, PoolError
+from paceline.resources.pools.driver import Driver, Member, verify
 from paceline.resources.pools.limited_pool import LimitedPool, loop_runs, put_in_front
+
+DRIVER: Final = Driver(
+    package="sqlalchemy",
+    lowest="2.0.25",
+    members=(
+        Member("_do_get", callers=("sqlalchemy.pool.base:_ConnectionRecord.checkout",)),
+        Member("_do_return_conn", parameters=("record",), callers=("sqlalchemy.pool.base:Pool._return_conn",)),
+        Member("recreate", callers=("sqlalchemy.engine.base:Engine.dispose",)),
+    ),
+    entries=("connect", "_return_conn"),
+    links=(("sqlalchemy.pool.base:_ConnectionRecord.checkin", "_return_conn"),),
+    reads=("_pool", "_timeout", "_max_overflow", "_dec_overflow", "size", "overflow", "checkedin"),
+)
 
 
 class SqlalchemyPool(LimitedPool):
@@ -24,6 +38,7 @@ class SqlalchemyPool(LimitedPool):
     cap_option = "pool_size + max_overflow"
 
     def __init__(self, name: str, pool: Any, limit: int) -> None:
+        verify(name, DRIVER, pool)
         if pool.size() < 1 or pool._max_overflow < 0:
             raise PoolError(f"pool {name!r}: pool_size=0 and max_overflow=-1 know no bound; give the engine numbers")
         super().__init__(name, limit, pool.size() + pool._max_overflow)

@@ -11,12 +11,29 @@ from time import perf_counter
 from typing import Any, Final, Protocol
 
 from paceline.errors import PoolError
+from paceline.resources.pools.driver import Driver, Member, verify
 from paceline.resources.pools.limited_pool import put_in_front
 from paceline.telemetry.histogram import Histogram
 
 NAME: Final = "threads"
 CAP: Final = 400
 """Ten times anyio's own 40; a thread that waits costs little, one that works competes with the event loop."""
+
+DRIVER: Final = Driver(
+    package="anyio",
+    lowest="3.0",
+    members=(
+        Member(
+            "acquire_on_behalf_of",
+            parameters=("borrower",),
+            asynchronous=True,
+            callers=("anyio._backends._asyncio:CapacityLimiter.acquire",),
+        ),
+        Member("release_on_behalf_of", parameters=("borrower",)),
+    ),
+    links=(("anyio._backends._asyncio:CapacityLimiter.__aenter__", "acquire"),),
+    reads=("total_tokens", "available_tokens", "borrowed_tokens", "statistics"),
+)
 
 logger = logging.getLogger("paceline.resources")
 
@@ -93,8 +110,9 @@ def register_threads(registry: _Registry) -> None:
     limiter = current_default_thread_limiter()
     if math.isinf(limiter.total_tokens) or limiter.total_tokens < 1:
         return
-    pool = ThreadPool(limiter)
     try:
+        verify(NAME, DRIVER, limiter)
+        pool = ThreadPool(limiter)
         registry.add_pool(pool)
     except PoolError as error:
         logger.warning("threads are not tuned: %s", error)
