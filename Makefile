@@ -8,7 +8,7 @@ LOWEST := $(VENV)-lowest
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz lowest check coverage format e2e image bench soak bench-tuner bench-live bench-fleet render lock clean
+.PHONY: help run test fuzz lowest check coverage format e2e image bench bench-before soak bench-tuner bench-live bench-fleet render lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ image: ## both images, into the cluster (IMAGE_BUILD, IMAGE_LOAD)
 
 bench: $(STAMP) ## serving benchmarks (ONLY=name, JSON=1)
 	$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json)
+
+bench-before: $(STAMP) ## what a change costs a request: this checkout against the one in BEFORE=FOLDER, which has a .venv
+	$(BIN)/python -m tests.benchmarks.before $(BEFORE)
 
 soak: $(STAMP) ## ten minutes of load and retuning: memory, lost requests, connections (SECONDS=n)
 	$(BIN)/python -m tests.benchmarks.soak $(if $(JSON),--json)

@@ -13,7 +13,7 @@ from typing import Final
 from tests.benchmarks.effort import Effort
 from tests.benchmarks.pairs import Match, Pair, throughput_rows, warn_unless_calm
 from tests.benchmarks.row import Row
-from tests.benchmarks.servers import Cores, Server, free_port, gunicorn, paceline, running
+from tests.benchmarks.servers import HERE, Checkout, Cores, Server, free_port, gunicorn, paceline, running
 from tests.benchmarks.sink import sink
 
 PEER: Final = "gunicorn + uvicorn-worker"
@@ -59,8 +59,8 @@ def run(effort: Effort, cores: Cores) -> Iterator[Row]:
 def _measure(name: str, module: str, endpoint: str, cores: Cores, effort: Effort) -> dict[Layer, list[Pair]]:
     measured: dict[Layer, list[Pair]] = {layer: [] for layer in LAYERS}
     with ExitStack() as stack:
-        bare = stack.enter_context(_start(BARE, module, endpoint, cores))
-        servers = {layer: stack.enter_context(_start(layer, module, endpoint, cores)) for layer in LAYERS}
+        bare = stack.enter_context(start(BARE, module, endpoint, cores))
+        servers = {layer: stack.enter_context(start(layer, module, endpoint, cores)) for layer in LAYERS}
         for number in range(effort.pairs):
             print(f"{name}: pair {number + 1} of {effort.pairs}", file=sys.stderr)
             for layer in LAYERS:
@@ -70,14 +70,18 @@ def _measure(name: str, module: str, endpoint: str, cores: Cores, effort: Effort
     return measured
 
 
-def _start(layer: Layer, module: str, endpoint: str, cores: Cores) -> AbstractContextManager[Server]:
+def start(
+    layer: Layer, module: str, endpoint: str, cores: Cores, checkout: Checkout = HERE
+) -> AbstractContextManager[Server]:
+    """One variant of an application, served by a checkout; `endpoint` is where its spans go."""
     port = free_port()
     environment = dict.fromkeys(layer.switched_on, "on")
     if layer.traced:
         environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = endpoint
     if layer.serve:
-        command = paceline(f"{module}:app", port, free_port())
+        command = paceline(f"{module}:app", port, free_port(), python=checkout.python)
     else:
-        command = gunicorn("bench_layers:app" if layer.measured else f"{module}:app", port)
+        target = "bench_layers:app" if layer.measured else f"{module}:app"
+        command = gunicorn(target, port, python=checkout.python)
         environment["BENCH_TARGET"] = module
-    return running(command, port, environment, cores)
+    return running(command, port, environment, cores, folder=checkout.applications)

@@ -19,6 +19,17 @@ _START_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True)
+class Checkout:
+    """A copy of this repository whose code is measured, with the interpreter that it is installed in."""
+
+    python: str
+    applications: Path
+
+
+HERE: Final = Checkout(sys.executable, APPLICATIONS)
+
+
+@dataclass(frozen=True)
 class Server:
     """A server that answers on `port`."""
 
@@ -80,10 +91,10 @@ def gunicorn(target: str, port: int, *options: str, worker: str = ASYNC, python:
     return [python, "-m", "gunicorn", *fixed, *options, target]
 
 
-def paceline(target: str, port: int, management_port: int, *options: str) -> list[str]:
+def paceline(target: str, port: int, management_port: int, *options: str, python: str = sys.executable) -> list[str]:
     """`paceline serve`, as it comes."""
     addresses = ["--bind", f"127.0.0.1:{port}", "--management-bind", f"127.0.0.1:{management_port}"]
-    return [sys.executable, "-m", "paceline", "serve", target, *addresses, *options]
+    return [python, "-m", "paceline", "serve", target, *addresses, *options]
 
 
 def ours(target: str, environment: Mapping[str, str], *options: str) -> Stack:
@@ -98,7 +109,12 @@ def stock(name: str, target: str, environment: Mapping[str, str] | None = None, 
 
 @contextmanager
 def running(
-    command: list[str], port: int, environment: Mapping[str, str], cores: Cores, log: Path | None = None
+    command: list[str],
+    port: int,
+    environment: Mapping[str, str],
+    cores: Cores,
+    log: Path | None = None,
+    folder: Path = APPLICATIONS,
 ) -> Iterator[Server]:
     """Runs a server until the end of the block. What it says goes to the `log`, if there is one.
 
@@ -109,9 +125,7 @@ def running(
     os.sched_setaffinity(0, cores.serve)  # inherited by all that it starts
     try:
         with log.open("wb") if log else nullcontext(None) as said:
-            process = subprocess.Popen(
-                command, cwd=APPLICATIONS, env={**inherited, **environment}, stdout=said, stderr=said
-            )
+            process = subprocess.Popen(command, cwd=folder, env={**inherited, **environment}, stdout=said, stderr=said)
     finally:
         os.sched_setaffinity(0, cores.load)
     try:
