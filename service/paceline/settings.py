@@ -107,6 +107,21 @@ class MiddlewareSettings(BaseSettings):
         return addresses
 
 
+class HttpSettings(BaseSettings):
+    """Limits on what a client may send, and how slowly; the management port has the same."""
+
+    model_config = SettingsConfigDict(env_prefix="PACELINE_", frozen=True)
+
+    max_head_bytes: int = Field(default=64 * 1024, ge=1024)
+    """A request with a larger head (request line and header fields) gets 431; so do trailers and chunk extensions."""
+    max_head_fields: int = Field(default=100, ge=10)
+    """A request with more header fields gets 431."""
+    head_timeout_seconds: float = Field(default=10.0, gt=0)
+    """Longest time from the connection, or from the first byte of a later request, to the end of the head; then 408."""
+    body_timeout_seconds: float = Field(default=30.0, gt=0)
+    """Longest time between two packets of a body; then 408. A body as a whole may take as long as it likes."""
+
+
 class OpenTelemetrySettings(BaseSettings):
     """The few standard variables that Paceline itself must know; the SDK reads the rest."""
 
@@ -136,10 +151,11 @@ class Settings(BaseSettings):
     serve: ServeSettings = Field(default_factory=ServeSettings)
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
     middleware: MiddlewareSettings = Field(default_factory=MiddlewareSettings)
+    http: HttpSettings = Field(default_factory=HttpSettings)
     opentelemetry: OpenTelemetrySettings = Field(default_factory=OpenTelemetrySettings)
 
 
-_GROUPS: Final = (ServeSettings, TelemetrySettings, MiddlewareSettings, OpenTelemetrySettings)
+_GROUPS: Final = (ServeSettings, TelemetrySettings, MiddlewareSettings, HttpSettings, OpenTelemetrySettings)
 
 
 def load_settings() -> Settings:

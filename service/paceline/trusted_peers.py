@@ -54,6 +54,13 @@ def plain_address(text: str) -> IPv4Address | IPv6Address:
     return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
 
 
+def plain_client(client: tuple[str, int] | None) -> tuple[str, int] | None:
+    """Host and port of a peer, an IPv4 address as IPv4 however the socket names it."""
+    if client is None or not client[0].startswith("::"):
+        return client
+    return str(plain_address(client[0])), client[1]
+
+
 def _network(entry: str) -> IPv4Network | IPv6Network:
     try:
         network = ip_network(entry, strict=False)

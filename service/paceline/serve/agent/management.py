@@ -1,5 +1,6 @@
 """The management port: /livez /readyz /metrics /state, read-only. A tiny ASGI application; a route makes one call."""
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -14,6 +15,8 @@ from prometheus_client.registry import Collector
 
 from paceline.asgi import ASGIApp
 from paceline.errors import UsageError
+from paceline.serve.protocol.connection import LimitedProtocol
+from paceline.settings import HttpSettings
 from paceline.telemetry.metrics import StateCollector
 
 _TEXT: Final = "text/plain; charset=utf-8"
@@ -89,7 +92,7 @@ async def _send(send: Any, answer: Answer) -> None:
 class ManagementServer(uvicorn.Server):
     """uvicorn without its signal handlers: the agent decides when it ends."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, limits: HttpSettings) -> None:
         config = uvicorn.Config(
             app,
             lifespan="off",
@@ -101,6 +104,15 @@ class ManagementServer(uvicorn.Server):
             timeout_graceful_shutdown=1,
         )
         super().__init__(config)
+        self._limits = limits
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        self.servers = [await loop.create_server(self._protocol, sock=each) for each in sockets or []]
+        self.started = True
+
+    def _protocol(self) -> LimitedProtocol:
+        return LimitedProtocol(self.config, self.server_state, {}, self._limits)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

@@ -17,6 +17,7 @@ from paceline.serve.worker.acceptor import Acceptor
 from paceline.serve.worker.balance import Share
 from paceline.serve.worker.drain import drain
 from paceline.serve.worker.protocol import TunedProtocol
+from paceline.settings import HttpSettings
 
 logger = logging.getLogger("paceline.serve")
 
@@ -45,6 +46,7 @@ class TunedServer(Server):
         config: Config,
         stages: Stages,
         share: Share,
+        limits: HttpSettings,
         *,
         keepalive_seconds: float,
         graceful_timeout_seconds: float,
@@ -52,6 +54,7 @@ class TunedServer(Server):
         super().__init__(config)
         self._share = share
         self._stages = stages
+        self._limits = limits
         self._idle_seconds = deadlines.idle_drain_seconds(keepalive_seconds)
         self._busy_seconds = graceful_timeout_seconds
 
@@ -102,4 +105,4 @@ class TunedServer(Server):
             )
 
     def _protocol(self) -> TunedProtocol:
-        return TunedProtocol(self.config, self.server_state, self.lifespan.state)
+        return TunedProtocol(self.config, self.server_state, self.lifespan.state, self._limits)

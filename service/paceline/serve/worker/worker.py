@@ -113,6 +113,7 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
             self.config,
             self._stages(reporter, PodJobs(measured.tunables, self.app.run_dir)),
             self.share,
+            self.app.settings.http,
             keepalive_seconds=settings.keepalive_seconds,
             graceful_timeout_seconds=settings.graceful_timeout_seconds,
         )

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from paceline.serve.protocol.ending import Stage
 from paceline.serve.worker.drain import announce, close_idle
 from paceline.serve.worker.protocol import TunedProtocol
+from paceline.settings import HttpSettings
 from serving import eventually_async
 from uvicorn.config import Config
 from uvicorn.server import ServerState
@@ -57,7 +59,7 @@ async def connected() -> AsyncIterator[Connected]:
     config.load()
     state = ServerState()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: TunedProtocol(config, state, {}), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: TunedProtocol(config, state, {}, HttpSettings()), "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     await eventually_async(lambda: len(state.connections) == 1, "the connection is made")
     yield Connected(state, reader, writer, may_answer)
@@ -83,7 +85,7 @@ async def test_a_request_in_the_kernel_is_not_closed_upon(connected: Connected, 
     assert await connected.is_open()
     connected.protocol.transport.pause_reading()
     connected.writer.write(REQUEST)
-    await eventually_async(connected.protocol._bytes_waiting, "the request lies in the kernel")
+    await eventually_async(connected.protocol.bytes_waiting, "the request lies in the kernel")
     if closes == "drain":
         close_idle(connected.state)
     else:
@@ -94,7 +96,7 @@ async def test_a_request_in_the_kernel_is_not_closed_upon(connected: Connected, 
 
 async def test_a_request_that_has_arrived_in_part_is_not_closed_upon(connected: Connected) -> None:
     connected.writer.write(REQUEST[:20])
-    await eventually_async(lambda: connected.protocol._receiving, "a part has arrived")
+    await eventually_async(lambda: connected.protocol.stage is Stage.HEAD, "a part has arrived")
     close_idle(connected.state)
     connected.writer.write(REQUEST[20:])
     assert (await connected.answer()).endswith(b"ok")

@@ -1,0 +1,183 @@
+"""How an HTTP connection ends: in time, after the responses that are due, and so that the client can read why."""
+
+import asyncio
+import fcntl
+import logging
+import struct
+import termios
+from enum import Enum
+from typing import Any, Final
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from paceline.serve.protocol.deadline import Deadline
+from paceline.serve.protocol.refusal import Refused, too_slow
+from paceline.serve.protocol.transport import PatientFlow
+from paceline.settings import HttpSettings
+from paceline.trusted_peers import plain_client
+
+_UNREAD_BYTES: Final = 1024 * 1024  # of a body that nobody wants, read so that the client gets to the response
+_LINGER_SECONDS: Final = 1.0
+_INT: Final = struct.Struct("i")
+
+logger = logging.getLogger("paceline.serve")
+
+
+class Stage(Enum):
+    """How far the newest request has been received."""
+
+    BETWEEN = "no request has begun since the last one ended"
+    HEAD = "its head is incomplete"
+    BODY = "its body is incomplete"
+
+
+class EndingProtocol(HttpToolsProtocol):
+    """uvicorn's protocol with deadlines for what the client sends, refusals in turn, and a gentle close."""
+
+    flow: PatientFlow
+
+    def __init__(
+        self, config: Config, server_state: ServerState, app_state: dict[str, Any], limits: HttpSettings
+    ) -> None:
+        super().__init__(config, server_state, app_state)
+        self.stage = Stage.BETWEEN
+        self._limits = limits
+        self._active: RequestResponseCycle | None = None
+        self._over = False  # nothing more is parsed
+        self._last_word: bytes | None = None  # said once the responses before it are out
+        self._unread_bytes = _UNREAD_BYTES
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
+        super().connection_made(transport)
+        self.client = plain_client(self.client)
+        self.flow = PatientFlow(transport, self._resumed)
+        self._deadline = Deadline(self.loop, self._overdue)
+        self._deadline.set(self._limits.head_timeout_seconds)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._deadline.cancel()
+        if self._active is not None and self._active is not self.cycle:
+            self._active.disconnected = True  # uvicorn tells the newest request only
+            self._active.message_event.set()
+        super().connection_lost(exc)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request waits for its response."""
+        return bool(self.pipeline) or (self._active is not None and not self._active.response_complete)
+
+    def bytes_waiting(self) -> bool:
+        """Whether the kernel holds bytes of the client that the loop was too late to read."""
+        if self.transport.is_closing():
+            return False
+        # No recv(MSG_PEEK): the event loop does not hand out its socket for reading.
+        descriptor = self.transport.get_extra_info("socket").fileno()
+        answer = fcntl.ioctl(descriptor, termios.FIONREAD, _INT.pack(0))
+        return bool(_INT.unpack(answer)[0])
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._active = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def on_response_complete(self) -> None:
+        if self._over and self._last_word is None:
+            self.server_state.total_requests += 1
+        else:
+            super().on_response_complete()
+            self._say_last_word()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Closes after the keep-alive time, unless the next request has begun, which has a time limit of its own, or
+        lies in the kernel, unread because the loop was late."""
+        if self.stage is Stage.BETWEEN and not self.busy and not self.bytes_waiting():
+            super().timeout_keep_alive_handler()
+
+    # Deadlines
+
+    def await_more(self) -> None:
+        """Bounds the time until the rest of the head is there, or the next bytes of the body."""
+        if self._over or (self.stage is Stage.BETWEEN and self.busy):
+            return
+        if self.stage is Stage.BODY:
+            self._deadline.set(self._limits.body_timeout_seconds)
+        elif not self._deadline.is_set:
+            self._deadline.set(self._limits.head_timeout_seconds)
+
+    def _resumed(self) -> None:
+        if self._deadline.is_set and not self._over:
+            self._deadline.clear()
+            self.await_more()
+
+    def _overdue(self) -> None:
+        if self.transport.is_closing():
+            return
+        if self._over:
+            self.transport.close()
+        elif self.flow.read_paused or self.bytes_waiting():  # it is not the client who is late
+            self.await_more()
+        elif self.stage is Stage.BODY:
+            self.refuse(too_slow("the body did not arrive in time"))
+        else:
+            self.refuse(too_slow("the head of the request did not arrive in time"))
+
+    # The end
+
+    def refuse(self, refused: Refused) -> None:
+        """Takes no more requests, says why once the responses before are out, and closes."""
+        logger.debug("refused a request of %s: %s", self.client, refused)
+        self._over = True
+        self._deadline.clear()
+        if self.stage is Stage.BODY and not self._gives_up():
+            self.transport.close()
+        else:
+            self._last_word = refused.response(self.server_state.default_headers)
+            self._say_last_word()
+
+    def _gives_up(self) -> bool:
+        """Ends the request whose body is refused. False: its response has begun, so that no other can be sent."""
+        cycle = self.cycle
+        if cycle.response_started:
+            return False
+        cycle.disconnected = True
+        cycle.message_event.set()
+        if self._active is cycle:
+            self._active = None
+        else:
+            self.pipeline.popleft()  # the newest
+        return True
+
+    def _say_last_word(self) -> None:
+        if self._last_word is None or self.busy or self.transport.is_closing():
+            return
+        self.transport.write(self._last_word)
+        self._last_word = None
+        self._linger()
+
+    def close_gently(self) -> None:
+        """Closes; reads on for a moment where the client is still sending a body."""
+        if self.stage is Stage.BETWEEN or self.transport.is_closing():
+            self.transport.close()
+        else:
+            self._linger()
+
+    def _linger(self) -> None:
+        """Says that nothing more comes, and reads on for a moment: closing a socket that has unread bytes resets the
+        connection, and the client may lose the response."""
+        self._over = True
+        self._unset_keepalive_if_required()
+        self._deadline.set(_LINGER_SECONDS)
+        self.flow.holds = False
+        self.flow.resume_reading()
+        self.transport.write_eof()
+
+    def discard(self, count: int) -> None:
+        """Counts bytes that nobody wants: after a few the connection closes."""
+        self._unread_bytes -= count
+        if self._unread_bytes < 0:
+            self.transport.close()
+
+    def expect_body(self) -> None:
+        """A request with a body begins: what is discarded is counted anew."""
+        self._unread_bytes = _UNREAD_BYTES
