@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from urllib.parse import urlencode
 
 from paceline_operator.core.measure.pods import PodState, running_values, start_values
 from paceline_operator.core.model.policy import Policy
@@ -69,10 +70,23 @@ async def gather(
     Raises:
         TargetNotFound, PlatformUnavailable: from the platform.
     """
-    workload = await platform.workload(resource.key.namespace, target)
+    workload = naming(await platform.workload(resource.key.namespace, target), policy)
     stored = await platform.document(workload)
     states = await telemetry.scrape(workload.staying)
     return World(resource, policy, switches, workload, stored, parsed(stored, workload), states)
+
+
+def naming(workload: Workload, policy: Policy) -> Workload:
+    """The workload, its pods asked to name the routes that the objective excludes.
+
+    A pod names eight routes and adds up the others, from which an excluded one could not be taken out.
+    """
+    excluded = sorted(policy.objective.excluded_routes) if policy.objective else []
+    if not excluded:
+        return workload
+    query = urlencode([("route", route) for route in excluded])
+    pods = (replace(pod, state_url=pod.state_url and f"{pod.state_url}?{query}") for pod in workload.pods)
+    return replace(workload, pods=tuple(pods))
 
 
 def parsed(stored: StoredDocument, workload: Workload) -> TuningDocument | None:

@@ -1,7 +1,7 @@
 """The pod's metrics: one table, read from `/state`, so that both endpoints always agree.
 
 Names follow OpenTelemetry's semantic conventions in Prometheus form; what they do not name is `paceline_*`. Labels are
-bounded: route groups (≤ 9), pools, caches and reasons, never a pid or a path.
+bounded: routes of the application, pools, caches and reasons, never a pid or a path.
 """
 
 from bisect import bisect_left

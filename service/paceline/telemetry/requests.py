@@ -1,13 +1,22 @@
-"""Counts requests by route group: how many, how many failed, how long they took. Knows no clock and no framework."""
+"""Counts requests by method and route template: how many, how many failed, how long they took. Knows no clock.
+
+Every template is counted; which of them `/state` names is the agent's choice, once for all workers. Names come from the
+application's routes, never from clients: methods it does not know and paths it has no route for share a few.
+"""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 from paceline.telemetry.histogram import Histogram
+from paceline.telemetry.route_template import route_template
 
-MAX_GROUPS: Final = 8
 OTHER: Final = "other"
+MAX_TEMPLATES: Final = 1000
+"""Templates with a name of their own in one process; it only stops applications that make routes up as they run."""
+_MAX_LENGTH: Final = 512
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY", "TRACE", "CONNECT"})
+_OTHER_METHOD: Final = "_OTHER"
+"""As OpenTelemetry names methods that a client made up."""
 
 
 class _Group:
@@ -22,54 +31,62 @@ class _Group:
 class RequestStats:
     """Cumulative over the process's life. One owner: the event loop of a worker."""
 
-    __slots__ = ("_by_key", "_groups", "in_flight")
+    __slots__ = ("_by_key", "_groups", "_templates", "in_flight")
 
     def __init__(self) -> None:
         self.in_flight = 0
         """HTTP requests that the application is working on now; WebSockets are not counted."""
         self._groups: dict[str, _Group] = {}
         self._by_key: dict[tuple[str, str | None], _Group] = {}
+        self._templates: set[str] = set()
 
     def record(self, scope: Mapping[str, Any], seconds: float, failed: bool) -> None:
         """Adds one finished request. `failed`: answered with 5xx, not at all, or with an exception."""
         key = scope["method"], route_template(scope)
         group = self._by_key.get(key)
         if group is None:
-            group = self._new(*key)
+            group = self._new(scope, *key)
         group.record(seconds)
         if failed:
             group.errors += 1
 
     def report(self) -> list[dict[str, Any]]:
-        """The `requests` of `/state`: `[{"group": "GET /products", "count", "errors", "duration"}]`, ≤ 8 + `other`."""
+        """The `requests` of a worker's report: `[{"group": "GET /products", "count", "errors", "duration"}]`."""
         rows = []
         for name, group in self._groups.items():
             duration = group.duration.to_json()
             rows.append({"group": name, "count": duration["count"], "errors": group.errors, "duration": duration})
         return rows
 
-    def _new(self, method: str, template: str | None) -> _Group:
-        known = method in _METHODS
-        name = group_name(method if known else "_OTHER", template)
-        if name not in self._groups and len(self._groups) >= MAX_GROUPS:
-            name = OTHER
+    def _new(self, scope: Mapping[str, Any], method: str, template: str | None) -> _Group:
+        known_method = method in _METHODS
+        counted = template is None or self._takes(template)
+        name = group_name(method if _serves(scope, method) else _OTHER_METHOD, template if counted else None)
         group = self._groups.setdefault(name, _Group())
-        if known:  # any other method is a client's invention and must not grow the table
+        if known_method and counted:  # anything else is made up, and must not grow the table
             self._by_key[method, template] = group
         return group
 
+    def _takes(self, template: str) -> bool:
+        if template not in self._templates:
+            if len(self._templates) >= MAX_TEMPLATES:
+                return False
+            self._templates.add(template)
+        return True
 
-def route_template(scope: Mapping[str, Any]) -> str | None:
-    """The route's pattern (`/products/{id}`) where the framework left it in the scope, else None; never a raw path.
 
-    Starlette and FastAPI leave `route`, Litestar `path_template`.
-    """
-    route = scope.get("route")
-    if route is not None:
-        return getattr(route, "path", None)
-    return scope.get("path_template")
+def _serves(scope: Mapping[str, Any], method: str) -> bool:
+    """Whether the method may be part of a name: a known one that the route has, where it says which ones it has."""
+    methods = getattr(scope.get("route"), "methods", None)
+    return method in _METHODS and (not methods or method in methods)
 
 
 def group_name(method: str, template: str | None) -> str:
-    """`GET /products`, or `GET other` where the template is not known."""
-    return f"{method} {template or OTHER}"
+    """`GET /products`, or `GET other` where the template is not known. Always text that can be encoded."""
+    name = f"{method} {template or OTHER}"
+    return name[:_MAX_LENGTH].encode("utf-8", "replace").decode()
+
+
+def is_unrouted(group: str) -> bool:
+    """Whether it is what no route took, or more routes than have names: `GET other`, `other`."""
+    return group == OTHER or group.endswith(f" {OTHER}")

@@ -14,7 +14,7 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
 
 import paceline
-from paceline.telemetry.requests import route_template
+from paceline.telemetry.route_template import route_template
 from paceline.telemetry.sampler import GENERATION
 
 OUTCOME: Final = "paceline.outcome"

@@ -5,6 +5,7 @@ A pod counts only if both ends of its delta belong to one life (`started_at`) an
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from math import floor
 from typing import Final
@@ -26,6 +27,8 @@ MEMORY_SHARE: Final = 0.9
 """Pods add workers while memory stays below this share of its limit; the runtime's own rule."""
 NO_REQUESTS: Final = RequestCounters(0, 0, Histogram())
 LEAST_PODS_FOR_SKEW: Final = 4
+OTHER: Final = "other"
+"""Where a pod adds up the requests of routes that it does not name."""
 SKEWED: Final = 2.0
 """A pod whose p95 is above this times the median one is skewed."""
 MOST_SKEWED: Final = 0.25
@@ -86,6 +89,7 @@ class _PodDelta:
 
 def _delta(window: PodWindow, excluded: frozenset[str]) -> _PodDelta:
     before, after = window.before, window.after
+    _check_groups(before.requests.keys(), after.requests.keys(), excluded)
     counted = {group: now for group, now in after.requests.items() if group not in excluded}
     routes = [(now, before.requests.get(group, NO_REQUESTS)) for group, now in counted.items()]
     increases = [_increase(now.count, old.count) for now, old in routes]
@@ -103,6 +107,13 @@ def _delta(window: PodWindow, excluded: frozenset[str]) -> _PodDelta:
         memory=after.memory,
         turned_away=_increase(after.turned_away, before.turned_away),
     )
+
+
+def _check_groups(before: AbstractSet[str], after: AbstractSet[str], excluded: frozenset[str]) -> None:
+    """Raises CounterReset where a route moved into or out of the pod's `other`: `routes.exclude` has changed."""
+    moved = before - after | (after - before) & excluded
+    if moved and OTHER in before:
+        raise CounterReset(f"counted apart at one end of the window only: {', '.join(sorted(moved))}")
 
 
 def _increase(now: int, before: int) -> int:

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Final
@@ -57,11 +57,12 @@ async def run(settings: Settings) -> None:
     look = Guarded(capacity.run_pass)
     logs.configure("agent", settings, generation=lambda: capacity.status.progress.desired.generation)
 
-    def state() -> dict[str, Any]:
+    def state(groups: Collection[str] | None) -> dict[str, Any]:
         look()
         usage = Usage(read_cpu(cgroup, reports), read_memory(cgroup, reports))
         clocks = Clocks(monotonic(), datetime.now(UTC), started, started_wall)
-        return build_state(serve, capacity.status, reports, usage, clocks)
+        named = reports.groups if groups is None else groups
+        return build_state(serve, capacity.status, reports, usage, clocks, named)
 
     def unready() -> str | None:
         look()

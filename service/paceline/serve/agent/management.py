@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from typing import Any, Final, NamedTuple
+from urllib.parse import parse_qsl
 
 import orjson
 import uvicorn
@@ -31,29 +32,32 @@ class Answer(NamedTuple):
 
 
 def management_app(
-    *, state: Callable[[], Mapping[str, Any]], unready: Callable[[], str | None], app_metrics: Collector | None = None
+    *,
+    state: Callable[[Collection[str] | None], Mapping[str, Any]],
+    unready: Callable[[], str | None],
+    app_metrics: Collector | None = None,
 ) -> ASGIApp:
     """The application.
 
     Args:
-        state: builds `/state`.
+        state: builds `/state` with these request groups by name, beside the eight that it always shows so; None: all.
         unready: why the pod must get no requests, or None if it may.
         app_metrics: what the application counts itself; told beside ours.
     """
-    registry = _registry(StateCollector(state), app_metrics)
+    registry = _registry(StateCollector(lambda: state(None)), app_metrics)
 
-    def livez() -> Answer:
+    def livez(_: bytes) -> Answer:
         return Answer(200, _TEXT, b"alive\n")
 
-    def readyz() -> Answer:
+    def readyz(_: bytes) -> Answer:
         reason = unready()
         return Answer(503, _TEXT, f"not ready: {reason}\n".encode()) if reason else Answer(200, _TEXT, b"ready\n")
 
-    def metrics() -> Answer:
+    def metrics(_: bytes) -> Answer:
         return Answer(200, CONTENT_TYPE_LATEST, generate_latest(registry))
 
-    def whole_state() -> Answer:
-        return Answer(200, "application/json", orjson.dumps(state()))
+    def whole_state(query: bytes) -> Answer:
+        return Answer(200, "application/json", orjson.dumps(state(_asked_groups(query))))
 
     routes = {"/livez": livez, "/readyz": readyz, "/metrics": metrics, "/state": whole_state}
 
@@ -64,10 +68,15 @@ def management_app(
         elif route is None:
             answer = Answer(404, _TEXT, f"there are {' '.join(routes)}\n".encode())
         else:
-            answer = route()
+            answer = route(scope["query_string"])
         await _send(send, answer)
 
     return app
+
+
+def _asked_groups(query: bytes) -> list[str]:
+    """`?route=GET%20/healthz&route=…`: request groups that a policy names, to be shown whatever their rank."""
+    return [value for name, value in parse_qsl(query.decode("latin-1")) if name == "route"]
 
 
 def _registry(*collectors: Collector | None) -> CollectorRegistry:

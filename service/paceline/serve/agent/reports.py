@@ -5,7 +5,7 @@ Knows no document and takes no decision. File access blocks, but shortly: the ru
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +14,7 @@ import orjson
 
 from paceline.document.model import PROCESSES
 from paceline.document.pod import PoolUse, Worker
-from paceline.serve.agent.totals import Report, add_up, named_groups, retire
+from paceline.serve.agent.totals import Report, add_up, known_groups, named_groups, retire
 from paceline.serve.rundir import RunDir, stamp
 
 _STAT_STARTED: Final = 19
@@ -56,9 +56,17 @@ class Reports:
         """The living as the sequencer sees them."""
         return tuple(_to_worker(report) for report in self.living)
 
-    def totals(self) -> dict[str, Any]:
-        """The pod's measures since it started: living workers and what retired ones left."""
-        return add_up((self._retired, *self.living), self._groups)
+    def totals(self, groups: Collection[str] = ()) -> dict[str, Any]:
+        """The pod's measures since it started: living workers and what retired ones left.
+
+        `groups` are shown by name beside the eight that always are; all other requests are added to `other`.
+        """
+        return add_up((self._retired, *self.living), {*named_groups(self._groups), *groups})
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Every request group that is counted by name."""
+        return self._groups
 
     @property
     def cpu_seconds(self) -> float:
@@ -81,7 +89,7 @@ class Reports:
             if path.stem.isdecimal():
                 # A process that is gone already is taken in too: its counts are retired on the next pass.
                 self._take_in(int(path.stem), self.started_at(int(path.stem)) or 0)
-        self._groups = named_groups(self._groups, self.living)
+        self._groups = known_groups(self._groups, self.living)
 
     def _take_in(self, pid: int, started: int) -> None:
         path = self.run_dir.report(pid)
@@ -97,6 +105,7 @@ class Reports:
     def _retire(self, pid: int, *, stopping: bool) -> None:
         report = self._living.pop(pid).report
         self._stamps.pop(pid, None)
+        self._groups = known_groups(self._groups, [report])
         self._retired = retire((self._retired, report), self._groups)
         self._retired_cpu_seconds += report.get("cpuSeconds", 0.0)
         self.run_dir.report(pid).unlink(missing_ok=True)

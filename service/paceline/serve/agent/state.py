@@ -1,5 +1,6 @@
 """Builds the pod's `/state` from what the last pass found: docs/schemas/state.v1.schema.json. Decides nothing."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -53,9 +54,17 @@ class Usage:
 
 
 def build_state(
-    settings: ServeSettings, status: Status, reports: Reports, usage: Usage, clocks: Clocks
+    settings: ServeSettings,
+    status: Status,
+    reports: Reports,
+    usage: Usage,
+    clocks: Clocks,
+    groups: Collection[str] = (),
 ) -> dict[str, Any]:
-    """The whole answer; counters are cumulative since the pod started."""
+    """The whole document; counters are cumulative since the pod started.
+
+    `groups` are request groups that are shown by name whatever their rank.
+    """
     return {
         "schema": SCHEMA,
         "version": __version__,
@@ -67,7 +76,7 @@ def build_state(
         "values": _values(status, status.progress.workers, status.progress.values),
         "startValues": _values(status, status.start.workers, status.start),
         "workers": [_worker(report, clocks.now) for report in reports.living],
-        **reports.totals(),
+        **reports.totals(groups),
         "cpu": {
             "limit": usage.cpu.limit_cores,
             "usageSeconds": usage.cpu.usage_seconds,

@@ -4,14 +4,19 @@ Counters and histograms add; gauges add over living workers only. `retire` turns
 of it, so that a pod's counters never go back.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from paceline.telemetry.histogram import merge
-from paceline.telemetry.requests import MAX_GROUPS, OTHER
+from paceline.telemetry.requests import OTHER, is_unrouted
 
 Report = Mapping[str, Any]
 
+MAX_NAMED = 8
+"""Route groups that `/state` shows by name unless it is asked for others."""
+MAX_KNOWN = 2000
+"""Route groups that a pod counts by name in its life."""
 _MAX_ADDRESSES = 16
 _POOL_GAUGES = ("inUse", "open", "waiting")
 _POOL_HISTOGRAMS = ("wait", "hold")
@@ -19,7 +24,7 @@ _CACHE_COUNTERS = ("hits", "misses", "staleHits")
 _SPAN_COUNTERS = ("exported", "dropped")
 
 
-def add_up(reports: Sequence[Report], groups: Sequence[str]) -> dict[str, Any]:
+def add_up(reports: Sequence[Report], groups: Collection[str]) -> dict[str, Any]:
     """The measures of `/state` over all reports, the oldest first: `requests`, `loopLag`, `pools` and so on.
 
     `groups` are the request groups shown by name; all others are added to `other`.
@@ -35,7 +40,7 @@ def add_up(reports: Sequence[Report], groups: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def retire(reports: Sequence[Report], groups: Sequence[str]) -> dict[str, Any]:
+def retire(reports: Sequence[Report], groups: Collection[str]) -> dict[str, Any]:
     """What stays of workers that are gone: counters and histograms, but nothing in use."""
     totals = add_up(reports, groups)
     for pool in totals["pools"].values():
@@ -46,16 +51,31 @@ def retire(reports: Sequence[Report], groups: Sequence[str]) -> dict[str, Any]:
     return totals
 
 
-def named_groups(known: Sequence[str], reports: Iterable[Report]) -> tuple[str, ...]:
-    """The request groups to show by name: the first ones seen keep their place, so that no counter goes back."""
-    seen = [entry["group"] for report in reports for entry in report.get("requests", ())]
-    return tuple(name for name in dict.fromkeys((*known, *seen)) if name != OTHER)[:MAX_GROUPS]
+def known_groups(known: Sequence[str], reports: Iterable[Report]) -> tuple[str, ...]:
+    """The request groups that are counted by name: those known keep their place, new ones follow, the busiest first.
+
+    A name is never taken back, so no counter goes back, whatever the ranking does later.
+    """
+    counts: Counter[str] = Counter()
+    for entry in (entry for report in reports for entry in report.get("requests", ())):
+        counts[entry["group"]] += entry["count"]
+    taken = frozenset(known)
+    fresh = [name for name, _ in counts.most_common() if name != OTHER and name not in taken]
+    room = max(0, MAX_KNOWN - len(known))
+    # What no route took is a few names, and has one even where an application makes routes up without end.
+    return (*known, *fresh[:room], *(name for name in fresh[room:] if is_unrouted(name)))
 
 
-def _requests(reports: Sequence[Report], groups: Sequence[str]) -> list[dict[str, Any]]:
+def named_groups(known: Sequence[str]) -> tuple[str, ...]:
+    """Those that `/state` shows by name: the first that are routes. Requests that no route took use up no name."""
+    return tuple(name for name in known if not is_unrouted(name))[:MAX_NAMED]
+
+
+def _requests(reports: Sequence[Report], groups: Collection[str]) -> list[dict[str, Any]]:
+    named = frozenset(groups)
     entries: dict[str, list[Mapping[str, Any]]] = {}
     for entry in (entry for report in reports for entry in report.get("requests", ())):
-        entries.setdefault(entry["group"] if entry["group"] in groups else OTHER, []).append(entry)
+        entries.setdefault(entry["group"] if entry["group"] in named else OTHER, []).append(entry)
     return [
         {
             "group": group,

@@ -1,14 +1,14 @@
-"""Request statistics: grouping, errors and the bound on groups."""
+"""Request statistics: names by method and template, errors, and that clients cannot use names up."""
 
 from typing import Any
 
-import pytest
-from paceline.telemetry.requests import MAX_GROUPS, RequestStats, route_template
+from paceline.telemetry.requests import MAX_TEMPLATES, RequestStats, is_unrouted
 
 
 class Route:
     def __init__(self, path: str) -> None:
         self.path = path
+        self.methods: set[str] = set()
 
 
 def scope(method: str = "GET", template: str | None = None) -> dict[str, Any]:
@@ -18,19 +18,6 @@ def scope(method: str = "GET", template: str | None = None) -> dict[str, Any]:
 
 def counts(stats: RequestStats) -> dict[str, tuple[int, int]]:
     return {row["group"]: (row["count"], row["errors"]) for row in stats.report()}
-
-
-@pytest.mark.parametrize(
-    ("found", "template"),
-    [
-        pytest.param({"route": Route("/products/{id}")}, "/products/{id}", id="Starlette and FastAPI leave the route"),
-        pytest.param({"path_template": "/items/{id:int}"}, "/items/{id:int}", id="Litestar leaves the template"),
-        pytest.param({}, None, id="another framework leaves nothing, and the raw path is not used"),
-        pytest.param({"route": object()}, None, id="a route without a path is no template"),
-    ],
-)
-def test_the_template_is_what_the_framework_left_in_the_scope(found: dict[str, Any], template: str | None) -> None:
-    assert route_template({"type": "http", "path": "/products/42", **found}) == template
 
 
 def test_requests_are_counted_by_method_and_template() -> None:
@@ -56,12 +43,30 @@ def test_counters_are_cumulative_over_reports() -> None:
         assert counts(stats) == {"GET /": (total, total)}
 
 
-def test_the_groups_after_the_eighth_are_one() -> None:
+def test_every_template_has_its_own_count() -> None:
     stats = RequestStats()
-    for number in range(20):
+    for number in range(200):
         stats.record(scope("GET", f"/route{number}"), 0.01, failed=False)
-    assert len(counts(stats)) == MAX_GROUPS + 1
-    assert counts(stats)["other"] == (20 - MAX_GROUPS, 0)
+    assert counts(stats) == {f"GET /route{number}": (1, 0) for number in range(200)}
+
+
+def test_an_application_that_makes_templates_up_does_not_grow_the_table_for_ever() -> None:
+    stats = RequestStats()
+    for number in range(MAX_TEMPLATES + 500):
+        stats.record(scope("GET", f"/users/{number}"), 0.01, failed=False)
+    assert len(counts(stats)) == MAX_TEMPLATES + 1
+    assert counts(stats)["GET other"] == (500, 0)
+    assert len(stats._by_key) == MAX_TEMPLATES
+
+
+def test_unknown_paths_share_a_name_for_each_known_method_and_use_up_no_template() -> None:
+    stats = RequestStats()
+    for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"):
+        for _ in range(100):
+            stats.record(scope(method), 0.01, failed=False)
+    stats.record(scope("GET", "/products"), 0.01, failed=False)
+    assert counts(stats)["GET /products"] == (1, 0)
+    assert {name for name in counts(stats) if is_unrouted(name)} == counts(stats).keys() - {"GET /products"}
 
 
 def test_methods_that_clients_invent_share_a_group_and_grow_nothing() -> None:
@@ -70,3 +75,20 @@ def test_methods_that_clients_invent_share_a_group_and_grow_nothing() -> None:
         stats.record(scope(f"X{number}"), 0.01, failed=False)
     assert counts(stats) == {"_OTHER other": (1000, 0)}
     assert stats._by_key == {}
+
+
+def test_methods_that_a_route_does_not_have_share_one_of_its_names() -> None:
+    route = Route("/products")
+    route.methods = {"GET", "HEAD"}
+    stats = RequestStats()
+    for method in ("GET", "PUT", "DELETE", "BREW"):
+        stats.record({"type": "http", "method": method, "route": route}, 0.01, failed=False)
+    assert counts(stats) == {"GET /products": (1, 0), "_OTHER /products": (3, 0)}
+
+
+def test_a_name_can_always_be_written_and_is_not_endless() -> None:
+    stats = RequestStats()
+    stats.record(scope("GET", "/\ud800" + "x" * 100_000), 0.01, failed=False)
+    [name] = counts(stats)
+    assert len(name) < 1000
+    assert name.encode().startswith(b"GET /?xx")

@@ -187,3 +187,39 @@ def test_a_process_is_told_from_none() -> None:
     assert process_started(child.pid) is None, "a zombie holds no connection"
     child.wait()
     assert process_started(child.pid) is None
+
+
+def routes(reports: Reports, *asked: str) -> dict[str, int]:
+    return {entry["group"]: entry["count"] for entry in reports.totals(asked)["requests"]}
+
+
+def row(group: str, count: int) -> dict[str, Any]:
+    return {**report_of(1, count=count)["requests"][0], "group": group}
+
+
+def test_every_route_is_counted_whatever_worker_saw_it_first_and_whichever_has_gone(
+    reports: Reports, writes: Callable[..., None], processes: Processes
+) -> None:
+    names = [f"GET /{number}" for number in range(13)]
+    writes(7, requests=[row(name, 4) for name in names])
+    writes(8, requests=[row(name, 6) for name in reversed(names)])
+    reports.read()
+    assert routes(reports, *reports.groups) == dict.fromkeys(names, 10)
+    shown = routes(reports)
+    assert len(shown) == 8 + 1
+    assert sum(shown.values()) == 130
+    writes(9, requests=[row("GET /late", 1000)])
+    del processes.started[7], processes.started[9]
+    reports.read()
+    reports.read()
+    assert routes(reports, *reports.groups) == {**dict.fromkeys(names, 10), "GET /late": 1000}
+    assert routes(reports) == {**shown, "other": shown["other"] + 1000}, "no counter went back, no name either"
+
+
+def test_a_route_that_is_asked_for_is_told_apart_from_the_others(reports: Reports, writes: Callable[..., None]) -> None:
+    writes(7, requests=[row(f"GET /{number}", 20 - number) for number in range(13)])
+    reports.read()
+    assert routes(reports)["other"] == 12 + 11 + 10 + 9 + 8
+    asked = routes(reports, "GET /12", "GET /unheard-of")
+    assert (asked["GET /12"], asked["other"]) == (8, 12 + 11 + 10 + 9)
+    assert "GET /unheard-of" not in asked

@@ -1,6 +1,6 @@
 from typing import Any
 
-from paceline.serve.agent.totals import add_up, named_groups, retire
+from paceline.serve.agent.totals import MAX_KNOWN, MAX_NAMED, add_up, known_groups, named_groups, retire
 from paceline.telemetry.histogram import Histogram
 
 
@@ -89,9 +89,30 @@ def test_connections_to_unregistered_addresses_add_up() -> None:
     assert add_up([elsewhere, elsewhere], [])["unregistered"] == [{"address": "10.0.0.9:5432", "connections": 4}]
 
 
-def test_at_most_eight_groups_have_names_and_keep_them() -> None:
-    first = named_groups((), [report(1, f"GET /{number}") for number in range(6)])
-    both = named_groups(first, [report(1, f"GET /{number}") for number in (9, 8, 7, 5)])
-    assert both == (*first, "GET /9", "GET /8")
-    totals = add_up([report(1, "GET /7"), report(2, "other"), report(3, "GET /9")], both)
-    assert {entry["group"]: entry["count"] for entry in totals["requests"]} == {"other": 3, "GET /9": 3}
+def test_groups_keep_their_place_and_new_ones_follow_the_busiest_first() -> None:
+    first = known_groups((), [report(1, f"GET /{number}") for number in range(6)])
+    both = known_groups(first, [report(1, "GET /9"), report(5, "GET /8"), report(7, "GET /5"), report(1, "GET /9")])
+    assert both == (*first, "GET /8", "GET /9")
+
+
+def test_state_names_eight_routes_and_adds_up_the_others() -> None:
+    reports = [report(number, f"GET /{number}") for number in range(1, 14)]
+    known = known_groups((), reports)
+    totals = add_up(reports, named_groups(known))["requests"]
+    counts = {entry["group"]: entry["count"] for entry in totals}
+    assert len(known) == 13
+    assert counts == {**{f"GET /{number}": number for number in range(6, 14)}, "other": 1 + 2 + 3 + 4 + 5}
+
+
+def test_requests_that_no_route_took_use_up_no_name() -> None:
+    methods = ("GET", "PUT", "POST", "HEAD", "PATCH", "TRACE", "DELETE", "OPTIONS", "_OTHER")
+    known = known_groups((), [report(9, f"{method} other") for method in methods])
+    known = known_groups(known, [report(1, f"GET /{number}") for number in range(MAX_NAMED)])
+    assert set(named_groups(known)) == {f"GET /{number}" for number in range(MAX_NAMED)}
+
+
+def test_an_application_that_makes_routes_up_is_bounded_and_what_no_route_took_is_told_apart() -> None:
+    known = known_groups((), [report(1, f"GET /users/{number}") for number in range(MAX_KNOWN + 5)])
+    assert len(known) == MAX_KNOWN
+    known = known_groups(known, [report(1, "GET /one-more"), report(1, "GET other")])
+    assert known[MAX_KNOWN:] == ("GET other",)

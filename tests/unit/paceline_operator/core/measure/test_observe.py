@@ -80,6 +80,16 @@ def test_excluded_routes_do_not_count() -> None:
     assert (seen.requests, seen.errors, seen.error_ratio, seen.p95) == (0, 0, 0.0, None)
 
 
+@pytest.mark.parametrize("excluded_first", [True, False])
+def test_a_route_that_moved_out_of_the_others_or_into_them_voids_the_window(excluded_first: bool) -> None:
+    together = {"other": RequestCounters(300, 0, seconds(0.02, 300))}
+    apart = {"other": RequestCounters(290, 0, seconds(0.02, 290)), "GET /x": RequestCounters(10, 0, seconds(3.0, 10))}
+    before, after = (apart, together) if excluded_first else (together, {**apart, "other": together["other"]})
+    window = PodWindow(replace(BEFORE, requests=before), replace(state(110, 1600), requests=after))
+
+    assert observe([window], frozenset() if excluded_first else frozenset({"GET /x"})) is None
+
+
 def test_a_route_and_a_pool_seen_for_the_first_time_count_from_zero() -> None:
     seen = observe([PodWindow(replace(BEFORE, requests={}, pools={}), state(110, 1600))])
 
