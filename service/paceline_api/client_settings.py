@@ -10,7 +10,7 @@ from paceline_api.settings_group import Group, safe_url
 
 
 class RateLimitSettings(Group):
-    """How often one client may ask what lies below `/api/`. In `REDIS_URL`, for all workers and pods together."""
+    """How often one client may ask what lies below `/api/`. Counted in `SECURITY_REDIS_URL`, for all pods."""
 
     model_config = SettingsConfigDict(env_prefix="API_RATE_LIMIT_")
 

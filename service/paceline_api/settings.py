@@ -69,6 +69,25 @@ class RedisSettings(Group):
     """Hard cap on them, whatever a document says."""
 
 
+class SecurityRedisSettings(Group):
+    """The Redis that keeps revoked tokens, attempts to sign in and rate limits.
+
+    It must be a server with `maxmemory-policy noeviction` that holds nothing that clients fill. Where it may evict keys
+    nobody can sign in.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="API_SECURITY_REDIS_")
+
+    url: Annotated[SecretStr, safe_url("redis", "rediss", "unix")] | None = Field(
+        default=None, validation_alias="SECURITY_REDIS_URL"
+    )
+    """redis://:PASSWORD@HOST:PORT/NUMBER. Without it, `REDIS_URL` and its pool."""
+    limit: int = Field(default=5, ge=1)
+    """Connections per worker without a tuning document, of the pool `security`."""
+    cap: int = Field(default=50, ge=1)
+    """Hard cap on them, whatever a document says."""
+
+
 class CorsSettings(Group):
     """Which web pages may read answers. None unless named."""
 
@@ -147,6 +166,7 @@ class Settings(BaseModel):
     postgres: PostgresSettings
     items: ItemsSettings = Field(default_factory=ItemsSettings)
     redis: RedisSettings
+    security_redis: SecurityRedisSettings = Field(default_factory=SecurityRedisSettings)
     cors: CorsSettings = Field(default_factory=CorsSettings)
     rate_limit: RateLimitSettings = Field(default_factory=RateLimitSettings)
     mongo: MongoSettings = Field(default_factory=MongoSettings)

@@ -24,9 +24,10 @@ def safe_url(*schemes: str) -> AfterValidator:
 
     def check(url: SecretStr) -> SecretStr:
         parts = urlsplit(url.get_secret_value())
-        if parts.scheme not in schemes or not parts.hostname:
+        is_socket = parts.scheme == "unix" and parts.path.startswith("/")
+        if parts.scheme not in schemes or not (parts.hostname or is_socket):
             raise ValueError(f"write {schemes[0]}://USER:PASSWORD@HOST:PORT/NAME")
-        if parts.password in _WELL_KNOWN_PASSWORDS and parts.hostname not in LOOPBACK:
+        if parts.password in _WELL_KNOWN_PASSWORDS and not is_socket and parts.hostname not in LOOPBACK:
             raise ValueError("its password is one that everybody knows; choose another")
         return url
 

@@ -8,7 +8,7 @@ from paceline import tune
 from paceline_api.connections.mongo import open_mongo
 from paceline_api.connections.postgres import open_postgres
 from paceline_api.connections.processes import open_processes
-from paceline_api.connections.redis import open_redis
+from paceline_api.connections.redis import open_redis, open_security_redis
 from paceline_api.connections.sqlalchemy import open_sessions
 from paceline_api.connections.state import State
 from paceline_api.connections.upstream import open_upstream
@@ -28,18 +28,20 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         redis = await enter(open_redis(settings.redis))
+        security_redis, security = await enter(open_security_redis(settings.security_redis, redis))
         state = State(
             postgres=await enter(open_postgres(settings.postgres)),
             sessions=await enter(open_sessions(settings.items, settings.postgres)),
             redis=redis,
+            security=security,
             processes=await enter(open_processes(settings.processes)),
             prices=await enter(open_prices(settings.redis, settings.prices)),
-            rate_limit=build_rate_limit(redis, settings.rate_limit),
+            rate_limit=build_rate_limit(security_redis, settings.rate_limit),
             mongo=await enter(open_mongo(settings.mongo)),
             upstream=await enter(open_upstream(settings.upstream)),
             passwords=Passwords(settings.sign_in.hashes_at_once),
-            attempts=build_attempts(redis, settings.sign_in),
-            tokens=build_tokens(redis, settings.token),
+            attempts=build_attempts(security_redis, settings.sign_in),
+            tokens=build_tokens(security_redis, settings.token),
             pitfalls=settings.pitfalls.enabled,
         )
         tune.tunables.cache_redis = redis

@@ -12,6 +12,7 @@ from paceline_api.connections.upstream import Upstream
 from paceline_api.passwords import Passwords
 from paceline_api.prices import PriceFeed
 from paceline_api.rate_limit import RateLimit
+from paceline_api.security_store import SecurityStore
 from paceline_api.sign_in import Attempts
 from paceline_api.tokens import Tokens
 
@@ -22,6 +23,7 @@ class State(TypedDict):
     postgres: asyncpg.Pool
     sessions: Sessions
     redis: Redis
+    security: SecurityStore
     processes: tune.Processes
     prices: PriceFeed
     rate_limit: RateLimit

@@ -8,6 +8,7 @@ from fastapi.security import OAuth2PasswordBearer
 from paceline_api.errors import InvalidCredentials, NotConfigured
 from paceline_api.passwords import Passwords
 from paceline_api.rate_limit import client_key
+from paceline_api.security_store import SecurityStore
 from paceline_api.sign_in import Attempts
 from paceline_api.tokens import Claims, Tokens
 
@@ -20,6 +21,7 @@ async def _passwords(request: Request) -> Passwords:
 
 
 async def _attempts(request: Request) -> Attempts:
+    await _require_security(request)
     attempts: Attempts = request.state.attempts
     return attempts
 
@@ -28,7 +30,14 @@ async def _tokens(request: Request) -> Tokens:
     tokens: Tokens | None = request.state.tokens
     if tokens is None:
         raise NotConfigured("this installation signs nobody in: API_TOKEN_SECRET is not set")
+    await _require_security(request)
     return tokens
+
+
+async def _require_security(request: Request) -> None:
+    """Fails closed where a revocation or a count could be evicted."""
+    security: SecurityStore = request.state.security
+    await security.require()
 
 
 async def _address(request: Request) -> str:

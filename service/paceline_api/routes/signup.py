@@ -9,13 +9,15 @@ from redis.exceptions import RedisError
 
 from paceline_api import accounts
 from paceline_api.accounts import Account
-from paceline_api.errors import EmailTaken, InvalidRequest, TooManyRequests, Unavailable
+from paceline_api.errors import EmailTaken, InvalidRequest, NotConfigured, TooManyRequests, Unavailable
 from paceline_api.routes.account_dependencies import AddressDep, AttemptsDep, PasswordsDep
 from paceline_api.routes.dependencies import PostgresDep, RedisDep
 from paceline_api.schemas.accounts import AccountItem, Signup
 from paceline_api.schemas.errors import documented
 
-router = APIRouter(tags=["accounts"], responses=documented(EmailTaken, InvalidRequest, TooManyRequests, Unavailable))
+router = APIRouter(
+    tags=["accounts"], responses=documented(EmailTaken, InvalidRequest, TooManyRequests, NotConfigured, Unavailable)
+)
 
 SIGNUPS: Final = "stats:signups"
 """A hash in Redis: new accounts by day."""

@@ -24,6 +24,11 @@ def test_two_addresses_are_enough(environment: pytest.MonkeyPatch) -> None:
     assert settings.postgres.limit <= settings.postgres.cap
 
 
+def test_redis_may_listen_on_a_socket(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("REDIS_URL", "unix:///run/valkey/valkey.sock?db=1")
+    assert load_settings().redis.url.get_secret_value().startswith("unix:///run")
+
+
 @pytest.mark.parametrize("variable", ["DATABASE_URL", "REDIS_URL"])
 def test_there_is_no_default_address(environment: pytest.MonkeyPatch, variable: str) -> None:
     environment.delenv(variable)
@@ -38,6 +43,7 @@ def test_there_is_no_default_address(environment: pytest.MonkeyPatch, variable: 
         ("DATABASE_URL", "postgresql:///shop", "write postgresql://USER:PASSWORD@HOST:PORT/NAME"),
         ("DATABASE_URL", "postgresql://postgres:postgres@db/shop", "one that everybody knows"),
         ("REDIS_URL", "redis://:changeme@redis/0", "one that everybody knows"),
+        ("SECURITY_REDIS_URL", "redis://:changeme@security/0", "one that everybody knows"),
         ("MONGO_URL", "http://db/shop", "write mongodb://USER:PASSWORD@HOST:PORT/NAME"),
         ("MONGO_URL", "mongodb://api:example@db/shop", "one that everybody knows"),
         ("UPSTREAM_URL", "users.shop.svc", "write http://HOST:PORT"),
@@ -49,6 +55,7 @@ def test_there_is_no_default_address(environment: pytest.MonkeyPatch, variable: 
         "no host",
         "a usual password",
         "another usual password",
+        "a usual password for what must be secure",
         "no MongoDB",
         "a usual password of MongoDB",
         "no scheme",
