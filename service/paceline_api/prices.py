@@ -14,6 +14,7 @@ from typing import Final
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from paceline_api import cancellation
 from paceline_api.client_settings import PriceSettings
 from paceline_api.settings import RedisSettings
 
@@ -53,11 +54,12 @@ class Subscriber:
 class PriceFeed:
     """The subscription, open while somebody listens.
 
-    It has a connection of its own: one of the tuned pool would be lent for hours, and is not there to be waited for.
+    It has a connection of its own: one of the tuned pool would be checked out for hours. Each subscription opens a new
+    one, since redis-py may lose a connection whose subscription is cancelled while it begins.
     """
 
-    def __init__(self, redis: Redis, settings: PriceSettings) -> None:
-        self._redis = redis
+    def __init__(self, url: str, settings: PriceSettings) -> None:
+        self._url = url
         self._settings = settings
         self._subscribers: set[Subscriber] = set()
         self._reading: asyncio.Task[None] | None = None
@@ -85,8 +87,7 @@ class PriceFeed:
         """Ends the subscription; the next client starts it again."""
         reading, self._reading = self._reading, None
         if reading is not None:
-            reading.cancel()
-            await asyncio.wait([reading])
+            await cancellation.end(reading)
 
     async def _read(self) -> None:
         """Subscribes, and again whenever Redis was away; what was published meanwhile is not to be had."""
@@ -98,7 +99,7 @@ class PriceFeed:
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _listen(self) -> None:
-        async with self._redis.pubsub(ignore_subscribe_messages=True) as subscription:
+        async with _client(self._url) as redis, redis.pubsub(ignore_subscribe_messages=True) as subscription:
             await subscription.subscribe(CHANNEL)
             while True:
                 message = await subscription.get_message(timeout=_LOOK_SECONDS)
@@ -110,18 +111,20 @@ class PriceFeed:
             subscriber.offer(message)
 
 
-@asynccontextmanager
-async def open_prices(redis: RedisSettings, settings: PriceSettings) -> AsyncIterator[PriceFeed]:
-    """Connects when the first client comes."""
-    client = Redis.from_url(
-        redis.url.get_secret_value(),
+def _client(url: str) -> Redis:
+    return Redis.from_url(
+        url,
         max_connections=1,
         socket_timeout=2.0,
         socket_keepalive=True,
         health_check_interval=_HEALTH_SECONDS,
         driver_info=None,
     )
-    async with client:
-        feed = PriceFeed(client, settings)
-        yield feed
-        await feed.close()
+
+
+@asynccontextmanager
+async def open_prices(redis: RedisSettings, settings: PriceSettings) -> AsyncIterator[PriceFeed]:
+    """Connects when the first client comes."""
+    feed = PriceFeed(redis.url.get_secret_value(), settings)
+    yield feed
+    await feed.close()

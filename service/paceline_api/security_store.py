@@ -24,7 +24,7 @@ _START_SECONDS: Final = 1.0
 logger = logging.getLogger(__name__)
 
 
-def evicting_policy(memory: Mapping[str, Any]) -> str | None:
+def evicting_policy(memory: Mapping[Any, Any]) -> str | None:
     """The policy by which a server drops keys; None: it keeps all of them. Takes INFO's or CONFIG's names.
 
     >>> evicting_policy({"maxmemory": 134217728, "maxmemory_policy": "allkeys-lru"})
@@ -103,8 +103,8 @@ class SecurityStore:
             logger.warning(text, self._variable, _KEEPS_ALL)
         return None
 
-    def _info(self) -> Awaitable[dict[str, Any]]:
+    def _info(self) -> Awaitable[Mapping[Any, Any]]:
         return self._redis.info("memory")
 
-    def _config(self) -> Awaitable[dict[str, Any]]:
+    def _config(self) -> Awaitable[Mapping[Any, Any]]:
         return self._redis.config_get("maxmemory*")

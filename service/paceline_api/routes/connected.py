@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 
+from paceline_api import cancellation
+
 T = TypeVar("T")
 
 
@@ -19,9 +21,7 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T |
         await asyncio.wait({running, gone}, return_when=asyncio.FIRST_COMPLETED)
         return running.result() if running.done() else None
     finally:
-        running.cancel()
-        gone.cancel()
-        await asyncio.wait({running, gone})
+        await cancellation.end(running, gone)
 
 
 async def _hung_up(request: Request) -> None:

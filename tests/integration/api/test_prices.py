@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,6 +25,7 @@ from websockets.sync.client import ClientConnection, connect
 
 may_block = pytest.mark.may_block  # clients of their own threads, processes; the application is elsewhere
 SECONDS = 60.0  # a busy machine takes its time to start a process
+STOP_SECONDS = 6.0  # 2 s, on a busy machine
 StartPod = Callable[..., Served]
 
 
@@ -164,6 +166,73 @@ def test_one_worker_of_a_pod_makes_prices_up_and_another_when_it_goes(start_pod:
     pod.scale(2, SECONDS)
     pod.scale(1, SECONDS)
     assert json.loads(listener(stack, pod).recv(timeout=SECONDS)).keys() == {"symbol", "price_cents"}
+
+
+def handshake(port: int) -> bytes:
+    return (
+        f"GET /ws/prices HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    ).encode()
+
+
+CLOSE_FRAME = b"\x88\x82\0\0\0\0\x03\xe8"
+
+
+def leave_before_the_answer(client: socket.socket) -> None:
+    client.close()
+
+
+def leave_at_once(client: socket.socket) -> None:
+    client.recv(1)
+    client.close()
+
+
+def reset_at_once(client: socket.socket) -> None:
+    client.recv(1)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    client.close()
+
+
+def say_goodbye_with_the_handshake(client: socket.socket) -> None:
+    client.sendall(CLOSE_FRAME)
+    client.recv(1)
+    client.close()
+
+
+def say_goodbye_and_stay(client: socket.socket) -> None:
+    client.recv(1)
+    client.sendall(CLOSE_FRAME)
+
+
+@may_block
+@pytest.mark.invariant
+@pytest.mark.parametrize(
+    "leave",
+    [leave_before_the_answer, leave_at_once, reset_at_once, say_goodbye_with_the_handshake, say_goodbye_and_stay],
+)
+def test_clients_that_leave_at_once_leave_nothing_behind(
+    start_pod: StartPod, stack: ExitStack, publisher: "redis.Redis", leave: Callable[[socket.socket], None]
+) -> None:
+    pod = start_pod(1)
+    for _ in range(20):
+        client = stack.enter_context(socket.create_connection(("127.0.0.1", pod.port), SECONDS))
+        client.sendall(handshake(pod.port))
+        leave(client)
+    nobody = [(CHANNEL.encode(), 0)]
+    eventually(lambda: publisher.pubsub_numsub(CHANNEL) == nobody, "nobody listens, nobody subscribes", SECONDS)
+
+    stays = listener(stack, pod)
+    publish_until(publisher, 1, "after")
+    assert stays.recv(timeout=SECONDS) == "after"
+    stays.close()
+    eventually(lambda: publisher.pubsub_numsub(CHANNEL) == nobody, "nobody listens, nobody subscribes", SECONDS)
+    eventually(lambda: pod.reports()[0]["inFlight"] == 0, "no handler runs on", SECONDS)
+
+    started = time.monotonic()
+    pod.stop()
+    assert time.monotonic() - started < STOP_SECONDS, pod.stderr
+    assert "MaxConnectionsError" not in pod.stderr
+    assert "Traceback" not in pod.stderr, pod.stderr
 
 
 @may_block
