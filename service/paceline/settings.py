@@ -94,8 +94,11 @@ class MiddlewareSettings(BaseSettings):
     request_timeout_seconds: float = Field(default=0.0, ge=0)
     """A request that is not answered after this long gets 504 and its handler is cancelled; counts to the first byte.
     0: no limit."""
-    max_body_bytes: int = Field(default=0, ge=0)
-    """A request with a larger body gets 413. 0: no limit."""
+    max_body_bytes: int = Field(default=32 * 1024 * 1024, ge=0)
+    """A request with a larger body gets 413, and the connection closes with the rest unread. 0: no limit."""
+    body_limits: str = Field(default="", pattern=r"^$|^\s*/[^=,]*=\d+\s*(,\s*/[^=,]*=\d+\s*)*$")
+    """ROUTE=BYTES,ROUTE=BYTES: other limits for bodies of single routes, such as `/files/{name}=1073741824`. The first
+    that is like the path counts; `{name}` is one segment, `*` any rest. 0: no limit."""
 
     @field_validator("trusted_proxies")
     @classmethod

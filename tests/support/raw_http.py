@@ -34,6 +34,15 @@ class RawConnection:
             with suppress(OSError):
                 self._socket.sendall(part)
 
+    def send_until_closed(self, piece: bytes, *, times: int) -> int:
+        """How many pieces the server let through."""
+        for count in range(times):
+            try:
+                self._socket.sendall(piece)
+            except OSError:
+                return count
+        return times
+
     def response(self) -> Response | None:
         """The next response; None if the server closed instead.
 

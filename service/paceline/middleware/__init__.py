@@ -5,7 +5,7 @@ from functools import partial
 
 from paceline.asgi import ASGIApp
 from paceline.middleware.admission import AdmissionMiddleware, send_overloaded
-from paceline.middleware.body_limit import BodyLimitMiddleware
+from paceline.middleware.body_limit import BodyLimitMiddleware, parse_routes
 from paceline.middleware.cached_route import CachedRoute
 from paceline.middleware.measure import MeasureMiddleware
 from paceline.middleware.process_time import ProcessTimeMiddleware
@@ -63,7 +63,10 @@ def instrument(
         *_if(
             settings.request_timeout_seconds > 0, partial(TimeoutMiddleware, seconds=settings.request_timeout_seconds)
         ),
-        *_if(settings.max_body_bytes > 0, partial(BodyLimitMiddleware, most_bytes=settings.max_body_bytes)),
+        *_if(
+            settings.max_body_bytes > 0 or bool(settings.body_limits),
+            partial(BodyLimitMiddleware, most_bytes=settings.max_body_bytes, routes=parse_routes(settings.body_limits)),
+        ),
     ]
     for layer in reversed(layers):
         app = layer(app)

@@ -1,45 +1,68 @@
 """Refuses bodies that are too large: 413, before the application reads them where their length is declared."""
 
 import logging
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from paceline.asgi import ASGIApp, Message, Receive, Scope, Send
 from paceline.middleware.problem import send_problem
 
 _DISCONNECT: Final[Message] = {"type": "http.disconnect"}
+_WITHOUT_LENGTH_NO_BODY: Final = ("1.1", "1.0")
+_PLACEHOLDER: Final = re.compile(r"(\*|\{[^{}/]*\})")
 
 logger = logging.getLogger("paceline.middleware")
 
 
+class RouteLimit(NamedTuple):
+    """The limit of the bodies below one pattern of paths; 0 bytes: no limit."""
+
+    pattern: re.Pattern[str]
+    most_bytes: int
+
+
 class BodyLimitMiddleware:
-    """Bounds the bytes of a request's body, declared or in chunks.
+    """Bounds the bytes of a request's body, declared or in chunks; then the connection closes, the rest unread.
 
     What the application has read of a body that turns out too large is in vain: it is told that the client is gone,
-    and whatever it still answers is dropped.
+    and whatever it still sends is dropped.
     """
 
-    __slots__ = ("_app", "_most")
+    __slots__ = ("_app", "_most", "_routes")
 
-    def __init__(self, app: ASGIApp, *, most_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, most_bytes: int, routes: Sequence[RouteLimit] = ()) -> None:
+        """Bounds all bodies.
+
+        Args:
+            most_bytes: of a body; 0 for any number.
+            routes: other limits; the first whose pattern is that of the path counts.
+        """
         self._app = app
         self._most = most_bytes
+        self._routes = tuple(routes)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await self._app(scope, receive, send)
-        refuse = partial(_answer_too_large, scope, send, self._most)
-        if _declared(scope) > self._most:
-            return await refuse()
-        body = _Body(receive, send, self._most, refuse)
+    # Not a coroutine function: it hands on the awaitable of the application, which spares a frame.
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] != "http" or (length := _declared(scope)) == 0:
+            return self._app(scope, receive, send)
+        most = self._most_for(scope["path"])
+        if not most or (length is not None and length <= most):
+            return self._app(scope, receive, send)  # no server hands on more than what is declared
+        refuse = partial(_send_too_large, scope, send, most)
+        return refuse() if length else self._counted(scope, _Body(receive, send, most, refuse))
+
+    def _most_for(self, path: str) -> int:
+        return next((route.most_bytes for route in self._routes if route.pattern.fullmatch(path)), self._most)
+
+    async def _counted(self, scope: Scope, body: "_Body") -> None:
         try:
             await self._app(scope, body.receive, body.send)
         except Exception as error:
             if not body.refused:
                 raise
             logger.debug("the application gave up on a body that was too large: %r", error)
-        return None
 
 
 class _Body:
@@ -57,7 +80,7 @@ class _Body:
 
     @property
     def refused(self) -> bool:
-        """The answer was ours, not the application's."""
+        """The response was ours, not the application's."""
         return self._over and not self._begun
 
     async def receive(self) -> Message:
@@ -78,11 +101,35 @@ class _Body:
             await self._send(message)
 
 
-async def _answer_too_large(scope: Scope, send: Send, most: int) -> None:
-    await send_problem(scope, send, 413, "ContentTooLarge", f"the body is larger than {most} bytes")
+async def _send_too_large(scope: Scope, send: Send, most: int) -> None:
+    detail = f"the body is larger than {most} bytes"
+    await send_problem(scope, send, 413, "ContentTooLarge", detail, [(b"connection", b"close")])
 
 
-def _declared(scope: Scope) -> int:
-    """Content-Length; 0 where there is none."""
-    lengths = [value for name, value in scope["headers"] if name == b"content-length"]
-    return int(lengths[0]) if lengths and lengths[0].isdigit() else 0
+def _declared(scope: Scope) -> int | None:
+    """Content-Length, 0 where HTTP/1 has no body; None: the length is not known beforehand."""
+    length = None
+    for name, value in scope["headers"]:
+        if name == b"transfer-encoding":
+            return None
+        if name == b"content-length":
+            length = value
+    if length is None:
+        return 0 if scope.get("http_version") in _WITHOUT_LENGTH_NO_BODY else None
+    return int(length) if length.isdigit() else None
+
+
+def parse_routes(text: str) -> list[RouteLimit]:
+    """Limits as the setting has them: `PATTERN=BYTES, PATTERN=BYTES`."""
+    pairs = [each.strip().rpartition("=") for each in text.split(",") if each.strip()]
+    return [RouteLimit(_pattern(route.strip()), int(most)) for route, _, most in pairs]
+
+
+def _pattern(route: str) -> re.Pattern[str]:
+    """A route as frameworks write it: `{name}` is one segment of the path; `{name:path}` and `*` are any rest of it."""
+    parts = _PLACEHOLDER.split(route)  # text and placeholders by turns
+    placeholders = (".*" if part == "*" or part.endswith(":path}") else "[^/]+" for part in parts[1::2])
+    whole = [re.escape(parts[0])]
+    for placeholder, text in zip(placeholders, parts[2::2], strict=True):
+        whole += [placeholder, re.escape(text)]
+    return re.compile("".join(whole), re.DOTALL)

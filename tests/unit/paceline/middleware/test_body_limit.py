@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 from fastapi import Body, FastAPI
-from paceline.middleware.body_limit import BodyLimitMiddleware
+from paceline.middleware.body_limit import BodyLimitMiddleware, parse_routes
 
 OK = [{"type": "http.response.start", "status": 200, "headers": []}, {"type": "http.response.body", "body": b"ok"}]
 
@@ -116,3 +116,23 @@ async def test_a_websocket_passes() -> None:
         await send({"type": "websocket.close"})
 
     assert await call(BodyLimitMiddleware(chat, most_bytes=1), [], kind="websocket") == [{"type": "websocket.close"}]
+
+
+@pytest.mark.parametrize(
+    ("path", "most"),
+    [
+        ("/files/a", 1),
+        ("/files/", 5),
+        ("/files/a/b", 2),
+        ("/files", 5),
+        ("/a.b", 3),
+        ("/axb", 5),
+        ("/tree/x/y/z", 4),
+        ("/tree/", 4),
+        ("/other", 5),
+        ("/files/a\n", 1),
+    ],
+)
+async def test_the_first_route_like_the_path_counts(path: str, most: int) -> None:
+    routes = parse_routes("/files/{name}=1, /files/{name}/*=2, /a.b=3,/tree/{rest:path}=4")
+    assert BodyLimitMiddleware(Reading(), most_bytes=5, routes=routes)._most_for(path) == most
