@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 from paceline.errors import PoolError
+from paceline.resources.pools.aiohttp_waits import HostAddresses, HostTurns, handed_over
 from paceline.resources.pools.driver import Driver, Member, verify
 from paceline.resources.pools.limited_pool import LimitedPool, put_in_front
 
@@ -24,7 +25,7 @@ DRIVER: Final = Driver(
         ),
         Member("_create_connection", _REQUEST, asynchronous=True, callers=("aiohttp.connector:BaseConnector.connect",)),
     ),
-    reads=("_acquired", "_conns", "_factory", "_loop", "closed", "limit"),
+    reads=("_acquired", "_acquired_per_host", "limit_per_host", "_conns", "_factory", "_loop", "closed", "limit"),
 )
 _CLOSE_SECONDS = 2.0
 """A server that does not answer TLS's goodbye in this time is hung up on: others may wait for the room."""
@@ -51,14 +52,24 @@ class AiohttpPool(LimitedPool):
         super().__init__(name, limit, connector.limit)
         self._connector = connector
         self._base: Any = type(connector)
+        self._turns = HostTurns(name, connector.limit_per_host) if connector.limit_per_host else None
+        self._addresses = HostAddresses(connector, self._base) if hasattr(connector, "_resolve_host") else None
         self._granted: dict[Any, float] = {}
         self._live: set[Any] = set()
         self._connecting = 0
         self._one_is_gone = asyncio.Event()
 
     def install(self) -> None:
-        methods = {"connect": self.connect, "_release": self.release, "_create_connection": self.open_connection}
+        methods: dict[str, Any] = {
+            "connect": self.connect,
+            "_release": self.release,
+            "_create_connection": self.open_connection,
+        }
+        if self._addresses is not None:
+            methods["_resolve_host"] = self._addresses.resolve
         put_in_front(self._connector, self, methods)
+        if self._turns is not None:
+            self._turns.take_over(self._connector._acquired_per_host)
         for protocol in [
             *self._connector._acquired,
             *(each for idle in self._connector._conns.values() for each, _ in idle),
@@ -87,18 +98,46 @@ class AiohttpPool(LimitedPool):
         """aiohttp's own connect, behind the limiter. `timeout.connect` covers both; aiohttp wraps what we raise."""
         loop = asyncio.get_running_loop()
         deadline = None if timeout.connect is None else loop.time() + timeout.connect
-        granted = await self.limiter.acquire(timeout.connect)
+        if self._turns is None:
+            return await self._connect(request, traces, timeout, deadline)
+        key = request.connection_key
+        turn = await self._turns.acquire(key, timeout.connect)
         try:
-            if deadline is None:
-                connection = await self._base.connect(self._connector, request, traces, timeout)
-            else:
-                async with asyncio.timeout_at(deadline):
+            connection = await self._connect(request, traces, timeout, deadline)
+        except BaseException:
+            self._turns.release(key, turn)
+            raise
+        self._turns.hold(connection.protocol, key, turn)
+        return connection
+
+    async def _connect(self, request: Any, traces: Any, timeout: Any, deadline: float | None) -> Any:
+        """With a permit, which is taken when neither the host's turn nor its address is waited for any more."""
+        looked_up, granted = await self._permit(request, traces, deadline)
+        try:
+            with handed_over(looked_up):
+                if deadline is None:
                     connection = await self._base.connect(self._connector, request, traces, timeout)
+                else:
+                    async with asyncio.timeout_at(deadline):
+                        connection = await self._base.connect(self._connector, request, traces, timeout)
         except BaseException:
             self.limiter.release(granted)
             raise
         self._granted[connection.protocol] = granted
         return connection
+
+    async def _permit(self, request: Any, traces: Any, deadline: float | None) -> tuple[Any, float]:
+        """The host's addresses, if they had to be looked up, and a permit."""
+        addresses, looked_up = self._addresses, None
+        while True:
+            if looked_up is None and addresses is not None and addresses.needed(request):
+                async with asyncio.timeout_at(deadline):
+                    looked_up = await addresses.look_up(request, traces)
+            rest = None if deadline is None else max(0.0, deadline - asyncio.get_running_loop().time())
+            granted = await self.limiter.acquire(rest)
+            if looked_up is not None or addresses is None or not addresses.needed(request):
+                return looked_up, granted
+            self.limiter.release(granted)  # while it waited, an idle connection went, or what was known expired
 
     async def open_connection(self, request: Any, traces: Any, timeout: Any) -> Any:
         """aiohttp's own `_create_connection`, once there is room below the limit."""
@@ -114,6 +153,8 @@ class AiohttpPool(LimitedPool):
     def release(self, key: Any, protocol: Any, **options: Any) -> None:
         """aiohttp's own `_release`; what a shrink made too many is closed."""
         granted = self._granted.pop(protocol, None)
+        if self._turns is not None:
+            self._turns.came_back(protocol)
         try:
             self._base._release(self._connector, key, protocol, **options)
         finally:

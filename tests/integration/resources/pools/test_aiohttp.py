@@ -1,13 +1,16 @@
 """`tune.pool` on a real aiohttp session: what is aiohttp's own. What all clients share is in `test_http_pools.py`."""
 
 import asyncio
+import contextlib
 import functools
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Awaitable
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import ClientSession, TCPConnector
+from aiohttp.abc import AbstractResolver, ResolveResult
 from counting_server import Count
 from paceline import tune
 from paceline.errors import AcquireTimeout, PoolError
@@ -93,6 +96,99 @@ async def test_cancelled_and_failed_requests_leak_nothing(
         return bool(report(tunables)["open"] == seen.open <= 3)
 
     await eventually(bounded, "no more than three connections")
+
+
+@pytest.mark.invariant
+async def test_those_that_wait_for_a_busy_host_hold_no_permit(servers: Servers, tunables: tune.Tunables) -> None:
+    (here, there), seen = servers
+    async with ClientSession(connector=TCPConnector(limit=20, limit_per_host=1)) as session:
+        tune.pool(session, name="upstream", limit=5, tunables=tunables)
+        waiting = [asyncio.create_task(use(session, f"{here}60")) for _ in range(10)]
+        async with asyncio.timeout(10):
+            while not seen.open:  # noqa: ASYNC110 - the server tells nobody
+                await asyncio.sleep(0.01)
+            for _ in range(3):
+                await use(session, there)
+        assert report(tunables)["inUse"] == 1
+        waiting[0].cancel()
+        await use(session, there)
+        for each in waiting:
+            each.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        await asyncio.gather(*(use(session, here) for _ in range(5)))
+        assert (report(tunables)["inUse"], report(tunables)["waiting"]) == (0, 0)
+
+
+async def test_a_host_serves_in_turn_those_that_came_before_the_limit_and_after(
+    servers: Servers, tunables: tune.Tunables
+) -> None:
+    (here, there), _ = servers
+    async with ClientSession(connector=TCPConnector(limit=20, limit_per_host=1)) as session:
+        early = asyncio.create_task(use(session, f"{here}0.3"))
+        await asyncio.sleep(0.1)
+        tune.pool(session, name="upstream", limit=1, tunables=tunables)
+        late = asyncio.create_task(use(session, here))
+        await asyncio.sleep(0)
+        await use(session, there)
+        assert not late.done()
+        await asyncio.gather(early, late)
+
+
+class SlowNames(AbstractResolver):
+    """Knows every name, but one of them only when it is told."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.asked: list[str] = []
+
+    async def resolve(self, host: str, port: int = 0, family: Any = socket.AF_INET) -> list[ResolveResult]:
+        self.asked.append(host)
+        if host.startswith("slow"):
+            await self.go.wait()
+        if host.startswith("unknown"):
+            raise OSError("no such host")
+        flags = socket.AI_NUMERICHOST
+        return [ResolveResult(hostname=host, host="127.0.0.1", port=port, family=socket.AF_INET, proto=0, flags=flags)]
+
+    async def close(self) -> None: ...
+
+
+@pytest.mark.invariant
+@pytest.mark.parametrize("cached", [True, False])
+@pytest.mark.parametrize("proxied", [True, False])
+async def test_those_that_wait_for_a_name_server_hold_no_permit(
+    cached: bool, proxied: bool, servers: Servers, tunables: tune.Tunables
+) -> None:
+    (here, _), _ = servers
+    port = here.rstrip("/").rpartition(":")[2]
+    names = SlowNames()
+    async with ClientSession(connector=TCPConnector(limit=20, resolver=names, use_dns_cache=cached)) as session:
+        tune.pool(session, name="upstream", limit=2, tunables=tunables)
+
+        async def ask(host: str) -> None:
+            proxy = f"http://{host}:{port}" if proxied else None
+            async with session.get(here if proxied else f"http://{host}:{port}/", proxy=proxy) as response:
+                await response.read()
+
+        slow = [asyncio.create_task(_outcome(ask("slow.test"))) for _ in range(5)]
+        while not names.asked:  # noqa: ASYNC110 - a resolver tells nobody
+            await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            await use(session, here)
+        if not proxied:
+            await ask("quick.test")
+            assert names.asked.count("quick.test") == 1, "one lookup for one request"
+        assert report(tunables)["inUse"] == 0
+        names.go.set()
+        await asyncio.gather(*slow)
+        with pytest.raises(aiohttp.ClientConnectorDNSError):
+            await ask("unknown.test")
+        assert report(tunables)["inUse"] == 0
+
+
+async def _outcome(request: Awaitable[None]) -> None:
+    with contextlib.suppress(aiohttp.ClientError):  # the server is no proxy
+        await request
 
 
 async def test_an_aiohttp_that_does_not_tell_of_closed_connections_is_refused(tunables: tune.Tunables) -> None:
