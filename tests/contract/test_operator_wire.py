@@ -16,7 +16,7 @@ from paceline.resources.cache.redis import RedisTier
 from paceline.resources.cache.serializers import Json
 from paceline.telemetry.histogram import Histogram as RuntimeHistogram
 from paceline_operator.core.measure.histogram import Histogram
-from paceline_operator.core.measure.pods import Lookups
+from paceline_operator.core.measure.pods import Degraded, Lookups
 from paceline_operator.core.model.tunables import ADMISSION_MAX, ADMISSION_MIN, ADMISSION_P95, WORKERS, cache, pool
 from paceline_operator.crd.document import build_document, digest, parse_document
 from paceline_operator.errors import InvalidState
@@ -87,10 +87,13 @@ def test_the_operator_reads_a_state_of_the_schema() -> None:
         "limit": 96, "min": 16, "max": 512, "inFlight": 9, "rejected": 77, "braked": 1, "reason": "brake",
     }  # fmt: skip
     wire["unregistered"] = [{"address": "10.0.0.7:5432", "connections": 3}]
+    wire["degraded"] = [{"task": "tuning", "error": "PoolError: no", "since": "2026-11-30T00:00:00+00:00", "pid": 8}]
     schema("state.v1.schema.json").validate(wire)
 
     state = parse_state(wire)
 
+    assert state.degraded == (Degraded("tuning", "PoolError: no"),)
+    assert parse_state({key: value for key, value in wire.items() if key != "degraded"}).degraded == ()
     assert state.values[WORKERS] == 3
     assert state.values[pool("postgres")] == 5
     assert {name: state.values[name] for name in ADMISSION} == ADMISSION

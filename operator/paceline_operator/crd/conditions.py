@@ -14,6 +14,8 @@ from paceline_operator.core.situation.situation import Fleet
 from paceline_operator.crd.measured import render_time
 
 TYPES: Final = ("Ready", "TelemetryAvailable", "Converged", "WithinBudget", "ObjectiveMet")
+WORKER_DEGRADED: Final = "WorkerDegraded"
+"""A background task of a worker fails; the message names pod and task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ def telemetry_available(fleet: Fleet, *, stale: bool) -> Condition:
         return Condition(name, "False", reason.value, f"{seen}; a pod needs a port named paceline")
     if fleet.coverage < LEAST_COVERAGE:
         return Condition(name, "False", Reason.INSUFFICIENT_TELEMETRY.value, f"{seen}; {LEAST_COVERAGE:.0%} are needed")
+    if fleet.cannot_measure:
+        return Condition(name, "False", WORKER_DEGRADED, f"{seen}; {fleet.cannot_measure}")
     return Condition(name, "True", "PodsReport", seen)
 
 
@@ -64,6 +68,8 @@ def converged(fleet: Fleet) -> Condition:
         )
     if fleet.total == 0 or (fleet.reporting == 0 and not fleet.converged):
         return Condition(name, "Unknown", Reason.NOT_REPORTING.value, "no pod says what it runs")
+    if fleet.cannot_tune:
+        return Condition(name, "False", WORKER_DEGRADED, f"{seen}; {fleet.cannot_tune}")
     if fleet.shrink_blocked:
         return Condition(name, "False", Reason.SHRINK_BLOCKED.value, f"{seen}; {fleet.shrink_blocked}")
     if not fleet.converged:

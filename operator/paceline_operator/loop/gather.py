@@ -2,8 +2,9 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 from urllib.parse import urlencode
 
 from paceline_operator.core.measure.pods import PodState, running_values, start_values
@@ -105,6 +106,10 @@ def _contradicts(state: PodState, document: TuningDocument) -> bool:
     return conflicting or state.generation > document.generation
 
 
+TUNING: Final = "tuning"
+"""The task of a worker that follows new values, as the runtime names it in `/state`."""
+
+
 def fleet_of(world: World, states: Mapping[str, PodState]) -> Fleet:
     """How far the pods are, as the core sees it."""
     generation = world.in_force.generation if world.in_force else world.highest_generation
@@ -122,10 +127,23 @@ def fleet_of(world: World, states: Mapping[str, PodState]) -> Fleet:
         too_old=tuple(names.get(uid, uid) for uid, state in states.items() if not state.understands),
         shrink_blocked=next((s.refused_message for s in states.values() if s.refused_reason == "ShrinkBlocked"), ""),
         unregistered=tuple(sorted({address for state in states.values() for address in state.unregistered})),
+        cannot_tune=_degraded(names, states, lambda task: task == TUNING),
+        cannot_measure=_degraded(names, states, lambda task: task != TUNING),
         unknown=_unknown(world, states),
         clamped=_clamped({uid: state for uid, state in states.items() if uid not in world.on_trial}),
         members=tuple(_member(pod, states.get(pod.uid), generation) for pod in world.pods),
     )
+
+
+def _degraded(names: Mapping[str, str], states: Mapping[str, PodState], counts: Callable[[str], bool]) -> str:
+    """The first pod with a failing task that counts, as `pod api-1: task 'memory' fails: OSError: …`."""
+    found = (
+        f"pod {names.get(uid, uid)}: task {each.task!r} of a worker fails: {each.error}"
+        for uid, state in sorted(states.items(), key=lambda item: names.get(item[0], item[0]))
+        for each in state.degraded
+        if counts(each.task)
+    )
+    return next(found, "")
 
 
 def _member(pod: Pod, state: PodState | None, generation: int) -> Member:

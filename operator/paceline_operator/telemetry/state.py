@@ -8,6 +8,7 @@ from paceline_operator.core.measure.histogram import Histogram
 from paceline_operator.core.measure.pods import (
     CacheCounters,
     Cpu,
+    Degraded,
     Lookups,
     PodMemory,
     PodState,
@@ -81,6 +82,7 @@ def _parse(wire: Mapping[str, Any]) -> PodState:
         per_pod=frozenset(name for name, pool in wire["pools"].items() if pool["kind"] == PER_POD),
         caches={name: _cache(cache) for name, cache in wire["caches"].items()},
         unregistered=tuple(entry["address"] for entry in wire["unregistered"]),
+        degraded=tuple(Degraded(str(entry["task"]), str(entry["error"])) for entry in wire.get("degraded") or ()),
         cpu=_cpu(wire["cpu"]),
         memory=_memory(wire["memory"]),
         turned_away=int((wire.get("admission") or {}).get("rejected", 0)),

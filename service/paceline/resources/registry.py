@@ -145,16 +145,20 @@ class Tunables:
         return tuple(self._jobs.values())
 
     def apply(self, values: Values) -> list[str]:
-        """Brings every tunable to `values`; what they do not name goes to its start value. Never raises.
+        """Brings every tunable to `values`; what they do not name goes to its start value.
 
         Returns:
             The names in `values` that nothing is registered under, sorted; they count once it is.
+
+        Raises:
+            PoolError: a pool does not take its limit; all others have theirs.
         """
         self._values = values
-        for pool in self._pools.values():
-            self._apply_to_pool(pool)
+        failed = {pool.name: error for pool in self._pools.values() if (error := self._failure(pool)) is not None}
         for cache in self._caches.values():
             self._apply_to_cache(cache)
+        for name, error in failed.items():
+            raise PoolError(f"pool {name!r} does not take its limit: {type(error).__name__}: {error}") from error
         return sorted(({*values.pools} - {*self._pools}) | ({*values.caches} - {*self._caches}))
 
     def report(self) -> dict[str, Any]:
@@ -174,6 +178,13 @@ class Tunables:
             "pools": {name: pool.start_limit for name, pool in self._pools.items()},
             "caches": {name: {"ttlSeconds": cache.start_ttl_seconds} for name, cache in self._caches.items()},
         }
+
+    def _failure(self, pool: TunablePool) -> Exception | None:
+        try:
+            self._apply_to_pool(pool)
+        except Exception as error:
+            return error
+        return None
 
     def _apply_to_pool(self, pool: TunablePool) -> None:
         # The agent has clamped already, but only to caps it knew: a pool registered a moment ago is not among them.

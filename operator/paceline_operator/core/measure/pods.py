@@ -65,6 +65,14 @@ class Cpu:
 
 
 @dataclass(frozen=True, slots=True)
+class Degraded:
+    """A background task of a worker that fails and is started again."""
+
+    task: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class PodState:
     """What one pod reports of itself, parsed."""
 
@@ -91,6 +99,8 @@ class PodState:
     per_pod: frozenset[str] = frozenset()
     """Pools whose size counts per pod and not per worker: process pools. Their counters are not among `pools`."""
     unregistered: tuple[str, ...] = ()
+    degraded: tuple[Degraded, ...] = ()
+    """Background tasks of its workers that fail."""
     cpu: Cpu = field(default_factory=Cpu)
     memory: PodMemory = field(default_factory=PodMemory)
     turned_away: int = 0

@@ -49,6 +49,10 @@ class Fleet:
     """The message of a pod that undid a shrink; empty when none did."""
     unregistered: tuple[str, ...] = ()
     """Outbound addresses that no registered pool accounts for."""
+    cannot_tune: str = ""
+    """A pod whose worker does not follow new values, and why; empty when all do."""
+    cannot_measure: str = ""
+    """A pod whose worker misses measures, which, and why; empty when none does."""
     unknown: tuple[str, ...] = ()
     """Names in the document that no worker registered."""
     clamped: Mapping[Tunable, str] = field(default_factory=lambda: NOTHING)

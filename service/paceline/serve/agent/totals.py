@@ -18,6 +18,7 @@ MAX_NAMED = 8
 MAX_KNOWN = 2000
 """Route groups that a pod counts by name in its life."""
 _MAX_ADDRESSES = 16
+_MAX_DEGRADED = 16
 _POOL_GAUGES = ("inUse", "open", "waiting")
 _POOL_HISTOGRAMS = ("wait", "hold")
 _CACHE_COUNTERS = ("hits", "misses", "staleHits")
@@ -36,6 +37,7 @@ def add_up(reports: Sequence[Report], groups: Collection[str]) -> dict[str, Any]
         "caches": {name: _cache(entries) for name, entries in _by_name(reports, "caches").items()},
         "admission": _admission([report["admission"] for report in reports if report.get("admission")]),
         "unregistered": _unregistered(reports),
+        "degraded": _degraded(reports),
         "spans": {key: sum(report.get("spans", {}).get(key, 0) for report in reports) for key in _SPAN_COUNTERS},
     }
 
@@ -48,6 +50,7 @@ def retire(reports: Sequence[Report], groups: Collection[str]) -> dict[str, Any]
     if totals["admission"]:
         totals["admission"].update({"limit": None, "inFlight": 0})
     totals["unregistered"] = []
+    totals["degraded"] = []
     return totals
 
 
@@ -136,6 +139,12 @@ def _admission(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
         **{key: tightest[key] for key in ("min", "max", "reason")},
         **{key: sum(entry[key] for entry in entries) for key in ("inFlight", "rejected", "braked")},
     }
+
+
+def _degraded(reports: Sequence[Report]) -> list[dict[str, Any]]:
+    """Background tasks that fail, those that began first; `pid` names the worker."""
+    entries = [{**entry, "pid": report.get("pid")} for report in reports for entry in report.get("degraded", ())]
+    return sorted(entries, key=lambda entry: str(entry["since"]))[:_MAX_DEGRADED]
 
 
 def _unregistered(reports: Sequence[Report]) -> list[dict[str, Any]]:

@@ -8,7 +8,9 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
@@ -16,14 +18,17 @@ from typing import Any, Final
 import orjson
 
 from paceline.document.model import Values
-from paceline.errors import InvalidDocument
+from paceline.errors import InvalidDocument, PoolError
 from paceline.resources.admission.limiter import Admission
 from paceline.resources.registry import Tunables
 from paceline.serve.rundir import Effective, RunDir, stamp, write_atomically
+from paceline.serve.worker.supervised import described
 from paceline.telemetry.loop_lag import LoopLag
 from paceline.telemetry.requests import RequestStats
 from paceline.telemetry.tracing import Tracing
 
+TUNING: Final = "tuning"
+"""The task that follows the agent's values; the operator knows it by this name."""
 POLL_SECONDS: Final = 0.1
 _STARTING_POLL_SECONDS: Final = 0.02
 _REPORT_SECONDS: Final = 1.0
@@ -48,10 +53,24 @@ class Measured:
 class Reporter:
     """One a worker, made after fork; belongs to the worker's event loop. File access blocks, but shortly: tmpfs."""
 
-    def __init__(self, run: RunDir, pid: int, measured: Measured, *, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        run: RunDir,
+        pid: int,
+        measured: Measured,
+        *,
+        degraded: Callable[[], list[dict[str, str]]] = list,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        """
+        Args:
+            degraded: background tasks that fail, in the shape of `/state`.
+        """
         self._run = run
         self._pid = pid
         self._measured = measured
+        self._degraded = degraded
+        self._last_report: dict[str, Any] | None = None
         self._clock = clock
         self._effective = Effective(0, 0, Values())
         self._seen: tuple[int, int, int] | None = None
@@ -65,10 +84,21 @@ class Reporter:
         """The generation that this worker runs; 0 before any document."""
         return self._effective.generation
 
-    async def run(self) -> None:
-        """Follows the file and reports until cancelled."""
+    async def follow(self) -> None:
+        """Follows the file until cancelled, and reports at once what it applied.
+
+        Raises:
+            PoolError: a pool does not take its limit: this worker still reports its former generation.
+        """
         while True:
-            if self.refresh() or self._clock() >= self._due:
+            if self.refresh():
+                self.write()
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def keep_reporting(self) -> None:
+        """Reports once a second until cancelled."""
+        while True:
+            if self._clock() >= self._due:
                 self.write()
             await asyncio.sleep(POLL_SECONDS)
 
@@ -80,7 +110,10 @@ class Reporter:
 
     async def settle(self, stopping: Callable[[], bool]) -> None:
         """Returns once this worker runs the values in force: not before the agent has spoken, unless `stopping`."""
-        while not (self.refresh() or self._seen) and not stopping():  # noqa: ASYNC110 - a file sets no event
+        while not stopping():
+            with suppress(PoolError):  # the task that follows the file meets it, too, and tells of it
+                if self.refresh() or self._seen:
+                    return
             await asyncio.sleep(_STARTING_POLL_SECONDS)
 
     def accepting(self) -> None:
@@ -108,8 +141,8 @@ class Reporter:
             return False
         if effective is None:
             return False
-        self._seen = fresh
         self._apply(effective)
+        self._seen = fresh
         return True
 
     def write(self) -> None:
@@ -117,17 +150,25 @@ class Reporter:
         self._appeared = True
         self._due = self._clock() + _REPORT_SECONDS
         try:
-            write_atomically(self._run.report(self._pid), orjson.dumps(self._report()))
-        except OSError as error:
-            self._warn_once(f"cannot write the worker's report: {error}")
-        except Exception:
+            self._last_report = self._report()
+            self._store(self._last_report)
+        except Exception as error:
             # A pool of the application that cannot be asked must not end live tuning for good.
             logger.exception("a report failed; trying again in %g s", _REPORT_SECONDS)
+            if self._last_report is not None:  # old measures under their old time, and why there are no others
+                failing = {"task": "reports", "error": described(error), "since": datetime.now(UTC).isoformat()}
+                self._store({**self._last_report, "degraded": [*self._degraded(), failing]})
+
+    def _store(self, report: dict[str, Any]) -> None:
+        try:
+            write_atomically(self._run.report(self._pid), orjson.dumps(report))
+        except OSError as error:
+            self._warn_once(f"cannot write the worker's report: {error}")
 
     def _apply(self, effective: Effective) -> None:
-        former, self._effective = self._effective, effective
-        began = self._clock()
+        former, began = self._effective, self._clock()
         self._measured.tunables.apply(effective.values)
+        self._effective = effective  # not before: what is reported as run is the ack
         self._measured.admission.set_bounds(effective.values.admission)
         if effective.generation != former.generation:
             self._measured.tracing.config_applied(
@@ -156,6 +197,7 @@ class Reporter:
             "loopLag": measured.loop_lag.report(),
             "admission": measured.admission.report(),
             "unregistered": measured.unregistered(),
+            "degraded": self._degraded(),
             **tuned,
             "startValues": measured.tunables.start_values(),
             "spans": {"exported": measured.tracing.exported, "dropped": measured.tracing.dropped},

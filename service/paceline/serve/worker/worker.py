@@ -6,10 +6,10 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
-from typing import Any, ClassVar, Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 from gunicorn.arbiter import Arbiter
 from uvicorn_worker import UvicornWorker
@@ -23,8 +23,9 @@ from paceline.serve.rundir import RunDir
 from paceline.serve.worker.balance import Share
 from paceline.serve.worker.once import PodJobs
 from paceline.serve.worker.protocol import TunedProtocol
-from paceline.serve.worker.reporter import Measured, Reporter
+from paceline.serve.worker.reporter import TUNING, Measured, Reporter
 from paceline.serve.worker.server import Stages, TunedServer
+from paceline.serve.worker.supervised import SupervisedTasks
 from paceline.serve.worker.unregistered import Unregistered, known_addresses
 from paceline.settings import Settings
 from paceline.telemetry import logs
@@ -83,7 +84,8 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
         measured = Measured(tune.tunables, RequestStats(), LoopLag(), tracing, unregistered.report)
         tune.tunables.runs_jobs = True
         tune.tunables.process_executor = lambda pool: PodPool(self.app.run_dir, pool)
-        reporter = Reporter(self.app.run_dir, os.getpid(), measured)
+        tasks = SupervisedTasks()
+        reporter = Reporter(self.app.run_dir, os.getpid(), measured, degraded=tasks.degraded)
         logs.configure("worker", settings, generation=lambda: reporter.generation, trace_fields=log_fields)
         logging.getLogger("uvicorn.access").propagate = False  # a line a request costs half as much as the request
         server = self._server(reporter, measured)
@@ -91,8 +93,16 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, server.stop)
         loop.add_signal_handler(signal.SIGQUIT, server.stop_now)
-        async with _beside(self._beat()):
-            async with _beside(reporter.run(), reporter.measure_memory(), measured.loop_lag.run(), unregistered.run()):
+        async with tasks.beside({"heartbeat": self._beat}):
+            async with tasks.beside(
+                {
+                    TUNING: reporter.follow,
+                    "reports": reporter.keep_reporting,
+                    "memory": reporter.measure_memory,
+                    "loop lag": measured.loop_lag.run,
+                    "unregistered connections": unregistered.run,
+                }
+            ):
                 # Not `serve`: that raises the signal again after the end, and no exit handler would run.
                 await server._serve(self.sockets)
             reporter.write()
@@ -148,20 +158,6 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
             await asyncio.sleep(min(_HEARTBEAT_SECONDS, self.timeout / 2))
 
 
-@asynccontextmanager
-async def _beside(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Runs the coroutines beside the body, until it ends. One that fails is logged and does not stop the others."""
-    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
-    for task in tasks:
-        task.add_done_callback(_log_failure)
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-
-
 def _leave_memory_behind() -> None:
     """Runs the other exit handlers, then ends the process as multiprocessing does with those it forked.
 
@@ -176,8 +172,3 @@ def _leave_memory_behind() -> None:
             with suppress(OSError, ValueError):  # closed, or nobody reads it any more
                 stream.flush()
         os._exit(0)
-
-
-def _log_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        logger.error("a background task of the worker failed", exc_info=error)

@@ -171,6 +171,13 @@ def test_a_transition_has_a_time_and_everything_else_has_not() -> None:
         pytest.param(converged(fleet()), "True", "AllPodsApplied", id="all applied"),
         pytest.param(converged(fleet(applied=3)), "False", "NotConverged", id="one has not applied"),
         pytest.param(converged(fleet(applied=3, shrink_blocked="x")), "False", "ShrinkBlocked", id="shrink blocked"),
+        pytest.param(converged(fleet(cannot_tune="pod a: task 'tuning'")), "False", "WorkerDegraded", id="cannot tune"),
+        pytest.param(
+            telemetry_available(fleet(cannot_measure="pod a: task 'memory'"), stale=False),
+            "False",
+            "WorkerDegraded",
+            id="cannot measure",
+        ),
         pytest.param(converged(fleet(too_old=("p",))), "False", "RuntimeTooOld", id="a runtime too old"),
         pytest.param(converged(fleet(reporting=0, applied=0)), "Unknown", "NotReporting", id="nobody says"),
         pytest.param(converged(fleet(total=0, applied=0)), "Unknown", "NotReporting", id="nobody is there"),

@@ -40,6 +40,16 @@ def test_counters_histograms_and_gauges_add_up_over_workers() -> None:
     assert (cache["hits"], cache["misses"], cache["staleHits"], cache["fetch"]["count"]) == (10, 4, 2, 2)
 
 
+def test_failing_tasks_are_named_with_their_worker_as_long_as_it_lives() -> None:
+    entry = {"task": "tuning", "error": "PoolError: no", "since": "2026-11-30T00:00:00+00:00"}
+    ill = {**report(1), "pid": 8, "degraded": [entry]}
+    earlier = {**report(1), "pid": 9, "degraded": [{**entry, "since": "2026-11-29T00:00:00+00:00"}]}
+    degraded = add_up([report(1), ill, earlier], [])["degraded"]
+    assert [each["pid"] for each in degraded] == [9, 8]
+    assert degraded[1] == {**entry, "pid": 8}
+    assert retire([ill], [])["degraded"] == []
+
+
 def test_ghosts_add_up_by_ttl() -> None:
     other = report(4)
     other["caches"]["responses"]["ghosts"] = [{"ttlSeconds": t, "hits": 1, "misses": 0} for t in (5, 300)]

@@ -11,6 +11,7 @@ from paceline.document.model import CacheValues, Values
 from paceline.resources.registry import Tunables
 from paceline.serve.rundir import Effective, RunDir
 from paceline.serve.worker.reporter import Measured, Reporter, private_bytes, unknown_names
+from paceline.serve.worker.supervised import SupervisedTasks
 from paceline.settings import TelemetrySettings
 from paceline.telemetry.loop_lag import LoopLag
 from paceline.telemetry.requests import RequestStats
@@ -125,13 +126,77 @@ async def test_a_report_that_fails_is_tried_again(
     def closed() -> dict[str, Any]:
         raise RuntimeError("the pool is closed")
 
+    reporter.write()
     monkeypatch.setattr(cache, "report", closed)
-    running = asyncio.create_task(reporter.run())
+    run.write_effective(Effective(2, 4, Values()))
+    running = asyncio.create_task(reporter.follow())
     await eventually_async(lambda: "a report failed" in caplog.text, "the failure is logged")
+    failing, generation = _report(run)["degraded"][0], _report(run)["generation"]
+    assert (failing["task"], failing["error"], generation) == ("reports", "RuntimeError: the pool is closed", 0)
     monkeypatch.undo()
     run.write_effective(Effective(3, 5, Values()))
-    await eventually_async(run.report(7).exists, "the next report is written")
+    await eventually_async(lambda: _report(run)["generation"] == 3, "the next report is written")
+    assert _report(run)["degraded"] == []
     running.cancel()
+
+
+class StubbornPool:
+    """A pool as the registry sees one, whose driver does not let its limit move any more."""
+
+    name, cap, start_limit, closed = "postgres", 40, 5, False
+
+    def __init__(self) -> None:
+        self.limit = 0
+        self.broken = False
+
+    def set_limit(self, limit: int) -> None:
+        if self.broken:
+            raise AttributeError("'Pool' object has no attribute '_queue'")
+        self.limit = limit
+
+    def report(self) -> dict[str, Any]:
+        return {"limit": self.limit}
+
+    def sockets(self) -> list[Any]:
+        return []
+
+
+@pytest.mark.invariant
+async def test_values_that_a_pool_does_not_take_are_not_reported_as_run(run: RunDir, cache: Cache) -> None:
+    tunables, pool, other = Tunables(), StubbornPool(), StubbornPool()
+    other.name = "reports"  # type: ignore[misc]
+    for each in (pool, other):
+        tunables.add_pool(each)
+    tunables.add_cache(cache)
+    measured = Measured(tunables, RequestStats(), LoopLag(), Tracing(TelemetrySettings()))
+    tasks = SupervisedTasks(sleep=lambda _: asyncio.sleep(0.05))
+    reporter = Reporter(run, 7, measured, degraded=tasks.degraded)
+    pool.broken = True
+    async with tasks.beside({"tuning": reporter.follow, "reports": reporter.keep_reporting}):
+        run.write_effective(Effective(3, 5, Values(pools={"postgres": 9, "reports": 9})))
+        await eventually_async(lambda: run.report(7).exists() and _report(run)["degraded"], "the report says so")
+        (told,) = _report(run)["degraded"]
+        assert told["task"] == "tuning"
+        assert told["error"].startswith("PoolError: pool 'postgres' does not take its limit: AttributeError: 'Pool'")
+        assert (_report(run)["generation"], _report(run)["step"]) == (0, 0), "no ack"
+        assert other.limit == 9, "all others follow"
+        pool.broken = False
+        await eventually_async(lambda: _report(run)["generation"] == 3, "it is tried again")
+        assert pool.limit == 9
+
+
+async def test_a_start_with_values_that_a_pool_does_not_take_waits(run: RunDir) -> None:
+    tunables, pool = Tunables(), StubbornPool()
+    tunables.add_pool(pool)
+    pool.broken = True
+    reporter = Reporter(run, 7, Measured(tunables, RequestStats(), LoopLag(), Tracing(TelemetrySettings())))
+    run.write_effective(Effective(3, 5, Values(pools={"postgres": 9})))
+    settling = asyncio.create_task(reporter.settle(lambda: False))
+    await asyncio.wait({settling}, timeout=0.1)
+    assert not settling.done()
+    pool.broken = False
+    await asyncio.wait_for(settling, 30)
+    assert reporter.generation == 3
 
 
 async def test_a_start_waits_for_the_agent(run: RunDir, reporter: Reporter) -> None:
