@@ -42,6 +42,10 @@ class ServeSettings(BaseSettings):
     """How long an idle client connection stays open; bounds the drain of a removed worker."""
     graceful_timeout_seconds: float = Field(default=30.0, gt=0)
     """Longest request that a draining worker waits for."""
+    drain_grace_seconds: float = Field(default=1.0, ge=0)
+    """How long a draining worker waits for what cannot finish: event streams, requests whose client sends no more."""
+    endless_types: str = "text/event-stream,multipart/x-mixed-replace"
+    """Media types, separated by commas, of responses to GET that have no end; a drain ends them after its grace."""
     worker_timeout_seconds: float = Field(default=30.0, gt=0)
     """A worker whose event loop is silent for this long is killed."""
     termination_delay_seconds: float = Field(default=0.0, ge=0)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from math import inf
 from time import perf_counter
 
-from paceline.asgi import ASGIApp, Message, Receive, Scope, Send
+from paceline.asgi import RESPONSE_HEADERS, ASGIApp, Message, Receive, Scope, Send
 from paceline.telemetry.logs import current_request
 from paceline.telemetry.requests import RequestStats
 from paceline.telemetry.server_span import Outcome
@@ -51,6 +51,7 @@ class MeasureMiddleware:
             if not status:
                 if message["type"] == "http.response.start":
                     status = message["status"]
+                    scope[RESPONSE_HEADERS] = message.get("headers", ())
             elif not answered:
                 # The first body message: the end of a plain answer, the first byte of a stream. What the
                 # application does afterwards, background tasks for instance, is not latency of the answer.

@@ -1,8 +1,7 @@
 """Entry of the agent: `python -P -m paceline.serve.agent`; the supervisor starts it."""
 
-import sys
-
 from paceline.serve.agent.agent import main
+from paceline.serve.leaving import leave_with
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave_with(main)

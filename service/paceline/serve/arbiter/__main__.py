@@ -3,6 +3,7 @@
 import sys
 
 from paceline.serve.arbiter.arbiter import main
+from paceline.serve.leaving import leave_with
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave_with(lambda: main(sys.argv[1:]))

@@ -2,7 +2,8 @@
 
 import sys
 
+from paceline.serve.leaving import leave_with
 from paceline.serve.supervisor.supervisor import main
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave_with(lambda: main(sys.argv[1:]))

@@ -2,27 +2,32 @@
 
 A worker that closes idle keep-alive connections at once loses the requests already on the wire (31 to 58 in 7 s of
 scaling under load). So it waits for each connection's next request and answers that with `connection: close`.
+It does not wait for what cannot finish: `unfinished` says what that is.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from uvicorn.server import ServerState
 
+from paceline.serve.worker.endings import Ending, cancel, end_stream, has_no_client, look_at
 from paceline.serve.worker.protocol import TunedProtocol
+from paceline.serve.worker.unfinished import Patience, Verdict, judge
 
 _LOOK_SECONDS: Final = 0.05
 
+logger = logging.getLogger("paceline.serve")
 
-async def drain(state: ServerState, *, idle_seconds: float, busy_seconds: float, hurry: Callable[[], bool]) -> float:
-    """Waits until all connections are closed; accepting must have stopped.
+
+async def drain(state: ServerState, patience: Patience, *, hurry: Callable[[], bool]) -> float:
+    """Waits until all connections are closed and their handlers have ended; accepting must have stopped.
 
     Args:
-        state: uvicorn's; its connections and default headers.
-        idle_seconds: how long to wait for the next request of an idle connection.
-        busy_seconds: how long to wait for requests in progress; what is left then is the caller's to cut off.
+        state: uvicorn's; its connections, its tasks and its default headers.
+        patience: how long to wait for what. What is left after `busy_seconds` is the caller's to cut off.
         hurry: True ends the wait.
 
     Returns:
@@ -30,18 +35,31 @@ async def drain(state: ServerState, *, idle_seconds: float, busy_seconds: float,
     """
     started = monotonic()
     announce(state)
-    while state.connections and not hurry():
+    left = _Left(state, patience)
+    while (state.connections or state.tasks) and not hurry():
         waited = monotonic() - started
-        if waited >= busy_seconds:
+        if waited >= patience.busy_seconds:
             break
-        if waited >= idle_seconds:
+        if waited >= patience.idle_seconds:
             close_idle(state)
+        expect_ends(state, patience)
+        left.end_what_cannot_finish(waited)
         await asyncio.sleep(_LOOK_SECONDS)
-    return max(0.0, busy_seconds - (monotonic() - started))
+    left.tell()
+    return max(0.0, patience.busy_seconds - (monotonic() - started))
+
+
+def expect_ends(state: ServerState, patience: Patience) -> None:
+    """Prepares for libraries that break their endless streams off once they see that the server stops."""
+    for connection in list(state.connections):
+        if isinstance(connection, TunedProtocol):
+            request = look_at(connection)
+            if request is not None and request.media_type in patience.endless_types:
+                Ending.attach(connection.running)
 
 
 def announce(state: ServerState) -> None:
-    """Tells every client to come back elsewhere: HTTP with its next answer, WebSockets at once (close code 1012)."""
+    """Tells every client to come back elsewhere: HTTP with its next response, WebSockets at once (close code 1012)."""
     # A new list: requests in progress hold the old one, and pipelined ones among them must not all say close.
     state.default_headers = [*state.default_headers, (b"connection", b"close")]
     for connection in list(state.connections):
@@ -56,3 +74,52 @@ def close_idle(state: ServerState) -> None:
     for connection in list(state.connections):
         if isinstance(connection, TunedProtocol):
             connection.close_if_idle()
+
+
+class _Left:
+    """What is left of a draining worker's requests, and how many of them were ended before their time."""
+
+    def __init__(self, state: ServerState, patience: Patience) -> None:
+        self._state = state
+        self._patience = patience
+        self._ended = dict.fromkeys(Verdict, 0)
+        self._without_client: dict[asyncio.Task[Any], float] = {}
+        self._cancelled = 0
+
+    def end_what_cannot_finish(self, waited: float) -> None:
+        for connection in list(self._state.connections):
+            if isinstance(connection, TunedProtocol) and not connection.transport.is_closing():
+                self._judge(connection, waited)
+        for task in list(self._state.tasks):
+            if has_no_client(task):
+                self._cancel_after_grace(task, waited)
+
+    def _judge(self, connection: TunedProtocol, waited: float) -> None:
+        request = look_at(connection)
+        if request is None:
+            return
+        verdict = judge(request, self._patience, waited)
+        self._ended[verdict] += 1
+        if verdict is Verdict.STALLED:
+            connection.transport.close()
+        elif verdict is Verdict.ENDLESS:
+            end_stream(connection)
+
+    def _cancel_after_grace(self, task: asyncio.Task[Any], waited: float) -> None:
+        noticed = self._without_client.setdefault(task, waited)
+        if waited >= noticed + self._patience.grace_seconds:
+            self._without_client[task] = float("inf")  # once
+            self._cancelled += 1
+            cancel(task)
+
+    def tell(self) -> None:
+        """Says in one line what could not finish, if there was any."""
+        stalled, endless = self._ended[Verdict.STALLED], self._ended[Verdict.ENDLESS]
+        if stalled or endless or self._cancelled:
+            logger.info(
+                "drain: closed %d requests that stopped arriving, ended %d endless responses,"
+                " cancelled %d handlers without a client",
+                stalled,
+                endless,
+                self._cancelled,
+            )

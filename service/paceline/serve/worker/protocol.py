@@ -1,11 +1,26 @@
 """HTTP/1.1 connections of a worker, which never close on top of a request when the worker drains."""
 
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
 from paceline.serve.protocol.connection import LimitedProtocol
 from paceline.serve.protocol.ending import Stage
 
 
 class TunedProtocol(LimitedProtocol):
     """One client connection."""
+
+    @property
+    def running(self) -> RequestResponseCycle | None:
+        """The request that the application works on; those pipelined behind it wait."""
+        return None if self._active is None or self._active.response_complete else self._active
+
+    @property
+    def arriving(self) -> bool:
+        """The newest request is incomplete, and the application waits for the rest, if it has begun."""
+        if self.stage is Stage.BODY:
+            waits = self.cycle is self.running and bool(self.cycle.message_event._waiters)
+            return waits and not self.cycle.response_started and not self.bytes_waiting()
+        return self.stage is Stage.HEAD and not self.busy and not self.bytes_waiting()
 
     def announce_close(self) -> None:
         """Makes the response that is being prepared the last one of this connection, and tells the client so.

@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final
@@ -15,13 +17,16 @@ from uvicorn.server import Server
 from paceline.serve import deadlines
 from paceline.serve.worker.acceptor import Acceptor
 from paceline.serve.worker.balance import Share
-from paceline.serve.worker.drain import drain
+from paceline.serve.worker.drain import drain, expect_ends
 from paceline.serve.worker.protocol import TunedProtocol
+from paceline.serve.worker.unfinished import Patience
 from paceline.settings import HttpSettings
 
 logger = logging.getLogger("paceline.serve")
 
 _LEAST_SECONDS: Final = 0.1
+_TICK_SECONDS: Final = 0.1
+_DAY_OF_TICKS: Final = 864_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ class Stages:
 
 
 class TunedServer(Server):
-    """Serves on the sockets it is given. Signals are the caller's: `stop` drains, `stop_now` does not."""
+    """Serves on the sockets it is given. `follow_signals` makes it drain on SIGTERM and SIGINT, `stop_now` does not."""
 
     def __init__(
         self,
@@ -48,18 +53,39 @@ class TunedServer(Server):
         share: Share,
         limits: HttpSettings,
         *,
-        keepalive_seconds: float,
-        graceful_timeout_seconds: float,
+        patience: Patience,
     ) -> None:
+        self._told_to_stop = asyncio.Event()
         super().__init__(config)
         self._share = share
         self._stages = stages
         self._limits = limits
-        self._idle_seconds = deadlines.idle_drain_seconds(keepalive_seconds)
-        self._busy_seconds = graceful_timeout_seconds
+        self._patience = patience
 
-    def stop(self) -> None:
-        self.should_exit = True
+    @property
+    def should_exit(self) -> bool:
+        """uvicorn's flag, which libraries look at. Once it is set, the drain begins before they can have seen it."""
+        return self._stopping
+
+    @should_exit.setter
+    def should_exit(self, value: bool) -> None:
+        self._stopping = value
+        if value:  # mostly by a signal's handler, in the midst of anything
+            asyncio.get_event_loop().call_soon_threadsafe(self._begin_to_stop)
+
+    def _begin_to_stop(self) -> None:
+        expect_ends(self.server_state, self._patience)
+        self._told_to_stop.set()
+
+    def follow_signals(self) -> None:
+        """Drains on SIGTERM and SIGINT.
+
+        By uvicorn's own way: libraries with endless streams look for the server behind the handler of SIGTERM, or
+        replace `Server.handle_exit`; an application that sets a handler of its own calls the one that it found.
+        """
+        signal.signal(signal.SIGTERM, self.handle_exit)
+        # A second Ctrl-C, too: uvicorn would lose the requests in progress.
+        signal.signal(signal.SIGINT, lambda _, frame: self.handle_exit(signal.SIGTERM, frame))
 
     def stop_now(self) -> None:
         self.should_exit = self.force_exit = True
@@ -77,6 +103,14 @@ class TunedServer(Server):
             self._acceptor.start()
             self._stages.accepting()
 
+    async def main_loop(self) -> None:
+        """uvicorn's, which ends at once when it is told to."""
+        counter = 0
+        while not await self.on_tick(counter):
+            counter = (counter + 1) % _DAY_OF_TICKS
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._told_to_stop.wait(), _TICK_SECONDS)
+
     async def on_tick(self, counter: int) -> bool:
         self._acceptor.tell()  # connections have ended since it last took one
         return await super().on_tick(counter)
@@ -84,12 +118,7 @@ class TunedServer(Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._stages.draining()
         await self._acceptor.stop(last=self._stages.pod_stops())
-        left = await drain(
-            self.server_state,
-            idle_seconds=self._idle_seconds,
-            busy_seconds=max(self._busy_seconds, self._idle_seconds),
-            hurry=lambda: self.force_exit,
-        )
+        left = await drain(self.server_state, self._patience, hurry=lambda: self.force_exit)
         began = monotonic()
         await self._stages.requests_done(max(left, _LEAST_SECONDS))
         left -= monotonic() - began

@@ -1,13 +1,11 @@
 """The worker process: composes application, measuring layers, reporter and server, and runs them until told to stop."""
 
 import asyncio
-import atexit
 import logging
 import os
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import ClassVar, Final, Protocol
 
@@ -18,6 +16,7 @@ from paceline import lifeline, tune
 from paceline.errors import UsageError
 from paceline.middleware import instrument
 from paceline.resources.pools.threads import register_threads
+from paceline.serve import deadlines
 from paceline.serve.processes.client import PodPool
 from paceline.serve.rundir import RunDir
 from paceline.serve.worker.balance import Share
@@ -26,8 +25,9 @@ from paceline.serve.worker.protocol import TunedProtocol
 from paceline.serve.worker.reporter import TUNING, Measured, Reporter
 from paceline.serve.worker.server import Stages, TunedServer
 from paceline.serve.worker.supervised import SupervisedTasks
+from paceline.serve.worker.unfinished import Patience
 from paceline.serve.worker.unregistered import Unregistered, known_addresses
-from paceline.settings import Settings
+from paceline.settings import ServeSettings, Settings
 from paceline.telemetry import logs
 from paceline.telemetry.loop_lag import LoopLag
 from paceline.telemetry.requests import RequestStats
@@ -68,7 +68,6 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
     def init_process(self) -> None:
         lifeline.die_with_parent(self.ppid, signal.SIGTERM)
         super().init_process()
-        atexit.register(_leave_memory_behind)
 
     def load_wsgi(self) -> None:
         try:
@@ -89,10 +88,8 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
         logs.configure("worker", settings, generation=lambda: reporter.generation, trace_fields=log_fields)
         logging.getLogger("uvicorn.access").propagate = False  # a line a request costs half as much as the request
         server = self._server(reporter, measured)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, server.stop)
-        loop.add_signal_handler(signal.SIGQUIT, server.stop_now)
+        server.follow_signals()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, server.stop_now)
         async with tasks.beside({"heartbeat": self._beat}):
             async with tasks.beside(
                 {
@@ -124,8 +121,7 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
             self._stages(reporter, PodJobs(measured.tunables, self.app.run_dir)),
             self.share,
             self.app.settings.http,
-            keepalive_seconds=settings.keepalive_seconds,
-            graceful_timeout_seconds=settings.graceful_timeout_seconds,
+            patience=_patience(settings),
         )
 
     def _stages(self, reporter: Reporter, jobs: PodJobs) -> Stages:
@@ -158,17 +154,11 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
             await asyncio.sleep(min(_HEARTBEAT_SECONDS, self.timeout / 2))
 
 
-def _leave_memory_behind() -> None:
-    """Runs the other exit handlers, then ends the process as multiprocessing does with those it forked.
-
-    Registered when all others are, for it must be the first: handlers that have run already would run again.
-    Taking the interpreter apart writes to every object, and each page of it is first copied from the arbiter's.
-    """
-    atexit.unregister(_leave_memory_behind)
-    try:
-        atexit._run_exitfuncs()
-    finally:
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):  # closed, or nobody reads it any more
-                stream.flush()
-        os._exit(0)
+def _patience(settings: ServeSettings) -> Patience:
+    idle_seconds = deadlines.idle_drain_seconds(settings.keepalive_seconds)
+    return Patience(
+        idle_seconds=idle_seconds,
+        busy_seconds=max(settings.graceful_timeout_seconds, idle_seconds),
+        grace_seconds=settings.drain_grace_seconds,
+        endless_types=frozenset(settings.endless_types.lower().replace(" ", "").split(",")) - {""},
+    )
