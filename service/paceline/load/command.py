@@ -15,23 +15,26 @@ from paceline.load.openloop import OpenLoop, Plan
 from paceline.load.results import Summary, Window
 
 _PROGRESS_SECONDS: Final = 1.0
+_INTERRUPTED: Final = 130
 
 
 def drive(plan: Plan, *, as_json: bool) -> int:
     """Runs the plan and prints what it saw; Ctrl-C ends it early, with the same report.
 
-    Returns the exit status: 0 only if the rate was kept and nothing failed.
+    Returns the exit status: 0 only if the rate was kept and nothing failed, 130 after Ctrl-C.
     """
-    summary = _run(plan, Console(stderr=True, quiet=as_json))
+    summary, interrupted = _run(plan, Console(stderr=True, quiet=as_json))
     output = Console()
     if as_json:
         output.out(orjson.dumps(summary.to_json()).decode(), highlight=False)
     else:
         _print_summary(output, summary)
+    if interrupted:
+        return _INTERRUPTED
     return 0 if summary.succeeded else 1
 
 
-def _run(plan: Plan, progress: Console) -> Summary:
+def _run(plan: Plan, progress: Console) -> tuple[Summary, bool]:
     try:
         import uvloop
     except ImportError:
@@ -39,12 +42,12 @@ def _run(plan: Plan, progress: Console) -> Summary:
     return uvloop.run(_drive(plan, progress))
 
 
-async def _drive(plan: Plan, progress: Console) -> Summary:
+async def _drive(plan: Plan, progress: Console) -> tuple[Summary, bool]:
     load = OpenLoop(plan)
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, load.stop)
     reporter = asyncio.create_task(_report(load, progress))
     try:
-        return await load.run()
+        return await load.run(), load.stopped
     finally:
         reporter.cancel()
         with suppress(asyncio.CancelledError):

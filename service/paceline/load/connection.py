@@ -5,8 +5,8 @@ from typing import Final, Protocol, cast
 
 import httptools
 
-CLOSED: Final = "connection closed without an answer"
-UNREADABLE: Final = "answer is not HTTP"
+CLOSED: Final = "connection closed without a response"
+UNREADABLE: Final = "response is not HTTP"
 
 
 class Owner(Protocol):

@@ -25,7 +25,7 @@ _TICK_SECONDS: Final = 0.001  # libuv's timers have no finer grain; latencies co
 _SWEEP_SECONDS: Final = 0.5
 _IDLE_SECONDS: Final = 1.5  # servers close idle connections after 2 s and more; a request must not cross that close
 _GOLDEN: Final = 0.618  # its multiples, modulo 1, fill [0, 1) evenly however many there are
-TIMED_OUT: Final = "no answer in time"
+TIMED_OUT: Final = "no response in time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,18 @@ class OpenLoop:
         return self._summary()
 
     def stop(self) -> None:
-        """No request becomes due after this; `run()` returns once the outstanding ones are answered."""
+        """Nothing is sent after this, not even requests that wait for a connection; they are not part of the plan any
+        more. `run()` returns once those on their way have their responses."""
         self._stopped.set()
+        self._due -= len(self._backlog)
+        self._backlog.clear()
+        if not self.outstanding:
+            self._quiet.set()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopped.is_set()
 
     def window(self) -> Window:
         """What happened since the last call."""
@@ -235,7 +245,7 @@ class OpenLoop:
 
     def _summary(self) -> Summary:
         plan = self._plan
-        counted = plan.seconds is None or plan.seed is not None
+        counted = plan.seconds is None or plan.seed is not None or self.stopped
         planned = self._due if counted else sum(1 for _ in due_times(plan.rate, plan.seconds))
         return Summary(
             url=self._plan.target.url,

@@ -22,9 +22,8 @@ _SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """What the load asks for, and with what settings the service starts. `seconds` None: until interrupted."""
+    """What the load asks for, and with what settings the service starts."""
 
-    seconds: float | None
     rate: float = 100.0
     connections: int = 32
     """Also bounds how many requests the overloaded service holds at a time: the rest waits at the client."""
@@ -32,11 +31,10 @@ class Demo:
     settings: Mapping[str, str] = field(default_factory=lambda: _SETTINGS)
 
     def plan(self, port: int) -> Plan:
-        """No request of the overload may fail, so clients are patient."""
+        """Until it is stopped. No request of the overload may fail, so clients are patient."""
         return Plan(
             parse_target(f"http://127.0.0.1:{port}{self.path}"),
             rate=self.rate,
-            seconds=self.seconds,
             connections=self.connections,
             timeout_seconds=60.0,
             connection_seconds=5.0,

@@ -21,6 +21,8 @@ READY_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 0.25
 _ASK_SECONDS: Final = 0.5
 _WINDOW_SECONDS: Final = 1.0
+_DRAIN_SECONDS: Final = 15.0
+"""How long responses that are on their way are waited for at the end."""
 
 
 class Session:
@@ -32,28 +34,39 @@ class Session:
         self._demo = demo
         self._seconds = seconds
         self._started = monotonic()
+        self._interrupted, self._in_a_hurry = asyncio.Event(), asyncio.Event()
+        self._signal: signal.Signals | None = None
+        self._is_watching = False
         self.progress = Progress()
         self.ended: float = 0.0
         """When the load ended, in the progress's time."""
 
-    async def run(self, view: View) -> bool:
-        """Runs until its time is up (True) or until SIGINT or SIGTERM comes (False).
+    async def run(self, view: View) -> signal.Signals | None:
+        """Runs until its time is up (None) or until SIGINT or SIGTERM comes (which of them).
+
+        The load stops first and its last requests get their responses; then everything else stops. A second signal does
+        not wait for them.
 
         Raises:
             PacelineError: a program did not start, or ended although it should have gone on.
         """
-        interrupted = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, interrupted.set)
+            asyncio.get_running_loop().add_signal_handler(number, self._interrupt, number)
         platform = asyncio.create_task(self._platform(view))
-        interruption = asyncio.create_task(interrupted.wait())
+        interruption = asyncio.create_task(self._interrupted.wait())
         await asyncio.wait({platform, interruption}, return_when=asyncio.FIRST_COMPLETED)
-        in_time = platform.done()
         interruption.cancel()
-        platform.cancel()
+        if not self._is_watching:
+            platform.cancel()
         with suppress(asyncio.CancelledError):
             await platform
-        return in_time
+        return self._signal
+
+    def _interrupt(self, number: signal.Signals) -> None:
+        if self._interrupted.is_set():
+            self._in_a_hurry.set()
+        self._signal = self._signal or number
+        self._interrupted.set()
 
     async def _platform(self, view: View) -> None:
         async with AsyncExitStack() as stack:
@@ -89,12 +102,13 @@ class Session:
     async def _watch(self, view: View) -> None:
         load = OpenLoop(self._demo.plan(self._addresses.port)) if self._demo else None
         watchers = [asyncio.create_task(self._ask()), asyncio.create_task(self._show(view))]
+        self._is_watching = True
         try:
             if load is None:
-                await (asyncio.sleep(self._seconds) if self._seconds is not None else asyncio.Event().wait())
+                await self._until_the_end()
             else:
                 watchers.append(asyncio.create_task(self._sample(load)))
-                await load.run()
+                await self._drive(load)
         finally:
             for watcher in watchers:
                 watcher.cancel()
@@ -104,6 +118,25 @@ class Session:
                 self.progress.sampled(self.ended, load.window(), 0)
             view.update(self.progress, self.ended)
             view.close()
+
+    async def _until_the_end(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._seconds):
+                await self._interrupted.wait()
+
+    async def _drive(self, load: OpenLoop) -> None:
+        """Loads until the end, then waits for the responses that are on their way: a service that stops first would
+        seem to lose them."""
+        running = asyncio.create_task(load.run())
+        hurrying = asyncio.create_task(self._in_a_hurry.wait())
+        try:
+            await self._until_the_end()
+            load.stop()
+            await asyncio.wait({running, hurrying}, timeout=_DRAIN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            running.cancel()
+            hurrying.cancel()
+            await asyncio.wait({running, hurrying}, timeout=_LOOK_SECONDS)
 
     async def _ask(self) -> None:
         while True:

@@ -30,7 +30,7 @@ from paceline.serve.addresses import check_free
 
 _MANAGEMENT_PORT: Final = 9090
 _MAX_CONNECTIONS: Final = "max_connections=200"
-_INTERRUPTED: Final = 130
+_SIGNALLED: Final = 128  # as shells count: and the number of the signal
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -79,7 +79,7 @@ def up(options: Options, console: Console) -> int:
 
 
 def _run(options: Options, workspace: Workspace, addresses: Addresses, console: Console) -> int:
-    demo = Demo(options.seconds) if options.demo else None
+    demo = Demo() if options.demo else None
     facts = Facts(
         links=_links(workspace, addresses),
         rate=demo.rate if demo else None,
@@ -91,17 +91,18 @@ def _run(options: Options, workspace: Workspace, addresses: Addresses, console: 
     try:
         # uvloop: the load must not take the CPU that it is to measure, and children are started without threads about.
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            in_time = runner.run(session.run(view))
+            stopped_by = runner.run(session.run(view))
     finally:
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)  # what is left to do is to stop the databases; that takes a moment
         view.close()
-    status = 0 if in_time or options.seconds is None else _INTERRUPTED
+    status = 0 if stopped_by is None or options.seconds is None else _SIGNALLED + stopped_by
     if demo is None or facts.objective_seconds is None:
         return status
-    summary = judge(session.progress, facts.objective_seconds, session.ended)
+    interrupted = stopped_by is not None
+    summary = judge(session.progress, facts.objective_seconds, session.ended, interrupted=interrupted)
     console.print(render_summary(session.progress, facts, summary))
-    return 1 if in_time and summary.shortcomings else status
+    return 1 if summary.shortcomings and not interrupted else status
 
 
 def _links(workspace: Workspace, addresses: Addresses) -> tuple[tuple[str, str], ...]:

@@ -136,11 +136,21 @@ def render_summary(progress: Progress, facts: Facts, summary: Summary) -> Render
             counts = "per pod" if name in last.per_pod else "per worker"
             table.add_row(f"pool {name}", str(first.pools.get(name, "-")), "→", str(size), counts)
     failed = Text(str(progress.failed), style="bold red" if progress.failed else "bold green")
-    table.add_row("requests", "", "", f"{progress.answered} answered", Text.assemble(failed, " failed"))
+    table.add_row("requests", "", "", f"{progress.answered} succeeded", Text.assemble(failed, " failed"))
     table.add_row("decisions", "", "", str(len(progress.rows)), ", ".join(row.decision.reason for row in progress.rows))
+    return Group(table, *_verdict(progress, summary))
+
+
+def _verdict(progress: Progress, summary: Summary) -> Iterator[Text]:
     if not summary.shortcomings:
-        return Group(table, Text("The service met its objective, and no request failed.", style="bold green"))
-    return Group(table, *(Text(f"not as promised: {each}", style="bold red") for each in summary.shortcomings))
+        yield Text("The service met its objective, and no request failed.", style="bold green")
+    elif summary.interrupted and not progress.failed:
+        yield Text("Stopped before the service had met its objective; no request failed. Tuning takes about a minute.")
+    elif summary.interrupted:
+        yield Text(f"Stopped early; {summary.shortcomings[-1]}.")
+    else:
+        yield Text("The demonstration did not show what it should:", style="bold red")
+        yield from (Text(f"- {each}", style="red") for each in summary.shortcomings)
 
 
 def _decisions(progress: Progress) -> Table:
@@ -182,7 +192,7 @@ def _load_text(progress: Progress, facts: Facts) -> Text:
         f"{facts.rate:g} requests/s, p95 " if facts.rate is not None else "p95 ",
         (_milliseconds(p95), "bold red" if late else "bold green"),
         f" (objective {_milliseconds(facts.objective_seconds)})",
-        f", waiting {latest.outstanding if latest else 0}, answered {progress.answered}, failed ",
+        f", waiting {latest.outstanding if latest else 0}, succeeded {progress.answered}, failed ",
         (str(progress.failed), "bold red" if progress.failed else "bold green"),
     )
 

@@ -139,7 +139,7 @@ async def test_a_request_that_got_no_answer_is_a_failure_and_is_not_repeated() -
 
     async with serving(silent) as url:
         summary = await run(url)
-    assert summary.total.failures == {"connection closed without an answer": 100}
+    assert summary.total.failures == {"connection closed without a response": 100}
     assert requests == 100
 
 
@@ -150,13 +150,13 @@ async def test_an_answer_that_breaks_off_is_a_failure() -> None:
 
     async with serving(breaking) as url:
         summary = await run(url, rate=20)
-    assert summary.total.failures == {"connection closed without an answer": 10}
+    assert summary.total.failures == {"connection closed without a response": 10}
 
 
 async def test_an_answer_that_is_not_http_is_a_failure() -> None:
     async with serving(Server(b"220 smtp ready\r\n")) as url:
         summary = await run(url, rate=20)
-    assert summary.total.failures == {"answer is not HTTP": 10}
+    assert summary.total.failures == {"response is not HTTP": 10}
 
 
 @pytest.mark.parametrize(
@@ -245,3 +245,18 @@ async def test_a_generator_that_was_held_up_says_so() -> None:
         summary = await run(url)
     assert 0.15 < summary.total.late < 10
     assert summary.total.answered == 100
+
+
+async def test_stopped_while_swamped_it_gets_responses_to_what_is_on_its_way_and_sends_no_more() -> None:
+    server = Server(delay=0.3)
+    async with serving(server) as url:
+        load = OpenLoop(Plan(parse_target(url), rate=200, seconds=60.0, connections=2))
+        running = asyncio.create_task(load.run())
+        await until(lambda: load.outstanding > 40)
+        sent = server.requests
+        load.stop()
+        summary = await running
+    assert load.stopped
+    assert summary.total.failed == 0
+    assert server.requests <= sent + 2
+    assert summary.planned == summary.total.answered == server.requests

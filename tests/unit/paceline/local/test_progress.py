@@ -10,7 +10,7 @@ from paceline.local.progress import Decision, Progress, parse_decision
 from paceline.local.summary import judge
 
 OBJECTIVE_SECONDS = 0.1
-SLOW = "p95 of the last 20 s is 2 s, objective 100 ms"
+SLOW = "p95 over the last 20 s was 2 s; the objective is 100 ms"
 
 
 def window(p95: float, *, answered: int = 100, failures: dict[str, int] | None = None, late: float = 0.0) -> Window:
@@ -91,15 +91,17 @@ def test_a_tuned_service_is_as_promised() -> None:
 @pytest.mark.parametrize(
     ("spoil", "shortcoming"),
     [
-        (lambda progress: progress.rows.pop(), "decisions: 1, expected at least 2"),
+        (lambda progress: progress.rows.pop(), "the operator made 1 decision; at least 2 were expected"),
         (lambda progress: progress.sampled(30.0, window(2.0, answered=500), 0), SLOW),
         (
             lambda progress: progress.sampled(30.0, window(2.0, answered=500, late=0.15), 0),
-            f"{SLOW}; this machine was busy, the load itself was late by up to 150 ms",
+            f"{SLOW} (this machine was busy: the load generator itself was up to 150 ms late)",
         ),
         (
-            lambda progress: progress.sampled(12.0, window(0.02, failures={"HTTP 503": 2, "answer is not HTTP": 1}), 0),
-            "failed requests: 2 × HTTP 503, 1 × answer is not HTTP",
+            lambda progress: progress.sampled(
+                12.0, window(0.02, failures={"HTTP 503": 2, "response is not HTTP": 1}), 0
+            ),
+            "3 requests failed: 2 × HTTP 503, 1 × response is not HTTP",
         ),
     ],
     ids=["too few decisions", "slow at the end", "a machine too busy to say", "requests failed"],
@@ -112,7 +114,7 @@ def test_what_is_missing_is_said(spoil: Any, shortcoming: str) -> None:
 
 def test_no_answers_at_the_end_are_not_a_success() -> None:
     assert (
-        "nothing was answered in the last 20 s"
+        "no request succeeded in the last 20 s"
         in judge(tuned_demonstration(), OBJECTIVE_SECONDS, ended=60.0).shortcomings
     )
 

@@ -52,7 +52,7 @@ def test_the_screen_shows_load_curve_values_and_every_decision(progress: Progres
     text = text_of(render(progress, FACTS, 15.0))
     for expected in (
         "0:15 of 1:30",
-        "80 requests/s, p95 20 ms (objective 100 ms), waiting 2, answered 640, failed 0",
+        "80 requests/s, p95 20 ms (objective 100 ms), waiting 2, succeeded 640, failed 0",
         "▇▇▇▇▇▇▇▂",
         "generation 1: workers 1, pool postgres 2",
         "WithinTolerance: p95 20ms",
@@ -86,7 +86,7 @@ def test_in_a_pipe_each_decision_is_one_line_said_once(progress: Progress) -> No
     assert console.file.getvalue().splitlines() == [
         "0:07  generation 1: postgres 1 → 2  PoolWaitHigh: wait p99 607ms",
         "0:15  holds  WithinTolerance: p95 20ms",
-        "0:15  80 requests/s, p95 20 ms (objective 100 ms), waiting 2, answered 640, failed 0;"
+        "0:15  80 requests/s, p95 20 ms (objective 100 ms), waiting 2, succeeded 640, failed 0;"
         " generation 1: workers 1, pool postgres 2",
         "0:17  holds  CoolingDown: not for 3s",
     ]
@@ -112,9 +112,21 @@ def test_the_end_compares_before_and_after(progress: Progress) -> None:
 
 
 def test_the_end_says_what_is_missing(progress: Progress) -> None:
-    text = text_of(render_summary(progress, FACTS, Summary(None, None, ("decisions: 0, expected at least 2",))))
-    assert "not as promised: decisions: 0, expected at least 2" in text
+    text = text_of(
+        render_summary(
+            progress, FACTS, Summary(None, None, ("the operator made no decisions; at least 2 were expected",))
+        )
+    )
+    assert "- the operator made no decisions; at least 2 were expected" in text
     assert "met its objective" not in text
+
+
+def test_who_stops_it_early_reads_no_reproach(progress: Progress) -> None:
+    missing = ("the operator made no decisions; at least 2 were expected",)
+    progress.failures.clear()
+    text = " ".join(text_of(render_summary(progress, FACTS, Summary(1.5, None, missing, interrupted=True))).split())
+    assert "Stopped before the service had met its objective; no request failed." in text
+    assert "expected" not in text
 
 
 def test_the_end_says_what_a_size_counts_for(progress: Progress) -> None:
