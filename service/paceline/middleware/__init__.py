@@ -6,11 +6,10 @@ from functools import partial
 from paceline.asgi import ASGIApp
 from paceline.middleware.admission import AdmissionMiddleware, send_overloaded
 from paceline.middleware.body_limit import BodyLimitMiddleware, parse_routes
-from paceline.middleware.cached_route import CachedRoute
 from paceline.middleware.measure import MeasureMiddleware
 from paceline.middleware.process_time import ProcessTimeMiddleware
 from paceline.middleware.request_id import RequestIdMiddleware
-from paceline.middleware.response_cache import ResponseCacheMiddleware
+from paceline.middleware.response_cache import CachedRoute, ResponseCacheMiddleware
 from paceline.middleware.security_headers import SecurityHeadersMiddleware
 from paceline.middleware.timeout import TimeoutMiddleware
 from paceline.middleware.trusted_proxies import TrustedProxiesMiddleware

@@ -8,7 +8,7 @@ import pytest
 from paceline.document.model import CacheValues, Values
 from paceline.errors import UsageError
 from paceline.middleware import CachedRoute, ResponseCacheMiddleware
-from paceline.middleware.cached_response import CachedResponse, ResponseSerializer
+from paceline.middleware.response_cache.response import CachedResponse, ResponseSerializer
 from paceline.resources.registry import Tunables
 
 Pairs = list[tuple[bytes, bytes]]

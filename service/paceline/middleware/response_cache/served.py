@@ -1,0 +1,236 @@
+"""One cached route at work: how requests are read, what it is shown, which responses it may not share."""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+from paceline.asgi import Scope
+from paceline.middleware.response_cache.credentials import COMMON, Kind, kind_of
+from paceline.middleware.response_cache.origins import Origins
+from paceline.middleware.response_cache.placeholders import Placeholders
+from paceline.middleware.response_cache.recording import Recording
+from paceline.middleware.response_cache.response import Headers
+from paceline.middleware.response_cache.route import CachedRoute, Declared
+from paceline.middleware.response_cache.sharing import Refusal, refusal_of, refusal_of_body
+from paceline.middleware.response_cache.shown import Shown, fingerprint, has_other_cookies, key_of, shown_of
+from paceline.middleware.response_cache.surroundings import Surroundings
+from paceline.resources.cache.cache import Cache
+
+log = logging.getLogger("paceline.middleware.response_cache")
+
+_SCHEMES: Final = ("http", "https")
+_PORTS: Final = {"http": 80, "https": 443}
+_VARIES_ANYHOW: Final = frozenset({b"accept-encoding", b"origin"})
+"""By these a response may vary: the route sees no Accept-Encoding, and an Origin is part of the key."""
+_MOST_NAMES: Final = 512
+_MOST_PASSES: Final = 1024
+_MOST_KEYS: Final = 1024
+_MOST_REMEMBERED_BYTES: Final = 1024
+_BYPASSES_BEFORE_WORD: Final = 10
+
+
+class Headline(NamedTuple):
+    """What the headers of a request say about it; `bypass` is why the application answers it, or None."""
+
+    bypass: str | None
+    origin: bytes | None
+    etags: bytes
+
+
+_NOTHING: Final = Headline(None, None, b"")
+
+
+class Served:
+    """What a request for one route needs, made beforehand."""
+
+    def __init__(
+        self,
+        path: str,
+        route: CachedRoute,
+        cache: Cache,
+        *,
+        host: str | None,
+        placeholders: Placeholders,
+        surroundings: Surroundings,
+        clock: Callable[[], float],
+    ) -> None:
+        self.path = path
+        declared = self._declared = Declared(route)
+        self.cache = cache
+        self.stored = False
+        self._host = host or placeholders.host
+        self._placeholders = placeholders
+        self._surroundings = surroundings
+        self._clock = clock
+        self._origins = Origins(clock)
+        self._quiet = {name for name in COMMON if kind_of(name, declared) is Kind.HIDDEN} | declared.headers
+        self._kinds: dict[bytes, Kind] = {}
+        self.passes: OrderedDict[str, float] = OrderedDict()
+        self._bypasses = 0
+        self._said = False
+        self._prefix = f"{fingerprint(route, host)}:"
+        self._raw = path.encode()
+        self._keys: dict[tuple[Any, ...], tuple[str, Shown]] = {}
+        self._by_headers = bool(route.headers or route.cookies)
+        self._ready: dict[str, tuple[str, Shown]] = {}
+        if not (route.query or route.headers or route.cookies or "{" in path):
+            for scheme in _SCHEMES:
+                shown = Shown(scheme, "", path, self._raw, b"", ())
+                self._ready[scheme] = key_of(self._prefix, shown), shown
+
+    def read(self, scope: Scope) -> Headline:
+        """What the headers say. Runs for every request: a name that is common costs one look-up."""
+        quiet, others = self._quiet, []
+        for header in scope["headers"]:
+            if header[0] not in quiet:
+                others.append(header)
+        return self._read(scope, others) if others else _NOTHING
+
+    def key(self, scope: Scope, origin: bytes | None) -> tuple[str, Shown]:
+        """The key of a request, and what the route is shown of it."""
+        if origin is None:
+            if self._ready and scope.get("raw_path") == self._raw and not scope.get("root_path"):
+                ready = self._ready.get(scope.get("scheme", "http"))
+                if ready is not None and scope["path"] == self.path:
+                    return ready
+            if not self._by_headers:
+                return self._remembered(scope)
+        elif self._origins.is_plain(scope["path"], origin):
+            return self.key(scope, None)
+        shown = shown_of(self._declared, scope, origin)
+        return key_of(self._prefix, shown), shown
+
+    def _remembered(self, scope: Scope) -> tuple[str, Shown]:
+        """The key of a request of which the route is shown no headers; parsing paths and parameters takes its time."""
+        get = scope.get
+        query = scope["query_string"] if self._declared.query else b""
+        line = scope["path"], get("raw_path"), query, get("scheme", "http"), get("root_path")
+        known = self._keys.get(line)
+        if known is None:
+            shown = shown_of(self._declared, scope, None)
+            known = key_of(self._prefix, shown), shown
+            if len(shown.path) + len(shown.raw_path) + len(query) <= _MOST_REMEMBERED_BYTES:
+                if len(self._keys) >= _MOST_KEYS:
+                    self._keys.clear()
+                self._keys[line] = known
+        return known
+
+    def is_passed(self, key: str) -> bool:
+        """Whether a response for this key was refused a short time ago."""
+        until = self.passes.get(key)
+        return until is not None and self._clock() < until
+
+    def refused(self, key: str, refusal: Refusal) -> None:
+        """A response for this key may not be shared: for a while its requests go to the application at once."""
+        if refusal.seconds > 0:
+            self.passes[key] = self._clock() + refusal.seconds
+            self.passes.move_to_end(key)
+            if len(self.passes) > _MOST_PASSES:
+                self.passes.popitem(last=False)
+            self.say(f"of its response, {refusal.reason}")
+
+    def failed(self, status: int) -> None:
+        """The application failed; it may miss something that this route does not declare."""
+        self.say(f"the status is {status}; note that the route sees only what CachedRoute declares")
+
+    def bypassed(self, reason: str) -> None:
+        """A request went past the cache. Credentials are nothing unusual, unless all requests have some."""
+        if not self.stored and not self._said:
+            self._bypasses += 1
+            if self._bypasses >= _BYPASSES_BEFORE_WORD:
+                self.say(f"all requests so far bypass the cache, the last one because of {reason}")
+
+    def say(self, reason: str) -> None:
+        """Logs why nothing is cached, once, as long as nothing is."""
+        if not self.stored and not self._said:
+            self._said = True
+            log.warning("%s: no response is cached so far: %s", self.path, reason)
+
+    def may_vary_by(self, name: bytes) -> bool:
+        """Whether a response that varies by this header may be cached: it is in the key, or no cached response is for
+        a request that has it."""
+        return (
+            name in _VARIES_ANYHOW
+            or name in self._declared.headers
+            or name in self._declared.ignored
+            or kind_of(name, self._declared) in (Kind.BYPASS, Kind.COOKIES)
+        )
+
+    def recording(self, key: str, shown: Shown, ids: tuple[str, ...]) -> Recording:
+        """Takes a response of this route and judges it."""
+        origin = next((value for name, value in shown.headers if name == b"origin"), None)
+
+        def judge_head(status: int, headers: Headers) -> Refusal | None:
+            refusal = refusal_of(status, headers, self.may_vary_by)
+            if refusal is None and origin is not None and b"origin" not in self._declared.headers:
+                refusal = self._origins.judge(shown.path, origin, headers)
+            return refusal
+
+        def judge_body(headers: Headers, body: bytes) -> Refusal | None:
+            if (refusal := refusal_of_body(headers, body)) is not None:
+                return refusal
+            found = self._placeholders.found_in(headers, body, ids)
+            return None if found is None else Refusal(_advised(found))
+
+        return Recording(judge_head, judge_body)
+
+    def shared_scope(self, shown: Shown, scope: Scope) -> Scope:
+        """The request as the route sees it: whole, unconditional, a GET, from nobody in particular."""
+        declares_host = b"host" in self._declared.headers
+        host = () if declares_host else ((b"host", self._host.encode()),)
+        return {
+            **self._surroundings.of_all(scope),
+            "type": "http",
+            "asgi": dict(scope.get("asgi") or {"version": "3.0"}),
+            "http_version": "1.1",
+            "method": "GET",
+            "scheme": shown.scheme,
+            "server": _server(self._host, shown.scheme),
+            "client": (self._placeholders.client, 0),
+            "root_path": shown.root_path,
+            "path": shown.path,
+            "raw_path": shown.raw_path,
+            "query_string": shown.query,
+            "headers": [*host, *shown.headers],
+            "extensions": {},
+        }
+
+    def _read(self, scope: Scope, others: Sequence[tuple[bytes, bytes]]) -> Headline:
+        bypass, origin, etags = None, None, b""
+        for name, value in others:
+            kind = self._kinds.get(name) or self._learn(name)
+            if kind is Kind.BYPASS:
+                bypass = f"the header {name.decode('latin-1')}"
+            elif kind is Kind.ETAGS:
+                etags = etags + b"," + value if etags else value
+            elif kind is Kind.ORIGIN:
+                origin = bytes(value)
+            elif kind is Kind.CACHE_CONTROL and b"no-store" in value.lower():
+                bypass = "Cache-Control: no-store"
+            elif kind is Kind.COOKIES and self._has_other_cookies(scope):
+                bypass = "cookies that the route does not declare"
+        return Headline(bypass, origin, etags)
+
+    def _has_other_cookies(self, scope: Scope) -> bool:
+        return b"cookie" not in self._declared.ignored and has_other_cookies(self._declared, scope)
+
+    def _learn(self, name: bytes) -> Kind:
+        kind = kind_of(name, self._declared)
+        if len(self._kinds) < _MOST_NAMES:
+            self._kinds[name] = kind
+            if kind is Kind.HIDDEN:
+                self._quiet.add(name)
+        return kind
+
+
+def _server(host: str, scheme: str) -> tuple[str, int | None]:
+    name, separator, port = host.rpartition(":")
+    if separator and port.isdigit():
+        return name.strip("[]"), int(port)
+    return host.strip("[]"), _PORTS.get(scheme)
+
+
+def _advised(found: str) -> str:
+    advice = "; pass ResponseCacheMiddleware host=, the Host that clients use" if "Host" in found else ""
+    return found + advice

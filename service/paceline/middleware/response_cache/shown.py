@@ -1,0 +1,112 @@
+"""What a route is shown of a request, and the key made of exactly that. Pure.
+
+Requests with one key are shown to the route as one and the same request, so nothing else that a client sends can end
+up in another client's response.
+"""
+
+import re
+from hashlib import blake2b
+from operator import itemgetter
+from typing import Final, NamedTuple
+from urllib.parse import parse_qsl, quote, quote_from_bytes, unquote_to_bytes, urlencode
+
+from paceline.asgi import Scope
+from paceline.middleware.response_cache.route import CachedRoute, Declared
+
+_NAME: Final = itemgetter(0)
+_MOST_READABLE: Final = 400
+_PLAIN: Final = re.compile(r"[A-Za-z0-9/._~-]*")
+_ESCAPE: Final = re.compile(rb"%[0-9A-Fa-f]{2}")
+_UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+class Shown(NamedTuple):
+    """A request as the route sees it, but for what is the same for all requests."""
+
+    scheme: str
+    root_path: str
+    path: str
+    raw_path: bytes
+    query: bytes
+    headers: Headers
+
+
+def shown_of(declared: Declared, scope: Scope, origin: bytes | None) -> Shown:
+    """The request reduced to what its route declares, and to `origin` where CORS may depend on it."""
+    headers = declared_headers(declared, scope) if declared.headers or declared.cookies else ()
+    if origin is not None:
+        headers = (*headers, (b"origin", origin))
+    query = declared_query(declared, scope) if declared.query and scope["query_string"] else b""
+    path = scope["path"]
+    return Shown(scope.get("scheme", "http"), scope.get("root_path") or "", path, _raw_path(scope), query, headers)
+
+
+def key_of(prefix: str, shown: Shown) -> str:
+    """`http:/prices?page=2`; where such a line would not say everything, with a digest of all of it.
+
+    Declared headers may hold secrets: they appear in the digest alone.
+    """
+    scheme, root_path, path, raw_path, query, headers = shown
+    if not headers and not root_path and _PLAIN.fullmatch(path) and raw_path == path.encode():
+        key = f"{prefix}{scheme}:{path}?{query.decode()}" if query else f"{prefix}{scheme}:{path}"
+        if len(key) <= _MOST_READABLE:
+            return key
+    digest = blake2b(repr(tuple(shown)).encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
+    return f"{prefix}{scheme}:{quote(path, errors='replace')[:200]}#{digest}"
+
+
+def fingerprint(route: CachedRoute, host: str | None) -> str:
+    """Changes with everything that changes what a route is shown: an older release's responses are then not used."""
+    declared = (sorted(route.query), sorted(route.headers), sorted(route.cookies), sorted(route.ignore), host)
+    return blake2b(repr(declared).encode(), digest_size=4).hexdigest()
+
+
+def declared_query(declared: Declared, scope: Scope) -> bytes:
+    """The declared parameters, sorted by name; the values of one name in the order in which the client wrote them."""
+    given = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    wanted = [parameter for parameter in given if parameter[0] in declared.query]
+    if len(wanted) > 1:
+        wanted.sort(key=_NAME)
+    return urlencode(wanted).encode()
+
+
+def declared_headers(declared: Declared, scope: Scope) -> Headers:
+    """The declared headers and cookies, sorted by name; those of one name in the order in which they came."""
+    names = declared.headers
+    given = [(name.lower(), value) for name, value in scope["headers"] if name.lower() in names]
+    if declared.cookies and (cookies := [each for each in cookies_of(scope) if _name_of(each) in declared.cookies]):
+        given.append((b"cookie", b"; ".join(cookies)))
+    if len(given) > 1:
+        given.sort(key=_NAME)
+    return tuple(given)
+
+
+def has_other_cookies(declared: Declared, scope: Scope) -> bool:
+    """Whether there is a cookie that the route does not declare."""
+    return any(_name_of(each) not in declared.cookies for each in cookies_of(scope))
+
+
+def cookies_of(scope: Scope) -> list[bytes]:
+    """`name=value` of each cookie."""
+    lines = (bytes(value) for name, value in scope["headers"] if name.lower() == b"cookie")
+    return [each.strip() for line in lines for each in line.split(b";") if each.strip()]
+
+
+def _name_of(cookie: bytes) -> bytes:
+    return cookie.partition(b"=")[0].strip()
+
+
+def _raw_path(scope: Scope) -> bytes:
+    """The path as the client wrote it, escaped in the one normal way (RFC 3986, 6.2.2); `%2F` stays no slash."""
+    raw = scope.get("raw_path")
+    if raw is None:
+        return quote(scope["path"], safe="/!$&'()*+,;=:@~").encode()
+    raw = bytes(raw).partition(b"?")[0]
+    return _ESCAPE.sub(_normal, raw) if b"%" in raw else raw
+
+
+def _normal(escape: re.Match[bytes]) -> bytes:
+    character = unquote_to_bytes(escape[0])
+    return character if character[0] in _UNRESERVED else quote_from_bytes(character, safe="").encode()
