@@ -25,7 +25,7 @@ def layers(settings: Settings | None) -> list[Middleware]:
         Middleware(RequestIdMiddleware),
         Middleware(cors, settings=settings.cors if settings else None),
         Middleware(RateLimitLayer, prefix="/api/"),
-        Middleware(ResponseCacheMiddleware, routes=CACHED),
+        Middleware(ResponseCacheMiddleware, routes=CACHED, shared=tuple(State.__annotations__)),
     ]
 
 

@@ -89,6 +89,6 @@ async def shared_answer(start: Start, settings: Settings) -> httpx2.Response:
                 answer = await client.get("/expensive-data")
                 for _ in range(100):
                     redis = tune.tunables.cache_redis
-                    if redis is not None and await redis.get("paceline:responses:/expensive-data") is not None:
+                    if redis is not None and [key async for key in redis.scan_iter("paceline:*responses:*")]:
                         return answer
                     await asyncio.sleep(0.01)
