@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-import pytest
 from release import Pinned, Release
 from testcluster import until
 
@@ -53,13 +52,25 @@ def test_a_killed_worker_is_replaced_with_the_values_in_force(release: Release) 
     assert restarts(the_pod(release, name)) == restarts(pod)
 
 
-@pytest.mark.parametrize("part", ["arbiter", "agent"])
-def test_a_killed_part_takes_its_container_down_and_the_pod_comes_back_careful(release: Release, part: str) -> None:
+def test_a_killed_agent_is_restarted_in_its_container(release: Release) -> None:
+    release.converge(TUNED)
+    victim = release.pods()[0]
+    name = victim["metadata"]["name"]
+    before = release.answers()[name]
+    release.execute(name, KILL.format(part="agent"))
+    release.converge(Pinned(workers=3, postgres=3, ttl_seconds=20))
+    after = until(lambda: release.state(name), 60, "the pod answers")
+    assert after is not None
+    assert after["startedAt"] == before["startedAt"]
+    assert restarts(the_pod(release, name)) == restarts(victim)
+
+
+def test_a_killed_arbiter_takes_its_container_down_and_the_pod_comes_back_careful(release: Release) -> None:
     release.converge(START)
     release.converge(TUNED)
     victim, other = release.pods()
     name = victim["metadata"]["name"]
-    release.execute(name, KILL.format(part=part))
+    release.execute(name, KILL.format(part="arbiter"))
     until(
         lambda: restarts(pod := the_pod(release, name)) == restarts(victim) + 1 and is_ready(pod),
         90,

@@ -9,7 +9,10 @@ terminating      exists once the pod stops; the supervisor writes (the arbiter i
 running          exists while the pod runs, locked by the supervisor; left behind by an unclean exit
 held             locked (shared) by agent, arbiter and workers: nobody else takes the folder until the last has ended
 registered.json  start values and caps as workers reported them; the agent writes it and reads it in the pod's next life
+progress.json    how far a change was carried out; the agent writes it before what follows from it, and resumes from it
+retired.json     what workers that are gone have counted; the agent writes it, and resumes from it
 processes.wanted exists once a worker asked for the pod's process pool; the agent starts it then, and again if it ends
+processes.lock   locked by the pool's process, which may outlive the agent that started it
 processes.sock   where the pool's process answers workers
 metrics/         what the application's processes count with prometheus_client; they write, the agent adds up
 once.NAME        locked by the worker that runs the job NAME for the pod
@@ -85,12 +88,24 @@ class RunDir:
         return self.path / "registered.json"
 
     @cached_property
+    def progress(self) -> Path:
+        return self.path / "progress.json"
+
+    @cached_property
+    def retired(self) -> Path:
+        return self.path / "retired.json"
+
+    @cached_property
     def processes_wanted(self) -> Path:
         return self.path / "processes.wanted"
 
     @cached_property
     def processes_socket(self) -> Path:
         return self.path / "processes.sock"
+
+    @cached_property
+    def processes_lock(self) -> Path:
+        return self.path / "processes.lock"
 
     def once(self, name: str) -> Path:
         return self.path / f"once.{name}"

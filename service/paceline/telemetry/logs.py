@@ -62,6 +62,24 @@ def configure(
     sys.excepthook = _log_uncaught
 
 
+def reopen_files() -> None:
+    """Opens every log file of this process anew, by name: a file that was renamed or removed gets no more lines.
+
+    Ours go to stderr; the files are those that the application's own logging configuration names.
+    """
+    loggers = [logging.getLogger(), *logging.Logger.manager.loggerDict.values()]
+    handlers = {handler for logger in loggers if isinstance(logger, logging.Logger) for handler in logger.handlers}
+    for handler in handlers:
+        if isinstance(handler, logging.FileHandler) and handler.stream is not None:
+            handler.acquire()
+            try:
+                former, handler.stream = handler.stream, None  # opened by the next line
+                handler.mode = "a"  # what is there by now was written by another process
+                former.close()
+            finally:
+                handler.release()
+
+
 class _Handler(logging.StreamHandler[TextIO]):
     """Marks the handler as ours, so that `configure` replaces no other."""
 

@@ -27,6 +27,8 @@ def retune(pod: Served, generation: int, **values: Any) -> None:
 
 
 def _acknowledged(pod: Served, generation: int) -> bool:
+    if not pod.management("/readyz"):
+        return False  # the agent is being started again
     tuning = pod.state()["tuning"]
     return tuning["generation"] == generation and not tuning["pending"]
 
@@ -136,7 +138,7 @@ def test_the_pool_is_started_again_when_its_process_dies(start_pod: StartPod) ->
     assert pod.get("/pid")[0] == 200
 
 
-@pytest.mark.parametrize("victim", ["nobody", "paceline.serve.agent", "paceline.serve.supervisor"])
+@pytest.mark.parametrize("victim", ["nobody", "paceline.serve.arbiter", "paceline.serve.supervisor"])
 def test_a_pod_that_stops_finishes_its_work_and_leaves_no_process(
     start_pod: StartPod, folder: Path, threads: ThreadPoolExecutor, victim: str
 ) -> None:
@@ -154,3 +156,21 @@ def test_a_pod_that_stops_finishes_its_work_and_leaves_no_process(
     eventually(lambda: not still_running(family), "nothing is left")
     if victim == "nobody":
         assert pod.process.wait(30) == 0
+
+
+def test_the_pool_outlives_its_agent_and_stays_the_only_one(
+    start_pod: StartPod, tmp_path: Path, folder: Path, threads: ThreadPoolExecutor
+) -> None:
+    pod = start_pod("computing:app", workers=2, keepalive_seconds=0.5, tuning_file=tmp_path / "tuning.json")
+    calls = [threads.submit(waits, pod, folder) for _ in range(3)]
+    eventually(lambda: _use(pod) == (1, 2), "one runs, two wait")
+    pool = pool_process(pod)
+    pod.child("paceline.serve.agent").kill()
+    retune(pod, 1, pools={"processes": 2})
+    eventually(lambda: len(witnesses(folder)) == 2, "two run")
+    assert pool_process(pod) == pool
+    (folder / "go").touch()
+    assert [status for status, _ in _results(calls)] == [200] * 3
+    family = pod.descendants()
+    assert pod.stop() == 0
+    assert not still_running(family)

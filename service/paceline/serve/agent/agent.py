@@ -33,6 +33,8 @@ from paceline.telemetry.metrics import METRICS
 LOOK_SECONDS: Final = 0.05
 UNREST_SECONDS: Final = 0.1
 REST_SECONDS: Final = 1.0
+_NOT_FOR_THE_AGENT: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU)
+"""Meant for servers; sent to all processes of a pod they would end or freeze this one."""
 
 logger = logging.getLogger("paceline.serve")
 
@@ -51,8 +53,9 @@ async def run(settings: Settings) -> None:
     run_dir = RunDir(serve.run_dir)
     run_dir.hold()
     reports = Reports(run_dir, process_started)
+    reports.resume()
     cgroup = find_cgroup()
-    started, started_wall = monotonic(), datetime.now(UTC)
+    started, started_wall = pod_started(run_dir, monotonic(), datetime.now(UTC))
     capacity = Capacity(serve, run_dir, reports, memory=lambda: read_memory(cgroup, reports), clock=monotonic)
     look = Guarded(capacity.run_pass)
     logs.configure("agent", settings, generation=lambda: capacity.status.progress.desired.generation)
@@ -79,6 +82,16 @@ async def run(settings: Settings) -> None:
         tasks.create_task(keep_process_pool(run_dir, stop))
         await stop.wait()
         server.should_exit = True
+
+
+def pod_started(run_dir: RunDir, now: float, wall: datetime) -> tuple[float, datetime]:
+    """When the pod started, on both clocks; the same for an agent that was restarted."""
+    with contextlib.suppress(OSError):
+        began = datetime.fromtimestamp(run_dir.running.stat().st_mtime, UTC)
+        if run_dir.progress.exists():
+            return now - max(0.0, (wall - began).total_seconds()), began
+        return now, began
+    return now, wall
 
 
 def why_unready(run_dir: RunDir, reports: Reports) -> str | None:
@@ -152,8 +165,10 @@ async def repeat(
 
 def _stop_signal() -> asyncio.Event:
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    for number in _NOT_FOR_THE_AGENT:
+        signal.signal(number, signal.SIG_IGN)
     return stop
 
 

@@ -11,8 +11,10 @@ from paceline.document.adoption import DesiredState, Refusal, consider, desired_
 from paceline.document.bounds import Clamp, CompleteValues, Grant, HardCaps, grant
 from paceline.document.model import TuningDocument, Values
 from paceline.document.pod import Memory, PodSnapshot
+from paceline.document.resuming import Saved, catch_up, unreported
 from paceline.document.sequencing import Progress, advance, begin, follow, pending
 from paceline.errors import InvalidDocument
+from paceline.serve.agent.progress_file import load_progress, save_progress
 from paceline.serve.agent.registered import Registered, learn, load, save
 from paceline.serve.agent.reports import Reports
 from paceline.serve.agent.tuning_file import TuningFile
@@ -39,7 +41,7 @@ class Status:
 
 
 class Capacity:
-    """One a pod; made before the first worker starts, and the first values are written then."""
+    """One a pod. Made before the first worker starts it writes the first values; later it resumes what was saved."""
 
     def __init__(
         self,
@@ -57,16 +59,35 @@ class Capacity:
         self._clock = clock
         self._file = TuningFile(settings.tuning_file if settings.tuning == "on" else None)
         self._known = load(run_dir)
-        self._served = False
         self._refused: Refusal | None = None
+        self._resumed_at: float | None = None
+        self._served = False
         self._applied: tuple[int, float] | None = None
         self._newest = DesiredState(0, Values())
-        desired = self._read_desired(after_unclean_exit=run_dir.unclean.exists()) or self._newest
-        wanted = self._grant(desired).values
-        self._progress = begin(desired, wanted, workers=self._workers_at_once(wanted), step=1, now=clock())
-        self._write_effective(self._progress)
-        run_dir.write_workers(self._progress.workers)
+        self._saved: Saved | None = None
+        self._written_step: int | None = None
+        saved = load_progress(run_dir)
+        if saved is None:
+            self._begin()
+        else:
+            self._resume(saved)
         self.status = self._status()
+
+    def _begin(self) -> None:
+        desired = self._read_desired(after_unclean_exit=self._run_dir.unclean.exists()) or self._newest
+        wanted = self._grant(desired).values
+        self._progress = begin(desired, wanted, workers=self._workers_at_once(wanted), step=1, now=self._clock())
+        self._write()
+
+    def _resume(self, saved: Saved) -> None:
+        """After the former agent was killed. Nothing is written here: it may be that workers have not reported yet."""
+        self._progress, self._newest = saved.progress, saved.newest
+        self._served, self._applied = saved.served, saved.applied
+        self._saved = saved
+        effective = self._run_dir.read_effective()
+        self._written_step = effective.step if effective else None
+        self._resumed_at = self._clock()
+        logger.warning("the agent was restarted; it resumes at generation %d, step %d", *_where(saved.progress))
 
     def has_news(self) -> bool:
         """Whether the document was written since the last pass."""
@@ -81,12 +102,19 @@ class Capacity:
         stopping = self._run_dir.terminating.exists()
         self._reports.read(stopping=stopping)
         self._learn()
-        if not stopping:
+        if not stopping and not self._unreported():
+            self._resumed_at = None
+            self._progress = catch_up(
+                self._progress, step=self._written_step, workers=self._run_dir.read_workers(), now=self._clock()
+            )
             desired = self._read_desired()
             if desired is not None:
                 self._progress = follow(self._progress, desired, now=self._clock())
             self._carry_out(advance(self._progress, self._grant(self._progress.desired).values, self._snapshot()))
         self.status = self._status()
+
+    def _unreported(self) -> list[str]:
+        return [] if self._resumed_at is None else unreported(self._reports.workers(), self._resumed_at)
 
     def _read_desired(self, *, after_unclean_exit: bool = False) -> DesiredState | None:
         """A new generation to follow, or None. What is refused is remembered until the file changes."""
@@ -140,16 +168,30 @@ class Capacity:
         )
 
     def _carry_out(self, progress: Progress) -> None:
-        """Values before the count: a worker that the new count starts must find them."""
-        former = self._progress
+        former, self._progress = self._progress, progress
         if progress.blocked is not None and progress.blocked is not former.blocked:
             logger.error("tuning document undone: %s: %s", progress.blocked.reason, progress.blocked.message)
-        if progress.step != former.step:
+        self._reports.expect_removals(former.workers - progress.workers)
+        self._write()
+
+    def _write(self) -> None:
+        """Progress first: a killed agent must have left nothing that the next one does not know of.
+
+        Values before the count: a worker that the new count starts must find them.
+        """
+        progress = self._progress
+        self._save()
+        if progress.step != self._written_step:
             self._write_effective(progress)
+            self._written_step = progress.step
         if self._run_dir.read_workers() != progress.workers:
             self._run_dir.write_workers(progress.workers)
-        self._reports.expect_removals(former.workers - progress.workers)
-        self._progress = progress
+
+    def _save(self) -> None:
+        fresh = Saved(self._progress, self._newest, self._served, self._applied)
+        if fresh != self._saved:
+            save_progress(fresh, self._run_dir)
+            self._saved = fresh
 
     def _write_effective(self, progress: Progress) -> None:
         desired = progress.desired
@@ -163,7 +205,7 @@ class Capacity:
         clamped = granted.clamped
         if progress.memory_bound is not None and progress.memory_bound < granted.values.workers:
             clamped += (Clamp("workers", granted.values.workers, progress.memory_bound, "memory"),)
-        left = tuple(pending(progress, granted.values, self._snapshot()))
+        left = tuple(self._unreported() + pending(progress, granted.values, self._snapshot()))
         return Status(
             progress=progress,
             clamped=clamped,
@@ -181,3 +223,7 @@ class Capacity:
         if done and not known:
             self._applied = generation, self._clock()
         return self._applied[1] if self._applied is not None and self._applied[0] == generation else None
+
+
+def _where(progress: Progress) -> tuple[int, int]:
+    return progress.generation, progress.step

@@ -14,6 +14,7 @@ import orjson
 
 from paceline.document.model import PROCESSES
 from paceline.document.pod import PoolUse, Worker
+from paceline.serve.agent.retired import Retired, load_retired, save_retired
 from paceline.serve.agent.totals import Report, add_up, known_groups, named_groups, retire
 from paceline.serve.rundir import RunDir, stamp
 
@@ -77,6 +78,12 @@ class Reports:
         """The next `count` workers to vanish were asked to; a negative count takes an earlier order back."""
         self._leaving = max(0, self._leaving + count)
 
+    def resume(self) -> None:
+        """Goes on from what a former agent of this life has added up."""
+        if (kept := load_retired(self.run_dir)) is not None:
+            self._retired, self._retired_cpu_seconds = kept.report, kept.cpu_seconds
+            self.restarts, self._groups = kept.restarts, kept.groups
+
     def read(self, *, stopping: bool = False) -> None:
         """Takes in new reports and retires workers that are gone; while `stopping` all of them are asked to go."""
         for pid, seen in list(self._living.items()):
@@ -108,12 +115,16 @@ class Reports:
         self._groups = known_groups(self._groups, [report])
         self._retired = retire((self._retired, report), self._groups)
         self._retired_cpu_seconds += report.get("cpuSeconds", 0.0)
-        self.run_dir.report(pid).unlink(missing_ok=True)
         planned = stopping or report["draining"] or self._leaving > 0
         self._leaving = max(0, self._leaving - 1)
         if not planned:
             self.restarts += 1
             logger.warning("worker %d ended without being asked to", pid)
+        kept = Retired(
+            self._retired, self._retired_cpu_seconds, self.restarts, self._groups, pid, float(report["time"])
+        )
+        save_retired(kept, self.run_dir)
+        self.run_dir.report(pid).unlink(missing_ok=True)
 
 
 def process_started(pid: int) -> int | None:

@@ -129,8 +129,12 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
             logger.error("no worker could start: %s", reason)
         sys.exit(1 if exit_status else 0)
 
+    def handle_usr1(self) -> None:
+        logs.reopen_files()
+        self.kill_workers(signal.SIGUSR1)
+
     def handle_hup(self) -> None:
-        logger.info("signal ignored: values come from the tuning document, new code with a new pod")
+        logger.warning("signal refused: values come from the tuning document, new code with a new pod")
 
     handle_ttin = handle_ttou = handle_usr2 = handle_hup
 

@@ -1,6 +1,10 @@
-"""The agent's part: starts the pool's process once a worker asks for it, and again should it end."""
+"""The agent's part: starts the pool's process once a worker asks for it, and again should it end.
+
+That of an agent that was killed serves on; a second one would double the limits.
+"""
 
 import asyncio
+import fcntl
 import logging
 import os
 import sys
@@ -19,9 +23,18 @@ logger = logging.getLogger("paceline.serve")
 async def keep_process_pool(run: RunDir, stop: asyncio.Event) -> None:
     """Until `stop`; then ends it. By then workers are gone: nothing runs in it."""
     while not stop.is_set():
-        if run.processes_wanted.exists():
+        if run.processes_wanted.exists() and not _is_running(run):
             await _run_once(run, stop)
         await asyncio.sleep(_POLL_SECONDS)
+
+
+def _is_running(run: RunDir) -> bool:
+    with run.processes_lock.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 async def _run_once(run: RunDir, stop: asyncio.Event) -> None:

@@ -4,6 +4,8 @@ It is small (no pydantic, no application: children import what they run) and end
 """
 
 import asyncio
+import fcntl
+import os
 import signal
 from contextlib import suppress
 from pathlib import Path
@@ -30,7 +32,9 @@ class Server:
         self._seen: tuple[int, int, int] | None = None
 
     async def serve(self) -> None:
-        """Until SIGTERM came and no worker lives any more."""
+        """Until SIGTERM came, or its agent was killed, and no worker lives any more."""
+        lock = os.open(self._run.processes_lock, os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
         listening = wire.listen(self._run.processes_socket)
@@ -41,6 +45,7 @@ class Server:
                     await asyncio.wait_for(stop.wait() if not stop.is_set() else asyncio.sleep(1), _POLL_SECONDS)
         for pool in self._pools.values():
             await pool.aclose()
+        os.close(lock)
 
     def _follow(self) -> None:
         fresh = stamp(self._run.effective)

@@ -23,10 +23,11 @@ def claim(run: RunDir) -> int | None:
     if locks is None:
         return None
     running, held = locks
-    processes = (run.processes_wanted, run.processes_socket)
-    written = (*processes, *run.reports.iterdir(), *run.metrics.iterdir())
+    of_agent = (run.progress, run.retired, run.processes_wanted, run.processes_socket)
+    written = (*of_agent, *run.reports.iterdir(), *run.metrics.iterdir())
     for stale in (run.workers, run.effective, run.terminating, run.unclean, *written):
         stale.unlink(missing_ok=True)
+    os.utime(running)  # when this life began, for an agent that is restarted
     if unclean:
         run.unclean.touch()
     os.close(held)  # for agent and arbiter, which start later

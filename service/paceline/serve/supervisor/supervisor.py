@@ -1,7 +1,7 @@
-"""The first process of a pod: starts agent and arbiter, forwards the order to stop, leaves neither without the other.
+"""The first process of a pod: starts agent and arbiter, and stops them in order when told to.
 
-It stays small (standard library and paths only) and decides nothing else: no socket, no document, no restart. A half
-that dies takes the pod down in order; whoever runs the pod starts it again.
+It stays small (standard library and paths only): no socket, no document. An agent that dies is started again and
+resumes; without the arbiter, or an agent that keeps dying, the pod ends in order, and whoever runs it starts it again.
 """
 
 import argparse
@@ -18,10 +18,12 @@ from paceline import lifeline
 from paceline.serve import deadlines
 from paceline.serve.rundir import RunDir
 from paceline.serve.supervisor import marker
+from paceline.serve.supervisor.restarts import Restarts
+from paceline.serve.supervisor.signals import TAKEN, Meaning, meaning, refusal
 
-_SIGNALS: Final = frozenset({signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 _LOOK_SECONDS: Final = 0.1  # adopted workers send no signal to wait for while they drain
-_CANNOT_LOAD: Final = 2
+_AT_ONCE_SECONDS: Final = 2.0
+_USAGE_ERROR: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +48,49 @@ class Supervisor:
         self._ended: dict[int, int] = {}
         self._orders: list[int] = []
         self._agent = self._arbiter = 0
+        self._agent_began = 0.0
+        self._restarts = Restarts()
 
     def run(self) -> int:
-        """Serves until told to stop or until a part dies; returns the exit status."""
+        """Serves until told to stop, or until the pod cannot go on; returns the exit status."""
         lifeline.adopt_orphans()
-        # A killed agent has nothing to lose; the arbiter must let its workers finish.
-        self._agent = self._start(self._plan.agent, signal.SIGKILL)
-        self._arbiter = self._start(self._plan.arbiter, signal.SIGTERM)
-        self._wait(lambda: bool(self._orders) or self._gone(self._agent) or self._gone(self._arbiter))
+        self._start_agent()
+        self._arbiter = self._start(self._plan.arbiter, signal.SIGTERM)  # it must let its workers finish
+        while self._goes_on():
+            self._keep_agent()
         status = self._explain()
         self._plan.run.terminating.touch()
-        if not self._gone(self._arbiter):
+        if not (self._gone(self._arbiter) or self._at_once()):
             self._wait(
                 lambda: self._gone(self._arbiter) or self._impatient(), seconds=self._plan.termination_delay_seconds
             )
         stopped = self._stop_serving()
         self._stop(self._agent, seconds=deadlines.AGENT_STOP_SECONDS)
         return status if stopped else status or 1
+
+    def _start_agent(self) -> None:
+        self._agent_began = monotonic()
+        self._agent = self._start(self._plan.agent, signal.SIGKILL)  # it has nothing to lose: it resumes
+
+    def _goes_on(self) -> bool:
+        """Waits until something must be done; False if the pod is to end."""
+        self._wait(lambda: bool(self._orders) or self._gone(self._arbiter) or self._gone(self._agent))
+        if self._orders or self._gone(self._arbiter):
+            return False
+        # One that finds its own settings wrong finds them wrong again.
+        useless = self._restarts == Restarts() and self._agent_status() == _USAGE_ERROR
+        self._restarts = self._restarts.after(monotonic() - self._agent_began)
+        return not (useless or self._restarts.hopeless)
+
+    def _keep_agent(self) -> None:
+        """Starts the agent again, after a pause if it did not last; unless the pod is to end meanwhile."""
+        pause = self._restarts.pause_seconds
+        self._say(f"the agent ended by itself ({_how(self._agent_status())}); starting it again in {pause:g} s")
+        if not self._wait(lambda: bool(self._orders) or self._gone(self._arbiter), seconds=pause):
+            self._start_agent()
+
+    def _agent_status(self) -> int:
+        return os.waitstatus_to_exitcode(self._ended[self._agent])
 
     def _start(self, command: tuple[str, ...], death_signal: signal.Signals) -> int:
         """Starts a part in a process group of its own: Ctrl-C reaches the supervisor alone, which stops in order."""
@@ -82,22 +110,22 @@ class Supervisor:
         """The exit status; a line on stderr unless the arbiter has said already that the application is unusable."""
         if self._gone(self._arbiter):
             return self._blame("arbiter", self._ended[self._arbiter])
-        if self._gone(self._agent):
+        if self._gone(self._agent) and not self._orders:
             return self._blame("agent", self._ended[self._agent])
         return 0
 
     def _blame(self, part: str, wait_status: int) -> int:
         code = os.waitstatus_to_exitcode(wait_status)
-        if part == "arbiter" and code == _CANNOT_LOAD:
-            return _CANNOT_LOAD
-        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
-        self._say(f"the {part} ended by itself ({how}); stopping the rest")
+        if part == "arbiter" and code == _USAGE_ERROR:
+            return _USAGE_ERROR
+        self._say(f"the {part} ended by itself ({_how(code)}); stopping the rest")
         return 1
 
     def _stop_serving(self) -> bool:
         """Stops the arbiter, then waits for workers that outlived it. True if all ended by themselves."""
-        stopped = self._stop(self._arbiter, seconds=self._plan.stop_seconds)
-        self._wait(lambda: not self._orphans() or self._impatient(), seconds=self._plan.stop_seconds)
+        seconds = _AT_ONCE_SECONDS if self._at_once() else self._plan.stop_seconds
+        stopped = self._stop(self._arbiter, seconds=seconds)
+        self._wait(lambda: not self._orphans() or self._impatient(), seconds=seconds)
         left = self._orphans()
         for pid in left:
             _kill(pid, signal.SIGKILL)
@@ -105,10 +133,10 @@ class Supervisor:
         return stopped and not left
 
     def _stop(self, pid: int, *, seconds: float) -> bool:
-        """SIGTERM, and SIGKILL after a deadline or a second Ctrl-C. True if SIGTERM was enough."""
+        """SIGTERM or SIGQUIT, and SIGKILL after a deadline or a second Ctrl-C. True if the first was enough."""
         if self._gone(pid):
             return True
-        _kill(pid, signal.SIGTERM)
+        _kill(pid, signal.SIGQUIT if self._at_once() else signal.SIGTERM)
         self._wait(lambda: self._gone(pid) or self._impatient(), seconds=seconds)
         if self._gone(pid):
             return True
@@ -122,19 +150,28 @@ class Supervisor:
         deadline = None if seconds is None else monotonic() + seconds
         while not condition():
             if deadline is None:
-                self._take(signal.sigwaitinfo(_SIGNALS))
+                self._take(signal.sigwaitinfo(TAKEN))
                 continue
             left = deadline - monotonic()
             if left <= 0:
                 return False
-            self._take(signal.sigtimedwait(_SIGNALS, min(left, _LOOK_SECONDS)))
+            self._take(signal.sigtimedwait(TAKEN, min(left, _LOOK_SECONDS)))
         return True
 
     def _take(self, arrived: signal.struct_siginfo | None) -> None:
-        if arrived is not None and arrived.si_signo != signal.SIGCHLD:
-            self._orders.append(arrived.si_signo)
+        if arrived is not None:
+            self._obey(arrived.si_signo)
         while (ended := _reap()) is not None:
             self._ended[ended[0]] = ended[1]
+
+    def _obey(self, number: int) -> None:
+        match meaning(number):
+            case Meaning.STOP | Meaning.STOP_AT_ONCE:
+                self._orders.append(number)
+            case Meaning.REOPEN_LOGS if not self._gone(self._arbiter):
+                _kill(self._arbiter, signal.SIGUSR1)
+            case Meaning.REFUSED:
+                self._say(refusal(number))
 
     def _gone(self, pid: int) -> bool:
         return pid in self._ended
@@ -143,8 +180,16 @@ class Supervisor:
         return lifeline.children() - {self._agent, self._arbiter}
 
     def _impatient(self) -> bool:
-        """A second Ctrl-C: stop now."""
-        return self._orders.count(signal.SIGINT) > 1
+        """A second Ctrl-C, or SIGQUIT while the pod stops in order: stop now."""
+        return self._orders.count(signal.SIGINT) > 1 or signal.SIGQUIT in self._orders[1:]
+
+    def _at_once(self) -> bool:
+        """SIGQUIT: nothing is waited for but the processes themselves."""
+        return self._orders[:1] == [signal.SIGQUIT]
+
+
+def _how(exit_code: int) -> str:
+    return f"killed by {signal.Signals(-exit_code).name}" if exit_code < 0 else f"exit status {exit_code}"
 
 
 def _reap() -> tuple[int, int] | None:
@@ -190,8 +235,8 @@ def _say(message: str) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Entry of `python -m paceline.serve.supervisor`; `paceline serve` starts it."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, TAKEN)
     plan = _parse(arguments)
     status = Supervisor(plan, _say).run()
-    marker.release(plan.run, clean=status == 0, started=status != _CANNOT_LOAD, temporary=plan.temporary)
+    marker.release(plan.run, clean=status == 0, started=status != _USAGE_ERROR, temporary=plan.temporary)
     return status

@@ -69,6 +69,10 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
         lifeline.die_with_parent(self.ppid, signal.SIGTERM)
         super().init_process()
 
+    def handle_usr1(self, sig: int, frame: object) -> None:
+        """Reopens log files, the application's own included."""
+        logs.reopen_files()
+
     def load_wsgi(self) -> None:
         try:
             super().load_wsgi()

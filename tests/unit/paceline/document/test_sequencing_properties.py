@@ -1,7 +1,8 @@
 """The safety heart against random interleavings: the total never exceeds the larger one, and it ends as wanted.
 
 Agent, arbiter and workers each act, or do not, in each round, and no faster than the example's pace; what the agent
-decides reaches the files later; connections are taken greedily and held at will.
+decides reaches the files later, and it may be killed between any two of its writes; connections are taken greedily and
+held at will.
 """
 
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from math import inf
 from random import Random
 
+import orjson
 import pytest
 from examples import examples
 from hypothesis import Phase, given, settings
@@ -17,6 +19,7 @@ from paceline.document.adoption import DesiredState
 from paceline.document.bounds import CompleteValues
 from paceline.document.model import Values
 from paceline.document.pod import Memory, PodSnapshot, PoolUse, Worker
+from paceline.document.resuming import Saved, catch_up, parse_saved, unreported
 from paceline.document.sequencing import SETTLE_SECONDS, advance, begin, follow, pending
 
 POOLS = ("postgres", "redis")
@@ -56,13 +59,16 @@ class Pod:
     def __init__(self, start: CompleteValues, chance: Random) -> None:
         self.chance = chance
         self.pace = chance.choice([0.1, 0.4, 0.8])
+        self.danger = chance.choice([0.0, 0.02, 0.2])
         self.drain_pace = chance.choice([0.03, 0.3])
         self.now = 0.0
         self.asked = {0: start}
         self.totals_of = [start]
         self.progress = begin(DesiredState(0, Values()), start, workers=start.workers, step=1, now=self.now)
-        self.files = self.progress
+        self.saved = self.files = self.counted = self.progress
         self.due = inf
+        self.resumed_at: float | None = None
+        self.followed = self.saved_followed = 0
         self.count_read = start.workers
         self.processes: list[Process] = []
         self.pids = 0
@@ -75,7 +81,10 @@ class Pod:
         return [process.report for process in self.processes if process.report is not None]
 
     def left(self) -> list[str]:
-        return pending(self.progress, self.wanted(), self.snapshot())
+        return self.unreported() + pending(self.progress, self.wanted(), self.snapshot())
+
+    def unreported(self) -> list[str]:
+        return [] if self.resumed_at is None else unreported(self.reported(), self.resumed_at)
 
     def snapshot(self) -> PodSnapshot:
         return PodSnapshot(self.reported(), PLENTY, self.now, DEADLINE_SECONDS)
@@ -84,22 +93,51 @@ class Pod:
         generation = len(self.asked)
         self.asked[generation] = values
         self.totals_of.append(values)
-        self.progress = follow(self.progress, DesiredState(generation, Values()), now=self.now)
+        if self.resumed_at is None:
+            self.agent_reads()
+
+    def agent_reads(self) -> None:
+        if self.followed < len(self.asked) - 1:
+            self.followed = len(self.asked) - 1
+            self.progress = follow(self.progress, DesiredState(self.followed, Values()), now=self.now)
+
+    def agent_is_killed(self) -> None:
+        """At any moment: between deciding and saving, saving and writing values, values and the count."""
+        wire = orjson.loads(orjson.dumps(Saved(self.saved, self.saved.desired, served=True, applied=None).to_json()))
+        self.saved = self.progress = parse_saved(wire).progress
+        self.followed = self.saved_followed
+        self.resumed_at = self.now
 
     def agent_decides(self) -> None:
-        if self.files is not self.progress:
+        if not self.is_written() and self.resumed_at is None:
             return
+        if self.unreported():
+            return
+        self.resumed_at = None
+        self.progress = catch_up(self.progress, step=self.files.step, workers=self.counted.workers, now=self.now)
+        self.agent_reads()
         self.progress = advance(self.progress, self.wanted(), self.snapshot())
-        if (self.progress.step, self.progress.workers) != (self.files.step, self.files.workers):
+        if not self.is_written():
             self.due = min(self.due, self.now + SETTLE_SECONDS)
         if not self.left():
             self.totals_of = [self.wanted()]
 
+    def is_written(self) -> bool:
+        return (self.files.step, self.counted.workers) == (self.progress.step, self.progress.workers)
+
     def agent_writes(self) -> None:
-        self.files = self.progress
+        """The next of the three writes of a pass."""
+        if self.resumed_at is not None:
+            return
+        if self.saved is not self.progress:
+            self.saved, self.saved_followed = self.progress, self.followed
+        elif self.files.step != self.progress.step:
+            self.files = self.progress
+        else:
+            self.counted = self.progress
 
     def arbiter_reads(self) -> None:
-        self.count_read = self.files.workers
+        self.count_read = self.counted.workers
 
     def arbiter_acts(self) -> None:
         while len(self.processes) < self.count_read:
@@ -121,7 +159,9 @@ class Pod:
 
     def round(self) -> None:
         """Each acts or does not, in any order."""
-        actors = [self.agent_decides, self.agent_writes, self.arbiter_reads, self.arbiter_acts]
+        if self.chance.random() < self.danger:
+            self.agent_is_killed()
+        actors = [self.agent_decides, self.agent_writes, self.agent_writes, self.arbiter_reads, self.arbiter_acts]
         actors += [lambda process=process: self.worker_acts(process) for process in self.processes]
         self.chance.shuffle(actors)
         for act in actors[: self.chance.randint(0, len(actors))]:
@@ -138,7 +178,8 @@ class Pod:
 
     def what_is_assumed_after_a_second(self) -> None:
         self.due = inf
-        self.agent_writes()
+        for _ in range(3):
+            self.agent_writes()
         self.arbiter_reads()
         self.arbiter_acts()
         for process in self.processes:
@@ -149,7 +190,8 @@ class Pod:
         """Nothing blocks any more, and everybody acts."""
         for _ in range(rounds):
             self.agent_decides()
-            self.agent_writes()
+            for _ in range(3):
+                self.agent_writes()
             self.arbiter_reads()
             self.arbiter_acts()
             self.processes = [process for process in self.processes if not process.draining]

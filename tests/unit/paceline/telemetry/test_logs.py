@@ -7,13 +7,14 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from opentelemetry import context, trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext
 from paceline.settings import ServeSettings, Settings
-from paceline.telemetry.logs import configure, current_request
+from paceline.telemetry.logs import configure, current_request, reopen_files
 from paceline.telemetry.tracing import log_fields
 
 log = logging.getLogger("paceline.test")
@@ -196,3 +197,22 @@ def test_opentelemetry_complains_once_a_minute() -> None:
     said = [line for line in lines(stream) if line["logger"] == exporter.name]
     assert len(said) == 3
     assert len(lines(stream)) == 3 + 25
+
+
+def test_a_rotated_file_gets_no_more_lines(tmp_path: Path) -> None:
+    path = tmp_path / "app.log"
+    handler = logging.FileHandler(path, mode="w")
+    logger = logging.getLogger("test.rotation")
+    logger.addHandler(handler)
+    try:
+        logger.warning("one")
+        path.rename(tmp_path / "app.log.1")
+        reopen_files()
+        logger.warning("two")
+        reopen_files()
+        logger.warning("three")
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+    assert (tmp_path / "app.log.1").read_text() == "one\n"
+    assert path.read_text() == "two\nthree\n"

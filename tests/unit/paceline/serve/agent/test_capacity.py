@@ -1,5 +1,6 @@
 """The pass over real files, with the clock, the memory and the process table in the test's hand."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from fake_worker import report_of
 from paceline.document.bounds import Clamp
 from paceline.document.pod import Memory
+from paceline.errors import InvalidDocument
 from paceline.serve.agent.capacity import Capacity, Status
 from paceline.serve.agent.reports import Reports
 from paceline.serve.rundir import Effective, RunDir, write_atomically
@@ -28,6 +30,7 @@ class Pod:
         self.memory = UNLIMITED
         self.living: set[int] = set()
         self.pids = 0
+        self.most = 1000
 
     def starts(self) -> None:
         self.reports = Reports(self.run, lambda pid: pid if pid in self.living else None)
@@ -54,7 +57,12 @@ class Pod:
         for pid in self.living:
             limit = effective.values.pools.get("postgres", 5)
             report = report_of(pid, step=effective.step, generation=effective.generation, limit=limit, in_use=in_use)
+            report["time"] = self.now
             write_atomically(self.run.report(pid), orjson.dumps(report))
+
+    def check_total(self) -> None:
+        limit = self.effective().values.pools.get("postgres", 5)
+        assert len(self.living) * limit <= self.most
 
     def settles(self, passes: int = 20) -> Status:
         for _ in range(passes):
@@ -198,7 +206,7 @@ def test_after_an_unclean_exit_the_first_values_are_the_smaller_ones_until_a_new
     pod.starts()
     pod.settles()
     pod.living.clear()
-    for path in (pod.run.effective, pod.run.workers, *pod.run.reports.iterdir()):
+    for path in (pod.run.effective, pod.run.workers, pod.run.progress, *pod.run.reports.iterdir()):
         path.unlink()
     pod.run.unclean.touch()
     pod.starts()
@@ -295,3 +303,84 @@ def test_a_pod_without_tuning_looks_at_no_document(tmp_path: Path) -> None:
     pod.starts()
     pod.writes(1, workers=2)
     assert not pod.capacity.has_news()
+
+
+class Killed(BaseException):
+    """kill -9: nothing of the process runs any more."""
+
+
+def dies_after(pod: Pod, monkeypatch: pytest.MonkeyPatch, writes: int) -> None:
+    """Passes until the agent has made so many writes, and dies in the next."""
+    left = [writes]
+
+    def write(path: Path, content: bytes) -> None:
+        if not left[0]:
+            raise Killed
+        left[0] -= 1
+        write_atomically(path, content)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("paceline.serve.rundir.write_atomically", write)
+        patched.setattr("paceline.serve.agent.progress_file.write_atomically", write)
+        with suppress(Killed):
+            for _ in range(60):
+                pod.now += 0.2
+                pod.check_total()
+                pod.workers_follow()
+                pod.check_total()
+                pod.capacity.run_pass()
+
+
+CHANGES = {
+    "up": {"workers": 4, "pools": {"postgres": 2}},
+    "down": {"workers": 1, "pools": {"postgres": 15}},
+}
+
+
+@pytest.mark.invariant
+@pytest.mark.parametrize("writes", range(18))
+@pytest.mark.parametrize("change", CHANGES)
+def test_an_agent_killed_at_any_write_resumes_within_the_larger_total(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str, writes: int
+) -> None:
+    pod = Pod(tmp_path, workers=3)
+    pod.starts()
+    pod.settles()
+    wanted = CHANGES[change]
+    pod.most = max(3 * 5, wanted["workers"] * wanted["pools"]["postgres"])
+    pod.writes(1, **wanted)
+    dies_after(pod, monkeypatch, writes)
+    before = (pod.run.effective.read_bytes(), pod.run.read_workers())
+    pod.now += 7
+    pod.starts()
+    pod.capacity.run_pass()
+    assert (pod.run.effective.read_bytes(), pod.run.read_workers()) == before
+    assert pod.capacity.status.pending, "nothing is acknowledged before every worker has reported"
+    for _ in range(60):
+        pod.now += 0.2
+        pod.check_total()
+        pod.workers_follow()
+        pod.check_total()
+        pod.capacity.run_pass()
+    assert pod.capacity.status.pending == ()
+    assert (len(pod.living), pod.effective().values.pools) == (wanted["workers"], wanted["pools"])
+
+
+def test_a_resumed_agent_remembers_what_it_has_followed_and_acknowledged(pod: Pod) -> None:
+    pod.writes(5, workers=2)
+    pod.starts()
+    applied_at = pod.settles().applied_at
+    pod.writes(4, workers=3)
+    pod.starts()
+    pod.now += 3
+    status = pod.settles()
+    assert status.refused is not None
+    assert status.refused.reason == "OlderGeneration"
+    assert status.applied_at == applied_at
+
+
+def test_progress_that_nobody_can_read_is_not_begun_anew(pod: Pod) -> None:
+    pod.starts()
+    pod.run.progress.write_bytes(b"{}")
+    with pytest.raises(InvalidDocument, match="saved progress"):
+        pod.starts()
