@@ -42,6 +42,7 @@ def pool(obj: T, *, name: str, limit: int, tunables: Tunables | None = None) -> 
         engine = tune.pool(create_async_engine(DSN, pool_size=40, max_overflow=0), name="orders", limit=15)
         pg = tune.pool(await asyncpg.create_pool(DSN, min_size=0, max_size=40), name="postgres", limit=10)
         mongo = tune.pool(AsyncMongoClient(URL, maxPoolSize=40), name="mongo", limit=10)
+        sync = tune.pool(create_engine(DSN, pool_size=40, max_overflow=0), name="reports", limit=10)
         http = tune.pool(ClientSession(connector=TCPConnector(limit=100)), name="upstream", limit=20)
         http = tune.pool(httpx.AsyncClient(limits=httpx.Limits(max_connections=100)), name="upstream", limit=20)
 
@@ -53,7 +54,8 @@ def pool(obj: T, *, name: str, limit: int, tunables: Tunables | None = None) -> 
     its name back.
 
     Args:
-        obj: SQLAlchemy's `AsyncEngine`, `asyncpg.Pool`, `redis.asyncio.Redis` or its `ConnectionPool` or
+        obj: SQLAlchemy's `AsyncEngine` or `Engine`, `psycopg_pool.AsyncConnectionPool` or `ConnectionPool`,
+            `asyncpg.Pool`, `redis.asyncio.Redis` or its `ConnectionPool` or
             `BlockingConnectionPool`, pymongo's `AsyncMongoClient`, aiohttp's `ClientSession` or its connector,
             the `AsyncClient` of httpx or httpx2, or a subclass.
         name: the pool's name in the policy.

@@ -9,9 +9,11 @@ from paceline.resources.pools.aiohttp import AiohttpPool
 from paceline.resources.pools.asyncpg import AsyncpgPool
 from paceline.resources.pools.httpx import HttpxPool
 from paceline.resources.pools.limited_pool import MARK, LimitedPool
+from paceline.resources.pools.psycopg import AsyncPsycopgPool, SyncPsycopgPool
 from paceline.resources.pools.pymongo import PymongoPool
 from paceline.resources.pools.redis import RedisPool
 from paceline.resources.pools.sqlalchemy import SqlalchemyPool
+from paceline.resources.pools.sqlalchemy_sync import SyncSqlalchemyPool
 
 _Adapter = Callable[[str, Any, int], LimitedPool]
 
@@ -28,6 +30,10 @@ def _sqlalchemy_engine(name: str, engine: Any, limit: int) -> LimitedPool:
     return adapt(name, engine.sync_engine.pool, limit)
 
 
+def _sqlalchemy_sync_engine(name: str, engine: Any, limit: int) -> LimitedPool:
+    return adapt(name, engine.pool, limit)
+
+
 ADAPTERS: Final[Mapping[str, _Adapter]] = MappingProxyType(
     {
         "aiohttp.client.ClientSession": _aiohttp_session,
@@ -35,19 +41,24 @@ ADAPTERS: Final[Mapping[str, _Adapter]] = MappingProxyType(
         "asyncpg.pool.Pool": AsyncpgPool,
         "httpx.AsyncClient": HttpxPool,
         "httpx2.AsyncClient": HttpxPool,
+        "psycopg_pool.pool.ConnectionPool": SyncPsycopgPool,
+        "psycopg_pool.pool_async.AsyncConnectionPool": AsyncPsycopgPool,
         "pymongo.asynchronous.mongo_client.AsyncMongoClient": PymongoPool,
         "redis.asyncio.connection.ConnectionPool": RedisPool,
         "redis.asyncio.client.Redis": _redis_client,
         "sqlalchemy.pool.impl.AsyncAdaptedQueuePool": SqlalchemyPool,
+        "sqlalchemy.engine.base.Engine": _sqlalchemy_sync_engine,
         "sqlalchemy.ext.asyncio.engine.AsyncEngine": _sqlalchemy_engine,
+        "sqlalchemy.pool.impl.QueuePool": SyncSqlalchemyPool,
     }
 )
 """By the full name of a class; it counts for subclasses too."""
 
 SUPPORTED: Final = (
     "aiohttp.ClientSession and its connector, asyncpg.Pool, httpx.AsyncClient, httpx2.AsyncClient, "
-    "pymongo.AsyncMongoClient, redis.asyncio.Redis, redis.asyncio.ConnectionPool and BlockingConnectionPool, "
-    "sqlalchemy.ext.asyncio.AsyncEngine with its AsyncAdaptedQueuePool"
+    "psycopg_pool.AsyncConnectionPool and ConnectionPool, pymongo.AsyncMongoClient, "
+    "redis.asyncio.Redis, redis.asyncio.ConnectionPool and BlockingConnectionPool, "
+    "sqlalchemy's Engine with its QueuePool, and AsyncEngine with its AsyncAdaptedQueuePool"
 )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from paceline.errors import PoolError
@@ -22,6 +22,7 @@ class LimitedPool(ABC):
     kind: str
     cap_option: str
     """The constructor's parameter that sets the cap, for messages."""
+    make_limiter: Callable[[str, int], Limiter] = Limiter
 
     def __init__(self, name: str, limit: int, cap: int) -> None:
         if limit < 1:
@@ -34,7 +35,7 @@ class LimitedPool(ABC):
         self.name = name
         self.cap = cap
         self.start_limit = limit
-        self.limiter = Limiter(name, limit)
+        self.limiter = self.make_limiter(name, limit)
 
     @abstractmethod
     def install(self) -> None:

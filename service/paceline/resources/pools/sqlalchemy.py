@@ -70,7 +70,7 @@ class SqlalchemyPool(LimitedPool):
 
     def sockets(self) -> list[Any]:
         records = [*self._granted, *self._pool._pool._queue._queue]
-        return [each for record in records if (each := _transport(record.driver_connection)) is not None]
+        return [each for record in records if (each := transport(record.driver_connection)) is not None]
 
     def trim(self) -> None:
         if not loop_runs():
@@ -78,9 +78,9 @@ class SqlalchemyPool(LimitedPool):
         while self.open - len(self._closing) > self.needed:
             try:
                 record = self._pool._pool.get(block=False)
-            except _empty():
+            except empty():
                 return
-            task = asyncio.get_running_loop().create_task(_in_greenlet(_close, self._pool, record))
+            task = asyncio.get_running_loop().create_task(_in_greenlet(close, self._pool, record))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
@@ -90,7 +90,7 @@ class SqlalchemyPool(LimitedPool):
         try:
             granted = _await_only(self.limiter.acquire(pool._timeout))
         except AcquireTimeout as error:
-            raise _acquire_timeout()(str(error)) from None
+            raise acquire_timeout()(str(error)) from None
         try:
             self._make_room(pool)
             record = self._base._do_get(pool)
@@ -106,10 +106,10 @@ class SqlalchemyPool(LimitedPool):
         granted = self._granted.pop(record, None)
         try:
             if pool is not self._pool:
-                _close(pool, record)  # nobody will ask this pool for it again
+                close(pool, record)  # nobody will ask this pool for it again
                 self._strays -= 1
             elif self.open - len(self._closing) > max(self.limiter.limit, self.limiter.in_use - 1):
-                _close(pool, record)
+                close(pool, record)
             else:
                 self._base._do_return_conn(pool, record)
         finally:
@@ -128,17 +128,19 @@ class SqlalchemyPool(LimitedPool):
             _await_only(asyncio.wait(self._closing, return_when=asyncio.FIRST_COMPLETED))
 
 
-def _transport(connection: Any) -> Any:
+def transport(connection: Any) -> Any:
     """Of asyncpg's connection, aiomysql's or asyncmy's, psycopg's; None for what has no socket, like SQLite."""
     if hasattr(connection, "_transport"):
         return connection._transport
+    if getattr(connection, "_sock", None) is not None:  # of PyMySQL
+        return connection._sock
     writer = getattr(connection, "_writer", None)
     if writer is not None:
         return writer.transport
     return connection if hasattr(connection, "fileno") else None
 
 
-def _close(pool: Any, record: Any) -> None:
+def close(pool: Any, record: Any) -> None:
     """Closes a connection that is in nobody's hands; runs in a greenlet."""
     try:
         with suppress(Exception):  # whatever happens to a connection that closes, it is gone afterwards
@@ -159,14 +161,14 @@ async def _in_greenlet(function: Any, *arguments: Any) -> None:
     await greenlet_spawn(function, *arguments)
 
 
-def _empty() -> type[Exception]:
+def empty() -> type[Exception]:
     from sqlalchemy.util.queue import Empty
 
     return Empty
 
 
 @cache
-def _acquire_timeout() -> type[AcquireTimeout]:
+def acquire_timeout() -> type[AcquireTimeout]:
     """Ours and SQLAlchemy's: code that catches what a full `QueuePool` raises goes on working."""
     from sqlalchemy.exc import TimeoutError as SqlalchemyTimeoutError
 

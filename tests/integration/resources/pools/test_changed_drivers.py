@@ -15,8 +15,11 @@ from aiohttp.connector import BaseConnector, TCPConnector
 from asyncpg.pool import Pool
 from paceline import tune
 from paceline.errors import PoolError
+from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import ConnectionPool as ConnectionPoolForThreads
 from pymongo.asynchronous.pool import Pool as MongoPool
 from redis.asyncio import BlockingConnectionPool, ConnectionPool
+from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, QueuePool
 
@@ -29,6 +32,9 @@ MAKE: dict[str, Callable[[], Any]] = {
     "pymongo": lambda: pymongo.AsyncMongoClient("mongodb://127.0.0.1:1/", maxPoolSize=5),
     "redis": lambda: redis.asyncio.Redis(max_connections=5),
     "redis, blocking": lambda: redis.asyncio.Redis.from_pool(BlockingConnectionPool(max_connections=5)),
+    "psycopg": lambda: AsyncConnectionPool(DSN, min_size=0, max_size=5, open=False),
+    "psycopg, threads": lambda: ConnectionPoolForThreads(DSN, min_size=0, max_size=5, open=False),
+    "sqlalchemy, threads": lambda: create_engine(DSN.replace("://", "+psycopg://"), pool_size=5, max_overflow=0),
     "sqlalchemy": lambda: create_async_engine(DSN.replace("://", "+asyncpg://"), pool_size=5, max_overflow=0),
 }
 HTTPCORE = httpx.AsyncHTTPTransport()._pool.__class__
@@ -52,6 +58,9 @@ REPLACED = [
     ("redis", ConnectionPool, "disconnect"),
     ("redis, blocking", BlockingConnectionPool, "get_connection"),
     ("redis, blocking", BlockingConnectionPool, "release"),
+    *[("psycopg", AsyncConnectionPool, name) for name in ("getconn", "putconn", "resize")],
+    *[("psycopg, threads", ConnectionPoolForThreads, name) for name in ("getconn", "putconn", "resize")],
+    *[("sqlalchemy, threads", QueuePool, name) for name in ("_do_get", "_do_return_conn", "recreate")],
     ("sqlalchemy", QueuePool, "_do_get"),
     ("sqlalchemy", QueuePool, "_do_return_conn"),
     ("sqlalchemy", QueuePool, "recreate"),
@@ -67,7 +76,9 @@ async def make() -> AsyncIterator[Callable[[str], Any]]:
         def make(driver: str) -> Any:
             made = MAKE[driver]()
             close = getattr(made, "aclose", None) or getattr(made, "dispose", None) or made.close
-            if driver != "asyncpg":  # never initialised
+            if driver.endswith("threads"):
+                stack.callback(close)
+            elif driver not in ("asyncpg", "psycopg"):  # those are never opened
                 stack.push_async_callback(close)
             return made
 
@@ -129,6 +140,8 @@ async def test_a_subclass_that_overrides_a_member(
     targets = {"aiohttp": "connector", "redis": "connection_pool", "redis, blocking": "connection_pool"}
     if driver in targets:
         pool = getattr(made, targets[driver])
+    elif driver == "sqlalchemy, threads":
+        pool = made.pool
     elif driver == "sqlalchemy":
         pool = made.sync_engine.pool
     elif driver.startswith("httpx"):
