@@ -14,6 +14,7 @@ from typing import Final
 
 from paceline import lifeline
 from paceline.errors import PacelineError
+from paceline.local.private_files import open_private
 from paceline.local.server_process import last_line
 
 _LOOK_SECONDS: Final = 0.02
@@ -49,7 +50,7 @@ class Child:
 @asynccontextmanager
 async def running(program: Program) -> AsyncIterator[Child]:
     """Starts a program; at the end asks it to stop, and kills it if it does not."""
-    with program.log.open("wb") as log:
+    with open_private(program.log) as log:
         process = await asyncio.create_subprocess_exec(
             *program.command,
             stdin=DEVNULL,

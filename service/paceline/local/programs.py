@@ -23,12 +23,13 @@ JOBS_STOP_SECONDS: Final = 15.0
 """Longer than a mail under way is given."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Addresses:
-    """Where everything listens, on loopback."""
+    """Where everything listens, on loopback. The addresses of databases hold their passwords."""
 
     database_url: str
     redis_url: str
+    security_redis_url: str
     port: int
     management_port: int
     upstream_port: int
@@ -97,6 +98,14 @@ def script(name: str) -> str:
     return str(path)
 
 
+def databases(addresses: Addresses) -> dict[str, str]:
+    """The variables that name the databases, passwords included."""
+    return {
+        "DATABASE_URL": addresses.database_url,
+        "REDIS_URL": addresses.redis_url,
+        "SECURITY_REDIS_URL": addresses.security_redis_url,
+    }
+
+
 def _environment(addresses: Addresses) -> dict[str, str]:
-    servers = {"DATABASE_URL": addresses.database_url, "REDIS_URL": addresses.redis_url}
-    return {"UPSTREAM_URL": f"http://127.0.0.1:{addresses.upstream_port}", **os.environ, **servers}
+    return {"UPSTREAM_URL": f"http://127.0.0.1:{addresses.upstream_port}", **os.environ, **databases(addresses)}

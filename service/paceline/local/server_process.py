@@ -13,6 +13,7 @@ from pathlib import Path
 
 from paceline import lifeline
 from paceline.errors import PacelineError, UsageError
+from paceline.local.private_files import open_private
 
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
@@ -49,7 +50,7 @@ def running(
     Raises:
         PacelineError: it ended or stayed unready; the message carries the last line of its log.
     """
-    with log.open("wb") as output:
+    with open_private(log) as output:
         # A session of its own: Ctrl-C in the terminal must reach the application first, not its database.
         process = subprocess.Popen(  # noqa: S603 - our own command line
             command,

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from paceline.errors import UsageError
 from paceline.local import children
 from paceline.local.demo import Demo
 from paceline.local.postgres import postgres
-from paceline.local.programs import Addresses, script
+from paceline.local.programs import Addresses, databases, script
 from paceline.local.server_process import free_port
 from paceline.local.session import Session
 from paceline.local.summary import judge
@@ -30,6 +31,8 @@ from paceline.serve.addresses import check_free
 
 _MANAGEMENT_PORT: Final = 9090
 _MAX_CONNECTIONS: Final = "max_connections=200"
+_EVICTING: Final = ("--maxmemory", "128mb", "--maxmemory-policy", "allkeys-lru")
+_KEEPING: Final = ("--maxmemory", "64mb", "--maxmemory-policy", "noeviction")
 _SIGNALLED: Final = 128  # as shells count: and the number of the signal
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -66,13 +69,15 @@ def up(options: Options, console: Console) -> int:
             workspace.prepare(options.policy, template, anew=options.demo)
             console.print("Starting PostgreSQL, Valkey, the API and the operator ...", style="dim")
             addresses = Addresses(
-                database_url=stack.enter_context(postgres(workspace.postgres, _MAX_CONNECTIONS)),
-                redis_url=stack.enter_context(valkey(workspace.valkey)),
+                database_url=stack.enter_context(postgres(workspace.postgres, _MAX_CONNECTIONS, password=_password())),
+                redis_url=stack.enter_context(valkey(workspace.valkey, *_EVICTING, password=_password())),
+                security_redis_url=stack.enter_context(valkey(workspace.security, *_KEEPING, password=_password())),
                 port=options.port,
                 management_port=_management_port(),
                 upstream_port=free_port(),
                 smtp_port=free_port(),
             )
+            workspace.write_environment(databases(addresses))
             return _run(options, workspace, addresses, console)
     finally:
         children.end_leftovers()
@@ -113,6 +118,7 @@ def _links(workspace: Workspace, addresses: Addresses) -> tuple[tuple[str, str],
         ("metrics", f"{management}/metrics"),
         ("state", f"{management}/state"),
         ("policy", f"{_readable(workspace.policy)}  (edit it: it counts at once)"),
+        ("databases", f"{_readable(workspace.environment)}  (addresses and passwords, new at each start)"),
         ("logs", _readable(workspace.log("service").parent)),
     )
 
@@ -124,6 +130,11 @@ def _check_policy(policy: Path) -> None:
     )
     if done.returncode != 0:
         raise UsageError(f"--policy {(done.stderr.strip().splitlines() or ['cannot be checked'])[0]}")
+
+
+def _password() -> str:
+    """Drawn at each start: other users of this machine reach loopback, too."""
+    return secrets.token_urlsafe(32)
 
 
 def _readable(path: Path) -> str:

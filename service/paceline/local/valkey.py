@@ -8,11 +8,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from paceline.errors import PacelineError
+from paceline.local.private_files import open_private
 from paceline.local.server_process import free_port, package_folder, running
 
 
 @contextmanager
-def valkey(folder: Path | None = None, *options: str, port: int | None = None) -> Iterator[str]:
+def valkey(
+    folder: Path | None = None, *options: str, port: int | None = None, password: str | None = None
+) -> Iterator[str]:
     """A server of its own; gives the URL of its database 0 and stops it gracefully at the end. Blocking.
 
         with valkey(Path("var"), "--maxclients", "200") as url: ...
@@ -21,6 +24,7 @@ def valkey(folder: Path | None = None, *options: str, port: int | None = None) -
         folder: working folder with its log; None: temporary.
         options: command line options of `valkey-server`.
         port: None takes a free one.
+        password: what clients must give, of letters, digits, `-` and `_`; None: whoever is on this machine may come in.
 
     Raises:
         UsageError: the wheel is not installed.
@@ -31,27 +35,20 @@ def valkey(folder: Path | None = None, *options: str, port: int | None = None) -
         home = Path(stack.enter_context(tempfile.TemporaryDirectory())) if folder is None else folder.resolve()
         home.mkdir(parents=True, exist_ok=True)
         chosen = free_port() if port is None else port
-        command: list[str | Path] = [
-            binary,
-            "--bind",
-            "127.0.0.1",
-            "--port",
-            str(chosen),
-            "--save",
-            "",
-            "--dir",
-            home,
-            *options,
-        ]
+        settings = home / "valkey.conf"
+        with open_private(settings) as file:  # and not the command line, which everybody can read
+            file.write(b"" if password is None else b"requirepass %s\n" % password.encode())
+        command: list[str | Path] = [binary, settings, "--bind", "127.0.0.1", "--port", str(chosen), "--save", ""]
+        command += ["--dir", home, *options]
         server = running(
             command,
             program="Valkey",
             log=home / "valkey.log",
-            is_ready=lambda pid: _answers(chosen, pid),
+            is_ready=lambda pid: _answers(chosen, pid, password),
             stop=signal.SIGTERM,
         )
         stack.enter_context(server)
-        yield f"redis://127.0.0.1:{chosen}/0"
+        yield f"redis://{'' if password is None else f':{password}@'}127.0.0.1:{chosen}/0"
 
 
 def _binary() -> Path:
@@ -66,11 +63,18 @@ def _binary() -> Path:
     return binary
 
 
-def _answers(port: int, pid: int) -> bool:
+def _answers(port: int, pid: int, password: str | None) -> bool:
     """Whether process `pid` answers there: on a port that was taken, somebody else would."""
     try:
-        with socket.create_connection(("127.0.0.1", port), 1) as connection:
-            connection.sendall(b"INFO server\r\n")
-            return b"process_id:%d\r" % pid in connection.recv(65536)
+        with socket.create_connection(("127.0.0.1", port), 1) as connection, connection.makefile("rb") as lines:
+            if password is not None:
+                connection.sendall(b"PING\r\n")
+                if not lines.readline().startswith(b"-NOAUTH"):
+                    return False
+                connection.sendall(b"AUTH %s\r\n" % password.encode())
+                if not lines.readline().startswith(b"+OK"):
+                    return False
+            connection.sendall(b"INFO server\r\nQUIT\r\n")
+            return b"process_id:%d\r" % pid in lines.read()
     except OSError:
         return False

@@ -13,6 +13,7 @@ import yaml
 
 from paceline.durations import parse_duration
 from paceline.errors import UsageError
+from paceline.local.private_files import open_private, private_folder
 
 TARGET: Final = "api"
 """The name of the served application, where the policy gives no other."""
@@ -33,9 +34,19 @@ class Workspace:
         return self.folder / "valkey"
 
     @property
+    def security(self) -> Path:
+        """Of the Valkey that evicts nothing."""
+        return self.folder / "security"
+
+    @property
     def operator(self) -> Path:
         """What `paceline-operator local` reads and writes: policies, targets, the tuning document, status."""
         return self.folder / "operator"
+
+    @property
+    def environment(self) -> Path:
+        """Addresses of the databases, passwords included."""
+        return self.folder / "environment"
 
     @property
     def policy(self) -> Path:
@@ -79,6 +90,11 @@ class Workspace:
         except UsageError:
             return None
 
+    def write_environment(self, variables: Mapping[str, str]) -> None:
+        """Lets a person come into the databases: `set -a; . .paceline/up/environment; psql "$DATABASE_URL"`."""
+        with open_private(self.environment) as file:
+            file.write("".join(f"{name}={value}\n" for name, value in variables.items()).encode())
+
     def write_target(self, management_port: int) -> None:
         """Tells the operator what there is to tune: whatever the policy names, it is the one service here."""
         target = self._policy_part("targetRef")
@@ -107,8 +123,8 @@ def claimed(folder: Path) -> Iterator[Workspace]:
         UsageError: another `paceline up` uses it, or it cannot be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "lock").open("w")
+        private_folder(folder)
+        lock = open_private(folder / "lock")
     except OSError as error:
         raise UsageError(f"cannot write to the folder {folder}: {(error.strerror or str(error)).lower()}") from error
     with lock:

@@ -16,6 +16,7 @@ from pathlib import Path
 import orjson
 import psutil
 import pytest
+import redis
 from serving import still_running
 
 PACELINE = Path(sysconfig.get_path("scripts")) / "paceline"
@@ -125,8 +126,9 @@ def test_a_policy_counts_when_it_is_saved_and_sigterm_ends_everything(up: Platfo
     until(up.dashboard_is_whole, 30, "a dashboard of which nothing is missing")
     with pytest.raises(urllib.error.HTTPError, match="401"):  # and not 503: somebody could sign in
         urllib.request.urlopen(f"http://127.0.0.1:{up.port}/auth/me", timeout=30)
-    assert len(up.look()) >= 9, (
-        "PostgreSQL, Valkey, supervisor, agent, arbiter, worker, upstream, operator, mails, jobs"
+    assert_private(up)
+    assert len(up.look()) >= 10, (
+        "PostgreSQL, two Valkeys, supervisor, agent, arbiter, worker, upstream, operator, mails, jobs"
     )
     policy = up.folder / ".paceline" / "up" / "operator" / "policy.yaml"
     policy.write_text(policy.read_text().replace("{name: postgres, min: 1, max: 20}", "{name: postgres, value: 3}"))
@@ -134,6 +136,29 @@ def test_a_policy_counts_when_it_is_saved_and_sigterm_ends_everything(up: Platfo
     until(lambda: "PinnedBySpec" in up.text(), 30, "the decision on the screen")
     up.process.terminate()
     assert up.wait_until_all_ended() == 0
+
+
+def assert_private(up: Platform) -> None:
+    """Nobody else on this machine reads a log or comes into a database."""
+    folder = up.folder / ".paceline" / "up"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    logs = [*folder.glob("logs/*"), *folder.glob("*/*.log"), *folder.glob("*/*.conf")]
+    assert len(logs) >= 9
+    assert [path for path in logs if path.stat().st_mode & 0o077] == []
+    ports = []
+    for process in up.look():
+        with suppress(psutil.NoSuchProcess):
+            if "valkey" in command(process):
+                ports += [each.laddr.port for each in process.net_connections("tcp4") if each.status == "LISTEN"]
+    assert len(ports) == 2
+    for port in ports:
+        with redis.Redis(port=port) as stranger, pytest.raises(redis.AuthenticationError):
+            stranger.ping()
+    environment = dict(line.split("=", 1) for line in (folder / "environment").read_text().splitlines())
+    for variable, policy in (("REDIS_URL", "allkeys-lru"), ("SECURITY_REDIS_URL", "noeviction")):
+        with redis.Redis.from_url(environment[variable]) as known:
+            assert known.config_get("maxmemory-policy") == {"maxmemory-policy": policy}
+    assert (folder / "environment").stat().st_mode & 0o077 == 0
 
 
 def test_who_signs_up_finds_the_welcome_mail_in_the_log(up: Platform) -> None:
