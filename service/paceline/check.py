@@ -15,6 +15,7 @@ from uvicorn.lifespan.on import LifespanOn
 
 from paceline import tune
 from paceline.errors import PacelineError, UsageError
+from paceline.middleware.response_cache.security_schemes import undeclared_credentials
 from paceline.resources.pools.adapters import untuned
 from paceline.resources.pools.threads import NAME as THREADS
 from paceline.resources.pools.threads import register_threads
@@ -33,6 +34,8 @@ class Findings:
     jobs: Sequence[str]
     untuned: Sequence[str] = ()
     """Classes of pools that could be tuned and are not, as far as they exist once the application has started."""
+    undeclared_credentials: Sequence[str] = ()
+    """Security schemes of cached routes that the cache's key knows nothing of."""
 
 
 def examine(target: str) -> Findings:
@@ -74,6 +77,7 @@ async def _start(target: str, application: Any, hazards: Sequence[str]) -> Findi
         tuple(sorted(names)),
         jobs,
         untuned(gc.get_objects()),
+        undeclared_credentials(application, gc.get_objects()),
     )
     await lifespan.shutdown()
     return findings
@@ -97,6 +101,7 @@ def describe(findings: Findings) -> list[str]:
         f"not tuned: {kind}; every worker has one of its own, of any size: hand it to tune.pool"
         for kind in findings.untuned
     ]
+    lines += findings.undeclared_credentials
     lines += [f"alive before fork: {hazard}; preload will be off" for hazard in findings.fork_hazards]
     lines += [f"runs once in every worker: {name}, started in the lifespan" for name in findings.lifespan_tasks]
     lines += [f"runs once in the pod: {name}" for name in findings.jobs]

@@ -89,6 +89,38 @@ app = FastAPI()
     assert "not tuned" not in _check("forgets:app", tmp_path).stdout
 
 
+def test_security_schemes_of_cached_routes_are_named(tmp_path: Path) -> None:
+    result = _check("cached:app")
+    assert (result.returncode, result.stderr) == (0, "")
+    lines = [line for line in result.stdout.splitlines() if line.startswith("cached route ")]
+    assert [line.partition(", which")[0] for line in lines] == [
+        "cached route /optional: the security scheme APIKeyHeader reads the header X-API-Key",
+        "cached route /reports: the security scheme APIKeyHeader reads the header X-API-Key",
+    ]
+    (tmp_path / "schemes.py").write_text("""
+from fastapi import Depends, FastAPI
+from fastapi.security import APIKeyCookie, APIKeyQuery, HTTPBearer
+from paceline.middleware import CachedRoute, ResponseCacheMiddleware
+
+sub = FastAPI()
+
+@sub.get("/x/{id}", dependencies=[Depends(HTTPBearer())])
+async def bearer(id: int): ...
+
+@sub.get("/y", dependencies=[Depends(APIKeyCookie(name="sid")), Depends(APIKeyQuery(name="key"))])
+async def others(): ...
+
+main = FastAPI()
+main.mount("/v1", sub)
+route = CachedRoute(name="a", ttl=1)
+app = ResponseCacheMiddleware(main, routes={"/v1/x/{number}": route, "/v1/y": route})
+""")
+    result = _check("schemes:app", tmp_path)
+    assert "cached route /v1/x/{number}: the security scheme HTTPBearer reads the header Authorization" in result.stdout
+    assert "cached route /v1/y: the security scheme APIKeyCookie reads the cookie sid" in result.stdout
+    assert "cached route /v1/y: the security scheme APIKeyQuery reads the query parameter key" in result.stdout
+
+
 def test_an_application_that_does_not_load_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "raises.py").write_text("raise RuntimeError('DSN is not set')")
     result = _check("raises:app", tmp_path)

@@ -34,6 +34,11 @@ def matcher(templates: Iterable[str]) -> Callable[[str], str | None]:
     return find
 
 
+def same_shape(one: str, other: str) -> bool:
+    """Whether two templates are the same but for the names of their parameters."""
+    return _PARAMETER.sub("{}", one) == _PARAMETER.sub("{}", other)
+
+
 def path_within(scope: Scope) -> str:
     """The path without the root path, as a mounted application's routes are written."""
     path, root = str(scope["path"]), str(scope.get("root_path") or "").rstrip("/")

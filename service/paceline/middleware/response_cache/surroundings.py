@@ -19,10 +19,10 @@ _SAME_FOR_ALL: Final = frozenset(
 )
 """The framework's own, the same for each request with this path."""
 _MADE_ANEW: Final = frozenset(
-    {"paceline.trusted_peer", "path_template", "fastapi", "fastapi_middleware_astack", "fastapi_inner_astack"}
-    | {"fastapi_function_astack"}
+    {"path_template", "fastapi", "fastapi_middleware_astack", "fastapi_inner_astack"} | {"fastapi_function_astack"}
 )
 """About one request, and of no use to a route: hidden."""
+_OURS: Final = "paceline."
 _STATE_MADE_ANEW: Final = frozenset({"_ls_connection_state"})
 REQUEST_ID: Final = "request_id"
 _KNOWN: Final = _REBUILT | _SAME_FOR_ALL | _MADE_ANEW
@@ -69,7 +69,7 @@ class Surroundings:
 
     def _look_closely(self, scope: Scope) -> str | None:
         state = scope.get("state") or {}
-        unknown = [key for key in scope if key not in _KNOWN and key not in self._shared]
+        unknown = [key for key in scope if not (key in _KNOWN or key in self._shared or key.startswith(_OURS))]
         unknown_state = [key for key in state if not self._is_of_all(key, state[key])]
         for key in unknown:
             if scope[key] is not None:
