@@ -1,25 +1,31 @@
 """What `paceline check` finds out: how an application would behave under `paceline serve`. Runs in its own interpreter.
 
-It does what a worker does, without listening: loads the application, runs its lifespan once, and looks what is there.
+It does what a worker does, without listening: loads the application, runs its lifespan once (unless told not to), and
+looks what is there.
 """
 
 import asyncio
 import gc
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from uvicorn.config import Config
 from uvicorn.lifespan.on import LifespanOn
 
 from paceline import tune
+from paceline.asgi import Receive, Scope, Send
 from paceline.errors import PacelineError, UsageError
 from paceline.middleware.response_cache.security_schemes import undeclared_credentials
 from paceline.resources.pools.adapters import untuned
 from paceline.resources.pools.threads import NAME as THREADS
 from paceline.resources.pools.threads import register_threads
-from paceline.serve.arbiter.preload import fork_hazards, load_application
+from paceline.resources.random_generators import generators
+from paceline.serve.arbiter.preload import fork_hazards, load_application, open_files
+from paceline.serve.arbiter.shared_generators import settle_generators
+
+NO_LIFESPAN: Final = "--no-lifespan"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +38,35 @@ class Findings:
     fork_hazards: Sequence[str]
     lifespan_tasks: Sequence[str]
     jobs: Sequence[str]
+    shared: Sequence[str] = ()
+    """What workers would have in common, and that does not switch preload off."""
+    started: bool = True
+    """Whether its lifespan was run."""
     untuned: Sequence[str] = ()
     """Classes of pools that could be tuned and are not, as far as they exist once the application has started."""
     undeclared_credentials: Sequence[str] = ()
     """Security schemes of cached routes that the cache's key knows nothing of."""
 
 
-def examine(target: str) -> Findings:
-    """Loads and starts the application, then ends it again.
+def examine(target: str, *, lifespan: bool = True) -> Findings:
+    """Loads the application; starts it and ends it again if `lifespan` is to be run.
 
     Raises:
         UsageError: it does not load, or its start-up fails.
     """
+    generators_before, files_before = generators(), open_files()
     application = load_application(target)
-    hazards = fork_hazards()
-    return asyncio.run(_start(target, application, hazards))
+    hazards = [*fork_hazards(), *settle_generators(target, generators_before)]
+    shared = [f"the position in the open file {path}" for path in open_files() if path not in files_before]
+    findings = asyncio.run(_start(target, application, hazards, lifespan=lifespan))
+    return replace(findings, shared=tuple(shared))
+
+
+async def _without_lifespan(scope: Scope, receive: Receive, send: Send) -> None:
+    """Stands for an application whose start-up is not wanted."""
+    while (await receive())["type"] != "lifespan.shutdown":
+        await send({"type": "lifespan.startup.complete"})
+    await send({"type": "lifespan.shutdown.complete"})
 
 
 class _Lifespan(LifespanOn):
@@ -58,13 +78,15 @@ class _Lifespan(LifespanOn):
         await super().send(message)
 
 
-async def _start(target: str, application: Any, hazards: Sequence[str]) -> Findings:
-    lifespan = _Lifespan(Config(application, interface="asgi3", log_config=None, log_level="critical"))
+async def _start(target: str, application: Any, hazards: Sequence[str], *, lifespan: bool) -> Findings:
+    started = _Lifespan(
+        Config(application if lifespan else _without_lifespan, interface="asgi3", log_config=None, log_level="critical")
+    )
     tune.tunables.runs_jobs = True  # as in a worker: there a single one of the pod runs them
     before = asyncio.all_tasks()
-    await lifespan.startup()
-    if lifespan.should_exit:
-        raise UsageError(f"{target} loads, but its start-up fails: {lifespan.failure}; start it to see the whole error")
+    await started.startup()
+    if started.should_exit:
+        raise UsageError(f"{target} loads, but its start-up fails: {started.failure}; start it to see the whole error")
     register_threads(tune.tunables)
     # The lifespan itself runs in a task of the server's, which is no task of the application's.
     names = {_coroutine(task) for task in asyncio.all_tasks() - before} - {LifespanOn.main.__qualname__}
@@ -76,10 +98,11 @@ async def _start(target: str, application: Any, hazards: Sequence[str]) -> Findi
         tuple(hazards),
         tuple(sorted(names)),
         jobs,
-        untuned(gc.get_objects()),
-        undeclared_credentials(application, gc.get_objects()),
+        started=lifespan,
+        untuned=untuned(gc.get_objects()),
+        undeclared_credentials=undeclared_credentials(application, gc.get_objects()),
     )
-    await lifespan.shutdown()
+    await started.shutdown()
     return findings
 
 
@@ -90,7 +113,7 @@ def _coroutine(task: asyncio.Task[Any]) -> str:
 
 def describe(findings: Findings) -> list[str]:
     """The findings as lines for a person."""
-    lines = [f"{findings.target} loads and starts"]
+    lines = [_beginning(findings)]
     pools, caches = findings.start_values["pools"], findings.start_values["caches"]
     lines += [f"pool {name}: {limit} of at most {findings.pools[name]['cap']}" for name, limit in pools.items()]
     lines += [f"cache {name}: TTL {cache['ttlSeconds']:g} s" for name, cache in caches.items()]
@@ -103,15 +126,22 @@ def describe(findings: Findings) -> list[str]:
     ]
     lines += findings.undeclared_credentials
     lines += [f"alive before fork: {hazard}; preload will be off" for hazard in findings.fork_hazards]
+    lines += [f"shared by workers after preload: {what}" for what in findings.shared]
     lines += [f"runs once in every worker: {name}, started in the lifespan" for name in findings.lifespan_tasks]
     lines += [f"runs once in the pod: {name}" for name in findings.jobs]
     return lines
 
 
+def _beginning(findings: Findings) -> str:
+    if findings.started:
+        return f"{findings.target} loads and starts (its lifespan was run once; --no-lifespan leaves it out)"
+    return f"{findings.target} loads (its lifespan was not run: what that makes or starts is not listed)"
+
+
 def main(arguments: Sequence[str]) -> int:
-    """Entry of `python -m paceline.check MODULE:APP`."""
+    """Entry of `python -m paceline.check MODULE:APP [--no-lifespan]`."""
     try:
-        findings = examine(arguments[0])
+        findings = examine(arguments[0], lifespan=NO_LIFESPAN not in arguments)
     except PacelineError as error:
         sys.stderr.write(f"paceline: error: {error}\n")
         return error.exit_status

@@ -55,13 +55,19 @@ def serve(
 
 
 @app.command()
-def check(application: Application) -> None:
-    """Say what an application would do under `paceline serve`, before any deploy."""
+def check(
+    application: Application,
+    lifespan: Annotated[
+        bool, typer.Option("--lifespan/--no-lifespan", help="Run its start-up and shutdown once. [lifespan]")
+    ] = True,
+) -> None:
+    """Say what an application would do under `paceline serve`, before any deploy. Runs its lifespan once."""
     from paceline.serve.supervisor import launch
 
     launch.check_target(application)
     # A fresh interpreter: what this command has imported must not be taken for the application's.
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "paceline.check", application])  # noqa: S606
+    options = () if lifespan else ("--no-lifespan",)
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "paceline.check", application, *options])  # noqa: S606
 
 
 @app.command()

@@ -10,7 +10,7 @@ from functools import partial, update_wrapper
 from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
 
 from paceline.errors import PoolError, UsageError
-from paceline.resources import jobs
+from paceline.resources import jobs, random_generators
 from paceline.resources.cache.cache import Cache
 from paceline.resources.cache.entry import Serializer
 from paceline.resources.cache.key import KeyTemplate
@@ -21,7 +21,18 @@ from paceline.resources.pools.adapters import adapt
 from paceline.resources.processes.processes import Processes
 from paceline.resources.registry import Executor, ProcessPoolSettings, RedisClient, Tunables
 
-__all__ = ["Cached", "Processes", "Tunables", "cache", "once_per_pod", "pool", "processes", "running", "tunables"]
+__all__ = [
+    "Cached",
+    "Processes",
+    "Tunables",
+    "cache",
+    "fork_safe",
+    "once_per_pod",
+    "pool",
+    "processes",
+    "running",
+    "tunables",
+]
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -158,6 +169,27 @@ async def running(tunables: Tunables | None = None) -> AsyncIterator[None]:
     registry = _default if tunables is None else tunables
     async with jobs.running(() if registry.runs_jobs else registry.jobs):
         yield
+
+
+def fork_safe(generator: T) -> T:
+    """Keeps a random generator that is made while the application loads from being the same in all workers.
+
+        codes = tune.fork_safe(random.Random())
+
+    `paceline serve` loads the application once and forks the workers. Two workers with a copy of one generator would
+    draw the same numbers, so such a generator turns that off, unless it is handed over here: then every process that is
+    forked reseeds it from the operating system's entropy. Under any other server it counts for forks alike.
+
+    The generator comes back as it is. `random.SystemRandom` and the functions of the module `random` need nothing.
+
+    Args:
+        generator: a `random.Random`, or a `Generator`, `RandomState` or `BitGenerator` of `numpy.random`.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    random_generators.fork_safe(generator)
+    return generator
 
 
 class Cached(Protocol[P, R_co]):

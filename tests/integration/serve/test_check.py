@@ -8,9 +8,11 @@ from pathlib import Path
 from serving import APPLICATIONS
 
 
-def _check(target: str, folder: Path = APPLICATIONS, **environment: str) -> subprocess.CompletedProcess[str]:
+def _check(
+    target: str, folder: Path = APPLICATIONS, *options: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "paceline", "check", target],
+        [sys.executable, "-m", "paceline", "check", target, *options],
         cwd=folder,
         env={**os.environ, **environment},
         capture_output=True,
@@ -23,7 +25,7 @@ def _check(target: str, folder: Path = APPLICATIONS, **environment: str) -> subp
 def test_an_ordinary_application_has_nothing_to_hide() -> None:
     result = _check("fast:app")
     assert (result.returncode, result.stderr) == (0, "")
-    assert "fast:app loads and starts" in result.stdout
+    assert "fast:app loads and starts (its lifespan was run once; --no-lifespan leaves it out)" in result.stdout
     assert "pool threads: 40 of at most 400" in result.stdout
     assert "no pool and no cache is registered: only workers and threads can be tuned" in result.stdout
     assert "preload" not in result.stdout
@@ -135,3 +137,28 @@ def test_an_application_whose_start_up_fails_is_one_line(tmp_path: Path) -> None
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.count("\n") == 1
     assert "RuntimeError: the database is away" in result.stderr
+
+
+def test_the_lifespan_is_left_out_where_it_is_not_wanted(tmp_path: Path) -> None:
+    (tmp_path / "fails").touch()
+    environment = {"START_FAILS": str(tmp_path / "fails"), "LIFE_NOTES": str(tmp_path)}
+    result = _check("lifecycle:app", APPLICATIONS, "--no-lifespan", **environment)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "lifecycle:app loads (its lifespan was not run" in result.stdout
+
+
+def test_what_preload_would_copy_is_named(tmp_path: Path) -> None:
+    (tmp_path / "copies.py").write_text("""
+import random
+
+codes = random.Random()
+places = open("places.dat")
+log = open("app.log", "a")
+
+async def app(scope, receive, send): ...
+""")
+    (tmp_path / "places.dat").touch()
+    result = _check("copies:app", tmp_path, "--no-lifespan")
+    assert "alive before fork: random generator copies.codes; preload will be off" in result.stdout
+    assert f"shared by workers after preload: the position in the open file {tmp_path / 'places.dat'}" in result.stdout
+    assert "app.log" not in result.stdout

@@ -18,14 +18,19 @@ from gunicorn.errors import HaltServer
 
 from paceline.asgi import ASGIApp
 from paceline.errors import PacelineError, UsageError
+from paceline.resources.random_generators import generators
 from paceline.serve.arbiter.gunicorn_app import Application, taken_slots
+from paceline.serve.arbiter.log_threads import restart_across_forks
 from paceline.serve.arbiter.preload import fork_hazards, load_application, load_backends, load_server
+from paceline.serve.arbiter.shared_generators import settle_generators
 from paceline.serve.rundir import RunDir, stamp
 from paceline.settings import ServeSettings, load_settings
 from paceline.telemetry import logs
 
 _POLL_SECONDS: Final = 0.05
 _BOOT_RETRY_SECONDS: Final = 2.0
+NO_PRELOAD: Final = "--no-preload"
+"""An argument of this process; a reason may follow it."""
 
 logger = logging.getLogger("paceline.serve")
 
@@ -162,21 +167,27 @@ def _is_news(record: logging.LogRecord) -> bool:
 def _preload(target: str, settings: ServeSettings, arguments: Sequence[str]) -> ASGIApp | None:
     """The application, loaded once for all workers; None if each must load it itself.
 
-    If loading left alive what a fork would break, this process starts over without it.
+    If loading left alive what a fork would break or copy, this process starts over without it, and then says why: by
+    now the application may have configured logging so that the line would go nowhere.
     """
-    if not settings.preload or "--no-preload" in arguments:
+    if NO_PRELOAD in arguments:
+        for reason in arguments[arguments.index(NO_PRELOAD) + 1 :]:
+            logger.warning("preload is off: %s", reason)
         return None
+    if not settings.preload:
+        return None
+    before = generators()
     application = load_application(target)
     load_backends()
-    hazards = fork_hazards()
+    restart_across_forks()
+    hazards = [*fork_hazards(), *settle_generators(target, before)]
     if hazards:
-        logger.warning(
-            "preload is off, since workers would share what loading %s started: %s; each worker loads it itself and"
-            " needs more memory. Start threads and connections in the lifespan instead",
-            target,
-            ", ".join(hazards),
+        reason = (
+            f"workers would share what loading {target} made: {', '.join(hazards)}; each worker loads it itself and"
+            " needs more memory. Start threads and connections in the lifespan, wrap random generators in"
+            " tune.fork_safe(...)"
         )
-        command = [sys.executable, "-P", "-m", "paceline.serve.arbiter", target, "--no-preload"]
+        command = [sys.executable, "-P", "-m", "paceline.serve.arbiter", target, NO_PRELOAD, reason]
         os.execv(command[0], command)  # noqa: S606 - no shell is wanted
     return application
 

@@ -3,10 +3,12 @@
 Forked children would share the connection and miss the thread, and a lock the thread held would stay locked for ever.
 """
 
+import fcntl
 import importlib
 import inspect
 import os
 import socket
+import stat
 import sys
 import threading
 import traceback
@@ -17,6 +19,7 @@ from typing import Any, Final
 
 from paceline.asgi import ASGIApp
 from paceline.errors import UsageError
+from paceline.serve.arbiter.log_threads import log_threads
 
 _SERVER: Final = (
     "concurrent.futures.thread",
@@ -110,10 +113,15 @@ def fork_hazards() -> list[str]:
 
 
 def alive_threads() -> list[str]:
-    """Names of all threads but the caller's; those that Python does not know by their name in the kernel."""
+    """Names of all threads but the caller's and those that write the log, which are restarted after a fork.
+
+    A thread that Python does not know has its name in the kernel.
+    """
     known = {thread.native_id: thread.name for thread in threading.enumerate()}
     tasks = {int(task.name): task for task in Path("/proc/self/task").iterdir()}
     del tasks[threading.get_native_id()]
+    for number in log_threads():
+        tasks.pop(number, None)
     names = [known.get(number) or _kernel_name(task) for number, task in sorted(tasks.items())]
     return [name for name in names if name]
 
@@ -149,3 +157,19 @@ def _peer(descriptor: Path) -> str | None:
         return f"{name[0]}:{name[1]}"
     # An unnamed peer is a pair of sockets within this process, such as an event loop wakes itself with.
     return os.fsdecode(name) or None
+
+
+def open_files() -> list[str]:
+    """Regular files that this process has open, except for appending: forked processes share the position in them."""
+    return sorted({path for entry in Path("/proc/self/fd").iterdir() if (path := _positioned(entry))})
+
+
+def _positioned(entry: Path) -> str | None:
+    if int(entry.name) < _STANDARD_STREAMS:
+        return None
+    try:
+        appends = fcntl.fcntl(int(entry.name), fcntl.F_GETFL) & os.O_APPEND
+        regular = stat.S_ISREG(entry.stat().st_mode)
+        return entry.readlink().as_posix() if regular and not appends else None
+    except OSError:  # closed since the folder was read
+        return None

@@ -1,0 +1,90 @@
+"""Random generators that workers would share if the application were loaded before the fork, and where they are.
+
+Those of libraries are reseeded after the fork, numpy's global one among them. Those of the application are reported:
+only it knows whether it counts on the sequence, and `tune.fork_safe` is how it says that it does not.
+"""
+
+import gc
+import os
+import sys
+import sysconfig
+from collections.abc import Iterator, Sequence
+from types import FrameType, FunctionType, ModuleType
+from typing import Any, Final
+
+from paceline.resources.random_generators import fork_safe, generators, is_fork_safe, source_of
+
+_LIBRARIES: Final = tuple(
+    {os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+)
+_DEPTH: Final = 5
+
+
+def settle_generators(target: str, before: Sequence[Any]) -> list[str]:
+    """Has libraries' generators reseeded after a fork; returns a phrase for each other one: what it is, and where.
+
+    Args:
+        target: the application, MODULE:APP; it is loaded by now.
+        before: the generators that lived before it was loaded.
+    """
+    known = {id(each) for each in before}
+    ours = []
+    for generator in [each for each in generators() if not is_fork_safe(each)]:
+        if id(generator) in known or any(is_library(module, target) for module in owners(generator)):
+            fork_safe(generator)
+        else:
+            ours.append(generator)
+    places = _places({id(each) for each in ours}) if ours else {}
+    return sorted(f"random generator {places.get(id(each)) or _kind(each)}" for each in ours)
+
+
+def is_library(module: str, target: str) -> bool:
+    """Whether a module was installed, and is not of the application's own package."""
+    if module.partition(".")[0] == target.partition(":")[0].partition(".")[0]:
+        return False
+    return (getattr(sys.modules.get(module), "__file__", None) or "").startswith(_LIBRARIES)
+
+
+def owners(generator: Any) -> set[str]:
+    """Names of the modules that hold it most closely: themselves, in a class, a default of a function, an object."""
+    level, seen = [generator], {id(generator)}
+    for _ in range(_DEPTH):
+        holders = [each for each in gc.get_referrers(*level) if id(each) not in seen and each is not level]
+        modules = {name for holder in holders if (name := _module_of(holder))}
+        if modules:
+            return modules
+        seen.update(map(id, holders))
+        level = [each for each in holders if not isinstance(each, FrameType)]
+        if not level:
+            break
+    return set()
+
+
+def _module_of(holder: Any) -> str | None:
+    if isinstance(holder, ModuleType):
+        return holder.__name__
+    return holder.__module__ if isinstance(holder, (type, FunctionType)) else None
+
+
+def _places(wanted: set[int]) -> dict[int, str]:
+    """Where in the modules a generator is: `MODULE.NAME` or `MODULE.NAME.ATTRIBUTE`."""
+    places: dict[int, str] = {}
+    for name, module in list(sys.modules.items()):
+        if isinstance(module, ModuleType):
+            for path, held in _reachable(module):
+                if (key := id(source_of(held))) in wanted:
+                    places.setdefault(key, f"{name}.{path}")
+    return places
+
+
+def _reachable(module: ModuleType) -> Iterator[tuple[str, Any]]:
+    for attribute, value in list(vars(module).items()):
+        yield attribute, value
+        if not isinstance(value, ModuleType):
+            # By its type: a proxy of the application's may do anything when it is asked for an attribute.
+            inner = vars(value) if type(value).__dictoffset__ or isinstance(value, type) else {}
+            yield from ((f"{attribute}.{below}", held) for below, held in list(inner.items()))
+
+
+def _kind(generator: Any) -> str:
+    return f"({type(generator).__module__}.{type(generator).__qualname__})"

@@ -1,0 +1,68 @@
+"""Whose random generators are: the application's are named, those of libraries reseeded."""
+
+import random
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy
+import pytest
+from paceline.resources.random_generators import generators, is_fork_safe
+from paceline.serve.arbiter.shared_generators import is_library, owners, settle_generators
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    module = ModuleType("shop")
+    module.__file__ = str(tmp_path / "shop.py")
+    monkeypatch.setitem(sys.modules, "shop", module)
+    return module
+
+
+def test_an_applications_generators_are_named_with_their_place(shop: ModuleType) -> None:
+    before = generators()
+    shop.codes = random.Random()
+    shop.service = type("Service", (), {})()
+    shop.service.dice = numpy.random.default_rng()
+    assert settle_generators("shop:app", before) == [
+        "random generator shop.codes",
+        "random generator shop.service.dice",
+    ]
+
+
+def test_one_that_nobody_can_name_is_reported_too(shop: ModuleType) -> None:
+    before = generators()
+    shop.many = [[random.Random()]]
+    assert settle_generators("shop:app", before) == ["random generator (random.Random)"]
+
+
+def test_a_librarys_generator_is_reseeded(shop: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a class of the library's, and the application has imported that class."""
+    before = generators()
+    library = ModuleType("library")
+    library.__file__ = pytest.__file__
+    monkeypatch.setitem(sys.modules, "library", library)
+    generator = random.Random()
+    shop.Factory = library.Factory = type("Factory", (), {"dice": generator, "__module__": "library"})
+    assert settle_generators("shop:app", before) == []
+    assert is_fork_safe(generator)
+
+
+def test_numpys_global_generator_is_reseeded() -> None:
+    settle_generators("shop:app", generators())
+    assert is_fork_safe(numpy.random.mtrand._rand)
+
+
+def test_whose_a_module_is() -> None:
+    assert is_library("pytest", "shop:app")
+    assert is_library("random", "shop:app")
+    assert not is_library("pytest", "pytest.main:app"), "an application may be installed like a library"
+    assert not is_library(__name__, "shop:app")
+
+
+def _default(generator: random.Random = random.Random()) -> random.Random:  # noqa: B008 - that is what is tested
+    return generator
+
+
+def test_a_default_of_a_function_belongs_to_its_module() -> None:
+    assert owners(_default()) == {__name__}
