@@ -127,6 +127,9 @@ class HttpSettings(BaseSettings):
     """Longest time from the connection, or from the first byte of a later request, to the end of the head; then 408."""
     body_timeout_seconds: float = Field(default=30.0, gt=0)
     """Longest time between two packets of a body; then 408. A body as a whole may take as long as it likes."""
+    max_connections: int = Field(default=0, ge=0)
+    """Most connections of one process. Above it, those that are not being served are closed, the silent ones first.
+    0: what three quarters of the file descriptors (RLIMIT_NOFILE) allow."""
 
 
 class OpenTelemetrySettings(BaseSettings):

@@ -1,6 +1,5 @@
 """The management port: /livez /readyz /metrics /state, read-only. A tiny ASGI application; a route makes one call."""
 
-import asyncio
 import contextlib
 import os
 import socket
@@ -16,7 +15,9 @@ from prometheus_client.registry import Collector
 
 from paceline.asgi import ASGIApp
 from paceline.errors import UsageError
+from paceline.serve.protocol.acceptor import Acceptor, Alone
 from paceline.serve.protocol.connection import LimitedProtocol
+from paceline.serve.protocol.crowd import crowd_of
 from paceline.settings import HttpSettings
 from paceline.telemetry.metrics import StateCollector
 
@@ -116,9 +117,15 @@ class ManagementServer(uvicorn.Server):
         self._limits = limits
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        loop = asyncio.get_running_loop()
-        self.servers = [await loop.create_server(self._protocol, sock=each) for each in sockets or []]
+        crowd = crowd_of(self.server_state.connections, self._limits.max_connections)
+        self._acceptor = Acceptor(sockets or [], self._protocol, share=Alone(), crowd=crowd)
+        self._acceptor.start()
+        self.servers = []
         self.started = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._acceptor.stop(last=False)
+        await super().shutdown()
 
     def _protocol(self) -> LimitedProtocol:
         return LimitedProtocol(self.config, self.server_state, {}, self._limits)

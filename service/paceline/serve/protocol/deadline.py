@@ -19,6 +19,11 @@ class Deadline:
     def is_set(self) -> bool:
         return self._due > 0
 
+    @property
+    def due(self) -> float:
+        """Time of the loop; 0 if none is set."""
+        return self._due
+
     def set(self, seconds: float) -> None:
         """From now on; replaces an earlier one."""
         self._due = self._loop.time() + seconds

@@ -12,6 +12,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from paceline.serve.protocol.crowd import Standing
 from paceline.serve.protocol.deadline import Deadline
 from paceline.serve.protocol.refusal import Refused, too_slow
 from paceline.serve.protocol.transport import PatientFlow
@@ -20,6 +21,7 @@ from paceline.trusted_peers import plain_client
 
 _UNREAD_BYTES: Final = 1024 * 1024  # of a body that nobody wants, read so that the client gets to the response
 _LINGER_SECONDS: Final = 1.0
+_STALLED_SECONDS: Final = 5.0  # a response that the client did not read for so long may be cut off to make room
 _INT: Final = struct.Struct("i")
 
 logger = logging.getLogger("paceline.serve")
@@ -93,6 +95,36 @@ class EndingProtocol(HttpToolsProtocol):
         lies in the kernel, unread because the loop was late."""
         if self.stage is Stage.BETWEEN and not self.busy and not self.bytes_waiting():
             super().timeout_keep_alive_handler()
+
+    # Room for others
+
+    def standing(self) -> Standing | None:
+        """How much this connection deserves its place among the others of the process; None: it is being served."""
+        if self.flow.stalled_for(self.loop.time()) > _STALLED_SECONDS:
+            return Standing(4, self.flow.stalled_since)
+        if self.stage is Stage.BODY:
+            return Standing(3, self._deadline.due) if self._deadline.is_set and not self.flow.read_paused else None
+        if self.busy:
+            return None
+        if self.stage is Stage.HEAD:
+            return Standing(1, self._deadline.due)
+        return Standing(0, self._deadline.due) if self.cycle is None else Standing(2, self._idle_until())
+
+    def drop(self) -> bool:
+        """Closes at once. False: bytes have just arrived, and it stays."""
+        if self.bytes_waiting():
+            return False
+        logger.debug("dropped a connection of %s to make room", self.client)
+        if self._over or self.flow.write_paused or (self.stage is Stage.BODY and self.cycle.response_started):
+            self.transport.abort()
+            return True
+        if self.stage is not Stage.BETWEEN and not self.pipeline:
+            self.transport.write(too_slow("others wait for this place").response(self.server_state.default_headers))
+        self.transport.close()
+        return True
+
+    def _idle_until(self) -> float:
+        return self.timeout_keep_alive_task.when() if self.timeout_keep_alive_task else 0.0
 
     # Deadlines
 

@@ -13,7 +13,16 @@ class PatientFlow(FlowControl):
         """`resumed` is called whenever the client may send again."""
         super().__init__(transport)
         self.holds = False
+        self.stalled_since = 0.0
         self._resumed = resumed
+
+    def pause_writing(self) -> None:
+        self.stalled_since = asyncio.get_running_loop().time()
+        super().pause_writing()
+
+    def stalled_for(self, now: float) -> float:
+        """Seconds since the client read anything of a long response; 0 where it reads."""
+        return now - self.stalled_since if self.write_paused else 0.0
 
     def resume_reading(self) -> None:
         if self.read_paused and not self.holds:

@@ -15,7 +15,8 @@ from uvicorn.config import STARTUP_FAILURE, Config
 from uvicorn.server import Server
 
 from paceline.serve import deadlines
-from paceline.serve.worker.acceptor import Acceptor
+from paceline.serve.protocol.acceptor import Acceptor
+from paceline.serve.protocol.crowd import crowd_of
 from paceline.serve.worker.balance import Share
 from paceline.serve.worker.drain import drain, expect_ends
 from paceline.serve.worker.protocol import TunedProtocol
@@ -96,8 +97,8 @@ class TunedServer(Server):
             sys.exit(STARTUP_FAILURE)
         await self._stages.before_accepting(lambda: self.should_exit)
         self.servers = []
-        connections = self.server_state.connections
-        self._acceptor = Acceptor(sockets or [], self._protocol, share=self._share, held=lambda: len(connections))
+        crowd = crowd_of(self.server_state.connections, self._limits.max_connections)
+        self._acceptor = Acceptor(sockets or [], self._protocol, share=self._share, crowd=crowd)
         self.started = True
         if not self.should_exit:
             self._acceptor.start()

@@ -4,7 +4,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from paceline.serve.worker.listening import refuse_connections
+from paceline.serve.protocol.listening import refuse_connections
 
 
 @pytest.fixture(params=[socket.AF_INET, socket.AF_INET6], ids=["IPv4", "IPv6"])
