@@ -15,6 +15,7 @@ from paceline.serve.protocol.ending import EndingProtocol, Stage
 from paceline.serve.protocol.head import (
     BODILESS,
     FRAMING,
+    AfterHead,
     Field,
     framing_head,
     is_valid_host,
@@ -22,7 +23,6 @@ from paceline.serve.protocol.head import (
     size_of,
     takes_websocket,
 )
-from paceline.serve.protocol.ignored_upgrade import AfterHead
 from paceline.serve.protocol.refusal import Refused, head_too_large, malformed, unknown_version
 from paceline.serve.protocol.transport import ClosesGently
 from paceline.settings import HttpSettings

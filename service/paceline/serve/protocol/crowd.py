@@ -5,7 +5,6 @@ few, those who wait for nothing from us go first, the oldest of them; whoever is
 """
 
 import os
-import resource
 from collections.abc import Collection, Iterable
 from typing import Final, NamedTuple, Protocol, runtime_checkable
 
@@ -84,6 +83,6 @@ def most_connections(asked: int, *, descriptors: int, in_use: int) -> int:
 
 def crowd_of(connections: Collection[object], asked: int) -> Crowd:
     """The crowd of this process, as it is before the first connection."""
-    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    descriptors = os.sysconf("SC_OPEN_MAX")  # RLIMIT_NOFILE, the soft one
     in_use = len(os.listdir("/proc/self/fd"))
     return Crowd(connections, most_connections(asked, descriptors=descriptors, in_use=in_use))

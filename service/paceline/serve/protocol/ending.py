@@ -4,7 +4,6 @@ import asyncio
 import fcntl
 import logging
 import struct
-import termios
 from enum import Enum
 from typing import Any, Final
 
@@ -13,9 +12,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from paceline.serve.protocol.crowd import Standing
-from paceline.serve.protocol.deadline import Deadline
 from paceline.serve.protocol.refusal import Refused, too_slow
-from paceline.serve.protocol.transport import PatientFlow
+from paceline.serve.protocol.transport import Deadline, PatientFlow
 from paceline.settings import HttpSettings
 from paceline.trusted_peers import plain_client
 
@@ -23,6 +21,7 @@ _UNREAD_BYTES: Final = 1024 * 1024  # of a body that nobody wants, read so that 
 _LINGER_SECONDS: Final = 1.0
 _STALLED_SECONDS: Final = 5.0  # a response that the client did not read for so long may be cut off to make room
 _INT: Final = struct.Struct("i")
+_FIONREAD: Final = 0x541B  # ioctl_tty(2)
 
 logger = logging.getLogger("paceline.serve")
 
@@ -76,7 +75,7 @@ class EndingProtocol(HttpToolsProtocol):
             return False
         # No recv(MSG_PEEK): the event loop does not hand out its socket for reading.
         descriptor = self.transport.get_extra_info("socket").fileno()
-        answer = fcntl.ioctl(descriptor, termios.FIONREAD, _INT.pack(0))
+        answer = fcntl.ioctl(descriptor, _FIONREAD, _INT.pack(0))
         return bool(_INT.unpack(answer)[0])
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from ipaddress import IPv6Address
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from paceline.serve.protocol.refusal import malformed
 
@@ -101,6 +101,49 @@ def size_of(request: bytes, headers: Iterable[Field]) -> int:
     return (
         len(request) + len(" HTTP/1.1\r\n\r\n") + sum(len(name) + len(value) + len(": \r\n") for name, value in headers)
     )
+
+
+class Listener(Protocol):
+    """What a parser calls."""
+
+    def on_message_begin(self) -> None: ...
+    def on_url(self, url: bytes) -> None: ...
+    def on_header(self, name: bytes, value: bytes) -> None: ...
+    def on_headers_complete(self) -> None: ...
+    def on_body(self, body: bytes) -> None: ...
+    def on_message_complete(self) -> None: ...
+
+
+class AfterHead:
+    """Passes on all that a parser says, but for the first head.
+
+    For reading on behind a request whose upgrade is not taken: its parser takes all that follows for another protocol
+    and drops the framing of the body. So a new parser is told the framing again, which must be told to nobody.
+    """
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._repeated = True  # the head has been told before
+        self.on_body = listener.on_body
+        self.on_message_complete = listener.on_message_complete
+
+    def on_message_begin(self) -> None:
+        if not self._repeated:
+            self._listener.on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        if not self._repeated:
+            self._listener.on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._repeated:
+            self._listener.on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        if self._repeated:
+            self._repeated = False
+        else:
+            self._listener.on_headers_complete()
 
 
 def _protocols(headers: Iterable[Field]) -> set[bytes]:
