@@ -17,6 +17,7 @@ MANIFESTS = ROOT / "k8s" / "manifests"
 ADDRESSES = {
     "USER:PASSWORD@HOST:5432/NAME": "paceline:development@paceline-postgresql:5432/paceline",
     ":PASSWORD@HOST:6379/0": ":development@paceline-valkey:6379/0",
+    ":PASSWORD@SECURITY_HOST:6379/0": ":development@paceline-valkey-security:6379/0",
     "USER:PASSWORD@HOST:587": "paceline-mail:1025",
 }
 ASK = """

@@ -79,7 +79,9 @@ def test_the_grace_period_outlasts_delay_and_drain() -> None:
     assert pod_of(objects, "service")["terminationGracePeriodSeconds"] > 7 + 40
 
 
-@pytest.mark.parametrize("component", ["service", "jobs", "operator", "postgresql", "valkey", "mail"])
+@pytest.mark.parametrize(
+    "component", ["service", "jobs", "operator", "postgresql", "valkey", "valkey-security", "mail"]
+)
 def test_every_container_is_restricted_with_a_read_only_root(component: str) -> None:
     pod = pod_of(rendered(JOBS), component)
     assert pod["securityContext"]["runAsNonRoot"] is True
@@ -95,7 +97,7 @@ def test_every_container_is_restricted_with_a_read_only_root(component: str) -> 
 
 def test_only_the_operator_gets_a_token() -> None:
     objects = rendered(JOBS)
-    others = ("service", "jobs", "postgresql", "valkey", "mail")
+    others = ("service", "jobs", "postgresql", "valkey", "valkey-security", "mail")
     assert {name for name in others if pod_of(objects, name)["automountServiceAccountToken"]} == set()
 
 
@@ -156,6 +158,20 @@ def test_a_secret_of_the_users_own_wins_over_the_demo() -> None:
     environment = environment_of(rendered("service.database.existingSecret=mine"), "service")
     assert environment["DATABASE_URL"]["secretKeyRef"] == {"name": "mine", "key": "url"}
     assert environment["REDIS_URL"]["secretKeyRef"] == {"name": "paceline-valkey", "key": "url"}
+    assert environment["SECURITY_REDIS_URL"]["secretKeyRef"] == {"name": "paceline-valkey-security", "key": "url"}
+
+
+@pytest.mark.invariant
+def test_the_demo_evicts_no_revoked_token() -> None:
+    objects = rendered("networkPolicy.enabled=true")
+    for component, policy in (("valkey", "allkeys-lru"), ("valkey-security", "noeviction")):
+        arguments = container_of(objects, component)["args"]
+        assert arguments[arguments.index("--maxmemory-policy") + 1] == policy
+        ports = [one["name"] for one in container_of(objects, component)["ports"]]
+        (rule,) = objects["NetworkPolicy", f"paceline-{component}"]["spec"]["ingress"]
+        assert [one["port"] for one in rule["ports"]] == ports
+        (port,) = objects["Service", f"paceline-{component}"]["spec"]["ports"]
+        assert port["targetPort"] in ports
 
 
 def test_backends_that_the_api_can_do_without_are_set_only_where_named() -> None:
@@ -208,9 +224,10 @@ def test_the_database_lets_the_jobs_in_and_the_demos_mail_server_nobody_else() -
         return [one["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for one in rule["from"]]
 
     assert (clients("postgresql"), clients("valkey"), clients("mail")) == (["service", "jobs"], ["service"], ["jobs"])
+    assert clients("valkey-security") == ["service"]
 
 
-def test_jobs_know_the_mail_server_and_not_the_secret_of_tokens() -> None:
+def test_jobs_know_the_mail_server_and_nothing_of_tokens() -> None:
     own = ("service.smtp.existingSecret=smtp", "service.smtp.sender=Shop <hello@shop.example>")
     objects = rendered(JOBS, *own)
     environment = environment_of(objects, "jobs")
@@ -219,7 +236,8 @@ def test_jobs_know_the_mail_server_and_not_the_secret_of_tokens() -> None:
     assert environment["DATABASE_URL"]["secretKeyRef"]["name"] == "paceline-postgresql"
     migration, jobs = *pod_of(objects, "jobs")["initContainers"], container_of(objects, "jobs")
     for container in (migration, jobs):
-        assert "API_TOKEN_SECRET" not in {variable["name"] for variable in container["env"]}, container["name"]
+        names = {variable["name"] for variable in container["env"]}
+        assert not names & {"API_TOKEN_SECRET", "SECURITY_REDIS_URL"}, container["name"]
     assert "API_MAIL_SMTP_URL" not in environment_of(objects, "service")
 
 

@@ -1,4 +1,4 @@
-{{/* Names and labels. A component is service, jobs, operator, postgresql, valkey or mail. */}}
+{{/* Names and labels. A component is service, jobs, operator, postgresql, valkey, valkey-security or mail. */}}
 
 {{- define "paceline.name" -}}
 {{- $root := index . 0 -}}
@@ -46,6 +46,11 @@ capabilities: {drop: [ALL]}
 
 {{- define "paceline.redisSecret" -}}
 {{- .Values.service.redis.existingSecret | default (ternary (include "paceline.name" (list . "valkey")) "" .Values.demo.enabled) -}}
+{{- end -}}
+
+{{/* Without one the API keeps revoked tokens in REDIS_URL, and checks that it evicts nothing. */}}
+{{- define "paceline.securityRedisSecret" -}}
+{{- .Values.service.securityRedis.existingSecret | default (ternary (include "paceline.name" (list . "valkey-security")) "" .Values.demo.enabled) -}}
 {{- end -}}
 
 {{- define "paceline.tokenSecret" -}}

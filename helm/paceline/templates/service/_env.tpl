@@ -13,6 +13,9 @@
 {{- with .Values.telemetry.otlpEndpoint }}
 - {name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ . | quote }}}
 {{- end }}
+{{- with include "paceline.securityRedisSecret" . }}
+- {name: SECURITY_REDIS_URL, valueFrom: {secretKeyRef: {name: {{ . | quote }}, key: url}}}
+{{- end }}
 {{- with include "paceline.tokenSecret" . }}
 - {name: API_TOKEN_SECRET, valueFrom: {secretKeyRef: {name: {{ . | quote }}, key: secret}}}
 {{- end }}
