@@ -56,10 +56,11 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
         logging.getLogger("gunicorn.error").addFilter(_is_news)
 
     def wait_for_signals(self, timeout: float = 1.0) -> list[int]:
-        """Returns early when the count asked for was written: a stat each 50 ms."""
+        """Returns early when the count asked for was written or the first worker is ready: a look each 50 ms."""
         deadline = monotonic() + timeout
         while True:
-            self._announce()
+            if self._announce():
+                return []  # the others may start
             signals: list[int] = super().wait_for_signals(timeout=_POLL_SECONDS)
             if signals or stamp(self._run.workers) != self._seen or monotonic() >= deadline:
                 return signals
@@ -76,8 +77,13 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
             self.kill_worker(pid, signal.SIGTERM)
 
     def spawn_workers(self) -> None:
-        if monotonic() >= self._spawn_after:
+        """One worker until one is ready, then the others: start-ups that migrate an empty database would race."""
+        if monotonic() < self._spawn_after:
+            return
+        if self._has_served():
             super().spawn_workers()
+        elif not self.WORKERS:
+            self.spawn_worker()
 
     def kill_worker(self, pid: int, sig: int) -> None:
         """Tells a worker to leave only once: gunicorn would say it again on every pass while the worker drains."""
@@ -143,10 +149,13 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
 
     handle_ttin = handle_ttou = handle_usr2 = handle_hup
 
-    def _announce(self) -> None:
-        if not self._announced and self._has_served():
-            self._announced = True
-            logger.info("serving %s at http://%s", self.app.target, self.app.settings.serve.bind)
+    def _announce(self) -> bool:
+        """True once: when the first worker is ready."""
+        if self._announced or not self._has_served():
+            return False
+        self._announced = True
+        logger.info("serving %s at http://%s", self.app.target, self.app.settings.serve.bind)
+        return True
 
     def _has_served(self) -> bool:
         """Whether any worker of this life was ready once."""
