@@ -130,7 +130,7 @@ class SharedFetch:
             return
         self._task = None
         if (error := task.exception()) is not None:
-            log.error("%s: failed after its response", self._shown.path, exc_info=error)
+            log.error("%s: failed after its response", self._shown.line.path, exc_info=error)
 
 
 async def _call(app: ASGIApp, scope: Scope, recording: Recording) -> None:

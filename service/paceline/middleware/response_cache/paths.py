@@ -23,12 +23,14 @@ def matcher(templates: Iterable[str]) -> Callable[[str], str | None]:
         if set("{}") & set(_PARAMETER.sub("", template)):
             raise UsageError(f"ResponseCacheMiddleware: route {template!r}: parameters are written {{name}}")
     plain = {template: template for template in given if "{" not in template}
-    patterns = [(_pattern(template), template) for template in given if "{" in template]
+    patterns = [(_pattern(template).fullmatch, template) for template in given if "{" in template]
 
     def find(path: str) -> str | None:
         found = plain.get(path)
-        if found is None and patterns:
-            found = next((template for pattern, template in patterns if pattern.fullmatch(path)), None)
+        if found is None:
+            for fullmatch, template in patterns:
+                if fullmatch(path):
+                    return template
         return found
 
     return find

@@ -3,7 +3,7 @@
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from paceline.asgi import Scope
 from paceline.middleware.response_cache.credentials import COMMON, Kind, kind_of
@@ -13,7 +13,16 @@ from paceline.middleware.response_cache.recording import Recording
 from paceline.middleware.response_cache.response import Headers
 from paceline.middleware.response_cache.route import CachedRoute, Declared
 from paceline.middleware.response_cache.sharing import Refusal, refusal_of, refusal_of_body
-from paceline.middleware.response_cache.shown import Shown, fingerprint, has_other_cookies, key_of, shown_of
+from paceline.middleware.response_cache.shown import (
+    Line,
+    Shown,
+    declared_headers,
+    fingerprint,
+    has_other_cookies,
+    key_of,
+    line_key,
+    line_of,
+)
 from paceline.middleware.response_cache.surroundings import Surroundings
 from paceline.resources.cache.cache import Cache
 
@@ -25,20 +34,21 @@ _VARIES_ANYHOW: Final = frozenset({b"accept-encoding", b"origin"})
 """By these a response may vary: the route sees no Accept-Encoding, and an Origin is part of the key."""
 _MOST_NAMES: Final = 512
 _MOST_PASSES: Final = 1024
-_MOST_KEYS: Final = 1024
+_MOST_LINES: Final = 1024
 _MOST_REMEMBERED_BYTES: Final = 1024
 _BYPASSES_BEFORE_WORD: Final = 10
 
 
-class Headline(NamedTuple):
-    """What the headers of a request say about it; `bypass` is why the application answers it, or None."""
-
-    bypass: str | None
-    origin: bytes | None
-    etags: bytes
-
-
-_NOTHING: Final = Headline(None, None, b"")
+Headline = tuple[str | None, bytes | None, bytes]
+"""What the headers of a request say: why the application answers it, or None; its Origin; its If-None-Match."""
+_NOTHING: Final[Headline] = (None, None, b"")
+_BYPASS, _ETAGS, _ORIGIN, _COOKIES, _CACHE_CONTROL = (  # a member of an Enum costs a look-up each time
+    Kind.BYPASS,
+    Kind.ETAGS,
+    Kind.ORIGIN,
+    Kind.COOKIES,
+    Kind.CACHE_CONTROL,
+)
 
 
 class Served:
@@ -71,13 +81,14 @@ class Served:
         self._said = False
         self._prefix = f"{fingerprint(route, host)}:"
         self._raw = path.encode()
-        self._keys: dict[tuple[Any, ...], tuple[str, Shown]] = {}
+        self._lines: dict[tuple[Any, ...], tuple[str, Shown]] = {}
         self._by_headers = bool(route.headers or route.cookies)
-        self._ready: dict[str, tuple[str, Shown]] = {}
-        if not (route.query or route.headers or route.cookies or "{" in path):
+        self._quick = not (route.query or self._by_headers or "{" in path)
+        self._ready: dict[str | None, tuple[str, Shown]] = {}
+        if self._quick:
             for scheme in _SCHEMES:
-                shown = Shown(scheme, "", path, self._raw, b"", ())
-                self._ready[scheme] = key_of(self._prefix, shown), shown
+                line = Line(scheme, "", path, self._raw, b"")
+                self._ready[scheme] = line_key(self._prefix, line), Shown(line, ())
 
     def read(self, scope: Scope) -> Headline:
         """What the headers say. Runs for every request: a name that is common costs one look-up."""
@@ -89,31 +100,33 @@ class Served:
 
     def key(self, scope: Scope, origin: bytes | None) -> tuple[str, Shown]:
         """The key of a request, and what the route is shown of it."""
-        if origin is None:
-            if self._ready and scope.get("raw_path") == self._raw and not scope.get("root_path"):
-                ready = self._ready.get(scope.get("scheme", "http"))
-                if ready is not None and scope["path"] == self.path:
-                    return ready
-            if not self._by_headers:
-                return self._remembered(scope)
-        elif self._origins.is_plain(scope["path"], origin):
-            return self.key(scope, None)
-        shown = shown_of(self._declared, scope, origin)
-        return key_of(self._prefix, shown), shown
+        if origin is None and self._quick:
+            ready = self._ready.get(scope.get("scheme"))
+            if ready is not None and scope.get("raw_path") == self._raw and not scope.get("root_path"):
+                return ready
+        known = self._line(scope)
+        if origin is not None and self._origins.is_plain(scope["path"], origin):
+            origin = None
+        if origin is None and not self._by_headers:
+            return known
+        headers = declared_headers(self._declared, scope) if self._by_headers else ()
+        if origin is not None:
+            headers = (*headers, (b"origin", origin))
+        return key_of(known[0], headers), Shown(known[1].line, headers)
 
-    def _remembered(self, scope: Scope) -> tuple[str, Shown]:
-        """The key of a request of which the route is shown no headers; parsing paths and parameters takes its time."""
+    def _line(self, scope: Scope) -> tuple[str, Shown]:
+        """Of a request without headers; parsing paths and parameters takes its time, hence a memory."""
         get = scope.get
         query = scope["query_string"] if self._declared.query else b""
-        line = scope["path"], get("raw_path"), query, get("scheme", "http"), get("root_path")
-        known = self._keys.get(line)
+        asked = scope["path"], get("raw_path"), query, get("scheme", "http"), get("root_path")
+        known = self._lines.get(asked)
         if known is None:
-            shown = shown_of(self._declared, scope, None)
-            known = key_of(self._prefix, shown), shown
-            if len(shown.path) + len(shown.raw_path) + len(query) <= _MOST_REMEMBERED_BYTES:
-                if len(self._keys) >= _MOST_KEYS:
-                    self._keys.clear()
-                self._keys[line] = known
+            line = line_of(self._declared, scope)
+            known = line_key(self._prefix, line), Shown(line, ())
+            if len(line.path) + len(line.raw_path) + len(query) <= _MOST_REMEMBERED_BYTES:
+                if len(self._lines) >= _MOST_LINES:
+                    self._lines.clear()
+                self._lines[asked] = known
         return known
 
     def is_passed(self, key: str) -> bool:
@@ -164,7 +177,7 @@ class Served:
         def judge_head(status: int, headers: Headers) -> Refusal | None:
             refusal = refusal_of(status, headers, self.may_vary_by)
             if refusal is None and origin is not None and b"origin" not in self._declared.headers:
-                refusal = self._origins.judge(shown.path, origin, headers)
+                refusal = self._origins.judge(shown.line.path, origin, headers)
             return refusal
 
         def judge_body(headers: Headers, body: bytes) -> Refusal | None:
@@ -177,7 +190,7 @@ class Served:
 
     def shared_scope(self, shown: Shown, scope: Scope) -> Scope:
         """The request as the route sees it: whole, unconditional, a GET, from nobody in particular."""
-        declares_host = b"host" in self._declared.headers
+        line, declares_host = shown.line, b"host" in self._declared.headers
         host = () if declares_host else ((b"host", self._host.encode()),)
         return {
             **self._surroundings.of_all(scope),
@@ -185,32 +198,33 @@ class Served:
             "asgi": dict(scope.get("asgi") or {"version": "3.0"}),
             "http_version": "1.1",
             "method": "GET",
-            "scheme": shown.scheme,
-            "server": _server(self._host, shown.scheme),
+            "scheme": line.scheme,
+            "server": _server(self._host, line.scheme),
             "client": (self._placeholders.client, 0),
-            "root_path": shown.root_path,
-            "path": shown.path,
-            "raw_path": shown.raw_path,
-            "query_string": shown.query,
+            "root_path": line.root_path,
+            "path": line.path,
+            "raw_path": line.raw_path,
+            "query_string": line.query,
             "headers": [*host, *shown.headers],
             "extensions": {},
         }
 
     def _read(self, scope: Scope, others: Sequence[tuple[bytes, bytes]]) -> Headline:
-        bypass, origin, etags = None, None, b""
+        bypass, origin, etags, kinds = None, None, b"", self._kinds
         for name, value in others:
-            kind = self._kinds.get(name) or self._learn(name)
-            if kind is Kind.BYPASS:
-                bypass = f"the header {name.decode('latin-1')}"
-            elif kind is Kind.ETAGS:
+            kind = kinds.get(name) or self._learn(name)
+            if kind is _ETAGS:
                 etags = etags + b"," + value if etags else value
-            elif kind is Kind.ORIGIN:
+            elif kind is _CACHE_CONTROL:
+                if b"no-store" in value.lower():
+                    bypass = "Cache-Control: no-store"
+            elif kind is _BYPASS:
+                bypass = f"the header {name.decode('latin-1')}"
+            elif kind is _ORIGIN:
                 origin = bytes(value)
-            elif kind is Kind.CACHE_CONTROL and b"no-store" in value.lower():
-                bypass = "Cache-Control: no-store"
-            elif kind is Kind.COOKIES and self._has_other_cookies(scope):
+            elif kind is _COOKIES and self._has_other_cookies(scope):
                 bypass = "cookies that the route does not declare"
-        return Headline(bypass, origin, etags)
+        return bypass, origin, etags
 
     def _has_other_cookies(self, scope: Scope) -> bool:
         return b"cookie" not in self._declared.ignored and has_other_cookies(self._declared, scope)

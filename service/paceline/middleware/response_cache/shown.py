@@ -22,39 +22,43 @@ _UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstu
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
-class Shown(NamedTuple):
-    """A request as the route sees it, but for what is the same for all requests."""
+class Line(NamedTuple):
+    """Where a request goes, as the route sees it."""
 
     scheme: str
     root_path: str
     path: str
     raw_path: bytes
     query: bytes
+
+
+class Shown(NamedTuple):
+    """A request as the route sees it, but for what is the same for all requests."""
+
+    line: Line
     headers: Headers
 
 
-def shown_of(declared: Declared, scope: Scope, origin: bytes | None) -> Shown:
-    """The request reduced to what its route declares, and to `origin` where CORS may depend on it."""
-    headers = declared_headers(declared, scope) if declared.headers or declared.cookies else ()
-    if origin is not None:
-        headers = (*headers, (b"origin", origin))
+def line_of(declared: Declared, scope: Scope) -> Line:
+    """The request's line, reduced to the declared parameters."""
     query = declared_query(declared, scope) if declared.query and scope["query_string"] else b""
-    path = scope["path"]
-    return Shown(scope.get("scheme", "http"), scope.get("root_path") or "", path, _raw_path(scope), query, headers)
+    return Line(scope.get("scheme", "http"), scope.get("root_path") or "", scope["path"], _raw_path(scope), query)
 
 
-def key_of(prefix: str, shown: Shown) -> str:
-    """`http:/prices?page=2`; where such a line would not say everything, with a digest of all of it.
-
-    Declared headers may hold secrets: they appear in the digest alone.
-    """
-    scheme, root_path, path, raw_path, query, headers = shown
-    if not headers and not root_path and _PLAIN.fullmatch(path) and raw_path == path.encode():
+def line_key(prefix: str, line: Line) -> str:
+    """`http:/prices?page=2`; where such a line would not say everything, with a digest of all of it."""
+    scheme, root_path, path, raw_path, query = line
+    if not root_path and _PLAIN.fullmatch(path) and raw_path == path.encode():
         key = f"{prefix}{scheme}:{path}?{query.decode()}" if query else f"{prefix}{scheme}:{path}"
         if len(key) <= _MOST_READABLE:
             return key
-    digest = blake2b(repr(tuple(shown)).encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
+    digest = blake2b(repr(tuple(line)).encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
     return f"{prefix}{scheme}:{quote(path, errors='replace')[:200]}#{digest}"
+
+
+def key_of(line: str, headers: Headers) -> str:
+    """The line's key with a digest of the headers, which may hold secrets."""
+    return f"{line}#{blake2b(repr(headers).encode(), digest_size=16).hexdigest()}" if headers else line
 
 
 def fingerprint(route: CachedRoute, host: str | None) -> str:
@@ -75,7 +79,7 @@ def declared_query(declared: Declared, scope: Scope) -> bytes:
 def declared_headers(declared: Declared, scope: Scope) -> Headers:
     """The declared headers and cookies, sorted by name; those of one name in the order in which they came."""
     names = declared.headers
-    given = [(name.lower(), value) for name, value in scope["headers"] if name.lower() in names]
+    given = [(lower, value) for name, value in scope["headers"] if (lower := name.lower()) in names]
     if declared.cookies and (cookies := [each for each in cookies_of(scope) if _name_of(each) in declared.cookies]):
         given.append((b"cookie", b"; ".join(cookies)))
     if len(given) > 1:
