@@ -39,6 +39,15 @@ def serve(
     run_dir: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Files between the processes. [a temporary one]")
     ] = None,
+    log_level: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LEVEL", help="debug, info, warning, error or critical; the application's own wins. [info]"
+        ),
+    ] = None,
+    log_format: Annotated[
+        str | None, typer.Option(metavar="FORMAT", help="json, text, or auto: text on a terminal. [auto]")
+    ] = None,
 ) -> None:
     """Serve an application: one pod's process tree. Every option has a PACELINE_* variable."""
     from paceline.serve.supervisor import launch
@@ -50,6 +59,8 @@ def serve(
         "PACELINE_WORKERS": workers,
         "PACELINE_PRELOAD": preload,
         "PACELINE_RUN_DIR": run_dir,
+        "PACELINE_LOG_LEVEL": log_level,
+        "PACELINE_LOG_FORMAT": log_format,
     }
     launch.serve(application, {name: str(value) for name, value in options.items() if value is not None})
 

@@ -6,9 +6,9 @@ A value that changes while the process runs is a tunable, not a setting, and tra
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from paceline.errors import UsageError
@@ -64,6 +64,10 @@ class ServeSettings(BaseSettings):
     """What the application counts with prometheus_client is added up over workers and served with ours."""
     log_format: Literal["auto", "json", "text"] = "auto"
     """`auto`: text where stderr is a terminal, else one JSON object a line."""
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(lambda value: str(value).lower())
+    ] = "info"
+    """What Paceline logs from on; the application's loggers too, unless it configures logging itself."""
 
 
 class TelemetrySettings(BaseSettings):

@@ -54,7 +54,7 @@ class Limiter:
         """
         if self.in_use < self.limit:  # then nobody waits
             self.in_use += 1
-            self.wait.record(0.0)
+            self.wait.record_bounded(0.0)
             return self._clock()
         return await self._acquire_in_turn(timeout)
 
@@ -65,7 +65,7 @@ class Limiter:
 
     def release(self, granted: float) -> None:
         """Gives a permit back."""
-        self.hold.record(self._clock() - granted)
+        self.hold.record_bounded(self._clock() - granted)
         self._give_back()
 
     async def _acquire_in_turn(self, timeout: float | None) -> float:
@@ -85,7 +85,7 @@ class Limiter:
             if alarm is not None:
                 alarm.cancel()
         granted = self._clock()
-        self.wait.record(granted - started)
+        self.wait.record_bounded(granted - started)
         return granted
 
     def _give_up(self, turn: asyncio.Future[None], timeout: float) -> None:
@@ -93,7 +93,7 @@ class Limiter:
             return
         del self._waiters[turn]
         self.timeouts += 1
-        self.wait.record(timeout)
+        self.wait.record_bounded(timeout)
         turn.set_exception(
             AcquireTimeout(
                 f"pool {self._name!r}: no connection became free within {timeout:g} s "

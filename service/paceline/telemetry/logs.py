@@ -1,30 +1,51 @@
 """One log for all processes of a pod: JSON lines with stable fields, or text where a person watches.
 
     {"time", "level", "logger", "message", "process", "pid", "generation"?, "requestId"?, "traceId"?, "spanId"?,
-     "exception"?, …fields given by `extra`}
+     "exception"?, "stack"?, …fields given by `extra`}
 
-Standard logging only: the application's own configuration stays in force where it has one.
+The application's own configuration wins. What Paceline and its servers log goes to stderr and to no handler of the
+application, unless it gives one of their loggers a handler. What the application logs comes here only where nothing
+else takes it: as the standard library's handler of last resort, which `basicConfig` and `dictConfig` do not see.
 """
 
 import logging
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Final, TextIO
 
-import orjson
-
 from paceline.settings import Settings
+from paceline.telemetry.log_handler import LineHandler, UnhandledOnly
+from paceline.telemetry.log_lines import JsonLines, TextLines
+from paceline.telemetry.log_text import text_of
 
 current_request: ContextVar[Mapping[str, Any] | None] = ContextVar("paceline_current_request", default=None)
 """The ASGI scope of the request that is being handled, from which a log line takes the request id."""
 
-_SERVERS: Final = ("gunicorn.error", "uvicorn", "uvicorn.error")
-_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+_OWN: Final = "paceline"
+_SERVERS: Final = ("gunicorn", "uvicorn")
+_WARNINGS: Final = "py.warnings"
 _MAX_REQUEST_ID: Final = 128
-_QUIET_SECONDS: Final = 60.0
+
+
+_handlers: Final[list[LineHandler]] = []
+"""The one of this process, once it is configured."""
+_adopted: Final[list[logging.Handler]] = []
+"""Handlers that the application gave to loggers of the servers; any other there is a server's default."""
+
+
+class _OwnLevel(int):
+    """A level that we have set: it gives way, while the same number set by the application stays."""
+
+
+class _Root(logging.RootLogger):
+    """The root logger; its level is ours until the application gives it a handler."""
+
+    def addHandler(self, handler: logging.Handler) -> None:  # noqa: N802 - the standard library's name
+        super().addHandler(handler)
+        _give_way()
 
 
 def configure(
@@ -44,22 +65,37 @@ def configure(
         stream: stderr if not given.
     """
     stream = stream or sys.stderr
-    wanted = settings.serve.log_format
+    wanted, level = settings.serve.log_format, logging.getLevelNamesMapping()[settings.serve.log_level.upper()]
     text = wanted == "text" or (wanted == "auto" and stream.isatty())
-    handler = _Handler(stream)
-    handler.setFormatter(_Text(role) if text else _Json(role, generation, trace_fields))
-    handler.addFilter(_Repeats())
-    root = logging.getLogger()
-    for earlier in [each for each in root.handlers if isinstance(each, _Handler)]:
-        root.removeHandler(earlier)
-    root.addHandler(handler)
-    root.setLevel(logging.INFO)
-    for name in _SERVERS:
-        logger = logging.getLogger(name)
-        logger.handlers.clear()
-        logger.propagate = True
+
+    def context() -> dict[str, Any]:
+        known = {} if generation is None else {"generation": generation()}
+        given = request_id(current_request.get())
+        return {**known, **({"requestId": given} if given else {}), **trace_fields()}
+
+    handler = LineHandler(stream)
+    handler.setFormatter(TextLines(role) if text else JsonLines(role, context))
+    _handlers[:] = [handler]
+    logging.lastResort = handler
+    _set_levels(level)
     logging.captureWarnings(True)
+    for name in _SERVERS:
+        for logger in (logging.getLogger(name), *_children(name)):
+            logger.handlers[:] = [each for each in logger.handlers if each in _adopted]
+    _attach_all(handler)
     sys.excepthook = _log_uncaught
+
+
+def settle() -> None:
+    """Puts right what the application's configuration did to our loggers by the way, such as disabling them.
+
+    Call it whenever the application may have configured its own: after loading it, and after its startup.
+    """
+    for name in _SERVERS:
+        for logger in (logging.getLogger(name), *_children(name)):
+            _adopted.extend(each for each in _theirs(logger) if each not in _adopted)
+    for handler in _handlers:
+        _attach_all(handler)
 
 
 def reopen_files() -> None:
@@ -80,65 +116,21 @@ def reopen_files() -> None:
                 handler.release()
 
 
-class _Handler(logging.StreamHandler[TextIO]):
-    """Marks the handler as ours, so that `configure` replaces no other."""
+@contextmanager
+def server_loggers_kept() -> Iterator[None]:
+    """Around code of gunicorn or uvicorn that configures their loggers: what the application gave them stays."""
+    names = ("gunicorn.error", "gunicorn.access", "uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
+    loggers = [logging.getLogger(name) for name in names]
+    before = [(logger, logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
+    yield
+    for logger, handlers, level, propagate in before:
+        logger.handlers[:], logger.propagate = [*handlers], propagate
+        logger.setLevel(level)
 
 
-class _Json(logging.Formatter):
-    def __init__(
-        self, role: str, generation: Callable[[], int] | None, trace_fields: Callable[[], Mapping[str, str]]
-    ) -> None:
-        super().__init__()
-        self._role = role
-        self._generation = generation
-        self._trace_fields = trace_fields
-
-    def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
-            "time": _timestamp(record.created),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-            "process": self._role,
-            "pid": record.process,
-        }
-        if self._generation is not None:
-            line["generation"] = self._generation()
-        if known := request_id(current_request.get()):
-            line["requestId"] = known
-        line |= self._trace_fields()
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        for name, value in vars(record).items():
-            if name not in _STANDARD and name not in line:
-                line[name] = value
-        return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
-
-
-class _Text(logging.Formatter):
-    def __init__(self, role: str) -> None:
-        super().__init__(f"%(asctime)s {role}[%(process)d] %(levelname)s %(message)s", "%H:%M:%S")
-
-
-class _Repeats(logging.Filter):
-    """OpenTelemetry says at every batch that its collector is away; once a minute will do."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._said: dict[str, float] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if not record.name.startswith("opentelemetry."):
-            return True
-        if record.created - self._said.get(str(record.msg), -_QUIET_SECONDS) < _QUIET_SECONDS:
-            return False
-        self._said[str(record.msg)] = record.created
-        return True
-
-
-def _timestamp(seconds: float) -> str:
-    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-    return f"{whole}.{int(seconds * 1000) % 1000:03d}Z"
+def access_log_wanted() -> bool:
+    """Whether the application has given uvicorn's access log a handler: a line a request is its choice alone."""
+    return bool(_theirs(logging.getLogger("uvicorn.access")))
 
 
 def request_id(scope: Mapping[str, Any] | None) -> str | None:
@@ -147,15 +139,75 @@ def request_id(scope: Mapping[str, Any] | None) -> str | None:
         return None
     given = scope.get("state", {}).get("request_id")
     if given is not None:
-        return str(given)
+        return text_of(given)
     for name, value in scope["headers"]:
         if name == b"x-request-id":
             return bytes(value[:_MAX_REQUEST_ID]).decode("latin-1")
     return None
 
 
+def _attach_all(handler: LineHandler) -> None:
+    for name in (_OWN, *_SERVERS):
+        top = logging.getLogger(name)
+        _attach(top, handler)
+        for child in _children(name):
+            _settle_child(child, top)
+    _attach(logging.getLogger(_WARNINGS), UnhandledOnly(handler))
+    logging.getLogger(_WARNINGS).propagate = True
+    if _theirs(logging.getLogger()):
+        _give_way()
+
+
+def _attach(logger: logging.Logger, handler: logging.Handler) -> None:
+    """Gives the logger our handler, unless the application gave it one of its own."""
+    logger.disabled = False
+    theirs = _theirs(logger)
+    logger.handlers[:] = theirs or [handler]
+    logger.propagate = logger.propagate and bool(theirs)
+
+
+def _theirs(logger: logging.Logger) -> list[logging.Handler]:
+    """The handlers that are neither ours nor a server's default nor the library's placeholder."""
+    ours = (LineHandler, UnhandledOnly, logging.NullHandler)
+    return [each for each in logger.handlers if not isinstance(each, ours) and not hasattr(each, "_gunicorn")]
+
+
+def _children(name: str) -> list[logging.Logger]:
+    known = list(logging.root.manager.loggerDict.items())
+    return [each for key, each in known if key.startswith(f"{name}.") and isinstance(each, logging.Logger)]
+
+
+def _settle_child(child: logging.Logger, top: logging.Logger) -> None:
+    child.disabled = False
+    if not _theirs(child):
+        child.handlers.clear()
+        child.propagate = True
+    elif not _theirs(top):  # what the application's handler takes must not come a second time by ours
+        child.propagate = False
+        if child.level == logging.NOTSET:
+            child.setLevel(_OwnLevel(logging.INFO))
+
+
+def _set_levels(level: int) -> None:
+    root = logging.getLogger()
+    if isinstance(root.level, _OwnLevel) or not (isinstance(root, _Root) or _theirs(root)):
+        root.__class__ = _Root
+        root.setLevel(_OwnLevel(level))
+    # What the servers tell below a warning, Paceline tells in its own words.
+    servers = level if level < logging.INFO else max(level, logging.WARNING)
+    for name, wanted in ((_OWN, level), *((name, servers) for name in _SERVERS)):
+        logger = logging.getLogger(name)
+        if logger.level == logging.NOTSET or isinstance(logger.level, _OwnLevel):
+            logger.setLevel(_OwnLevel(wanted))
+
+
+def _give_way() -> None:
+    if isinstance(logging.root.level, _OwnLevel):
+        logging.root.setLevel(logging.WARNING)
+
+
 def _log_uncaught(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
     if issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, traceback)
         return
-    logging.getLogger("paceline").critical("uncaught exception", exc_info=(kind, error, traceback))
+    logging.getLogger(_OWN).critical("uncaught exception", exc_info=(kind, error, traceback))

@@ -205,7 +205,7 @@ class Cache:
             self._entries.pop(key, None)
             raise
         seconds = time.perf_counter() - started
-        self._fetch_seconds.record(seconds)
+        self._fetch_seconds.record_bounded(seconds)
         return Entry(value, created_at, seconds)
 
     def _judge(self, entry: Entry, now: float, draw: float) -> Verdict:

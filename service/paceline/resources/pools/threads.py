@@ -88,13 +88,13 @@ class ThreadPool:
         started = perf_counter() if self._limiter.available_tokens < 1 else 0.0
         await self._base.acquire_on_behalf_of(self._limiter, borrower)
         self._granted[borrower] = granted = perf_counter()
-        self.wait.record(granted - started if started else 0.0)
+        self.wait.record_bounded(granted - started if started else 0.0)
 
     def release(self, borrower: object) -> None:
         """anyio's own release_on_behalf_of, with the hold recorded."""
         granted = self._granted.pop(borrower, None)
         if granted is not None:
-            self.hold.record(perf_counter() - granted)
+            self.hold.record_bounded(perf_counter() - granted)
         self._base.release_on_behalf_of(self._limiter, borrower)
 
 

@@ -72,7 +72,7 @@ class Processes:
             began = perf_counter()
             self._waiting -= 1
             self._in_use += 1
-            self._wait.record(began - asked)
+            self._wait.record_bounded(began - asked)
 
         self._waiting += 1
         try:
@@ -85,7 +85,7 @@ class Processes:
                 self._waiting -= 1
             else:
                 self._in_use -= 1
-                self._hold.record(perf_counter() - began)
+                self._hold.record_bounded(perf_counter() - began)
 
     def _chosen(self) -> Executor:
         """The pod's pool under `paceline serve`, else one of this process's own; anew for each event loop."""

@@ -51,7 +51,8 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
         super().__init__(app)
 
     def setup(self, app: Application) -> None:
-        super().setup(app)
+        with logs.server_loggers_kept():
+            super().setup(app)
         logs.configure("arbiter", app.settings)  # gunicorn has made its own loggers by now
         logging.getLogger("gunicorn.error").addFilter(_is_news)
 
@@ -187,6 +188,7 @@ def _preload(target: str, settings: ServeSettings, arguments: Sequence[str]) -> 
         return None
     before = generators()
     application = load_application(target)
+    logs.settle()
     load_backends()
     restart_across_forks()
     hazards = [*fork_hazards(), *settle_generators(target, before)]

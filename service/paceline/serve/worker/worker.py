@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from gunicorn.arbiter import Arbiter
 from uvicorn_worker import UvicornWorker
@@ -65,6 +65,10 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
     share: Share
     """Given by the arbiter before the fork."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        with logs.server_loggers_kept():
+            super().__init__(*args, **options)
+
     def init_process(self) -> None:
         lifeline.die_with_parent(self.ppid, signal.SIGTERM)
         super().init_process()
@@ -76,6 +80,7 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
     def load_wsgi(self) -> None:
         try:
             super().load_wsgi()
+            logs.settle()
         except UsageError as error:
             self.app.report_load_failure(error)
             sys.exit(Arbiter.APP_LOAD_ERROR)
@@ -90,7 +95,7 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
         tasks = SupervisedTasks()
         reporter = Reporter(self.app.run_dir, os.getpid(), measured, degraded=tasks.degraded)
         logs.configure("worker", settings, generation=lambda: reporter.generation, trace_fields=log_fields)
-        logging.getLogger("uvicorn.access").propagate = False  # a line a request costs half as much as the request
+        self.config.access_log = logs.access_log_wanted()  # a line a request costs half as much as the request
         server = self._server(reporter, measured)
         server.follow_signals()
         asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, server.stop_now)
@@ -147,6 +152,7 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
 
     async def _settle(self, reporter: Reporter, stopping: Callable[[], bool]) -> None:
         register_threads(tune.tunables)
+        logs.settle()  # the application's startup may have configured its logging
         await reporter.settle(stopping)
 
     def _pod_stops(self) -> bool:
@@ -155,6 +161,7 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
     async def _beat(self) -> None:
         while True:
             self.notify()
+            logs.settle()
             await asyncio.sleep(min(_HEARTBEAT_SECONDS, self.timeout / 2))
 
 

@@ -1,8 +1,9 @@
-"""Log lines: stable fields as JSON, text for people, and no other handler touched."""
+"""Where logs go: ours to stderr and to no handler of the application, whose own configuration wins."""
 
 import io
 import json
 import logging
+import logging.config
 import os
 import sys
 import warnings
@@ -14,7 +15,14 @@ import pytest
 from opentelemetry import context, trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext
 from paceline.settings import ServeSettings, Settings
-from paceline.telemetry.logs import configure, current_request, reopen_files
+from paceline.telemetry.logs import (
+    access_log_wanted,
+    configure,
+    current_request,
+    reopen_files,
+    server_loggers_kept,
+    settle,
+)
 from paceline.telemetry.tracing import log_fields
 
 log = logging.getLogger("paceline.test")
@@ -27,11 +35,29 @@ class Terminal(io.StringIO):
 
 @pytest.fixture(autouse=True)
 def _logging_restored() -> Iterator[None]:
-    root, hook = logging.getLogger(), sys.excepthook
-    handlers, level = root.handlers[:], root.level
+    """Each test has logging as a fresh interpreter has it; the test runner's own handlers are put back."""
+    hook, last, root = sys.excepthook, logging.lastResort, logging.getLogger()
+    names = (
+        "paceline",
+        "gunicorn",
+        "uvicorn",
+        "gunicorn.error",
+        "uvicorn.error",
+        "uvicorn.access",
+        "py.warnings",
+        "shop",
+    )
+    loggers = [root, *map(logging.getLogger, names)]
+    before = [(each, each.handlers[:], each.level, each.propagate, each.__class__) for each in loggers]
+    for each in loggers:
+        each.handlers[:], each.level, each.propagate, each.disabled = [], logging.NOTSET, True, False
+    root.__class__, root.level = logging.RootLogger, logging.WARNING
     yield
-    root.handlers[:], sys.excepthook = handlers, hook
-    root.setLevel(level)
+    for each, handlers, level, propagate, kind in before:
+        each.__class__ = kind
+        each.handlers[:], each.propagate = handlers, propagate
+        each.setLevel(level)
+    sys.excepthook, logging.lastResort = hook, last
     logging.captureWarnings(False)
 
 
@@ -49,9 +75,11 @@ def record(logger: str, created: float) -> logging.LogRecord:
     return made
 
 
-def configured(role: str = "worker", log_format: str = "json", **more: Any) -> io.StringIO:
-    stream = io.StringIO()
-    configure(role, settings(log_format), stream=stream, **more)
+def configured(role: str = "worker", log_format: str = "json", level: str = "info", **more: Any) -> io.StringIO:
+    """Configures; the test runner's own handlers, which it adds before each test, are no application's."""
+    root, stream = logging.getLogger(), io.StringIO()
+    root.handlers[:] = [each for each in root.handlers if not type(each).__module__.startswith("_pytest")]
+    configure(role, Settings(serve=ServeSettings(log_format=log_format, log_level=level)), stream=stream, **more)
     return stream
 
 
@@ -154,13 +182,87 @@ def test_the_format_follows_the_setting(log_format: str, stream: type[io.StringI
 
 def test_configuring_again_after_fork_replaces_our_handler_only() -> None:
     theirs = io.StringIO()
-    handler = logging.StreamHandler(theirs)
-    logging.getLogger().addHandler(handler)
     first = configured("arbiter")
+    logging.getLogger().addHandler(logging.StreamHandler(theirs))
     second = configured("worker")
-    log.info("x")
+    log.info("ours")
+    logging.getLogger("shop").warning("theirs")
     assert (len(lines(first)), [line["process"] for line in lines(second)]) == (0, ["worker"])
-    assert theirs.getvalue() == "x\n"
+    assert theirs.getvalue() == "theirs\n", "and ours in none of its handlers"
+
+
+def test_an_application_without_a_configuration_logs_with_us() -> None:
+    stream = configured()
+    logging.getLogger("shop").info("sold")
+    logging.getLogger("shop").debug("not said")
+    assert [line["message"] for line in lines(stream)] == ["sold"]
+
+
+def test_basic_config_works_as_without_us() -> None:
+    stream, theirs = configured(), io.StringIO()
+    logging.basicConfig(stream=theirs, format="theirs %(message)s")
+    logging.getLogger("shop").info("below the default level")
+    logging.getLogger("shop").warning("sold")
+    log.warning("ours")
+    configured()
+    assert theirs.getvalue() == "theirs sold\n"
+    assert [line["message"] for line in lines(stream)] == ["ours"]
+
+
+@pytest.mark.parametrize("level", ["DEBUG", "INFO", "WARNING", "ERROR"])
+def test_the_level_that_the_application_sets_is_obeyed(level: str) -> None:
+    configured()
+    theirs = io.StringIO()
+    handler = {"class": "logging.StreamHandler", "stream": theirs}
+    root = {"level": level, "handlers": ["h"]}
+    logging.config.dictConfig(
+        {"version": 1, "disable_existing_loggers": False, "handlers": {"h": handler}, "root": root}
+    )
+    configured()
+    for number in (10, 20, 30, 40):
+        logging.getLogger("shop").log(number, "%s", logging.getLevelName(number))
+    everything = ["DEBUG", "INFO", "WARNING", "ERROR"]
+    assert theirs.getvalue().split() == everything[everything.index(level) :]
+
+
+def test_a_level_without_handlers_is_obeyed_too() -> None:
+    configured()
+    logging.getLogger().setLevel(logging.WARNING)
+    stream = configured()
+    logging.getLogger("shop").info("not said")
+    logging.getLogger("shop").warning("said")
+    assert [line["message"] for line in lines(stream)] == ["said"]
+
+
+def test_a_configuration_that_disables_existing_loggers_does_not_disable_ours() -> None:
+    stream = configured()
+    logging.config.dictConfig({"version": 1, "disable_existing_loggers": True})
+    assert log.disabled
+    settle()
+    log.info("here")
+    logging.getLogger("uvicorn.error").error("failed")
+    assert [line["message"] for line in lines(stream)] == ["here", "failed"]
+
+
+def test_a_handler_that_the_application_gives_a_server_logger_stays_its_own() -> None:
+    stream, theirs = configured(), io.StringIO()
+    logging.getLogger("uvicorn.access").addHandler(logging.StreamHandler(theirs))
+    settle()
+    assert access_log_wanted()
+    with server_loggers_kept():
+        logging.getLogger("uvicorn.access").handlers = []
+    configured()
+    logging.getLogger("uvicorn.access").info("GET /")
+    assert (theirs.getvalue(), stream.getvalue()) == ("GET /\n", "")
+
+
+@pytest.mark.parametrize("level", ["debug", "INFO", "error"])
+def test_the_level_is_a_setting(level: str) -> None:
+    stream = configured(level=level)
+    for number in (10, 20, 40):
+        log.log(number, "x")
+        logging.getLogger("shop").log(number, "y")
+    assert len(lines(stream)) == {"debug": 6, "INFO": 4, "error": 2}[level]
 
 
 @pytest.mark.parametrize("name", ["gunicorn.error", "uvicorn.error", "uvicorn"])

@@ -1,0 +1,109 @@
+"""How a record becomes a line, as JSON or as text. Formatters that never raise and lose no record."""
+
+import logging
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from paceline.telemetry.log_text import escaped, escaped_lines, json_line, repr_of, text_of
+
+_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+_LONGEST_CHAIN: Final = 100
+
+
+class JsonLines(logging.Formatter):
+    """`{"time", "level", "logger", "message", "process", "pid", …context, "exception"?, "stack"?, …extra}`."""
+
+    def __init__(self, role: str, context: Callable[[], Mapping[str, Any]]) -> None:
+        """`context`: what is known beside the record, such as the request id."""
+        super().__init__()
+        self._role = role
+        self._context = context
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": _timestamp(record.created),
+            "level": text_of(record.levelname).lower(),
+            "logger": record.name,
+            "message": message_of(record),
+            "process": self._role,
+            "pid": record.process,
+        }
+        try:
+            line |= self._context()
+        except Exception as error:  # of a request that is broken
+            line["context"] = repr_of(error)
+        if exception := exception_of(record):
+            line["exception"] = exception
+        if record.stack_info:
+            line["stack"] = text_of(record.stack_info)
+        for name, value in list(vars(record).items()):
+            if name not in _STANDARD:
+                line[f"extra.{name}" if name in line else name] = value
+        return json_line(line)
+
+
+class TextLines(logging.Formatter):
+    """`12:30:01 worker[42] WARNING message`; nothing that is logged can look like another line or move the cursor."""
+
+    def __init__(self, role: str) -> None:
+        super().__init__()
+        self._role = role
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = time.strftime("%H:%M:%S", time.localtime(_seconds(record.created)))
+        level, message = text_of(record.levelname), message_of(record)
+        line = escaped(f"{moment} {self._role}[{record.process}] {level} {message}")
+        more = (_escaped_exception(record), escaped_lines(text_of(record.stack_info or "")))
+        return "\n".join(filter(None, (line, *more)))
+
+
+def message_of(record: logging.LogRecord) -> str:
+    """The record's message; where arguments do not fit it, both."""
+    try:
+        return text_of(record.getMessage())
+    except Exception as error:
+        return f"{text_of(record.msg)} (with {repr_of(record.args)}: {type(error).__name__})"
+
+
+def exception_of(record: logging.LogRecord) -> str:
+    """The traceback, or what is there in its place; empty without any."""
+    if not record.exc_info:
+        return text_of(record.exc_text or "")
+    try:
+        return "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
+    except Exception:
+        return repr_of(record.exc_info)
+
+
+def _escaped_exception(record: logging.LogRecord) -> str:
+    """The traceback with the messages in it as one line each: only they hold what came from outside."""
+    text = exception_of(record)
+    error = record.exc_info[1] if isinstance(record.exc_info, tuple) and len(record.exc_info) == 3 else None
+    for said in sorted({each for each in _said(error) if "\n" in each}, key=len, reverse=True):
+        text = text.replace(said, escaped(said))
+    return escaped_lines(text)
+
+
+def _said(error: BaseException | None) -> Iterator[str]:
+    """The messages and notes of an exception and of those behind it."""
+    waiting, seen = [error], 0
+    while waiting and seen < _LONGEST_CHAIN:
+        current = waiting.pop()
+        if current is None:
+            continue
+        seen += 1
+        yield text_of(current)
+        yield from (text_of(note) for note in getattr(current, "__notes__", ()) or ())
+        waiting += [current.__cause__, current.__context__, *getattr(current, "exceptions", ())]
+
+
+def _seconds(created: Any) -> float:
+    return created if isinstance(created, float) and 0 <= created < 1e11 else time.time()
+
+
+def _timestamp(created: Any) -> str:
+    seconds = _seconds(created)
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return f"{whole}.{int(seconds * 1000) % 1000:03d}Z"
