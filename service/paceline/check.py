@@ -18,9 +18,10 @@ from paceline import tune
 from paceline.asgi import Receive, Scope, Send
 from paceline.errors import PacelineError, UsageError
 from paceline.middleware.response_cache.security_schemes import undeclared_credentials
-from paceline.resources.pools.adapters import untuned
+from paceline.resources.pools.places import Places
 from paceline.resources.pools.threads import NAME as THREADS
 from paceline.resources.pools.threads import register_threads
+from paceline.resources.pools.untuned import POOLS, Untuned, untuned
 from paceline.resources.random_generators import generators
 from paceline.serve.arbiter.preload import fork_hazards, load_application, open_files
 from paceline.serve.arbiter.shared_generators import settle_generators
@@ -42,8 +43,8 @@ class Findings:
     """What workers would have in common, and that does not switch preload off."""
     started: bool = True
     """Whether its lifespan was run."""
-    untuned: Sequence[str] = ()
-    """Classes of pools that could be tuned and are not, as far as they exist once the application has started."""
+    untuned: Sequence[Untuned] = ()
+    """Pools that are not tuned, as far as they exist once the application has started."""
     undeclared_credentials: Sequence[str] = ()
     """Security schemes of cached routes that the cache's key knows nothing of."""
 
@@ -55,10 +56,12 @@ def examine(target: str, *, lifespan: bool = True) -> Findings:
         UsageError: it does not load, or its start-up fails.
     """
     generators_before, files_before = generators(), open_files()
+    places = Places(POOLS)
+    places.watch()
     application = load_application(target)
     hazards = [*fork_hazards(), *settle_generators(target, generators_before)]
     shared = [f"the position in the open file {path}" for path in open_files() if path not in files_before]
-    findings = asyncio.run(_start(target, application, hazards, lifespan=lifespan))
+    findings = asyncio.run(_start(target, application, hazards, places, lifespan=lifespan))
     return replace(findings, shared=tuple(shared))
 
 
@@ -78,7 +81,7 @@ class _Lifespan(LifespanOn):
         await super().send(message)
 
 
-async def _start(target: str, application: Any, hazards: Sequence[str], *, lifespan: bool) -> Findings:
+async def _start(target: str, application: Any, hazards: Sequence[str], places: Places, *, lifespan: bool) -> Findings:
     started = _Lifespan(
         Config(application if lifespan else _without_lifespan, interface="asgi3", log_config=None, log_level="critical")
     )
@@ -90,6 +93,7 @@ async def _start(target: str, application: Any, hazards: Sequence[str], *, lifes
     register_threads(tune.tunables)
     # The lifespan itself runs in a task of the server's, which is no task of the application's.
     names = {_coroutine(task) for task in asyncio.all_tasks() - before} - {LifespanOn.main.__qualname__}
+    gc.collect()  # pools that are garbage are nobody's
     jobs = tuple(job.name for job in tune.tunables.jobs)
     findings = Findings(
         target,
@@ -99,7 +103,7 @@ async def _start(target: str, application: Any, hazards: Sequence[str], *, lifes
         tuple(sorted(names)),
         jobs,
         started=lifespan,
-        untuned=untuned(gc.get_objects()),
+        untuned=untuned(gc.get_objects(), places.of),
         undeclared_credentials=undeclared_credentials(application, gc.get_objects()),
     )
     await started.shutdown()
@@ -120,16 +124,24 @@ def describe(findings: Findings) -> list[str]:
     if not pools.keys() - {THREADS} and not caches:
         tunable = "workers and threads" if pools else "the worker count"
         lines.append(f"no pool and no cache is registered: only {tunable} can be tuned (see paceline.tune)")
-    lines += [
-        f"not tuned: {kind}; every worker has one of its own, of any size: hand it to tune.pool"
-        for kind in findings.untuned
-    ]
+    lines += [_untuned_line(each) for each in findings.untuned]
     lines += findings.undeclared_credentials
     lines += [f"alive before fork: {hazard}; preload will be off" for hazard in findings.fork_hazards]
     lines += [f"shared by workers after preload: {what}" for what in findings.shared]
     lines += [f"runs once in every worker: {name}, started in the lifespan" for name in findings.lifespan_tasks]
     lines += [f"runs once in the pod: {name}" for name in findings.jobs]
     return lines
+
+
+def _untuned_line(pools: Untuned) -> str:
+    number = f"{pools.count} × " if pools.count > 1 else ""
+    made = f", made at {', '.join(pools.places)}" if pools.places else ""
+    way = (
+        "hand it to tune.pool"
+        if pools.tunable
+        else "tune.pool does not take it; name its server in PACELINE_UNPOOLED, or no worker is added"
+    )
+    return f"not tuned: {number}{pools.kind}{made}; every worker has one of its own, of any size: {way}"
 
 
 def _beginning(findings: Findings) -> str:

@@ -86,7 +86,10 @@ app = FastAPI()
     result = _check("forgets:app", tmp_path)
     assert (result.returncode, result.stderr) == (0, "")
     assert "pool redis: 2 of at most 5" in result.stdout
-    assert "not tuned: redis.asyncio.connection.ConnectionPool; every worker has one of its own" in result.stdout
+    assert (
+        "not tuned: redis.asyncio.connection.ConnectionPool, made at forgets.py:7; every worker has one of its own, "
+        "of any size: hand it to tune.pool"
+    ) in result.stdout
     (tmp_path / "forgets.py").write_text((tmp_path / "forgets.py").read_text().replace("forgotten =", "# "))
     assert "not tuned" not in _check("forgets:app", tmp_path).stdout
 
@@ -121,6 +124,34 @@ app = ResponseCacheMiddleware(main, routes={"/v1/x/{number}": route, "/v1/y": ro
     assert "cached route /v1/x/{number}: the security scheme HTTPBearer reads the header Authorization" in result.stdout
     assert "cached route /v1/y: the security scheme APIKeyCookie reads the cookie sid" in result.stdout
     assert "cached route /v1/y: the security scheme APIKeyQuery reads the query parameter key" in result.stdout
+
+
+def test_every_pool_is_listed_with_number_and_place_and_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "many.py").write_text("""
+from fastapi import FastAPI
+from redis import Redis
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
+
+URL = "postgresql+psycopg://nobody@127.0.0.1:1/none"
+engines = [create_engine(URL) for _ in range(3)]
+another = create_engine(
+    URL,
+)
+each_time = create_engine(URL, poolclass=NullPool)
+blocking = Redis.from_url("redis://127.0.0.1:1")
+local = create_engine("sqlite://")
+create_engine(URL)
+app = FastAPI()
+""")
+    lines = [line for line in _check("many:app", tmp_path).stdout.splitlines() if line.startswith("not tuned")]
+    engines, others = "4 × sqlalchemy.pool.impl.QueuePool, made at many.py:8, many.py:9; ", "tune.pool does not take it"
+    assert [line.split("every worker")[0] for line in lines] == [
+        "not tuned: redis.connection.ConnectionPool, made at many.py:13; ",
+        "not tuned: sqlalchemy.pool.impl.NullPool, made at many.py:12; ",
+        f"not tuned: {engines}",
+    ]
+    assert [others in line and "PACELINE_UNPOOLED" in line for line in lines] == [True, True, False]
 
 
 def test_an_application_that_does_not_load_is_one_line(tmp_path: Path) -> None:

@@ -48,7 +48,8 @@ def unregistered_pool(situation: Situation, proposal: Proposal) -> Proposal | Ho
     addresses = situation.fleet.unregistered
     if not addresses or proposal.lever.tunable != WORKERS:
         return proposal
-    message = f"connections to {first_of(addresses)} belong to no registered pool: tune.pool() it"
+    way = "tune.pool() it, or name it in PACELINE_UNPOOLED"
+    message = f"connections to {first_of(addresses)} belong to no registered pool: {way}"
     return Hold(Reason.UNREGISTERED_POOL, f"{proposal.finding.evidence}; {message}")
 
 

@@ -1,6 +1,6 @@
 """Chooses the adapter for an object by the name of its class: no driver is imported to find out."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -60,18 +60,6 @@ SUPPORTED: Final = (
     "redis.asyncio.Redis, redis.asyncio.ConnectionPool and BlockingConnectionPool, "
     "sqlalchemy's Engine with its QueuePool, and AsyncEngine with its AsyncAdaptedQueuePool"
 )
-
-
-def untuned(objects: Iterable[Any]) -> tuple[str, ...]:
-    """Kinds of pools among the objects that `tune.pool` would take and was not given: full class names, sorted."""
-    kinds = {type(each): _pool_name(type(each)) for each in objects}
-    return tuple(sorted({name for kind, name in kinds.items() if name is not None and not hasattr(kind, MARK)}))
-
-
-def _pool_name(kind: type) -> str | None:
-    names = (f"{ancestor.__module__}.{ancestor.__qualname__}" for ancestor in kind.__mro__)
-    # Not those that only hold a pool, like a Redis client: the pool in it tells.
-    return next((name for name in names if isinstance(ADAPTERS.get(name), type)), None)
 
 
 def adapt(name: str, pool: Any, limit: int) -> LimitedPool:
