@@ -8,7 +8,7 @@ import asyncio
 import gc
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from uvicorn.config import Config
@@ -25,6 +25,7 @@ from paceline.resources.pools.untuned import POOLS, Untuned, untuned
 from paceline.resources.random_generators import generators
 from paceline.serve.arbiter.preload import fork_hazards, load_application, open_files
 from paceline.serve.arbiter.shared_generators import settle_generators
+from paceline.settings import load_settings
 
 NO_LIFESPAN: Final = "--no-lifespan"
 
@@ -47,6 +48,7 @@ class Findings:
     """Pools that are not tuned, as far as they exist once the application has started."""
     undeclared_credentials: Sequence[str] = ()
     """Security schemes of cached routes that the cache's key knows nothing of."""
+    cache_notes: Mapping[str, str] = field(default_factory=dict)
 
 
 def examine(target: str, *, lifespan: bool = True) -> Findings:
@@ -55,6 +57,7 @@ def examine(target: str, *, lifespan: bool = True) -> Findings:
     Raises:
         UsageError: it does not load, or its start-up fails.
     """
+    tune.tunables.serve(target, load_settings())
     generators_before, files_before = generators(), open_files()
     places = Places(POOLS)
     places.watch()
@@ -105,6 +108,7 @@ async def _start(target: str, application: Any, hazards: Sequence[str], places: 
         started=lifespan,
         untuned=untuned(gc.get_objects(), places.of),
         undeclared_credentials=undeclared_credentials(application, gc.get_objects()),
+        cache_notes=tune.tunables.notes(),
     )
     await started.shutdown()
     return findings
@@ -121,6 +125,7 @@ def describe(findings: Findings) -> list[str]:
     pools, caches = findings.start_values["pools"], findings.start_values["caches"]
     lines += [f"pool {name}: {limit} of at most {findings.pools[name]['cap']}" for name, limit in pools.items()]
     lines += [f"cache {name}: TTL {cache['ttlSeconds']:g} s" for name, cache in caches.items()]
+    lines += [f"cache {name}: {note}" for name, note in findings.cache_notes.items()]
     if not pools.keys() - {THREADS} and not caches:
         tunable = "workers and threads" if pools else "the worker count"
         lines.append(f"no pool and no cache is registered: only {tunable} can be tuned (see paceline.tune)")

@@ -136,6 +136,16 @@ class HttpSettings(BaseSettings):
     0: what three quarters of the file descriptors (RLIMIT_NOFILE) allow."""
 
 
+class CacheSettings(BaseSettings):
+    """What `tune.cache` and `ResponseCacheMiddleware` store in Redis."""
+
+    model_config = SettingsConfigDict(env_prefix="PACELINE_CACHE_", frozen=True)
+
+    namespace: str = ""
+    """What their keys begin with; applications that share a Redis need different ones. Empty: MODULE:APP under
+    `paceline serve`, elsewhere the module of the cached function."""
+
+
 class OpenTelemetrySettings(BaseSettings):
     """The few standard variables that Paceline itself must know; the SDK reads the rest."""
 
@@ -166,10 +176,18 @@ class Settings(BaseSettings):
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
     middleware: MiddlewareSettings = Field(default_factory=MiddlewareSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
+    cache: CacheSettings = Field(default_factory=CacheSettings)
     opentelemetry: OpenTelemetrySettings = Field(default_factory=OpenTelemetrySettings)
 
 
-_GROUPS: Final = (ServeSettings, TelemetrySettings, MiddlewareSettings, HttpSettings, OpenTelemetrySettings)
+_GROUPS: Final = (
+    ServeSettings,
+    TelemetrySettings,
+    MiddlewareSettings,
+    HttpSettings,
+    CacheSettings,
+    OpenTelemetrySettings,
+)
 
 
 def load_settings() -> Settings:

@@ -15,6 +15,7 @@ from paceline.resources.cache.cache import Cache
 from paceline.resources.cache.entry import Serializer
 from paceline.resources.cache.key import KeyTemplate
 from paceline.resources.cache.redis import RedisTier
+from paceline.resources.cache.refresh import Refresher, Refreshing, bound_to_requests
 from paceline.resources.cache.serializers import serializer_for
 from paceline.resources.jobs import Job
 from paceline.resources.pools.adapters import adapt
@@ -193,17 +194,24 @@ def fork_safe(generator: T) -> T:
 
 
 class Cached(Protocol[P, R_co]):
-    """A cached function: called as before, and asked about what it keeps for the same arguments."""
+    """A cached function: called as before, and asked about what is cached for the same arguments."""
 
     __name__: str
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]: ...
 
     def age(self, *args: P.args, **kwargs: P.kwargs) -> float | None:
-        """Seconds since this process's answer was fetched, for an `Age` header; None where it keeps none."""
+        """Seconds since this process's value was fetched, for an `Age` header; None where it has none."""
 
     def forget(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, None]:
-        """Drops the answer here and in Redis. Other processes keep theirs until it is as old as the TTL."""
+        """Drops the value, and wins over every fetch, refresh and write that began before.
+
+        With Redis in all processes: at once where they are subscribed, a second later at most. Without Redis in this
+        process alone: other workers and pods keep theirs until it is as old as the TTL.
+
+        Raises:
+            Exception: what the Redis client raises; the value is gone here, and others may still return it.
+        """
 
 
 def cache(
@@ -212,30 +220,35 @@ def cache(
     ttl: float,
     max_staleness: float = 0.0,
     key: str | None = None,
+    refresh: Refreshing = None,
     redis: RedisClient | None = None,
     serializer: Serializer | None = None,
     max_entries: int = 1024,
     tunables: Tunables | None = None,
 ) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Cached[P, R]]:
-    """Keeps the answers of an async function for a time that moves with the policy, for answers kept already too.
+    """Caches what an async function returns, for a time that moves with the policy, for what is cached already too.
 
         @tune.cache(name="products", ttl=60, max_staleness=300, key="products:{page}")
         async def load_products(page: int) -> list[Product]: ...
 
-    Concurrent calls with one key share one fetch. An error is never kept. The answer is shared between callers: do not
-    change it. Redis, if given, is a second tier for all processes; while it fails, each fetches by itself.
+    Concurrent calls with one key share one fetch. An error is never cached. The value is shared between callers: do
+    not change it. Redis, if given, is a second tier for all processes; while it fails, each fetches by itself.
 
     Args:
         name: the cache's name in the policy.
         ttl: seconds without a tuning document: the start value. 0: every call fetches.
-        max_staleness: seconds beyond the TTL in which an answer may still be given, while a new one is fetched in the
-            background, or where fetching fails.
+        max_staleness: seconds beyond the TTL in which a value may still be returned, while a new one is fetched in the
+            background, or where fetching fails. The fetch is in the background only if all arguments of the call may
+            be used after its request: plain values, and clients, pools and engines that applications open once. With
+            any other, such as a session or a request, the first caller to see a stale value waits for the fetch.
+        refresh: an `async def` that fetches in the background with resources of its own; it gets those arguments by
+            name that it has parameters for. Or "background", if all arguments outlive their request; or "foreground".
         key: a template of the function's parameters: `"{user.id}:{page:03d}"`; without it all of them count. It
             holds values with their types; an object that is equal to itself alone is refused, by annotation or
             when called: a session, a request, `self`. `{item!s}` takes the text of an object instead of its value.
         redis: a `redis.asyncio.Redis` without `decode_responses`; without it `tunables.cache_redis`, if that is set.
         serializer: for Redis, an object with `dumps` and `loads`; without it the return annotation decides.
-        max_entries: answers in memory per process; the one unused longest makes room.
+        max_entries: values in memory per process; the one unused longest makes room.
         tunables: the registry, if not the one that `paceline serve` tunes.
 
     Raises:
@@ -249,28 +262,45 @@ def cache(
             raise UsageError(f"tune.cache: {function.__qualname__} must be an `async def`")
         template = KeyTemplate(function, key)
         make_serializer = partial(serializer_for, function) if serializer is None else lambda: serializer
-        tier = RedisTier(name, lambda: redis or registry.cache_redis, make_serializer)
+        tier = RedisTier(
+            name,
+            lambda: redis or registry.cache_redis,
+            make_serializer,
+            registry=registry,
+            namespace=function.__module__,
+        )
         origin = f"{function.__module__}.{function.__qualname__}"
-        answers = Cache(
+        values = Cache(
             name, ttl, redis=tier, max_staleness_seconds=max_staleness, max_entries=max_entries, origin=origin
         )
-        registry.add_cache(answers)
-        return _cached(function, answers, template)
+        refresher = Refresher(function, template, refresh)
+        registry.add_cache(values)
+        if refresh is None and (names := bound_to_requests(function)):
+            values.note = (
+                f"a caller waits for each fetch, since {', '.join(names)} ends with its request: pass refresh="
+            )
+        return _cached(function, values, template, refresher)
 
     return decorate
 
 
-def _cached(function: Callable[P, Coroutine[Any, Any, R]], answers: Cache, template: KeyTemplate) -> Cached[P, R]:
+def _cached(
+    function: Callable[P, Coroutine[Any, Any, R]], values: Cache, template: KeyTemplate, refresher: Refresher
+) -> Cached[P, R]:
     async def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        answer: R = await answers.get(template.key(args, kwargs), lambda: function(*args, **kwargs))
-        return answer
+        def fetch() -> Coroutine[Any, Any, R]:
+            return function(*args, **kwargs)
+
+        value: R = await values.get(template.key(args, kwargs), fetch, lambda: refresher(fetch, args, kwargs))
+        return value
 
     def age(*args: P.args, **kwargs: P.kwargs) -> float | None:
-        return answers.age(template.key(args, kwargs))
+        return values.age(template.key(args, kwargs))
 
     async def forget(*args: P.args, **kwargs: P.kwargs) -> None:
-        await answers.forget(template.key(args, kwargs))
+        await values.forget(template.key(args, kwargs))
 
+    values.belongs_to(call)
     update_wrapper(call, function)
     call.__dict__.update(age=age, forget=forget)
     return cast(Cached[P, R], call)

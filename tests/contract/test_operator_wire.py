@@ -12,8 +12,8 @@ from modelled_fleet import KEY, ModelledFleet, ModelPod, Service, start_values
 from paceline.document.model import AdmissionValues
 from paceline.document.model import parse_document as runtime_parses
 from paceline.resources.cache.cache import Cache
+from paceline.resources.cache.plain import Plain
 from paceline.resources.cache.redis import RedisTier
-from paceline.resources.cache.serializers import Json
 from paceline.telemetry.histogram import Histogram as RuntimeHistogram
 from paceline_operator.core.measure.histogram import Histogram
 from paceline_operator.core.measure.pods import Degraded, Lookups
@@ -107,7 +107,7 @@ def test_the_operator_reads_a_state_of_the_schema() -> None:
 
 async def test_the_operator_reads_what_a_cache_counts() -> None:
     pod, wall = ModelPod("pod", start_values(), start_values()), [0.0]
-    nowhere = RedisTier("responses", lambda: None, Json)
+    nowhere = RedisTier("responses", lambda: None, Plain)
     kept = Cache("responses", 60, redis=nowhere, max_staleness_seconds=60, clock=lambda: wall[0])
 
     async def fetch() -> str:

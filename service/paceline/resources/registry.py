@@ -2,10 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 from paceline.document.model import Values
 from paceline.errors import PoolError, UsageError
 from paceline.resources.jobs import Job
+from paceline.settings import CacheSettings, Settings
 
 
 class TunablePool(Protocol):
@@ -32,11 +34,18 @@ class TunablePool(Protocol):
 
 
 class TunableCache(Protocol):
-    """Something that keeps answers for a TTL."""
+    """Something that caches values for a TTL."""
 
     name: str
     origin: str
-    """The function whose answers it keeps; one that is defined anew takes the place of the earlier one."""
+    """The function whose values it caches."""
+    note: str
+    """What `paceline check` says of it; may be empty."""
+
+    @property
+    def closed(self) -> bool:
+        """Nobody can use it any more: another may take the name."""
+
     start_ttl_seconds: float
     """The TTL that the code gave: in force without a document."""
 
@@ -50,11 +59,7 @@ class TunableCache(Protocol):
 class RedisClient(Protocol):
     """What is used of `redis.asyncio.Redis`."""
 
-    def get(self, name: str, /) -> Awaitable[Any]: ...
-
-    def set(self, name: str, value: bytes, /, *, ex: int) -> Awaitable[Any]: ...
-
-    def delete(self, *names: str) -> Awaitable[Any]: ...
+    def eval(self, script: str, numkeys: int, /, *keys_and_args: Any) -> Awaitable[Any]: ...
 
 
 class Executor(Protocol):
@@ -89,6 +94,12 @@ class Tunables:
     def __init__(self) -> None:
         self.cache_redis: RedisClient | None = None
         """The `redis.asyncio.Redis` that caches of this registry share, where they are given none of their own."""
+        self.cache_namespace = ""
+        """What keys of caches in Redis begin with, so that applications may share one; `paceline serve` sets it."""
+        self.subscriptions: WeakKeyDictionary[Any, TunablePool] = WeakKeyDictionary()
+        """By Redis client, what tells caches that another process forgot a key."""
+        self.serving = False
+        """Whether `paceline serve` tunes it: names are then given once, since a second pool would not be tuned."""
         self.process_executor: Callable[[ProcessPoolSettings], Executor] | None = None
         """Makes what runs the calls of a process pool; None: each pool starts processes of its own."""
         self.runs_jobs = False
@@ -97,6 +108,15 @@ class Tunables:
         self._pools: dict[str, TunablePool] = {}
         self._caches: dict[str, TunableCache] = {}
         self._values = Values()
+
+    def namespace(self) -> str:
+        """`cache_namespace`, or PACELINE_CACHE_NAMESPACE; empty where neither is set."""
+        return self.cache_namespace or CacheSettings().namespace
+
+    def serve(self, target: str, settings: Settings) -> None:
+        """Called before `target` is loaded by `paceline serve`, or checked for it."""
+        self.serving = True
+        self.cache_namespace = settings.cache.namespace or target
 
     @property
     def values(self) -> Values:
@@ -107,10 +127,11 @@ class Tunables:
         """Registers a pool and gives it the values in force.
 
         Raises:
-            PoolError: the name is taken by a pool that is not closed.
+            PoolError: under `paceline serve`: the name is taken by a pool that is not closed. Elsewhere the new one
+                takes its place, so that tests may make an application anew.
         """
         previous = self._pools.get(pool.name)
-        if previous is not None and not previous.closed:
+        if self.serving and previous is not None and not previous.closed:
             raise PoolError(f"pool {pool.name!r} is registered twice; give each pool a name of its own")
         self._pools[pool.name] = pool
         self._apply_to_pool(pool)
@@ -124,10 +145,11 @@ class Tunables:
         """Registers a cache and gives it the values in force.
 
         Raises:
-            UsageError: the name is taken by another function.
+            UsageError: under `paceline serve`: the name is taken by another function, or by the same one defined twice.
+                Elsewhere the new one takes its place.
         """
         previous = self._caches.get(cache.name)
-        if previous is not None and previous.origin != cache.origin:
+        if self.serving and previous is not None and not previous.closed:
             raise UsageError(
                 f"cache {cache.name!r} is registered by {previous.origin} and by {cache.origin}; "
                 "give each cache a name of its own"
@@ -185,6 +207,10 @@ class Tunables:
         except Exception as error:
             return error
         return None
+
+    def notes(self) -> dict[str, str]:
+        """What there is to say of caches, by name."""
+        return {name: cache.note for name, cache in self._caches.items() if cache.note}
 
     def _apply_to_pool(self, pool: TunablePool) -> None:
         # The agent has clamped already, but only to caps it knew: a pool registered a moment ago is not among them.

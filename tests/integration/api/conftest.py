@@ -46,7 +46,7 @@ def no_blocking(request: pytest.FixtureRequest) -> Iterator[None]:
 async def nothing_kept(valkey_url: str) -> None:
     """What one test keeps in Redis is none of the next one's business."""
     async with Redis.from_url(valkey_url, driver_info=None) as redis:
-        async for key in redis.scan_iter("paceline:*responses:*/expensive-data"):
+        async for key in redis.scan_iter("paceline:*responses:*"):
             await redis.delete(key)
 
 

@@ -89,6 +89,8 @@ async def shared_answer(start: Start, settings: Settings) -> httpx2.Response:
                 answer = await client.get("/expensive-data")
                 for _ in range(100):
                     redis = tune.tunables.cache_redis
-                    if redis is not None and [key async for key in redis.scan_iter("paceline:*responses:*")]:
+                    if redis is not None and [
+                        key async for key in redis.scan_iter("paceline:*:responses:*}:[0-9a-f]*")
+                    ]:
                         return answer
                     await asyncio.sleep(0.01)

@@ -73,7 +73,7 @@ class ResponseCacheMiddleware:
         self._find = matcher(routes)
         caches: dict[str, Cache] = {}
         for name, paths in _by_name(routes).items():
-            tier = RedisTier(name, lambda: redis or tunables.cache_redis, ResponseSerializer)
+            tier = RedisTier(name, lambda: redis or tunables.cache_redis, ResponseSerializer, registry=tunables)
             caches[name] = _open(paths, routes, tier, clock)
         for cache in caches.values():
             tunables.add_cache(cache)

@@ -1,6 +1,6 @@
-"""Keeps answers for a TTL that changes while it runs: in the process, and in Redis for all processes.
+"""Caches values for a TTL that changes while it runs: in the process, and in Redis for all processes.
 
-Answers only; knows no HTTP. An error is never kept. Not thread-safe: belongs to one event loop at a time.
+Knows no HTTP. An error is never cached. Not thread-safe: belongs to one event loop at a time.
 """
 
 import asyncio
@@ -8,13 +8,16 @@ import logging
 import math
 import random
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from enum import Enum, auto
 from typing import Any
+from weakref import ref
 
 from paceline.errors import UsageError
 from paceline.resources.cache.entry import Entry, NotCached, Verdict, judge
+from paceline.resources.cache.flights import Flights
+from paceline.resources.cache.memory import Memory
 from paceline.resources.cache.other_ttls import OtherTtls
 from paceline.resources.cache.redis import RedisTier
 from paceline.telemetry.histogram import Histogram
@@ -22,10 +25,12 @@ from paceline.telemetry.histogram import Histogram
 log = logging.getLogger(__name__)
 
 Fetch = Callable[[], Awaitable[Any]]
+Refresh = Callable[[], Fetch | None]
+"""Gives what may fetch after its caller's request has ended; None: nothing may, the caller has to wait."""
 
 
 class _Source(Enum):
-    """Where an answer that somebody waited for came from."""
+    """Where a value that somebody waited for came from."""
 
     REDIS = auto()
     FETCH = auto()
@@ -38,11 +43,11 @@ _Landing = tuple[Entry, _Source]
 class Cache:
     """Two tiers, one fetch at a time per key and process.
 
-    - Younger than the TTL: answered from memory; near the end, one process in turn fetches early, in the background.
-    - Older, by no more than `max_staleness_seconds`: answered all the same, and fetched anew in the background; where
-      that fails, the old answer stays.
+    - Younger than the TTL: returned from memory; near the end, one process in turn fetches early, in the background.
+    - Older, by no more than `max_staleness_seconds`: returned all the same, and fetched anew in the background, or by
+      the one caller who noticed, where nothing may fetch in the background; where that fails, the old value stays.
     - Older still: everybody who asks waits for the same fetch.
-    - TTL 0: every call fetches; a kept answer only stands in when the fetch fails, up to `max_staleness_seconds`.
+    - TTL 0: every call fetches; a cached value only stands in when the fetch fails, up to `max_staleness_seconds`.
 
     Raises:
         UsageError: a duration is negative or not a number, or `max_entries` is below 1.
@@ -67,15 +72,18 @@ class Cache:
             raise UsageError(f"cache {name!r}: max_entries must be at least 1, got {max_entries}")
         self.name = name
         self.origin = origin
+        self.note = ""
+        """What `paceline check` says of it."""
         self.start_ttl_seconds = ttl_seconds
         self.ttl_seconds = ttl_seconds
         self._max_staleness = max_staleness_seconds
-        self._max_entries = max_entries
         self._redis = redis
         self._clock = clock
         self._draw = draw
-        self._entries: OrderedDict[str, Entry] = OrderedDict()
-        self._flights: dict[str, asyncio.Task[_Landing]] = {}
+        self._owner: ref[Any] | None = None
+        self._memory = Memory(max_entries)
+        self._entries = self._memory.entries
+        self._flights: Flights[_Landing] = Flights()
         self._writes: set[asyncio.Task[None]] = set()
         self._hits = 0
         self._misses = 0
@@ -89,7 +97,7 @@ class Cache:
 
     def report(self) -> dict[str, Any]:
         """See `TunableCache.report`. A miss is a call that waited for a fetch; calls = hits + misses + staleHits.
-        `ghosts` counts, for other TTLs, which lookups of a sample would have found an answer younger than that."""
+        `ghosts` counts, for other TTLs, which lookups of a sample would have found a value younger than that."""
         return {
             "ttlSeconds": self.ttl_seconds,
             "hits": self._hits,
@@ -99,16 +107,28 @@ class Cache:
             "ghosts": self._ghosts.report(),
         }
 
+    @property
+    def closed(self) -> bool:
+        """See `TunableCache.closed`: its function is gone."""
+        return self._owner is not None and self._owner() is None
+
+    def belongs_to(self, owner: Any) -> None:
+        """Names the object without which nobody can use this cache."""
+        self._owner = ref(owner)
+
     def age(self, key: str) -> float | None:
-        """Seconds since the answer in memory was fetched; None where there is none."""
+        """Seconds since the value in memory was fetched; None where there is none."""
         entry = self._entries.get(key)
         return None if entry is None else entry.age(self._clock())
 
-    async def get(self, key: str, fetch: Fetch) -> Any:
-        """The answer for `key`, from a tier or from `fetch`.
+    async def get(self, key: str, fetch: Fetch, refresh: Refresh | None = None) -> Any:
+        """The value for `key`, from a tier or from `fetch`.
+
+        Args:
+            refresh: tells what may fetch in the background; without it `fetch` may.
 
         Raises:
-            Exception: what `fetch` raises, where no kept answer may stand in.
+            Exception: what `fetch` raises, where no cached value may stand in.
         """
         now, ghosts = self._clock(), self._ghosts
         if not hash(key) & ghosts.mask:
@@ -116,46 +136,58 @@ class Cache:
         if self.ttl_seconds == 0:
             return await self._get_uncached(key, fetch)
         entry = self._entries.get(key)
-        verdict = Verdict.EXPIRED if entry is None else self._judge(entry, now, self._draw())
-        if entry is None or verdict is Verdict.EXPIRED:
-            return await self._join(key, fetch)
+        if entry is None or (self._memory.leased and not self._memory.serves(entry)):
+            return await self._join(key, fetch, refresh)
+        verdict = self._judge(entry, now, self._draw())
+        if verdict is Verdict.EXPIRED:
+            return await self._join(key, fetch, refresh)
         self._entries.move_to_end(key)
+        if verdict is not Verdict.FRESH and self._must_wait(key, verdict, fetch, refresh):
+            return await self._renew(key, entry, fetch, refresh)
         if verdict is Verdict.STALE:
             self._stale_hits += 1
         else:
             self._hits += 1
-        if verdict is not Verdict.FRESH:
-            self._refresh(key, fetch)
         return entry.value
 
     async def forget(self, key: str) -> None:
-        """Drops the answer from both tiers; a fetch under way is not kept either.
+        """Drops the value from both tiers; what began to be fetched or written before is cached nowhere.
 
         Raises:
-            Exception: Redis could not be reached; other processes may still answer with it.
+            Exception: Redis could not be reached; other processes may still return it.
         """
-        self._entries.pop(key, None)
-        self._flights.pop(key, None)
-        await self._redis.delete(key)
+        self._drop(key)
+        try:
+            await self._redis.forget(key)
+        finally:
+            self._drop(key)  # again: what was read from Redis meanwhile may be the old value
+
+    def _drop(self, key: str) -> None:
+        self._memory.forget(key)
+        self._flights.forget(key)
 
     async def _get_uncached(self, key: str, fetch: Fetch) -> Any:
+        await self._redis.listen(self._memory)
+        began = self._memory.epoch
         try:
             entry = await self._fetch(key, fetch)
         except Exception:
-            kept = self._entries.get(key)
-            if kept is None or kept.age(self._clock()) > self._max_staleness:
+            cached = self._entries.get(key)
+            if cached is None or cached.age(self._clock()) > self._max_staleness or not self._memory.serves(cached):
                 self._misses += 1
                 raise
             self._stale_hits += 1
-            return kept.value
+            return cached.value
         self._misses += 1
-        self._keep(key, entry)
+        self._memory.cache(key, entry, began)
         return entry.value
 
-    async def _join(self, key: str, fetch: Fetch) -> Any:
-        """Waits for the flight, shielded: one caller's cancellation must not take the answer from the others."""
+    async def _join(self, key: str, fetch: Fetch, refresh: Refresh | None) -> Any:
+        """Waits for the one fetch of this key, and counts what came of it."""
         try:
-            entry, source = await asyncio.shield(self._flight(key, fetch))
+            entry, source = await self._flights.wait(
+                key, lambda: self._fly(key, fetch), lambda: refresh is not None and refresh() is None
+            )
         except Exception:
             self._misses += 1
             raise
@@ -164,26 +196,41 @@ class Cache:
         self._misses += source is _Source.FETCH
         return entry.value
 
-    def _refresh(self, key: str, fetch: Fetch) -> None:
-        """Fetches in the background; the answer that is kept stays if that fails."""
-        if key not in self._flights:
-            self._flight(key, fetch).add_done_callback(self._log_failure)
+    def _must_wait(self, key: str, verdict: Verdict, fetch: Fetch, refresh: Refresh | None) -> bool:
+        """Fetches in the background where something may; else the first to see a stale value has to."""
+        if self._flights.current(key) is not None:
+            return False
+        background = fetch if refresh is None else refresh()
+        if background is None:
+            return verdict is Verdict.STALE
+        # An empty context: the variables of a finished request are as dead as its objects.
+        self._flights.start(key, self._fly(key, background), Context()).add_done_callback(self._log_failure)
+        return False
 
-    def _flight(self, key: str, fetch: Fetch) -> asyncio.Task[_Landing]:
-        """The one task of this process that gets an answer for this key."""
-        flight = self._flights.get(key)
-        if flight is None:
-            flight = self._flights[key] = asyncio.get_running_loop().create_task(self._fly(key, fetch))
-            flight.add_done_callback(lambda done: self._landed(key, done))
-        return flight
+    async def _renew(self, key: str, entry: Entry, fetch: Fetch, refresh: Refresh | None) -> Any:
+        """Fetches in place of a stale value, which stays if that fails."""
+        try:
+            return await self._join(key, fetch, refresh)
+        except NotCached:
+            raise
+        except Exception as error:
+            if self._entries.get(key) is not entry:
+                raise
+            self._misses, self._stale_hits = self._misses - 1, self._stale_hits + 1
+            log.warning("cache %s: fetching anew failed, the cached value stays: %r", self.name, error)
+            return entry.value
 
     async def _fly(self, key: str, fetch: Fetch) -> _Landing:
-        kept, shared = self._entries.get(key), await self._redis.get(key)
-        if shared is not None and kept is not None and shared.created_at <= kept.created_at:
+        await self._redis.listen(self._memory)
+        began, cached = self._memory.epoch, self._entries.get(key)
+        read = await self._redis.get(key)
+        shared = read.entry
+        newer = cached is None or not self._memory.serves(cached)
+        if shared is not None and cached is not None and not newer and shared.created_at <= cached.created_at:
             shared = None
         verdict = Verdict.EXPIRED if shared is None else self._judge(shared, self._clock(), draw=1.0)
         if shared is not None and verdict is Verdict.FRESH:
-            self._keep(key, shared)
+            self._memory.cache(key, shared, began)
             return shared, _Source.REDIS
         try:
             entry = await self._fetch(key, fetch)
@@ -191,9 +238,8 @@ class Cache:
             if shared is None or verdict is Verdict.EXPIRED:
                 raise
             return shared, _Source.STALE
-        if self._flights.get(key) is asyncio.current_task():  # else it was forgotten meanwhile
-            self._keep(key, entry)
-            self._share(key, entry)
+        if self._memory.cache(key, entry, began) and read.version is not None:
+            self._share(key, entry, read.version)
         return entry, _Source.FETCH
 
     async def _fetch(self, key: str, fetch: Fetch) -> Entry:
@@ -211,27 +257,17 @@ class Cache:
     def _judge(self, entry: Entry, now: float, draw: float) -> Verdict:
         return judge(entry, now, self.ttl_seconds, self._max_staleness, draw)
 
-    def _keep(self, key: str, entry: Entry) -> None:
-        self._entries[key] = entry
-        self._entries.move_to_end(key)
-        if len(self._entries) > self._max_entries:
-            self._entries.popitem(last=False)
-
-    def _share(self, key: str, entry: Entry) -> None:
+    def _share(self, key: str, entry: Entry, version: bytes) -> None:
         """Writes to Redis behind the caller's back; the loop keeps only weak references to tasks, hence the set."""
-        if not self._redis.configured:
-            return
         keep_seconds = 2 * max(self.ttl_seconds, self.start_ttl_seconds) + self._max_staleness
-        task = asyncio.get_running_loop().create_task(self._redis.set(key, entry, keep_seconds))
+        task = asyncio.get_running_loop().create_task(self._write(key, entry, version, keep_seconds))
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
 
-    def _landed(self, key: str, flight: asyncio.Task[_Landing]) -> None:
-        if self._flights.get(key) is flight:
-            del self._flights[key]
-        if not flight.cancelled():
-            flight.exception()  # read here too: those who waited for it may be gone
+    async def _write(self, key: str, entry: Entry, version: bytes, keep_seconds: float) -> None:
+        if not await self._redis.set(key, entry, version, keep_seconds):
+            self._memory.drop(key, entry)  # another process forgot it
 
     def _log_failure(self, flight: asyncio.Task[_Landing]) -> None:
         if not flight.cancelled() and (error := flight.exception()) is not None:
-            log.warning("cache %s: fetching anew failed, the kept answer stays: %r", self.name, error)
+            log.warning("cache %s: fetching anew failed, the cached value stays: %r", self.name, error)

@@ -1,17 +1,17 @@
-"""One answer in a cache, how it is judged when it is read, and its form in Redis. Pure: no clock, no I/O."""
+"""One value in a cache, how it is judged when it is read, and its form in Redis. Pure: no clock, no I/O."""
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from math import log
 from typing import Any, Final, Protocol
 
-_HEADER: Final = struct.Struct(">Bdd")
-_VERSION: Final = 1
+_HEADER: Final = struct.Struct(">B32sdd")
+_FORMAT: Final = 2
 
 
 class Serializer(Protocol):
-    """How an answer becomes bytes for Redis, and back."""
+    """How a value becomes bytes for Redis, and back. What comes back must be of the same types, or it is not stored."""
 
     def dumps(self, value: Any, /) -> bytes: ...
 
@@ -19,18 +19,20 @@ class Serializer(Protocol):
 
 
 class NotCached(Exception):
-    """Raised by a fetch: there is an answer, but not one to keep, and what was kept before does not count any more."""
+    """Raised by a fetch: there is a value, but not one to cache, and what was cached before does not count any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An answer and its own age: a new TTL counts for it at once, nothing has to be rewritten."""
+    """A value and its own age: a new TTL counts for it at once, nothing has to be rewritten."""
 
     value: Any
     created_at: float
     """Seconds since the epoch when the fetch began: what it returned is as old as that."""
     fetch_seconds: float
     """How long the fetch took."""
+    cached_at: float = field(default=0.0, compare=False)
+    """On this process's monotonic clock, when its memory took the entry."""
 
     def age(self, now: float) -> float:
         """Seconds; never negative, though another machine's clock may be ahead."""
@@ -41,13 +43,13 @@ class Verdict(Enum):
     """What may be done with an entry."""
 
     FRESH = auto()
-    """Answer with it."""
+    """Return it."""
     DUE = auto()
-    """Answer with it, and fetch a new one meanwhile."""
+    """Return it, and fetch a new one meanwhile."""
     STALE = auto()
     """As DUE, but it is older than the TTL."""
     EXPIRED = auto()
-    """Too old to answer with."""
+    """Too old to be returned."""
 
 
 def judge(entry: Entry, now: float, ttl_seconds: float, max_staleness_seconds: float, draw: float) -> Verdict:
@@ -69,20 +71,18 @@ def judge(entry: Entry, now: float, ttl_seconds: float, max_staleness_seconds: f
     return Verdict.EXPIRED
 
 
-def pack(entry: Entry, serializer: Serializer) -> bytes:
-    """The entry's form in Redis: version, created_at, fetch_seconds, the serialized answer."""
-    return _HEADER.pack(_VERSION, entry.created_at, entry.fetch_seconds) + serializer.dumps(entry.value)
+def pack(entry: Entry, version: bytes, serializer: Serializer) -> bytes:
+    """The entry's form in Redis: format, version of its key, created_at, fetch_seconds, the serialized value."""
+    return _HEADER.pack(_FORMAT, version, entry.created_at, entry.fetch_seconds) + serializer.dumps(entry.value)
 
 
-def unpack(content: bytes | str, serializer: Serializer) -> Entry | None:
-    """The reverse of `pack`; None for what another version wrote.
+def unpack(content: bytes, version: bytes, serializer: Serializer) -> Entry | None:
+    """The reverse of `pack`; None for another format, and for an entry from before its key was forgotten.
 
     Raises:
-        TypeError: it is text, because the client has `decode_responses`.
+        Exception: what the serializer raises for content that it does not understand.
     """
-    if isinstance(content, str):
-        raise TypeError("the cache needs a Redis client without decode_responses=True")
-    if content[:1] != bytes([_VERSION]):
+    if content[:1] != bytes([_FORMAT]) or len(content) < _HEADER.size:
         return None
-    _, created_at, fetch_seconds = _HEADER.unpack_from(content)
-    return Entry(serializer.loads(content[_HEADER.size :]), created_at, fetch_seconds)
+    _, written, created_at, fetch_seconds = _HEADER.unpack_from(content)
+    return Entry(serializer.loads(content[_HEADER.size :]), created_at, fetch_seconds) if written == version else None

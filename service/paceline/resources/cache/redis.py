@@ -1,28 +1,47 @@
-"""The tier of a cache that all processes share. A failing Redis costs time once a second, never an answer."""
+"""The tier of a cache that all processes share. A failing Redis costs time once a second, never a response."""
 
 import asyncio
 import logging
+import os
+from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from time import monotonic
 from typing import Final
+from urllib.parse import quote
 
 from paceline.resources.cache.entry import Entry, Serializer, pack, unpack
-from paceline.resources.registry import RedisClient
+from paceline.resources.cache.fidelity import difference
+from paceline.resources.cache.invalidation import TIMEOUT_SECONDS, Subscription, subscription
+from paceline.resources.cache.memory import Memory
+from paceline.resources.cache.scripts import FORGET, READ, WRITE, refused
+from paceline.resources.cache.serializers import fingerprint
+from paceline.resources.registry import RedisClient, Tunables
 
 log = logging.getLogger(__name__)
 
-TIMEOUT_SECONDS: Final = 0.25
-"""Longest that a call waits for Redis before it fetches by itself."""
 RETRY_SECONDS: Final = 1.0
-"""After a failure, how long Redis is left alone."""
+"""After connection trouble, how long Redis is left alone."""
 MINIMUM_EXPIRY_SECONDS: Final = 3600
+_MOST_OWED: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What Redis said of a key before a fetch."""
+
+    entry: Entry | None = None
+    """Whatever its age."""
+    version: bytes | None = None
+    """Changes when the key is forgotten; None: Redis could not be asked, and nothing may be written."""
 
 
 class RedisTier:
-    """Entries under `paceline:<cache>:<key>`, without a TTL of their own: they are judged when they are read.
+    """Entries under `paceline:{<namespace>:<cache>:<key>}:<fingerprint of the shape>`, judged when they are read.
 
-    Their expiry in Redis is generous (an hour at least), so that a TTL may grow later.
+    Beside each stands the version of its key, `…:version`: it goes when the key is forgotten, and what was fetched
+    under another version is neither written nor read. Both expire after an hour at least, so that a TTL may grow later.
     """
 
     def __init__(
@@ -31,66 +50,147 @@ class RedisTier:
         client: Callable[[], RedisClient | None],
         serializer: Callable[[], Serializer],
         clock: Callable[[], float] = monotonic,
+        *,
+        registry: Tunables | None = None,
+        namespace: str = "",
     ) -> None:
+        """
+        Args:
+            registry: tells the namespace and counts the subscription; without it the tier has one of its own.
+            namespace: where neither the registry nor the environment names one.
+        """
         self._name = name
         self._client = client
         self._make_serializer = serializer
         self._clock = clock
-        self._retry_at = 0.0
+        self._registry = Tunables() if registry is None else registry
+        self._namespace = namespace
+        self._sender = os.urandom(8).hex()
+        self._retry_at = self._warn_at = 0.0
+        self._owed: OrderedDict[str, None] = OrderedDict()
 
     @cached_property
     def _serializer(self) -> Serializer:
         """Made at the first use: an annotation may name a class that is defined further down in its module."""
         return self._make_serializer()
 
+    @cached_property
+    def _shape(self) -> str:
+        return fingerprint(self._serializer)
+
     @property
     def configured(self) -> bool:
         """Whether there is a client at the moment."""
         return self._client() is not None
 
-    async def get(self, key: str) -> Entry | None:
-        """The entry, whatever its age; None where there is none or Redis does not answer."""
-        client = self._usable()
+    async def listen(self, memory: Memory) -> None:
+        """Sees to it that other processes' `forget` reaches this memory, or that it serves for a second only."""
+        client = self._client()
         if client is None:
-            return None
-        serializer = self._serializer
+            memory.leased = False
+            return
+        heard: Subscription = subscription(self._registry, client, self._space)
+        await heard.follow(quote(self._name, safe=""), self._sender, memory)
+
+    async def get(self, key: str) -> Read:
+        """What there is; nothing where Redis does not respond, or holds what no longer can be read."""
+        client = self._usable()
+        if client is None or not await self._paid(key, client):
+            return Read()
+        serializer, version = self._serializer, os.urandom(16).hex()
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                content = await client.get(self._full(key))
-            return None if content is None else unpack(content, serializer)
+                found = await client.eval(READ, 2, *self._keys(key), version, MINIMUM_EXPIRY_SECONDS)
+            if isinstance(found[0], str):
+                raise TypeError("the cache needs a Redis client without decode_responses=True")
         except Exception as error:
             self._failed("get", error)
-            return None
+            return Read()
+        return Read(self._read(found[1], found[0], serializer), found[0])
 
-    async def set(self, key: str, entry: Entry, keep_seconds: float) -> None:
-        """Stores an entry for `keep_seconds`, or an hour if that is longer."""
+    async def set(self, key: str, entry: Entry, version: bytes, keep_seconds: float) -> bool:
+        """Stores an entry for `keep_seconds`, or an hour if that is longer.
+
+        Returns:
+            False, if the key was forgotten since the version was read; True also where Redis does not respond.
+        """
         client = self._usable()
-        if client is None:
-            return
+        if client is None or (content := self._written(entry, version)) is None:
+            return True
         expiry = int(max(MINIMUM_EXPIRY_SECONDS, keep_seconds))
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                await client.set(self._full(key), pack(entry, self._serializer), ex=expiry)
+                return bool(await client.eval(WRITE, 2, *self._keys(key), version, content, expiry))
         except Exception as error:
             self._failed("set", error)
+            return True
 
-    async def delete(self, key: str) -> None:
-        """Forgets an entry.
+    async def forget(self, key: str) -> None:
+        """Drops an entry, refuses what is being fetched for it anywhere, and tells the other processes.
 
         Raises:
-            Exception: what the client raises: a caller that must not see old data has to know.
+            Exception: what the client raises: a caller that must not see old data has to know. This process does not
+                read the key from Redis until it could be dropped.
         """
         client = self._client()
-        if client is not None:
-            await client.delete(self._full(key))
+        if client is None:
+            return
+        self._owed[key] = None
+        if len(self._owed) > _MOST_OWED:
+            self._owed.popitem(last=False)
+        message = f"{self._sender} {quote(self._name, safe='')} {key}"
+        await client.eval(FORGET, 2, *self._keys(key), f"paceline:{self._space}:forget", message)
+        self._owed.pop(key, None)
 
-    def _full(self, key: str) -> str:
-        return f"paceline:{self._name}:{key}"
+    @cached_property
+    def _space(self) -> str:
+        return quote(self._registry.namespace() or self._namespace or "default", safe="")
+
+    def _keys(self, key: str) -> tuple[str, str]:
+        """The version's and the entry's; what stands in braces puts both on one node of a cluster."""
+        prefix = f"paceline:{{{self._space}:{quote(self._name, safe='')}:{key}}}"
+        return f"{prefix}:version", f"{prefix}:{self._shape}"
+
+    def _read(self, content: bytes | None, version: bytes, serializer: Serializer) -> Entry | None:
+        try:
+            return None if content is None else unpack(content, version, serializer)
+        except Exception as error:
+            self._warn("what is in Redis cannot be read and will be overwritten", error)
+            return None
+
+    def _written(self, entry: Entry, version: bytes) -> bytes | None:
+        """The content, if the value comes back from it as it is."""
+        try:
+            content = pack(entry, version, self._serializer)
+            back = unpack(content, version, self._serializer)
+            lost = "the value comes back as nothing" if back is None else difference(entry.value, back.value)
+            if lost is None:
+                return content
+            error: Exception = TypeError(f"{lost}; annotate the return type, or pass serializer= with dumps and loads")
+        except Exception as failed:
+            error = failed
+        self._warn("the value is not shared through Redis", error)
+        return None
+
+    async def _paid(self, key: str, client: RedisClient) -> bool:
+        """Whether nothing is left to forget that Redis did not hear of."""
+        if key in self._owed:
+            try:
+                async with asyncio.timeout(TIMEOUT_SECONDS):
+                    await self.forget(key)
+            except Exception as error:
+                self._failed("forget", error)
+        return key not in self._owed
 
     def _usable(self) -> RedisClient | None:
         return self._client() if self._clock() >= self._retry_at else None
 
     def _failed(self, verb: str, error: Exception) -> None:
-        self._retry_at = self._clock() + RETRY_SECONDS
-        reason = str(error) or type(error).__name__
-        log.warning("cache %s: Redis %s failed, going on without it: %s", self._name, verb, reason)
+        if not refused(error):
+            self._retry_at = self._clock() + RETRY_SECONDS
+        self._warn(f"Redis {verb} failed, going on without it", error)
+
+    def _warn(self, what: str, error: Exception) -> None:
+        if self._clock() >= self._warn_at:
+            self._warn_at = self._clock() + RETRY_SECONDS
+            log.warning("cache %s: %s: %s", self._name, what, str(error) or type(error).__name__)

@@ -1,51 +1,74 @@
-"""Chooses how a function's answers become bytes, by its return annotation."""
+"""Chooses how a function's values become bytes, by its return annotation."""
 
 import inspect
 from collections.abc import Callable
-from typing import Any, get_type_hints
+from functools import cached_property
+from hashlib import blake2b
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import orjson
 from pydantic import PydanticUserError, TypeAdapter
 
 from paceline.errors import UsageError
 from paceline.resources.cache.entry import Serializer
+from paceline.resources.cache.plain import Plain, plain
 
 
 class Raw:
     """Bytes as they are."""
 
+    fingerprint = "raw-1"
+
     def dumps(self, value: bytes, /) -> bytes:
+        """
+        Raises:
+            TypeError: it is of another type.
+        """
+        if type(value) is not bytes:
+            raise TypeError(f"the value is of type {type(value).__qualname__}, not bytes as annotated")
         return value
 
     def loads(self, content: bytes, /) -> bytes:
         return content
 
 
-class Json:
-    """orjson: for dict, list, str, int, float, bool and None."""
-
-    def dumps(self, value: Any, /) -> bytes:
-        return orjson.dumps(value)
-
-    def loads(self, content: bytes, /) -> Any:
-        return orjson.loads(content)
-
-
 class Typed:
     """JSON through pydantic, for an annotated type: what is read has the type that was written, not a dict."""
 
     def __init__(self, annotation: Any) -> None:
+        self._annotation = annotation
         self._adapter: TypeAdapter[Any] = TypeAdapter(annotation)
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes with the fields of the models in it."""
+        try:
+            schema = orjson.dumps(self._adapter.json_schema(), option=orjson.OPT_SORT_KEYS)
+        except Exception:  # some types have no schema; then the annotation has to do
+            schema = b""
+        return f"typed-1 {self._annotation!r} {schema.decode()}"
+
     def dumps(self, value: Any, /) -> bytes:
-        return self._adapter.dump_json(value)
+        """
+        Raises:
+            ValueError: it is of another type than annotated.
+        """
+        return self._adapter.dump_json(value, by_alias=True, warnings="error")
 
     def loads(self, content: bytes, /) -> Any:
         return self._adapter.validate_json(content)
 
 
+def fingerprint(serializer: Serializer) -> str:
+    """Of the shape that a serializer stores, twelve hex digits: an attribute `fingerprint` of its own, or its class."""
+    kind = type(serializer)
+    shape = getattr(serializer, "fingerprint", None) or f"{kind.__module__}.{kind.__qualname__}"
+    return blake2b(str(shape).encode(), digest_size=6).hexdigest()
+
+
 def serializer_for(function: Callable[..., Any]) -> Serializer:
-    """`bytes` stay as they are, plain JSON types go through orjson, other annotations through pydantic.
+    """`bytes` stay as they are, Python's own types are stored with their types, other annotations through pydantic.
 
     Raises:
         UsageError: the annotation is of a type that has no form in JSON.
@@ -59,12 +82,21 @@ def serializer_for(function: Callable[..., Any]) -> Serializer:
         ) from error
     if annotation is bytes:
         return Raw()
-    if annotation in (inspect.Parameter.empty, Any, None, type(None), dict, list, str, int, float, bool):
-        return Json()
+    if _is_plain(annotation):
+        return Plain(annotation)
     try:
         return Typed(annotation)
     except PydanticUserError as error:
         raise UsageError(
-            f"tune.cache: answers of {function.__qualname__} ({annotation}) cannot be kept in Redis; "
+            f"tune.cache: values of {function.__qualname__} ({annotation}) cannot be cached in Redis; "
             "pass serializer= with dumps and loads, or return bytes"
         ) from error
+
+
+def _is_plain(annotation: Any) -> bool:
+    if annotation in (inspect.Parameter.empty, Any, None, object, ...):
+        return True
+    origin = get_origin(annotation)
+    if origin is None:
+        return plain(annotation)
+    return (origin in (Union, UnionType) or plain(origin)) and all(map(_is_plain, get_args(annotation)))

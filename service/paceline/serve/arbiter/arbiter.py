@@ -16,6 +16,7 @@ from typing import Final
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 
+from paceline import tune
 from paceline.asgi import ASGIApp
 from paceline.errors import PacelineError, UsageError
 from paceline.resources.random_generators import generators
@@ -212,6 +213,7 @@ def _serve(arguments: Sequence[str]) -> None:
     run_dir = RunDir(settings.serve.run_dir)
     run_dir.hold()
     load_server()
+    tune.tunables.serve(target, settings)
     loaded = _preload(target, settings.serve, arguments)
     TunedArbiter(Application(target, settings, run_dir, loaded)).run()
 

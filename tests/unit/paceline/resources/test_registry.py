@@ -7,6 +7,7 @@ import pytest
 from paceline.document.model import CacheValues, Values
 from paceline.errors import PoolError, UsageError
 from paceline.resources.registry import Tunables
+from paceline.settings import load_settings
 
 
 @dataclass
@@ -29,6 +30,8 @@ class Cache:
     name: str = "responses"
     origin: str = "app.load"
     start_ttl_seconds: float = 60.0
+    closed: bool = False
+    note: str = ""
     ttls: list[float] = field(default_factory=list)
 
     def set_ttl(self, seconds: float) -> None:
@@ -76,8 +79,9 @@ def test_names_that_nothing_is_registered_under_are_returned() -> None:
     assert tunables.apply(values) == ["mysql", "pages"]
 
 
-def test_a_pool_name_is_taken_until_its_pool_is_closed() -> None:
+def test_under_paceline_serve_a_pool_name_is_taken_until_its_pool_is_closed() -> None:
     tunables, first = Tunables(), Pool()
+    tunables.serving = True
     tunables.add_pool(first)
     with pytest.raises(PoolError, match="'postgres' is registered twice; give each pool a name of its own"):
         tunables.add_pool(Pool())
@@ -86,10 +90,32 @@ def test_a_pool_name_is_taken_until_its_pool_is_closed() -> None:
     assert tunables.start_values()["pools"] == {"postgres": 7}
 
 
-def test_a_cache_name_is_taken_for_other_functions_only() -> None:
-    tunables = Tunables()
-    tunables.add_cache(Cache())
-    tunables.add_cache(Cache(start_ttl_seconds=30))
-    assert tunables.start_values()["caches"] == {"responses": {"ttlSeconds": 30}}
+def test_under_paceline_serve_a_cache_name_is_taken_while_its_function_lives() -> None:
+    tunables, first = Tunables(), Cache()
+    tunables.serving = True
+    tunables.add_cache(first)
     with pytest.raises(UsageError, match=r"'responses' is registered by app\.load and by app\.other"):
         tunables.add_cache(Cache(origin="app.other"))
+    first.closed = True
+    tunables.add_cache(Cache(start_ttl_seconds=30))
+    assert tunables.start_values()["caches"] == {"responses": {"ttlSeconds": 30}}
+
+
+def test_elsewhere_a_second_registration_takes_the_place_of_the_first() -> None:
+    tunables = Tunables()
+    for limit in (5, 7):
+        tunables.add_pool(Pool(start_limit=limit))
+        tunables.add_cache(Cache(start_ttl_seconds=limit, origin=f"app.load{limit}"))
+    assert tunables.start_values() == {"pools": {"postgres": 7}, "caches": {"responses": {"ttlSeconds": 7}}}
+
+
+def test_the_namespace_is_what_the_application_says_then_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    tunables = Tunables()
+    assert tunables.namespace() == ""
+    monkeypatch.setenv("PACELINE_CACHE_NAMESPACE", "shop")
+    assert tunables.namespace() == "shop"
+    tunables.serve("main:app", load_settings())
+    assert tunables.namespace() == "shop"
+    monkeypatch.delenv("PACELINE_CACHE_NAMESPACE")
+    tunables.serve("main:app", load_settings())
+    assert tunables.namespace() == "main:app"

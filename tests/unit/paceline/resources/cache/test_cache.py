@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from paceline.errors import UsageError
 from paceline.resources.cache.cache import Cache
+from paceline.resources.cache.plain import Plain
 from paceline.resources.cache.redis import RedisTier
-from paceline.resources.cache.serializers import Json
 
 
 class Shop:
@@ -51,7 +51,7 @@ def cache(clock: Clock) -> Cache:
 
 
 def make(clock: Clock, *, ttl: float = 60, max_staleness: float = 300, **options: Any) -> Cache:
-    nowhere = RedisTier("products", lambda: None, Json)
+    nowhere = RedisTier("products", lambda: None, Plain)
     options = {"clock": clock, "draw": lambda: 1.0, **options}
     return Cache("products", ttl, redis=nowhere, max_staleness_seconds=max_staleness, **options)
 

@@ -43,12 +43,12 @@ async def unannotated():  # type: ignore[no-untyped-def]
 
 
 @pytest.mark.parametrize("function", [models, points, content, rows, unannotated])
-async def test_an_answer_comes_back_equal_and_of_its_type(function: Any) -> None:
-    answer = await function()
+async def test_a_value_comes_back_equal_and_of_its_type(function: Any) -> None:
+    value = await function()
     serializer = serializer_for(function)
-    again = serializer.loads(serializer.dumps(answer))
-    assert again == answer
-    assert type(again) is type(answer)
+    again = serializer.loads(serializer.dumps(value))
+    assert again == value
+    assert type(again) is type(value)
 
 
 async def opaque() -> Opaque:
@@ -59,7 +59,7 @@ async def unreadable() -> "Nowhere":  # type: ignore[name-defined]  # noqa: F821
     return None
 
 
-@pytest.mark.parametrize(("function", "says"), [(opaque, "cannot be kept in Redis"), (unreadable, "cannot be read")])
+@pytest.mark.parametrize(("function", "says"), [(opaque, "cannot be cached in Redis"), (unreadable, "cannot be read")])
 def test_a_type_without_a_form_is_refused_with_advice(function: Any, says: str) -> None:
     with pytest.raises(UsageError, match=rf"{function.__name__} .*{says}.*pass serializer="):
         serializer_for(function)

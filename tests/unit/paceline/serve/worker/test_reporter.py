@@ -23,6 +23,9 @@ class Cache:
     """A cache as the registry sees one."""
 
     name = "answers"
+    origin = "app.load"
+    closed = False
+    note = ""
     start_ttl_seconds = 60.0
 
     def __init__(self) -> None:
