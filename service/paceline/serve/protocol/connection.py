@@ -23,7 +23,7 @@ from paceline.serve.protocol.head import (
     size_of,
     takes_websocket,
 )
-from paceline.serve.protocol.refusal import Refused, head_too_large, malformed, unknown_version
+from paceline.serve.protocol.refusal import Refused, head_too_large, malformed
 from paceline.serve.protocol.transport import ClosesGently
 from paceline.settings import HttpSettings
 
@@ -176,7 +176,7 @@ class LimitedProtocol(EndingProtocol):
         version = self.parser.get_http_version()
         fields = self._framing_fields
         if version not in ("1.1", "1.0"):
-            raise unknown_version()
+            raise malformed("this server speaks HTTP/1.1 and 1.0")
         if len(fields) == 1 and fields[0][0] == b"host" and is_valid_host(fields[0][1]):
             self._framing = BODILESS
         else:

@@ -44,7 +44,3 @@ def head_too_large(detail: str) -> Refused:
 
 def too_slow(detail: str) -> Refused:
     return Refused(HTTPStatus.REQUEST_TIMEOUT, "RequestTimeout", detail)
-
-
-def unknown_version() -> Refused:
-    return Refused(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "UnknownVersion", "this server speaks HTTP/1.1 and 1.0")
