@@ -8,6 +8,7 @@ from collections.abc import Awaitable
 from typing import Final
 
 from paceline.asgi import ASGIApp, Message, Receive, Scope, Send
+from paceline.middleware.client import client_left
 from paceline.middleware.problem import send_problem
 from paceline.resources.admission.limiter import Admission
 
@@ -55,11 +56,11 @@ class AdmissionMiddleware:
                 # As the measuring layer counts: the end of a plain answer, the first byte of a stream. What the
                 # application does afterwards, nobody waits for.
                 answered = True
-                admission.finish(began, failed=status >= 500)
+                admission.finish(began, failed=status >= 500 and not client_left(receive))
             return send(message)
 
         try:
             await self._app(scope, receive, watch)
         finally:
             if not answered:
-                admission.finish(began, failed=True)
+                admission.finish(began, failed=not client_left(receive))

@@ -9,6 +9,7 @@ from math import inf
 from time import perf_counter
 
 from paceline.asgi import RESPONSE_HEADERS, ASGIApp, Message, Receive, Scope, Send
+from paceline.middleware.client import client_left, response_complete
 from paceline.telemetry.logs import current_request
 from paceline.telemetry.requests import RequestStats
 from paceline.telemetry.server_span import Outcome
@@ -75,9 +76,14 @@ class MeasureMiddleware:
             answered = answered or clock()
             seconds = answered - started
             failed = failure is not None or not 0 < status < 500
+            no_error = failed and requests.excuse(
+                left=client_left(receive),
+                after_response=failure is not None and 0 < status < 500 and response_complete(receive),
+            )
+            failed = failed and not no_error
             requests.in_flight -= 1
             requests.record(scope, seconds, failed)
             if tracing is not None and (trace is not None or failed or seconds > self._slow):
-                outcome = Outcome(status, started, answered, later or answered, failure)
+                outcome = Outcome(status, started, answered, later or answered, failure, no_error)
                 tracing.end(scope, trace, outcome, self._generation)
             current_request.reset(in_log)

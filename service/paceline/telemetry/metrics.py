@@ -64,6 +64,10 @@ def _routes(key: str) -> Callable[[State], list[Sample]]:
     return lambda state: [(_split(entry["group"]), entry[key]) for entry in state["requests"]]
 
 
+def _outcome(key: str) -> Callable[[State], list[Sample]]:
+    return lambda state: [((), state["outcomes"][key])] if "outcomes" in state else []
+
+
 def _split(group: str) -> tuple[str, str]:
     """`GET /products` → its two labels; `other` as OpenTelemetry names an unknown method."""
     method, separator, route = group.partition(" ")
@@ -106,6 +110,14 @@ def _refused(state: State) -> list[Sample]:
 METRICS: Final = (
     Row("histogram", "http_server_request_duration_seconds", "Duration of requests.", _ROUTE, _routes("duration")),
     Row("counter", "paceline_request_errors", "Requests answered with 5xx or not at all.", _ROUTE, _routes("errors")),
+    Row("counter", "paceline_client_disconnects", "Requests whose client hung up.", (), _outcome("clientDisconnects")),
+    Row(
+        "counter",
+        "paceline_background_failures",
+        "Exceptions after the response was complete, such as a background task's.",
+        (),
+        _outcome("backgroundFailures"),
+    ),
     Row(
         "histogram",
         "paceline_event_loop_lag_seconds",

@@ -31,11 +31,15 @@ class _Group:
 class RequestStats:
     """Cumulative over the process's life. One owner: the event loop of a worker."""
 
-    __slots__ = ("_by_key", "_groups", "_templates", "in_flight")
+    __slots__ = ("_by_key", "_groups", "_templates", "background_failures", "client_disconnects", "in_flight")
 
     def __init__(self) -> None:
         self.in_flight = 0
         """HTTP requests that the application is working on now; WebSockets are not counted."""
+        self.client_disconnects = 0
+        """Requests whose client hung up before the response was complete, and which seemed to fail for that."""
+        self.background_failures = 0
+        """Exceptions after the response was complete, such as a background task's."""
         self._groups: dict[str, _Group] = {}
         self._by_key: dict[tuple[str, str | None], _Group] = {}
         self._templates: set[str] = set()
@@ -49,6 +53,18 @@ class RequestStats:
         group.record(seconds)
         if failed:
             group.errors += 1
+
+    def excuse(self, *, left: bool, after_response: bool) -> bool:
+        """Counts a request that seems to have failed but is no error of the server; False if it is one."""
+        if left:
+            self.client_disconnects += 1
+        elif after_response:
+            self.background_failures += 1
+        return left or after_response
+
+    def outcomes(self) -> dict[str, int]:
+        """The `outcomes` of `/state`: what is in no count of errors."""
+        return {"clientDisconnects": self.client_disconnects, "backgroundFailures": self.background_failures}
 
     def report(self) -> list[dict[str, Any]]:
         """The `requests` of a worker's report: `[{"group": "GET /products", "count", "errors", "duration"}]`."""

@@ -43,11 +43,13 @@ class Outcome(NamedTuple):
     """When the last byte was there."""
     failure: type[BaseException] | None = None
     """What the application raised; its type alone, since an exception would keep its frames alive."""
+    no_error: bool = False
+    """The client hung up, or what failed was a background task after the response: no error of the server."""
 
     @property
     def failed(self) -> bool:
         """Answered with 5xx, not at all, or with an exception."""
-        return self.failure is not None or not 0 < self.status < 500
+        return not self.no_error and (self.failure is not None or not 0 < self.status < 500)
 
     @property
     def seconds(self) -> float:

@@ -22,6 +22,7 @@ _MAX_DEGRADED = 16
 _POOL_GAUGES = ("inUse", "open", "waiting")
 _POOL_HISTOGRAMS = ("wait", "hold")
 _CACHE_COUNTERS = ("hits", "misses", "staleHits")
+_OUTCOMES = ("clientDisconnects", "backgroundFailures")
 _SPAN_COUNTERS = ("exported", "dropped")
 
 
@@ -38,6 +39,7 @@ def add_up(reports: Sequence[Report], groups: Collection[str]) -> dict[str, Any]
         "admission": _admission([report["admission"] for report in reports if report.get("admission")]),
         "unregistered": _unregistered(reports),
         "degraded": _degraded(reports),
+        "outcomes": {key: sum(report.get("outcomes", {}).get(key, 0) for report in reports) for key in _OUTCOMES},
         "spans": {key: sum(report.get("spans", {}).get(key, 0) for report in reports) for key in _SPAN_COUNTERS},
     }
 

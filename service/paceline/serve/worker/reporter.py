@@ -194,6 +194,7 @@ class Reporter:
             "memoryBytes": self._memory_bytes,
             "cpuSeconds": sum(os.times()[:4]),
             "requests": measured.requests.report(),
+            "outcomes": measured.requests.outcomes(),
             "loopLag": measured.loop_lag.report(),
             "admission": measured.admission.report(),
             "unregistered": measured.unregistered(),
