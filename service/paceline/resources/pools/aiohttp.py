@@ -4,6 +4,7 @@ Imports none of it.
 """
 
 import asyncio
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, Final
 
@@ -114,7 +115,7 @@ class AiohttpPool(LimitedPool):
         """With a permit, which is taken when neither the host's turn nor its address is waited for any more."""
         looked_up, granted = await self._permit(request, traces, deadline)
         try:
-            with handed_over(looked_up):
+            with nullcontext() if looked_up is None else handed_over(looked_up):
                 if deadline is None:
                     connection = await self._base.connect(self._connector, request, traces, timeout)
                 else:
@@ -134,8 +135,9 @@ class AiohttpPool(LimitedPool):
                 async with asyncio.timeout_at(deadline):
                     looked_up = await addresses.look_up(request, traces)
             rest = None if deadline is None else max(0.0, deadline - asyncio.get_running_loop().time())
+            at_once = self.limiter.in_use < self.limiter.limit
             granted = await self.limiter.acquire(rest)
-            if looked_up is not None or addresses is None or not addresses.needed(request):
+            if at_once or looked_up is not None or addresses is None or not addresses.needed(request):
                 return looked_up, granted
             self.limiter.release(granted)  # while it waited, an idle connection went, or what was known expired
 

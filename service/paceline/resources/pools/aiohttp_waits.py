@@ -82,14 +82,14 @@ class HostAddresses:
 
     def needed(self, request: Any) -> bool:
         """Whether aiohttp would have to ask a name server to open a connection now."""
-        connector = self._connector
-        if connector._conns.get(request.connection_key):
-            return False  # an idle connection will do
-        address = _address(request)
-        if ":" in address[0] or address[0].replace(".", "").isdigit():
+        host, port = _address(request)  # cheapest first: each request asks this
+        if ":" in host or (host[-1:].isdigit() and host.replace(".", "").isdigit()):
             return False  # is an address already
+        connector = self._connector
         cached = connector._cached_hosts
-        return not connector._use_dns_cache or address not in cached or cached.expired(address)
+        if connector._use_dns_cache and (host, port) in cached and not cached.expired((host, port)):
+            return False
+        return not connector._conns.get(request.connection_key)  # an idle connection would do
 
     async def look_up(self, request: Any, traces: Any) -> _LookedUp:
         """Asks as aiohttp does, for whom it does: a proxy's name where there is one. Errors are raised later."""
@@ -110,7 +110,7 @@ class HostAddresses:
 
 
 @contextmanager
-def handed_over(looked_up: _LookedUp | None) -> Iterator[None]:
+def handed_over(looked_up: _LookedUp) -> Iterator[None]:
     """Within the body `resolve` gives what was looked up."""
     token = _LOOKED_UP.set(looked_up)
     try:
