@@ -226,6 +226,13 @@ def test_a_refusal_waits_for_the_responses_before_it(served: Served, bad: bytes,
     assert [response.body for response in responses[:2]] == [b"GET /first "] * 2
 
 
+def test_nothing_is_said_after_the_last_response(served: Served) -> None:
+    last = b"POST /p?seconds=0.3 HTTP/1.1\r\nHost: t\r\nConnection: close\r\nContent-Length: 1\r\n\r\na"
+    responses = exchange(served.port, last + b"GET / HTTP/1.1\r\nX : y\r\n\r\n")
+    assert [response.status for response in responses] == [200]
+    assert "after write_eof" not in served.stderr
+
+
 @pytest.mark.parametrize(
     ("hosts", "status"),
     [

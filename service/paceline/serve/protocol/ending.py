@@ -196,7 +196,7 @@ class EndingProtocol(HttpToolsProtocol):
     def _linger(self) -> None:
         """Says that nothing more comes, and reads on for a moment: closing a socket that has unread bytes resets the
         connection, and the client may lose the response."""
-        self._over = True
+        self._over, self._last_word = True, None
         self._unset_keepalive_if_required()
         self._deadline.set(_LINGER_SECONDS)
         self.flow.holds = False
