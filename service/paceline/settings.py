@@ -153,6 +153,9 @@ class OpenTelemetrySettings(BaseSettings):
 
     exporter_otlp_endpoint: str | None = None
     exporter_otlp_traces_endpoint: str | None = None
+    exporter_otlp_protocol: str = "http/protobuf"
+    """`http/protobuf`, or `grpc` where its exporter is installed."""
+    exporter_otlp_traces_protocol: str | None = None
     service_name: str = "paceline-service"
     sdk_disabled: bool = False
     traces_exporter: str = "otlp"
@@ -165,6 +168,11 @@ class OpenTelemetrySettings(BaseSettings):
         """Spans are exported only where an endpoint is named and nothing switches the export off."""
         endpoint = self.exporter_otlp_traces_endpoint or self.exporter_otlp_endpoint
         return bool(endpoint) and not self.sdk_disabled and self.traces_exporter != "none"
+
+    @property
+    def protocol(self) -> str:
+        """How spans are sent."""
+        return self.exporter_otlp_traces_protocol or self.exporter_otlp_protocol
 
 
 class Settings(BaseSettings):

@@ -3,6 +3,8 @@
 Starts a thread: make it after fork, never at import.
 """
 
+from importlib import import_module
+
 from opentelemetry import _logs, metrics, trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
@@ -12,6 +14,7 @@ from opentelemetry.trace import Tracer
 
 import paceline
 from paceline.settings import Settings
+from paceline.telemetry.export_protocol import GRPC
 from paceline.telemetry.export_queue import SHUTDOWN_SECONDS, SpanExportQueue
 from paceline.telemetry.sampler import follow_requests
 
@@ -28,7 +31,7 @@ class SpanPipeline:
         """
         opentelemetry = settings.opentelemetry
         self.export_queue = SpanExportQueue(
-            exporter or OTLPSpanExporter(),
+            exporter or _exporter(opentelemetry.protocol),
             max_queue_size=opentelemetry.bsp_max_queue_size,
             max_batch_size=opentelemetry.bsp_max_export_batch_size,
         )
@@ -93,6 +96,14 @@ class SpanPipeline:
             if isinstance(theirs, trace.ProxyTracerProvider):  # nobody has set one: libraries get ours
                 trace.set_tracer_provider(self._own)
         return self._chosen
+
+
+def _exporter(protocol: str) -> SpanExporter:
+    if protocol == GRPC:
+        # By name: the package is an option, and the start has checked that it is installed.
+        made: SpanExporter = import_module("opentelemetry.exporter.otlp.proto.grpc.trace_exporter").OTLPSpanExporter()
+        return made
+    return OTLPSpanExporter()
 
 
 def _exports_already(provider: TracerProvider) -> bool:

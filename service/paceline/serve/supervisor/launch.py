@@ -16,6 +16,7 @@ from paceline.serve.addresses import check_free, parse_address
 from paceline.serve.rundir import RunDir
 from paceline.serve.supervisor.folder import claim_run_folder
 from paceline.settings import ServeSettings, load_settings
+from paceline.telemetry.export_protocol import check_protocol
 
 _TARGET: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
@@ -32,7 +33,9 @@ def serve(application: str, overrides: Mapping[str, str]) -> NoReturn:
     """
     check_target(application)
     os.environ.update(overrides)
-    settings = load_settings().serve
+    everything = load_settings()
+    check_protocol(everything.opentelemetry)
+    settings = everything.serve
     check_settings(settings)
     folder, lock = claim_run_folder(settings.run_dir)
     os.environ["PACELINE_RUN_DIR"] = str(folder)
