@@ -1,15 +1,20 @@
-"""How a record becomes a line, as JSON or as text. Formatters that never raise and lose no record."""
+"""How a record becomes a line, as JSON or as text, and is written. Nothing here raises or loses a record."""
 
 import logging
+import os
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from contextlib import suppress
+from typing import Any, Final, TextIO
 
 from paceline.telemetry.log_text import escaped, escaped_lines, json_line, repr_of, text_of
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 _LONGEST_CHAIN: Final = 100
+_STDERR: Final = 2
+_QUIET_SECONDS: Final = 60.0
 
 
 class JsonLines(logging.Formatter):
@@ -57,6 +62,57 @@ class TextLines(logging.Formatter):
         line = escaped(f"{moment} {self._role}[{record.process}] {level} {message}")
         more = (_escaped_exception(record), escaped_lines(text_of(record.stack_info or "")))
         return "\n".join(filter(None, (line, *more)))
+
+
+class LineHandler(logging.StreamHandler[TextIO]):
+    """Ours on every logger that has one of ours. A record whose stream is gone goes to the process's standard error."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._said: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> Any:  # bool, or the record from Python 3.12 on
+        return super().filter(record) if self._is_news(record) else False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = f"{self._line(record)}\n"
+        try:
+            self.stream.write(line)
+            self.stream.flush()
+        except UnicodeError:
+            with suppress(OSError, ValueError):
+                self.stream.write(line.encode("ascii", "backslashreplace").decode())
+                self.stream.flush()
+        except (OSError, ValueError):
+            _write_anyway(line)
+
+    def _line(self, record: logging.LogRecord) -> str:
+        try:
+            return self.format(record)
+        except Exception as error:  # formatters of ours do not raise; if one does, the record is still there
+            return repr_of((record.levelname, record.name, record.msg, record.args, error))
+
+    def _is_news(self, record: logging.LogRecord) -> bool:
+        """OpenTelemetry says at every batch that its collector is away; once a minute will do."""
+        if not record.name.startswith("opentelemetry."):
+            return True
+        said = text_of(record.msg)
+        if record.created - self._said.get(said, -_QUIET_SECONDS) < _QUIET_SECONDS:
+            return False
+        self._said[said] = record.created
+        return True
+
+
+class UnhandledOnly(logging.Handler):
+    """For a logger whose records would count as handled by a placeholder: passes on what root does not take."""
+
+    def __init__(self, handler: LineHandler) -> None:
+        super().__init__()
+        self._handler = handler
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not logging.root.handlers:
+            self._handler.handle(record)
 
 
 def message_of(record: logging.LogRecord) -> str:
@@ -107,3 +163,12 @@ def _timestamp(created: Any) -> str:
     seconds = _seconds(created)
     whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
     return f"{whole}.{int(seconds * 1000) % 1000:03d}Z"
+
+
+def _write_anyway(line: str) -> None:
+    """To the process's own standard error, below Python's streams: somebody may have closed only those."""
+    descriptor = _STDERR
+    with suppress(AttributeError, OSError, ValueError):
+        descriptor = sys.__stderr__.fileno() if sys.__stderr__ is not None else _STDERR
+    with suppress(OSError):
+        os.write(descriptor, line.encode("utf-8", "backslashreplace"))

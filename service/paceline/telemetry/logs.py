@@ -17,8 +17,7 @@ from types import TracebackType
 from typing import Any, Final, TextIO
 
 from paceline.settings import Settings
-from paceline.telemetry.log_handler import LineHandler, UnhandledOnly
-from paceline.telemetry.log_lines import JsonLines, TextLines
+from paceline.telemetry.log_lines import JsonLines, LineHandler, TextLines, UnhandledOnly
 from paceline.telemetry.log_text import text_of
 
 current_request: ContextVar[Mapping[str, Any] | None] = ContextVar("paceline_current_request", default=None)

@@ -7,10 +7,10 @@ application's routes, never from clients: methods it does not know and paths it 
 from collections.abc import Mapping
 from typing import Any, Final
 
+from paceline.telemetry import OTHER
 from paceline.telemetry.histogram import Histogram
 from paceline.telemetry.route_template import route_template
 
-OTHER: Final = "other"
 MAX_TEMPLATES: Final = 1000
 """Templates with a name of their own in one process; it only stops applications that make routes up as they run."""
 _MAX_LENGTH: Final = 512
@@ -101,8 +101,3 @@ def group_name(method: str, template: str | None) -> str:
     """`GET /products`, or `GET other` where the template is not known. Always text that can be encoded."""
     name = f"{method} {template or OTHER}"
     return name[:_MAX_LENGTH].encode("utf-8", "replace").decode()
-
-
-def is_unrouted(group: str) -> bool:
-    """Whether it is what no route took, or more routes than have names: `GET other`, `other`."""
-    return group == OTHER or group.endswith(f" {OTHER}")

@@ -29,6 +29,7 @@ def test_each_record_comes_once_at_the_level_that_the_application_chose(
     monkeypatch.setenv("LOGGING_APP", application)
     with pod(tmp_path, "logging_apps:app", *options) as served:
         assert served.get("/say")[0] == 200
+        eventually(lambda: said(served, "serving logging_apps:app"), "the arbiter says that it serves")
         served.stop()
         assert len(said(served, "said info")) == info
         assert len(said(served, "said warning")) == warning

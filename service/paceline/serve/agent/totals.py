@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from paceline.telemetry import OTHER
 from paceline.telemetry.histogram import merge
-from paceline.telemetry.requests import OTHER, is_unrouted
 
 Report = Mapping[str, Any]
 
@@ -74,6 +74,11 @@ def known_groups(known: Sequence[str], reports: Iterable[Report]) -> tuple[str, 
 def named_groups(known: Sequence[str]) -> tuple[str, ...]:
     """Those that `/state` shows by name: the first that are routes. Requests that no route took use up no name."""
     return tuple(name for name in known if not is_unrouted(name))[:MAX_NAMED]
+
+
+def is_unrouted(group: str) -> bool:
+    """Whether it is what no route took, or more routes than have names: `GET other`, `other`."""
+    return group == OTHER or group.endswith(f" {OTHER}")
 
 
 def _requests(reports: Sequence[Report], groups: Collection[str]) -> list[dict[str, Any]]:

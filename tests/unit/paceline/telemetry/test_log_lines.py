@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from paceline.telemetry.log_handler import LineHandler
-from paceline.telemetry.log_lines import JsonLines, TextLines
+from paceline.telemetry.log_lines import JsonLines, LineHandler, TextLines
 
 HUGE = 10**5000
 CIRCLE: list[Any] = []
