@@ -5,7 +5,10 @@ import signal
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
+from typing import Self
 
+import orjson
 import psutil
 import pytest
 from keepalive_load import KeepAliveLoad
@@ -52,3 +55,64 @@ def test_quit_stops_at_once(start_pod: StartPod) -> None:
 def cut_off(pod: Served) -> None:
     with suppress(OSError, http.client.HTTPException):
         pod.get("/?seconds=25")
+
+
+@pytest.mark.invariant
+@pytest.mark.parametrize("preload", ["true", "false"])
+@pytest.mark.parametrize(("workers", "threads"), [(2, 40), (1, 1)])
+def test_hup_loads_the_application_anew_and_loses_nothing(
+    start_pod: StartPod, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, preload: str, workers: int, threads: int
+) -> None:
+    version, document = tmp_path / "version", tmp_path / "tuning.json"
+    version.write_text("one")
+    monkeypatch.setenv("VERSION_FILE", str(version))
+    wire = {"schema": "paceline.dev/tuning/v1", "generation": 1, "values": {"pools": {"threads": threads}}}
+    document.write_bytes(orjson.dumps(wire))
+    pod = start_pod("versioned:app", workers=workers, keepalive_seconds=1, preload=preload, tuning_file=document)
+    settled(pod)
+    before = pod.ready_workers()
+    with Watched(pod) as limits, KeepAliveLoad(pod.port, connections=8) as load:
+        version.write_text("two")
+        pod.process.send_signal(signal.SIGHUP)
+        eventually(lambda: not set(before) & set(pod.ready_workers()) and pod.count() == workers, "exchanged", 90)
+        settled(pod)
+        assert pod.get()[1] == b"two"
+        version.write_text("broken")
+        pod.process.send_signal(signal.SIGHUP)
+        eventually(lambda: "this version is broken" in pod.stderr, "the broken version is refused")
+        settled(pod)
+        assert pod.get()[1] == b"two"
+    assert load.outcome.lost == []
+    assert set(load.outcome.by_body) == {b"one", b"two"}
+    assert max(limits.sums) <= workers * threads
+    assert pod.state()["restarts"] == 0
+    processes = pod.descendants()
+    assert pod.stop() == 0
+    assert not still_running(processes)
+
+
+class Watched:
+    """The sum of the thread limits of all workers that live, as they report it, every few milliseconds."""
+
+    def __init__(self, pod: Served) -> None:
+        self._pod = pod
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.sums: list[int] = []
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.02):
+            pools = [report["pools"] for report in self._pod.reports()]
+            self.sums.append(sum(each["threads"]["limit"] for each in pools if "threads" in each))
+
+
+def settled(pod: Served) -> None:
+    eventually(lambda: pod.state()["tuning"]["pending"] == [], "nothing is pending", 60)

@@ -127,6 +127,12 @@ class _ValuesWire(BaseModel):
         )
 
 
+class _EffectiveWire(_ValuesWire):
+    """What the agent writes: while a lone worker is exchanged there is none."""
+
+    workers: Annotated[int, Field(ge=0)] | None = None
+
+
 class _DocumentWire(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
     schema_: Literal["paceline.dev/tuning/v1"] = Field(alias="schema")
@@ -164,7 +170,7 @@ def parse_values(wire: Mapping[str, Any]) -> Values:
         InvalidDocument: as `parse_document`.
     """
     try:
-        return _ValuesWire.model_validate_json(orjson.dumps(wire)).to_values()
+        return _EffectiveWire.model_validate_json(orjson.dumps(wire)).to_values()
     except ValidationError as error:
         raise InvalidDocument(f"values: {error.errors(include_url=False)[0]['msg']}") from error
 

@@ -11,6 +11,8 @@ held             locked (shared) by agent, arbiter and workers: nobody else take
 registered.json  start values and caps as workers reported them; the agent writes it and reads it in the pod's next life
 progress.json    how far a change was carried out; the agent writes it before what follows from it, and resumes from it
 retired.json     what workers that are gone have counted; the agent writes it, and resumes from it
+reload           how often somebody asked to load the application anew; supervisor or arbiter write, the arbiter reads
+reloaded         the last request that was decided, and the workers that run the former code; the arbiter writes it
 processes.wanted exists once a worker asked for the pod's process pool; the agent starts it then, and again if it ends
 processes.lock   locked by the pool's process, which may outlive the agent that started it
 processes.sock   where the pool's process answers workers
@@ -21,6 +23,7 @@ unclean          exists if `running` was there when the pod started; the supervi
 
 import fcntl
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -92,6 +95,14 @@ class RunDir:
         return self.path / "progress.json"
 
     @cached_property
+    def reload(self) -> Path:
+        return self.path / "reload"
+
+    @cached_property
+    def reloaded(self) -> Path:
+        return self.path / "reloaded"
+
+    @cached_property
     def retired(self) -> Path:
         return self.path / "retired.json"
 
@@ -131,6 +142,29 @@ class RunDir:
             return int(self.workers.read_bytes())
         except (FileNotFoundError, ValueError):
             return None
+
+    def request_reload(self) -> None:
+        """Asks the arbiter to load the application anew."""
+        write_atomically(self.reload, str(self.read_reload() + 1).encode())
+
+    def read_reload(self) -> int:
+        """How often that was asked."""
+        try:
+            return int(self.reload.read_bytes())
+        except (FileNotFoundError, ValueError):
+            return 0
+
+    def write_reloaded(self, request: int, former: Collection[int]) -> None:
+        """Workers that start from now on run what was loaded for this request; those of `former` do not."""
+        write_atomically(self.reloaded, f"{request} {' '.join(map(str, former))}".encode())
+
+    def read_reloaded(self) -> tuple[int, frozenset[int]]:
+        """The last request decided, and the pids of workers that run the former code."""
+        try:
+            request, *former = map(int, self.reloaded.read_bytes().split())
+        except (FileNotFoundError, ValueError):
+            return 0, frozenset()
+        return request, frozenset(former)
 
     def write_effective(self, effective: Effective) -> None:
         wire = {

@@ -11,6 +11,7 @@ from paceline.document.adoption import DesiredState, Refusal, consider, desired_
 from paceline.document.bounds import Clamp, CompleteValues, Grant, HardCaps, grant
 from paceline.document.model import TuningDocument, Values
 from paceline.document.pod import Memory, PodSnapshot
+from paceline.document.reloading import reload_target
 from paceline.document.resuming import Saved, catch_up, unreported
 from paceline.document.sequencing import Progress, advance, begin, follow, pending
 from paceline.errors import InvalidDocument
@@ -110,7 +111,7 @@ class Capacity:
             desired = self._read_desired()
             if desired is not None:
                 self._progress = follow(self._progress, desired, now=self._clock())
-            self._carry_out(advance(self._progress, self._grant(self._progress.desired).values, self._snapshot()))
+            self._carry_out(advance(self._progress, self._target(), self._snapshot()))
         self.status = self._status()
 
     def _unreported(self) -> list[str]:
@@ -153,6 +154,24 @@ class Capacity:
     def _grant(self, desired: DesiredState) -> Grant:
         caps = HardCaps(self._settings.max_workers, self._known.caps)
         return grant(desired.values, start=self._start(), caps=caps, after_unclean_exit=desired.after_unclean_exit)
+
+    def _target(self) -> CompleteValues:
+        """What to move to: what was granted, or the next step of exchanging workers for those of new code."""
+        granted = self._grant(self._progress.desired).values
+        bound = self._progress.memory_bound
+        room = bound is None or bound > granted.workers
+        return reload_target(granted, self._former(), self._reports.workers(), room=room)
+
+    def _former(self) -> list[int]:
+        """The living workers that run the former code."""
+        former = self._run_dir.read_reloaded()[1]
+        return [worker.pid for worker in self._reports.workers() if worker.pid in former] if former else []
+
+    def _to_reload(self) -> list[str]:
+        if self._run_dir.read_reload() > self._run_dir.read_reloaded()[0]:
+            return ["reload: the application is being loaded"]
+        former = self._former()
+        return [f"reload: {len(former)} workers run the former code"] if former else []
 
     def _start(self) -> CompleteValues:
         return CompleteValues(self._settings.workers, self._known.start.pools, self._known.start.caches)
@@ -205,7 +224,7 @@ class Capacity:
         clamped = granted.clamped
         if progress.memory_bound is not None and progress.memory_bound < granted.values.workers:
             clamped += (Clamp("workers", granted.values.workers, progress.memory_bound, "memory"),)
-        left = tuple(self._unreported() + pending(progress, granted.values, self._snapshot()))
+        left = (*self._unreported(), *self._to_reload(), *pending(progress, self._target(), self._snapshot()))
         return Status(
             progress=progress,
             clamped=clamped,

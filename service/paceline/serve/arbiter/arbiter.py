@@ -1,6 +1,6 @@
 """Keeps as many workers as the file `workers` asks for: gunicorn's arbiter with the count taken from outside.
 
-It decides nothing about the count. No control socket, no reload: new code comes with a new pod.
+It decides nothing about the count. No control socket; HUP asks for a reload, which the agent carries out by the count.
 """
 
 import logging
@@ -23,6 +23,7 @@ from paceline.resources.random_generators import generators
 from paceline.serve.arbiter.gunicorn_app import Application, taken_slots
 from paceline.serve.arbiter.log_threads import restart_across_forks
 from paceline.serve.arbiter.preload import fork_hazards, load_application, load_backends, load_server
+from paceline.serve.arbiter.reloading import Inheritance, Reloads, attempt, start_over
 from paceline.serve.arbiter.shared_generators import settle_generators
 from paceline.serve.rundir import RunDir, stamp
 from paceline.settings import ServeSettings, load_settings
@@ -42,13 +43,16 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
     app: Application
     num_workers: int
 
-    def __init__(self, app: Application) -> None:
+    def __init__(self, app: Application, inherited: Inheritance | None = None) -> None:
         self._run = app.run_dir
         self._maximum = app.settings.serve.max_workers
         self._seen: tuple[int, int, int] | None = None
-        self._leaving: set[int] = set()
+        self._inherited = inherited
+        self._reloads = Reloads(app.run_dir, app.target)
+        self.leaving: set[int] = set()
         self._spawn_after = 0.0
-        self._stopping = self._announced = False
+        self._stopping = False
+        self._announced = inherited is not None
         super().__init__(app)
 
     def setup(self, app: Application) -> None:
@@ -57,6 +61,15 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
         logs.configure("arbiter", app.settings)  # gunicorn has made its own loggers by now
         logging.getLogger("gunicorn.error").addFilter(_is_news)
 
+    def start(self) -> None:
+        super().start()
+        if self._inherited is not None:
+            self.WORKERS.update(self._inherited.adopt())
+            self.worker_age = self._inherited.age
+            self.leaving.update(self._inherited.leaving)
+            self._run.write_reloaded(self._inherited.request, self.WORKERS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (*self.SIGNALS, signal.SIGCHLD))
+
     def wait_for_signals(self, timeout: float = 1.0) -> list[int]:
         """Returns early when the count asked for was written or the first worker is ready: a look each 50 ms."""
         deadline = monotonic() + timeout
@@ -64,13 +77,29 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
             if self._announce():
                 return []  # the others may start
             signals: list[int] = super().wait_for_signals(timeout=_POLL_SECONDS)
+            self._reload()
             if signals or stamp(self._run.workers) != self._seen or monotonic() >= deadline:
                 return signals
+
+    def _reload(self) -> None:
+        decided = self._reloads.look()
+        if decided is None:
+            return
+        request, reason = decided
+        if reason:
+            logger.error("reload refused, what runs stays: %s", reason)
+            self._run.write_reloaded(request, self._run.read_reloaded()[1])
+        elif self.app.preloaded:
+            logger.info("loading %s anew", self.app.target)
+            start_over(self, request)
+        else:
+            logger.info("workers that start from now on load %s anew", self.app.target)
+            self._run.write_reloaded(request, self.WORKERS)
 
     def manage_workers(self) -> None:
         self._seen = stamp(self._run.workers)
         asked = self._run.read_workers()
-        wanted = self.num_workers if asked is None else max(1, min(asked, self._maximum))
+        wanted = self.num_workers if asked is None else max(0, min(asked, self._maximum + 1))
         if wanted != self.num_workers:
             logger.info("workers: %d to %d", self.num_workers, wanted)
             self.num_workers = wanted
@@ -90,9 +119,9 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
     def kill_worker(self, pid: int, sig: int) -> None:
         """Tells a worker to leave only once: gunicorn would say it again on every pass while the worker drains."""
         if sig == signal.SIGTERM:
-            if pid in self._leaving:
+            if pid in self.leaving:
                 return
-            self._leaving.add(pid)
+            self.leaving.add(pid)
         super().kill_worker(pid, sig)
 
     def _surplus(self) -> list[int]:
@@ -103,7 +132,7 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
             return []
 
         def rank(pid: int) -> tuple[bool, bool, int]:
-            return pid not in self._leaving, _says_ready(self._run.report(pid)), self.WORKERS[pid].age
+            return pid not in self.leaving, _says_ready(self._run.report(pid)), self.WORKERS[pid].age
 
         return sorted(self.WORKERS, key=rank)[:count]
 
@@ -120,7 +149,7 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
                     raise
                 logger.error("a new worker did not start (%s); trying again", halt.reason)
                 self._spawn_after = monotonic() + _BOOT_RETRY_SECONDS
-        self._leaving &= self.WORKERS.keys()
+        self.leaving &= self.WORKERS.keys()
         self.app.shares.forget_all_but(taken_slots(self))
 
     def stop(self, graceful: bool = True) -> None:
@@ -147,9 +176,12 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
         self.kill_workers(signal.SIGUSR1)
 
     def handle_hup(self) -> None:
-        logger.warning("signal refused: values come from the tuning document, new code with a new pod")
+        self._run.request_reload()
 
-    handle_ttin = handle_ttou = handle_usr2 = handle_hup
+    def handle_ttin(self) -> None:
+        logger.warning("signal refused: the worker count comes from the tuning document, new code with SIGHUP")
+
+    handle_ttou = handle_usr2 = handle_ttin
 
     def _announce(self) -> bool:
         """True once: when the first worker is ready."""
@@ -214,12 +246,22 @@ def _serve(arguments: Sequence[str]) -> None:
     run_dir.hold()
     load_server()
     tune.tunables.serve(target, settings)
-    loaded = _preload(target, settings.serve, arguments)
-    TunedArbiter(Application(target, settings, run_dir, loaded)).run()
+    inherited = Inheritance.from_environment()
+    try:
+        loaded = _preload(target, settings.serve, arguments)
+    except UsageError as error:
+        if inherited is None:
+            raise
+        logger.error("preload is off: %s", error)
+        loaded = None
+    listeners = inherited.listeners if inherited else ()
+    TunedArbiter(Application(target, settings, run_dir, loaded, listeners), inherited).run()
 
 
 def main(arguments: Sequence[str]) -> int:
     """Entry of `python -m paceline.serve.arbiter MODULE:APP [--no-preload]`; the supervisor starts it."""
+    if "--trial" in arguments:
+        attempt(arguments[0], int(arguments[-1]))
     try:
         _serve(arguments)
     except PacelineError as error:

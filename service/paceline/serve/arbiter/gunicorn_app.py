@@ -3,6 +3,7 @@
 import gc
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,11 +25,14 @@ _MEMORY_FOLDER: Final = "/dev/shm"  # noqa: S108 - gunicorn makes its heartbeat 
 class Application(BaseApplication):  # type: ignore[misc] # gunicorn has no types
     """What gunicorn runs: our settings in its words, and the application once it is loaded."""
 
-    def __init__(self, target: str, settings: Settings, run_dir: RunDir, loaded: ASGIApp | None) -> None:
+    def __init__(
+        self, target: str, settings: Settings, run_dir: RunDir, loaded: ASGIApp | None, listeners: Sequence[int] = ()
+    ) -> None:
         self.target = target
         self.settings = settings
         self.run_dir = run_dir
         self._loaded = loaded
+        self._listeners = listeners
         # Twice the cap: workers that drain keep their slot until they are gone.
         self.shares = Shares(2 * settings.serve.max_workers)
         self._load_failures = os.pipe()
@@ -40,8 +44,15 @@ class Application(BaseApplication):  # type: ignore[misc] # gunicorn has no type
     def load_config(self) -> None:
         for name, value in gunicorn_settings(self.settings.serve, self.run_dir.path).items():
             self.cfg.set(name, value)
+        if self._listeners:
+            self.cfg.set("bind", [f"fd://{descriptor}" for descriptor in self._listeners])
         self.cfg.set("when_ready", _freeze)
         self.cfg.set("pre_fork", _give_share)
+
+    @property
+    def preloaded(self) -> bool:
+        """Whether workers get the application from the arbiter, already loaded."""
+        return self._loaded is not None
 
     def load(self) -> ASGIApp:
         return self._loaded or load_application(self.target)

@@ -24,7 +24,7 @@ _BEING_MADE: Final = re.compile(r"paceline\.[a-z0-9_]{8}")
 _MAKING_SECONDS: Final = 60.0
 """By then a folder is claimed, or whoever made it is gone."""
 _OWN: Final = re.compile(
-    r"workers|effective\.json|reports|terminating|running|held|unclean|metrics|registered\.json|progress\.json|retired\.json"
+    r"workers|reload|reloaded|effective\.json|reports|terminating|running|held|unclean|metrics|registered\.json|progress\.json|retired\.json"
     r"|processes\.(wanted|sock|lock)|once\..+|\..+\.\d+"
 )
 _REPORT: Final = re.compile(r"\d+\.json|\.\d+\.json\.\d+")

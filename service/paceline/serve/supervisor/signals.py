@@ -11,6 +11,7 @@ class Meaning(Enum):
     CHILD = "look which child has ended"
     STOP = "stop in order; SIGINT twice: at once"
     STOP_AT_ONCE = "stop without waiting for requests"
+    RELOAD = "load the application anew, worker by worker"
     REOPEN_LOGS = "tell every worker to reopen its log files"
     NOTHING = "nothing, and not worth a line"
     REFUSED = "nothing, and a line that says what to do instead"
@@ -31,6 +32,7 @@ _MEANINGS: Final = {
     signal.SIGTERM: Meaning.STOP,
     signal.SIGINT: Meaning.STOP,
     signal.SIGQUIT: Meaning.STOP_AT_ONCE,
+    signal.SIGHUP: Meaning.RELOAD,
     signal.SIGUSR1: Meaning.REOPEN_LOGS,
     signal.SIGWINCH: Meaning.NOTHING,
     signal.SIGURG: Meaning.NOTHING,
@@ -40,8 +42,7 @@ _COUNT: Final = (
     " --workers (PACELINE_WORKERS)"
 )
 _INSTEAD: Final = {
-    signal.SIGHUP: "nothing is reloaded; start a new pod for new code",
-    signal.SIGUSR2: "no second server is started beside this one; for new code roll out a new pod",
+    signal.SIGUSR2: "no second server is started beside this one; SIGHUP loads the application anew",
     signal.SIGTTIN: _COUNT,
     signal.SIGTTOU: _COUNT,
 }

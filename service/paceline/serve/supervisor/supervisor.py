@@ -168,6 +168,8 @@ class Supervisor:
         match meaning(number):
             case Meaning.STOP | Meaning.STOP_AT_ONCE:
                 self._orders.append(number)
+            case Meaning.RELOAD:
+                self._plan.run.request_reload()
             case Meaning.REOPEN_LOGS if not self._gone(self._arbiter):
                 _kill(self._arbiter, signal.SIGUSR1)
             case Meaning.REFUSED:

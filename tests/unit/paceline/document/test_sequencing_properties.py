@@ -19,6 +19,7 @@ from paceline.document.adoption import DesiredState
 from paceline.document.bounds import CompleteValues
 from paceline.document.model import Values
 from paceline.document.pod import Memory, PodSnapshot, PoolUse, Worker
+from paceline.document.reloading import reload_target
 from paceline.document.resuming import Saved, catch_up, parse_saved, unreported
 from paceline.document.sequencing import SETTLE_SECONDS, advance, begin, follow, pending
 
@@ -59,6 +60,8 @@ class Pod:
     def __init__(self, start: CompleteValues, chance: Random) -> None:
         self.chance = chance
         self.pace = chance.choice([0.1, 0.4, 0.8])
+        self.former: set[int] = set()
+        self.room = chance.random() < 0.7
         self.danger = chance.choice([0.0, 0.02, 0.2])
         self.drain_pace = chance.choice([0.03, 0.3])
         self.now = 0.0
@@ -75,7 +78,15 @@ class Pod:
         self.calm(rounds=1)
 
     def wanted(self) -> CompleteValues:
-        return self.asked[self.progress.desired.generation]
+        granted = self.asked[self.progress.desired.generation]
+        return reload_target(granted, self.former_left(), self.reported(), room=self.room)
+
+    def former_left(self) -> list[int]:
+        return [worker.pid for worker in self.reported() if worker.pid in self.former]
+
+    def reloads(self) -> None:
+        """From now on workers start with new code."""
+        self.former = {process.pid for process in self.processes}
 
     def reported(self) -> list[Worker]:
         return [process.report for process in self.processes if process.report is not None]
@@ -119,7 +130,7 @@ class Pod:
         self.progress = advance(self.progress, self.wanted(), self.snapshot())
         if not self.is_written():
             self.due = min(self.due, self.now + SETTLE_SECONDS)
-        if not self.left():
+        if not (self.left() or self.former_left()):
             self.totals_of = [self.wanted()]
 
     def is_written(self) -> bool:
@@ -221,10 +232,13 @@ def test_the_total_never_exceeds_the_larger_one_and_it_ends_as_wanted(
     pod = Pod(start, chance)
     for values in goals:
         pod.operator_writes(values)
+        if chance.random() < 0.5:
+            pod.reloads()
         for _ in range(chance.randint(1, 60)):
             pod.round()
-    pod.calm(rounds=60)
+    pod.calm(rounds=250)
     assert not pod.left()
+    assert not pod.former_left(), "every worker runs the new code"
     wanted = pod.wanted()
     assert [process.limits for process in pod.processes] == [wanted.pools] * wanted.workers
     assert pod.progress.desired.generation == len(goals) or pod.progress.blocked

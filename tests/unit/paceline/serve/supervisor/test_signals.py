@@ -12,6 +12,7 @@ from paceline.serve.supervisor.signals import TAKEN, Meaning, meaning, refusal
         (signal.SIGTERM, Meaning.STOP),
         (signal.SIGINT, Meaning.STOP),
         (signal.SIGQUIT, Meaning.STOP_AT_ONCE),
+        (signal.SIGHUP, Meaning.RELOAD),
         (signal.SIGUSR1, Meaning.REOPEN_LOGS),
         (signal.SIGWINCH, Meaning.NOTHING),
         (signal.SIGUSR2, Meaning.REFUSED),

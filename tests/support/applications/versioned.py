@@ -1,0 +1,18 @@
+"""An application whose code is a file that the test writes: $VERSION_FILE holds what it says, or an error."""
+
+import os
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.responses import PlainTextResponse
+
+VERSION = Path(os.environ["VERSION_FILE"]).read_text()
+if VERSION == "broken":
+    raise RuntimeError("this version is broken")
+
+app = FastAPI()
+
+
+@app.get("/", response_class=PlainTextResponse)
+def version() -> str:
+    return VERSION
