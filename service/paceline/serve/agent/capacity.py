@@ -15,9 +15,9 @@ from paceline.document.reloading import reload_target
 from paceline.document.resuming import Saved, catch_up, unreported
 from paceline.document.sequencing import Progress, advance, begin, follow, pending
 from paceline.errors import InvalidDocument
-from paceline.serve.agent.progress_file import load_progress, save_progress
 from paceline.serve.agent.registered import Registered, learn, load, save
 from paceline.serve.agent.reports import Reports
+from paceline.serve.agent.resumed import load_progress, save_progress
 from paceline.serve.agent.tuning_file import TuningFile
 from paceline.serve.rundir import Effective, RunDir
 from paceline.settings import ServeSettings

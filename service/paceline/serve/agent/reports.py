@@ -14,7 +14,7 @@ import orjson
 
 from paceline.document.model import PROCESSES
 from paceline.document.pod import PoolUse, Worker
-from paceline.serve.agent.retired import Retired, load_retired, save_retired
+from paceline.serve.agent.resumed import Retired, load_retired, save_retired
 from paceline.serve.agent.totals import Report, add_up, known_groups, named_groups, retire
 from paceline.serve.rundir import RunDir, stamp
 

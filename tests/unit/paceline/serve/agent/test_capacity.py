@@ -321,7 +321,7 @@ def dies_after(pod: Pod, monkeypatch: pytest.MonkeyPatch, writes: int) -> None:
 
     with monkeypatch.context() as patched:
         patched.setattr("paceline.serve.rundir.write_atomically", write)
-        patched.setattr("paceline.serve.agent.progress_file.write_atomically", write)
+        patched.setattr("paceline.serve.agent.resumed.write_atomically", write)
         with suppress(Killed):
             for _ in range(60):
                 pod.now += 0.2

@@ -1,4 +1,7 @@
-"""What workers that are gone have counted, in a file: so that a restarted agent's counters do not go back."""
+"""The files that a restarted agent goes on from: how far a change is carried out, what workers that are gone counted.
+
+What progress means is for `document/resuming.py`.
+"""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -7,6 +10,8 @@ from typing import Any
 
 import orjson
 
+from paceline.document.resuming import Saved, parse_saved
+from paceline.errors import InvalidDocument
 from paceline.serve.rundir import RunDir, write_atomically
 
 
@@ -40,3 +45,22 @@ def load_retired(run_dir: RunDir) -> Retired | None:
         if orjson.loads(last.read_bytes())["time"] == retired.last_time:
             last.unlink()
     return retired
+
+
+def save_progress(saved: Saved, run_dir: RunDir) -> None:
+    """Before anything that follows from it is written."""
+    write_atomically(run_dir.progress, orjson.dumps(saved.to_json()))
+
+
+def load_progress(run_dir: RunDir) -> Saved | None:
+    """What the former agent of this life saved; None where this is the first.
+
+    Raises:
+        InvalidDocument: it cannot be read. To begin anew beside living workers would not be safe.
+    """
+    try:
+        return parse_saved(orjson.loads(run_dir.progress.read_bytes()))
+    except FileNotFoundError:
+        return None
+    except orjson.JSONDecodeError as error:
+        raise InvalidDocument(f"{run_dir.progress.name} is not what the agent writes: {error}") from error
