@@ -48,7 +48,7 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
         self._maximum = app.settings.serve.max_workers
         self._seen: tuple[int, int, int] | None = None
         self._inherited = inherited
-        self._reloads = Reloads(app.run_dir, app.target)
+        self._reloads = Reloads(app.run_dir, app.target, done=inherited.request if inherited is not None else 0)
         self.leaving: set[int] = set()
         self._spawn_after = 0.0
         self._stopping = False
@@ -113,7 +113,7 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
             return
         if self._has_served():
             super().spawn_workers()
-        elif not self.WORKERS:
+        elif self.num_workers and not self.WORKERS:
             self.spawn_worker()
 
     def kill_worker(self, pid: int, sig: int) -> None:

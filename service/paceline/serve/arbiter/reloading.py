@@ -132,10 +132,11 @@ def start_over(arbiter: Any, request: int) -> None:
 class Reloads:
     """Looks for requests, one after another."""
 
-    def __init__(self, run: RunDir, target: str) -> None:
+    def __init__(self, run: RunDir, target: str, *, done: int = 0) -> None:
+        """`done`: the request that made this arbiter, which has not said so in the run folder yet."""
         self._run = run
         self._target = target
-        self._done = run.read_reloaded()[0]
+        self._done = max(done, run.read_reloaded()[0])
         self._request = 0
         self._trial: Trial | None = None
 
