@@ -33,6 +33,19 @@ _PART_BYTES: Final = 16 * 1024  # parsed at once: so many pipelined requests wai
 class LimitedProtocol(EndingProtocol):
     """One client connection."""
 
+    __slots__ = (
+        "_began",
+        "_framing",
+        "_framing_fields",
+        "_head_bytes",
+        "_held",
+        "_part_bytes",
+        "_quiet_bytes",
+        "_to_websocket",
+        "_upgrading",
+        "_was_keep_alive",
+    )
+
     def __init__(
         self, config: Config, server_state: ServerState, app_state: dict[str, Any], limits: HttpSettings
     ) -> None:

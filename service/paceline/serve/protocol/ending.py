@@ -37,6 +37,9 @@ class Stage(Enum):
 class EndingProtocol(HttpToolsProtocol):
     """uvicorn's protocol with deadlines for what the client sends, refusals in turn, and a gentle close."""
 
+    # Slots: beyond thirty attributes in its dict an instance loses CPython's fast access to all of them.
+    __slots__ = ("_active", "_deadline", "_last_word", "_limits", "_over", "_unread_bytes", "stage")
+
     flow: PatientFlow
 
     def __init__(

@@ -9,6 +9,8 @@ from paceline.serve.protocol.ending import Stage
 class TunedProtocol(LimitedProtocol):
     """One client connection."""
 
+    __slots__ = ()
+
     @property
     def running(self) -> RequestResponseCycle | None:
         """The request that the application works on; those pipelined behind it wait."""

@@ -48,6 +48,8 @@ def _logging_restored() -> Iterator[None]:
         "shop",
     )
     loggers = [root, *map(logging.getLogger, names)]
+    everything = [each for each in logging.Logger.manager.loggerDict.values() if isinstance(each, logging.Logger)]
+    disabled = [(each, each.disabled) for each in everything]  # dictConfig disables loggers that it does not name
     before = [(each, each.handlers[:], each.level, each.propagate, each.__class__) for each in loggers]
     for each in loggers:
         each.handlers[:], each.level, each.propagate, each.disabled = [], logging.NOTSET, True, False
@@ -57,6 +59,8 @@ def _logging_restored() -> Iterator[None]:
         each.__class__ = kind
         each.handlers[:], each.propagate = handlers, propagate
         each.setLevel(level)
+    for each, was_disabled in disabled:
+        each.disabled = was_disabled
     sys.excepthook, logging.lastResort = hook, last
     logging.captureWarnings(False)
 
