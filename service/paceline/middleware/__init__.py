@@ -15,6 +15,7 @@ from paceline.middleware.timeout import TimeoutMiddleware
 from paceline.middleware.trusted_proxies import TrustedProxiesMiddleware
 from paceline.resources.admission.limiter import Admission
 from paceline.settings import MiddlewareSettings
+from paceline.telemetry.framework_routes import name_routes
 from paceline.telemetry.requests import RequestStats
 from paceline.telemetry.tracing import Tracing
 from paceline.trusted_peers import TrustedPeers
@@ -46,6 +47,7 @@ def instrument(
     Args:
         generation: the generation that this process runs at the moment; spans carry it.
     """
+    name_routes()
     proxies = partial(
         TrustedProxiesMiddleware, trusted=TrustedPeers(settings.trusted_proxies), header=settings.forwarded_by
     )

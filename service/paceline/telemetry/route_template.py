@@ -1,7 +1,8 @@
 """The pattern of the route that took a request, mounts included: `/v1/users/{id}`; never a raw path.
 
 Frameworks are known by what they leave in the scope, not by their types. Starlette and FastAPI leave `route`, and for a
-mounted application `app_root_path`; Litestar leaves `path_template`; for Quart and Django `framework_routes` leaves it.
+mounted application `app_root_path`; Litestar leaves `path_template`. For Quart and Django `framework_routes` leaves it,
+and for what a response cache sends, the cache.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -36,8 +37,10 @@ def _mounted(scope: Mapping[str, Any], route: Any, template: Any) -> str | None:
     """The pattern behind one or more mounts of Starlette."""
     mounts = _tree(scope).mounts(_mount_path(scope))
     below = _below(route)
-    if below is not None:  # the route is a mount itself: it is named if nothing further in could name a route
-        return None if below or mounts is None else mounts.prefix
+    if below is not None:  # the route is the last mount
+        template = scope.get("path_template")
+        if template is None:  # the mount itself is named if nothing further in could name a route
+            return None if below or mounts is None else mounts.prefix
     if type(template) is not str:
         return None
     return template if mounts is None else mounts.prefix + template
@@ -126,8 +129,16 @@ def _chains(routes: Iterable[Any], path: str, depth: int) -> Iterator[_Mounts]:
 
 def _below(route: Any) -> list[Any] | None:
     """The routes of what is mounted, empty where it does not name any; None where `route` is no mount."""
-    below = getattr(route, "routes", None)
-    return list(below) if isinstance(below, (list, tuple)) else None
+    if not hasattr(route, "routes"):
+        return None
+    inner = route
+    for _ in range(_DEEPEST):
+        below = getattr(inner, "routes", None)
+        if isinstance(below, (list, tuple)) and below:
+            return list(below)
+        # Middleware around the mounted application; what it wraps has one of two names nearly everywhere.
+        inner = getattr(inner, "app", None) or getattr(inner, "_app", None)
+    return []
 
 
 def _matches(route: Any, path: str) -> Any:

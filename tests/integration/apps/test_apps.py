@@ -80,13 +80,33 @@ def test_the_move_is_as_small_as_the_document_shows() -> None:
 
 
 @pytest.mark.parametrize("server", SERVERS)
-@pytest.mark.parametrize("framework", ["starlette", "litestar", "quart"])
+@pytest.mark.parametrize("framework", ["starlette", "litestar", "quart", "django"])
 def test_other_frameworks_run(run: Any, server: str, framework: str) -> None:
     with run(server, f"{framework}_app:app") as served:
         assert ask_json(served, "GET", "/greet/Ada") == (200, {"greeting": "hello Ada"})
         assert ask(served, "GET", "/stream") == (200, b"0\n1\n2\n")
         assert ask(served, "GET", "/refuse")[0] == 418
         assert served.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("framework", "route"),
+    [
+        ("starlette", "/greet/{name}"),
+        ("litestar", "/greet/{name}"),
+        ("quart", "/greet/<name>"),
+        ("django", "/greet/<name>"),
+    ],
+)
+def test_other_frameworks_name_their_routes(run: Any, framework: str, route: str) -> None:
+    def groups() -> dict[str, int]:
+        return {row["group"]: row["count"] for row in served.state()["requests"]}
+
+    with run("paceline serve", f"{framework}_app:app") as served:
+        for path in ("/greet/Ada", "/greet/Grace", "/made/up", "/made-up-too"):
+            ask(served, "GET", path)
+        eventually(lambda: groups().get(f"GET {route}") == 2 and groups().get("other", 0) >= 2, "all are counted")
+        assert set(groups()) == {f"GET {route}", "other"}
 
 
 @pytest.mark.parametrize("server", SERVERS)

@@ -29,6 +29,7 @@ from paceline.serve.worker.unfinished import Patience
 from paceline.serve.worker.unregistered import Unregistered, known_addresses
 from paceline.settings import ServeSettings, Settings
 from paceline.telemetry import logs
+from paceline.telemetry.framework_routes import name_routes
 from paceline.telemetry.loop_lag import LoopLag
 from paceline.telemetry.requests import RequestStats
 from paceline.telemetry.tracing import Tracing, log_fields
@@ -153,6 +154,7 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
     async def _settle(self, reporter: Reporter, stopping: Callable[[], bool]) -> None:
         register_threads(tune.tunables)
         logs.settle()  # the application's startup may have configured its logging
+        name_routes()  # and loaded a framework
         await reporter.settle(stopping)
 
     def _pod_stops(self) -> bool:
