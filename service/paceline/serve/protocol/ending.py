@@ -34,11 +34,14 @@ class Stage(Enum):
     BODY = "its body is incomplete"
 
 
+_BETWEEN, _HEAD, _BODY = Stage  # an attribute of an enum class costs more than a name of the module
+
+
 class EndingProtocol(HttpToolsProtocol):
     """uvicorn's protocol with deadlines for what the client sends, refusals in turn, and a gentle close."""
 
     # Slots: beyond thirty attributes in its dict an instance loses CPython's fast access to all of them.
-    __slots__ = ("_active", "_deadline", "_last_word", "_limits", "_over", "_unread_bytes", "stage")
+    __slots__ = ("_active", "_deadline", "_keep_alive", "_last_word", "_limits", "_over", "_unread_bytes", "stage")
 
     flow: PatientFlow
 
@@ -46,7 +49,7 @@ class EndingProtocol(HttpToolsProtocol):
         self, config: Config, server_state: ServerState, app_state: dict[str, Any], limits: HttpSettings
     ) -> None:
         super().__init__(config, server_state, app_state)
-        self.stage = Stage.BETWEEN
+        self.stage = _BETWEEN
         self._limits = limits
         self._active: RequestResponseCycle | None = None
         self._over = False  # nothing more is parsed
@@ -57,11 +60,13 @@ class EndingProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self.client = plain_client(self.client)
         self.flow = PatientFlow(transport, self._resumed)
+        self._keep_alive = Deadline(self.loop, self.timeout_keep_alive_handler)
         self._deadline = Deadline(self.loop, self._overdue)
         self._deadline.set(self._limits.head_timeout_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._deadline.cancel()
+        self._keep_alive.cancel()
         if self._active is not None and self._active is not self.cycle:
             self._active.disconnected = True  # uvicorn tells the newest request only
             self._active.message_event.set()
@@ -86,16 +91,23 @@ class EndingProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
+        """As uvicorn does it, but that the keep-alive timer is moved instead of made anew for each response."""
+        self.server_state.total_requests += 1
         if self._over and self._last_word is None:
-            self.server_state.total_requests += 1
-        else:
-            super().on_response_complete()
-            self._say_last_word()
+            return
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            if self.pipeline:
+                cycle, app = self.pipeline.pop()
+                self._start_asgi_task(cycle, app)
+            else:
+                self._keep_alive.set(self.timeout_keep_alive)
+        self._say_last_word()
 
     def timeout_keep_alive_handler(self) -> None:
         """Closes after the keep-alive time, unless the next request has begun, which has a time limit of its own, or
         lies in the kernel, unread because the loop was late."""
-        if self.stage is Stage.BETWEEN and not self.busy and not self.bytes_waiting():
+        if self.stage is _BETWEEN and not self.busy and not self.bytes_waiting():
             super().timeout_keep_alive_handler()
 
     # Room for others
@@ -104,37 +116,34 @@ class EndingProtocol(HttpToolsProtocol):
         """How much this connection deserves its place among the others of the process; None: it is being served."""
         if self.flow.stalled_for(self.loop.time()) > _STALLED_SECONDS:
             return Standing(4, self.flow.stalled_since)
-        if self.stage is Stage.BODY:
+        if self.stage is _BODY:
             return Standing(3, self._deadline.due) if self._deadline.is_set and not self.flow.read_paused else None
         if self.busy:
             return None
-        if self.stage is Stage.HEAD:
+        if self.stage is _HEAD:
             return Standing(1, self._deadline.due)
-        return Standing(0, self._deadline.due) if self.cycle is None else Standing(2, self._idle_until())
+        return Standing(0, self._deadline.due) if self.cycle is None else Standing(2, self._keep_alive.due)
 
     def drop(self) -> bool:
         """Closes at once. False: bytes have just arrived, and it stays."""
         if self.bytes_waiting():
             return False
         logger.debug("dropped a connection of %s to make room", self.client)
-        if self._over or self.flow.write_paused or (self.stage is Stage.BODY and self.cycle.response_started):
+        if self._over or self.flow.write_paused or (self.stage is _BODY and self.cycle.response_started):
             self.transport.abort()
             return True
-        if self.stage is not Stage.BETWEEN and not self.pipeline:
+        if self.stage is not _BETWEEN and not self.pipeline:
             self.transport.write(too_slow("others wait for this place").response(self.server_state.default_headers))
         self.transport.close()
         return True
-
-    def _idle_until(self) -> float:
-        return self.timeout_keep_alive_task.when() if self.timeout_keep_alive_task else 0.0
 
     # Deadlines
 
     def await_more(self) -> None:
         """Bounds the time until the rest of the head is there, or the next bytes of the body."""
-        if self._over or (self.stage is Stage.BETWEEN and self.busy):
+        if self._over or (self.stage is _BETWEEN and self.busy):
             return
-        if self.stage is Stage.BODY:
+        if self.stage is _BODY:
             self._deadline.set(self._limits.body_timeout_seconds)
         elif not self._deadline.is_set:
             self._deadline.set(self._limits.head_timeout_seconds)
@@ -151,7 +160,7 @@ class EndingProtocol(HttpToolsProtocol):
             self.transport.close()
         elif self.flow.read_paused or self.bytes_waiting():  # it is not the client who is late
             self.await_more()
-        elif self.stage is Stage.BODY:
+        elif self.stage is _BODY:
             self.refuse(too_slow("the body did not arrive in time"))
         else:
             self.refuse(too_slow("the head of the request did not arrive in time"))
@@ -163,7 +172,7 @@ class EndingProtocol(HttpToolsProtocol):
         logger.debug("refused a request of %s: %s", self.client, refused)
         self._over = True
         self._deadline.clear()
-        if self.stage is Stage.BODY and not self._gives_up():
+        if self.stage is _BODY and not self._gives_up():
             self.transport.close()
         else:
             self._last_word = refused.response(self.server_state.default_headers)
@@ -191,7 +200,7 @@ class EndingProtocol(HttpToolsProtocol):
 
     def close_gently(self) -> None:
         """Closes; reads on for a moment where the client is still sending a body."""
-        if self.stage is Stage.BETWEEN or self.transport.is_closing():
+        if self.stage is _BETWEEN or self.transport.is_closing():
             self.transport.close()
         else:
             self._linger()
@@ -200,7 +209,7 @@ class EndingProtocol(HttpToolsProtocol):
         """Says that nothing more comes, and reads on for a moment: closing a socket that has unread bytes resets the
         connection, and the client may lose the response."""
         self._over, self._last_word = True, None
-        self._unset_keepalive_if_required()
+        self._keep_alive.clear()
         self._deadline.set(_LINGER_SECONDS)
         self.flow.holds = False
         self.flow.resume_reading()

@@ -47,39 +47,35 @@ class ClosesGently:
 class Deadline:
     """One at a time, cheap to move: the timer stays where it is and looks again when it fires."""
 
-    __slots__ = ("_due", "_loop", "_overdue", "_timer")
+    __slots__ = ("_loop", "_overdue", "_timer", "due")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, overdue: Callable[[], None]) -> None:
         self._loop = loop
         self._overdue = overdue
-        self._due = 0.0
+        self.due = 0.0
+        """Time of the loop; 0 if none is set."""
         self._timer: asyncio.TimerHandle | None = None
 
     @property
     def is_set(self) -> bool:
-        return self._due > 0
-
-    @property
-    def due(self) -> float:
-        """Time of the loop; 0 if none is set."""
-        return self._due
+        return self.due > 0
 
     def set(self, seconds: float) -> None:
         """From now on; replaces an earlier one."""
-        self._due = self._loop.time() + seconds
-        if self._timer is not None and self._timer.when() > self._due:
+        self.due = self._loop.time() + seconds
+        if self._timer is not None and self._timer.when() > self.due:
             self._timer.cancel()
             self._timer = None
         if self._timer is None:
-            self._timer = self._loop.call_at(self._due, self._fire)
+            self._timer = self._loop.call_at(self.due, self._fire)
 
     def clear(self) -> None:
         """Costs nothing: the timer, if there is one, finds nothing to do."""
-        self._due = 0.0
+        self.due = 0.0
 
     def cancel(self) -> None:
         """Clears and lets go of the timer."""
-        self._due = 0.0
+        self.due = 0.0
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -88,8 +84,8 @@ class Deadline:
         self._timer = None
         if not self.is_set:
             return
-        if self._loop.time() < self._due:
-            self._timer = self._loop.call_at(self._due, self._fire)
+        if self._loop.time() < self.due:
+            self._timer = self._loop.call_at(self.due, self._fire)
         else:
-            self._due = 0.0
+            self.due = 0.0
             self._overdue()
