@@ -156,6 +156,7 @@ async def test_closing_ends_all_and_frees_the_name(work: Any, tunables: tune.Tun
     assert not psutil.pid_exists(int(witness.suffix[1:]))
     with pytest.raises(PoolError, match="is closed"):
         await pool.run(work.pid)
+    tunables.serving = True
     async with tune.processes(tunables=tunables):
         with pytest.raises(PoolError, match="registered twice"):
             tune.processes(tunables=tunables)

@@ -283,6 +283,7 @@ async def test_a_pool_that_is_opened_after_tuning(postgres_dsn: str, tunables: t
 async def test_what_cannot_be_limited_as_asked_is_refused_and_left_as_it_was(
     pool: Any, postgres_dsn: str, tunables: tune.Tunables
 ) -> None:
+    tunables.serving = True
     before = type(pool)
     with pytest.raises(PoolError, match=r"limit 41 is above .* raise max_size \(now 40\)"):
         tune.pool(pool, name="postgres", limit=41, tunables=tunables)

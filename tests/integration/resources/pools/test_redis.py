@@ -145,6 +145,7 @@ async def test_the_timeout_of_a_blocking_pool_covers_the_wait(valkey_url: str, t
 
 
 async def test_a_closed_pool_frees_its_name_and_may_be_used_again(valkey_url: str, tunables: tune.Tunables) -> None:
+    tunables.serving = True
     client = tune.pool(Redis.from_url(valkey_url), name="redis", limit=3, tunables=tunables)
     await client.ping()
     await client.aclose()
