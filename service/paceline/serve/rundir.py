@@ -15,10 +15,12 @@ reload           how often somebody asked to load the application anew; supervis
 reloaded         the last request that was decided, and the workers that run the former code; the arbiter writes it
 processes.wanted exists once a worker asked for the pod's process pool; the agent starts it then, and again if it ends
 processes.lock   locked by the pool's process, which may outlive the agent that started it
-processes.sock   where the pool's process answers workers
 metrics/         what the application's processes count with prometheus_client; they write, the agent adds up
 once.NAME        locked by the worker that runs the job NAME for the pod
 unclean          exists if `running` was there when the pod started; the supervisor writes, the agent starts carefully
+
+Calls to the process pool are pickles and go through no file: a pair of sockets, of which arbiter and agent inherit an
+end each (`leave_calls`).
 """
 
 import fcntl
@@ -27,7 +29,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -35,6 +37,8 @@ from paceline.errors import InvalidDocument
 
 if TYPE_CHECKING:
     from paceline.document.model import Values
+
+_CALLS: Final = "PACELINE_PROCESS_CALLS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +113,6 @@ class RunDir:
     @cached_property
     def processes_wanted(self) -> Path:
         return self.path / "processes.wanted"
-
-    @cached_property
-    def processes_socket(self) -> Path:
-        return self.path / "processes.sock"
 
     @cached_property
     def processes_lock(self) -> Path:
@@ -209,3 +209,18 @@ def stamp(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def leave_calls(descriptor: int) -> None:
+    """Before exec: the program that replaces this one inherits this end of the way to the process pool."""
+    os.set_inheritable(descriptor, True)
+    os.environ[_CALLS] = str(descriptor)
+
+
+def take_calls() -> int | None:
+    """The end that was left to this process, and that its children do not inherit; None if it was started by hand."""
+    given = os.environ.pop(_CALLS, None)
+    if given is None:
+        return None
+    os.set_inheritable(int(given), False)
+    return int(given)

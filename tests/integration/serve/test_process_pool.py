@@ -1,7 +1,9 @@
 """The pod's process pool under `paceline serve`: one for all workers, resized while it runs, killed with its work."""
 
+import contextlib
 import http.client
 import signal
+import socket
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -123,6 +125,34 @@ def test_work_stops_when_its_client_or_its_worker_goes(start_pod: StartPod, fold
     eventually(lambda: not psutil.pid_exists(child), "its process is gone with its worker")
     client.close()
     assert pod.get("/pid")[0] == 200
+
+
+@pytest.mark.invariant
+def test_a_socket_that_somebody_puts_into_the_run_folder_is_not_spoken_to(start_pod: StartPod) -> None:
+    """Calls are pickles: whoever could read or answer them could run anything in a worker."""
+    pod = start_pod("computing:app", workers=2)
+    planted = pod.run.path / "processes.sock"
+    for _ in range(2):  # before the pool has started, and after
+        with socket.socket(socket.AF_UNIX) as foreign:
+            with contextlib.chdir(pod.run.path):  # the path may be longer than a socket's
+                foreign.bind(planted.name)
+            foreign.listen()
+            foreign.setblocking(False)
+            assert pod.get("/pid")[0] == 200
+            with pytest.raises(BlockingIOError):
+                foreign.accept()
+        planted.unlink()
+    assert [path.name for path in pod.run.path.rglob("*") if path.is_socket()] == []
+
+
+def test_the_pool_is_found_after_the_application_was_loaded_anew(start_pod: StartPod) -> None:
+    pod = start_pod("computing:app", workers=2)
+    assert pod.get("/pid")[0] == 200
+    pool, former = pool_process(pod), pod.ready_workers()
+    pod.process.send_signal(signal.SIGHUP)
+    eventually(lambda: len(pod.ready_workers()) == 2 and not set(pod.ready_workers()) & set(former), "new workers", 60)
+    assert pod.get("/pid")[0] == 200
+    assert pool_process(pod) == pool
 
 
 def _busy(pod: Served) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from paceline.serve.agent.management import ManagementServer, listen, management
 from paceline.serve.agent.reports import Reports, process_started
 from paceline.serve.agent.state import Clocks, Usage, build_state
 from paceline.serve.processes.keeper import keep_process_pool
-from paceline.serve.rundir import RunDir
+from paceline.serve.rundir import RunDir, take_calls
 from paceline.settings import Settings, load_settings
 from paceline.telemetry import logs
 from paceline.telemetry.app_metrics import AppMetrics
@@ -52,6 +52,7 @@ async def run(settings: Settings) -> None:
     listening = listen(*parse_address(serve.management_bind, option="--management-bind"))
     run_dir = RunDir(serve.run_dir)
     run_dir.hold()
+    calls = take_calls()
     reports = Reports(run_dir, process_started)
     reports.resume()
     cgroup = find_cgroup()
@@ -79,7 +80,7 @@ async def run(settings: Settings) -> None:
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(server.serve(sockets=[listening]))
         tasks.create_task(repeat(look, stop, news=capacity.has_news, changing=capacity.is_changing))
-        tasks.create_task(keep_process_pool(run_dir, stop))
+        tasks.create_task(keep_process_pool(run_dir, calls, stop))
         await stop.wait()
         server.should_exit = True
 

@@ -25,7 +25,7 @@ from paceline.serve.arbiter.log_threads import restart_across_forks
 from paceline.serve.arbiter.preload import fork_hazards, load_application, load_backends, load_server
 from paceline.serve.arbiter.reloading import Inheritance, Reloads, attempt, start_over
 from paceline.serve.arbiter.shared_generators import settle_generators
-from paceline.serve.rundir import RunDir, stamp
+from paceline.serve.rundir import RunDir, stamp, take_calls
 from paceline.settings import ServeSettings, load_settings
 from paceline.telemetry import logs
 
@@ -255,7 +255,8 @@ def _serve(arguments: Sequence[str]) -> None:
         logger.error("preload is off: %s", error)
         loaded = None
     listeners = inherited.listeners if inherited else ()
-    TunedArbiter(Application(target, settings, run_dir, loaded, listeners), inherited).run()
+    application = Application(target, settings, run_dir, loaded, listeners, take_calls())
+    TunedArbiter(application, inherited).run()
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -3,6 +3,7 @@
 import gc
 import math
 import os
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -26,13 +27,21 @@ class Application(BaseApplication):  # type: ignore[misc] # gunicorn has no type
     """What gunicorn runs: our settings in its words, and the application once it is loaded."""
 
     def __init__(
-        self, target: str, settings: Settings, run_dir: RunDir, loaded: ASGIApp | None, listeners: Sequence[int] = ()
+        self,
+        target: str,
+        settings: Settings,
+        run_dir: RunDir,
+        loaded: ASGIApp | None,
+        listeners: Sequence[int] = (),
+        process_calls: int | None = None,
     ) -> None:
+        """`process_calls`: the workers' end of the way to the pod's process pool; None where there is none."""
         self.target = target
         self.settings = settings
         self.run_dir = run_dir
         self._loaded = loaded
         self._listeners = listeners
+        self.process_calls = None if process_calls is None else socket.socket(fileno=process_calls)
         # Twice the cap: workers that drain keep their slot until they are gone.
         self.shares = Shares(2 * settings.serve.max_workers)
         self._load_failures = os.pipe()

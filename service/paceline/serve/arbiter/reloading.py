@@ -17,7 +17,7 @@ from gunicorn.workers.workertmp import WorkerTmp
 
 from paceline.errors import UsageError
 from paceline.serve.arbiter.preload import load_application
-from paceline.serve.rundir import RunDir
+from paceline.serve.rundir import RunDir, leave_calls
 
 _ENVIRONMENT: Final = "PACELINE_ADOPTED"
 _TRIAL_SECONDS: Final = 120.0
@@ -121,6 +121,8 @@ def start_over(arbiter: Any, request: int) -> None:
     os.environ[_ENVIRONMENT] = orjson.dumps(wire).decode()
     for descriptor in (*listeners, *(heartbeat for _, _, heartbeat in workers)):
         os.set_inheritable(descriptor, True)
+    if arbiter.app.process_calls is not None:
+        leave_calls(arbiter.app.process_calls.fileno())
     # What comes meanwhile waits: a fresh interpreter would die of it.
     signal.pthread_sigmask(signal.SIG_BLOCK, (*arbiter.SIGNALS, signal.SIGCHLD))
     command = [sys.executable, "-P", "-m", "paceline.serve.arbiter", arbiter.app.target]

@@ -1,10 +1,11 @@
-"""Entry of the pool's process: `python -P -m paceline.serve.processes AGENT_PID`. The agent starts it.
+"""Entry of the pool's process: `python -P -m paceline.serve.processes AGENT_PID RUN_DIR DESCRIPTOR`, for the agent.
 
 A package's `__main__`, which multiprocessing does not import into every child.
 """
 
 import asyncio
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -13,13 +14,15 @@ from paceline.serve.processes.server import Server
 from paceline.serve.rundir import RunDir
 
 
-def main(agent: int, folder: Path) -> None:
+def main(agent: int, folder: Path, calls: int) -> None:
     """Serves until the agent says stop, or is gone, and the last worker has ended."""
     lifeline.die_with_parent(agent, signal.SIGTERM)
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # as workers do: the application's modules are here
-    asyncio.run(Server(RunDir(folder)).serve())
+    with socket.socket(fileno=calls) as pool_end:
+        pool_end.set_inheritable(False)
+        asyncio.run(Server(RunDir(folder), pool_end).serve())
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))
+    main(int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))

@@ -20,11 +20,15 @@ _STOP_SECONDS: Final = 3.0
 logger = logging.getLogger("paceline.serve")
 
 
-async def keep_process_pool(run: RunDir, stop: asyncio.Event) -> None:
-    """Until `stop`; then ends it. By then workers are gone: nothing runs in it."""
-    while not stop.is_set():
+async def keep_process_pool(run: RunDir, calls: int | None, stop: asyncio.Event) -> None:
+    """Until `stop`; then ends it. By then workers are gone: nothing runs in it.
+
+    Args:
+        calls: the pool's end of `handover.make`; None in an agent started by hand, whose pod has no such pool.
+    """
+    while calls is not None and not stop.is_set():
         if run.processes_wanted.exists() and not _is_running(run):
-            await _run_once(run, stop)
+            await _run_once(run, calls, stop)
         await asyncio.sleep(_POLL_SECONDS)
 
 
@@ -37,9 +41,9 @@ def _is_running(run: RunDir) -> bool:
     return False
 
 
-async def _run_once(run: RunDir, stop: asyncio.Event) -> None:
-    command = (sys.executable, "-P", "-m", "paceline.serve.processes", str(os.getpid()), str(run.path))
-    process = await asyncio.create_subprocess_exec(*command)
+async def _run_once(run: RunDir, calls: int, stop: asyncio.Event) -> None:
+    command = (sys.executable, "-P", "-m", "paceline.serve.processes", str(os.getpid()), str(run.path), str(calls))
+    process = await asyncio.create_subprocess_exec(*command, pass_fds=[calls])
     ended, stopped = asyncio.create_task(process.wait()), asyncio.create_task(stop.wait())
     await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
     if ended.done():

@@ -7,6 +7,7 @@ import asyncio
 import fcntl
 import os
 import signal
+import socket
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -16,7 +17,7 @@ import orjson
 from paceline.errors import PoolFull, ProcessDied
 from paceline.resources.processes.frames import frame, read_frame
 from paceline.resources.processes.pool import ProcessPool
-from paceline.serve.processes import wire
+from paceline.serve.processes import handover, wire
 from paceline.serve.rundir import RunDir, stamp
 
 _POLL_SECONDS: Final = 0.1
@@ -25,8 +26,11 @@ _POLL_SECONDS: Final = 0.1
 class Server:
     """All pools of a pod; one of them is made when its first call comes."""
 
-    def __init__(self, run: RunDir) -> None:
+    def __init__(self, run: RunDir, calls: socket.socket) -> None:
+        """`calls`: the pool's end of `handover.make`."""
         self._run = run
+        self._calls = calls
+        self._tasks: set[asyncio.Task[None]] = set()
         self._pools: dict[wire.PoolSpec, ProcessPool] = {}
         self._limits: dict[str, int] = {}
         self._seen: tuple[int, int, int] | None = None
@@ -35,14 +39,14 @@ class Server:
         """Until SIGTERM came, or its agent was killed, and no worker lives any more."""
         lock = os.open(self._run.processes_lock, os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
-        stop = asyncio.Event()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-        listening = wire.listen(self._run.processes_socket)
-        async with await asyncio.start_unix_server(self._answer, sock=listening):
-            while not stop.is_set() or _workers_left(self._run):
-                self._follow()
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait() if not stop.is_set() else asyncio.sleep(1), _POLL_SECONDS)
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, stop.set)
+        loop.add_reader(self._calls, self._take)
+        while not stop.is_set() or _workers_left(self._run):
+            self._follow()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait() if not stop.is_set() else asyncio.sleep(1), _POLL_SECONDS)
+        loop.remove_reader(self._calls)
         for pool in self._pools.values():
             await pool.aclose()
         os.close(lock)
@@ -65,9 +69,25 @@ class Server:
             self._pools[spec] = ProcessPool(spec.pool, self._limit(spec), spec.queue)
         return self._pools[spec]
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection: one call, cancelled when the worker hangs up."""
+    def _take(self) -> None:
+        """A worker has handed a connection over."""
         try:
+            connection = handover.take(self._calls)
+        except BlockingIOError:
+            return
+        except EOFError:
+            asyncio.get_running_loop().remove_reader(self._calls)
+            return
+        if connection is not None:
+            task = asyncio.create_task(self._respond(connection))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _respond(self, connection: socket.socket) -> None:
+        """One connection: one call, cancelled when the worker hangs up."""
+        reader, writer = await asyncio.open_connection(sock=connection)
+        try:
+            writer.write(frame(wire.TAKEN))
             spec, call = await read_frame(reader), await read_frame(reader)
             if spec is None or call is None:
                 return

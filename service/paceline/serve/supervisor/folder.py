@@ -25,11 +25,11 @@ _MAKING_SECONDS: Final = 60.0
 """By then a folder is claimed, or whoever made it is gone."""
 _OWN: Final = re.compile(
     r"workers|reload|reloaded|effective\.json|reports|terminating|running|held|unclean|metrics|registered\.json|progress\.json|retired\.json"
-    r"|processes\.(wanted|sock|lock)|once\..+|\..+\.\d+"
+    r"|processes\.(wanted|lock)|once\..+|\..+\.\d+"
 )
 _REPORT: Final = re.compile(r"\d+\.json|\.\d+\.json\.\d+")
 _METRICS: Final = re.compile(r".+\.db")
-_KINDS: Final = {"reports": stat.S_IFDIR, "metrics": stat.S_IFDIR, "processes.sock": stat.S_IFSOCK}
+_KINDS: Final = {"reports": stat.S_IFDIR, "metrics": stat.S_IFDIR}
 _WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 
 

@@ -13,6 +13,7 @@ from typing import Final, NoReturn
 from paceline.errors import UsageError
 from paceline.serve import deadlines
 from paceline.serve.addresses import check_free, parse_address
+from paceline.serve.processes import handover
 from paceline.serve.rundir import RunDir
 from paceline.serve.supervisor.folder import claim_run_folder
 from paceline.settings import ServeSettings, load_settings
@@ -42,9 +43,11 @@ def serve(application: str, overrides: Mapping[str, str]) -> NoReturn:
     if settings.app_metrics:
         # prometheus_client reads it when it is imported, which the application does.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(RunDir(folder).metrics)
-    command = supervisor_command(application, settings, folder, lock, temporary=settings.run_dir is None)
+    calls = handover.make()
+    command = supervisor_command(application, settings, folder, lock, calls, temporary=settings.run_dir is None)
     sys.stdout.flush()
-    os.set_inheritable(lock, True)
+    for descriptor in (lock, *calls):
+        os.set_inheritable(descriptor, True)
     os.execv(command[0], command)  # noqa: S606 - no shell is wanted
 
 
@@ -73,7 +76,7 @@ def check_settings(settings: ServeSettings) -> None:
 
 
 def supervisor_command(
-    application: str, settings: ServeSettings, folder: Path, lock: int, *, temporary: bool
+    application: str, settings: ServeSettings, folder: Path, lock: int, calls: tuple[int, int], *, temporary: bool
 ) -> list[str]:
     """The command line of the resident process; it reads no settings, so that it needs no pydantic."""
     stop = deadlines.arbiter_stop_seconds(settings.keepalive_seconds, settings.graceful_timeout_seconds)
@@ -88,6 +91,8 @@ def supervisor_command(
         str(folder),
         "--lock",
         str(lock),
+        "--calls",
+        *map(str, calls),
     ]
     command += ["--termination-delay", f"{settings.termination_delay_seconds:g}", "--stop", f"{stop:g}"]
     return [*command, "--temporary"] if temporary else command

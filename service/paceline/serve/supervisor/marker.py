@@ -23,7 +23,7 @@ def claim(run: RunDir) -> int | None:
     if locks is None:
         return None
     running, held = locks
-    of_agent = (run.reload, run.reloaded, run.progress, run.retired, run.processes_wanted, run.processes_socket)
+    of_agent = (run.reload, run.reloaded, run.progress, run.retired, run.processes_wanted)
     written = (*of_agent, *run.reports.iterdir(), *run.metrics.iterdir())
     for stale in (run.workers, run.effective, run.terminating, run.unclean, *written):
         stale.unlink(missing_ok=True)

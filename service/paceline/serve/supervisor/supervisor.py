@@ -16,7 +16,7 @@ from typing import Final
 
 from paceline import lifeline
 from paceline.serve import deadlines
-from paceline.serve.rundir import RunDir
+from paceline.serve.rundir import RunDir, leave_calls
 from paceline.serve.supervisor import marker
 from paceline.serve.supervisor.restarts import Restarts
 from paceline.serve.supervisor.signals import TAKEN, Meaning, meaning, refusal
@@ -33,6 +33,8 @@ class Plan:
     agent: tuple[str, ...]
     arbiter: tuple[str, ...]
     run: RunDir
+    calls: tuple[int, int]
+    """Both ends of the way from workers to the process pool: what the arbiter inherits, and what the agent does."""
     temporary: bool
     """The run folder was made for this run alone and goes with it."""
     termination_delay_seconds: float
@@ -55,7 +57,8 @@ class Supervisor:
         """Serves until told to stop, or until the pod cannot go on; returns the exit status."""
         lifeline.adopt_orphans()
         self._start_agent()
-        self._arbiter = self._start(self._plan.arbiter, signal.SIGTERM)  # it must let its workers finish
+        # It must let its workers finish.
+        self._arbiter = self._start(self._plan.arbiter, self._plan.calls[0], signal.SIGTERM)
         while self._goes_on():
             self._keep_agent()
         status = self._explain()
@@ -70,7 +73,8 @@ class Supervisor:
 
     def _start_agent(self) -> None:
         self._agent_began = monotonic()
-        self._agent = self._start(self._plan.agent, signal.SIGKILL)  # it has nothing to lose: it resumes
+        # It has nothing to lose: it resumes.
+        self._agent = self._start(self._plan.agent, self._plan.calls[1], signal.SIGKILL)
 
     def _goes_on(self) -> bool:
         """Waits until something must be done; False if the pod is to end."""
@@ -92,7 +96,7 @@ class Supervisor:
     def _agent_status(self) -> int:
         return os.waitstatus_to_exitcode(self._ended[self._agent])
 
-    def _start(self, command: tuple[str, ...], death_signal: signal.Signals) -> int:
+    def _start(self, command: tuple[str, ...], calls: int, death_signal: signal.Signals) -> int:
         """Starts a part in a process group of its own: Ctrl-C reaches the supervisor alone, which stops in order."""
         supervisor = os.getpid()
         if pid := os.fork():
@@ -102,6 +106,7 @@ class Supervisor:
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
             lifeline.die_with_parent(supervisor, death_signal)
+            leave_calls(calls)
             os.execv(command[0], command)  # noqa: S606 - no shell is wanted
         finally:
             os._exit(127)
@@ -214,17 +219,20 @@ def _parse(arguments: Sequence[str]) -> Plan:
     parser.add_argument("application", metavar="MODULE:APP")
     parser.add_argument("--run-dir", type=Path, required=True)
     parser.add_argument("--lock", type=int, required=True, metavar="DESCRIPTOR")
+    parser.add_argument("--calls", type=int, nargs=2, required=True, metavar="DESCRIPTOR")
     parser.add_argument("--temporary", action="store_true")
     parser.add_argument("--termination-delay", type=float, default=0.0, metavar="SECONDS")
     parser.add_argument("--stop", type=float, required=True, metavar="SECONDS")
     options = parser.parse_args(arguments)
-    os.set_inheritable(options.lock, False)  # agent and arbiter have a hold of their own
+    for descriptor in (options.lock, *options.calls):  # agent and arbiter have a hold of their own, and an end each
+        os.set_inheritable(descriptor, False)
     # -P: a module of the application's folder must not replace one of the standard library here.
     python = (sys.executable, "-P", "-m")
     return Plan(
         agent=(*python, "paceline.serve.agent"),
         arbiter=(*python, "paceline.serve.arbiter", options.application),
         run=RunDir(options.run_dir),
+        calls=(options.calls[0], options.calls[1]),
         temporary=options.temporary,
         termination_delay_seconds=options.termination_delay,
         stop_seconds=options.stop,

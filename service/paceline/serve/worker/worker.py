@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -44,6 +45,8 @@ class PodApplication(Protocol):
 
     settings: Settings
     run_dir: RunDir
+    process_calls: socket.socket | None
+    """The workers' end of the way to the pod's process pool."""
 
     def report_load_failure(self, error: UsageError) -> None:
         """Hands the arbiter the reason why the application cannot be loaded."""
@@ -92,7 +95,8 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
         unregistered = Unregistered(tune.tunables, known_addresses(settings))
         measured = Measured(tune.tunables, RequestStats(), LoopLag(), tracing, unregistered.report)
         tune.tunables.runs_jobs = True
-        tune.tunables.process_executor = lambda pool: PodPool(self.app.run_dir, pool)
+        if (calls := self.app.process_calls) is not None:
+            tune.tunables.process_executor = lambda pool: PodPool(self.app.run_dir, calls, pool)
         tasks = SupervisedTasks()
         reporter = Reporter(self.app.run_dir, os.getpid(), measured, degraded=tasks.degraded)
         logs.configure("worker", settings, generation=lambda: reporter.generation, trace_fields=log_fields)

@@ -62,7 +62,8 @@ def test_the_start_value_may_not_exceed_the_cap() -> None:
 
 def test_the_supervisor_waits_longer_than_what_it_supervises() -> None:
     settings = ServeSettings(keepalive_seconds=5, graceful_timeout_seconds=30, termination_delay_seconds=2.5)
-    command = supervisor_command("shop:app", settings, Path("/run/paceline/pod"), 5, temporary=True)
+    command = supervisor_command("shop:app", settings, Path("/run/paceline/pod"), 5, (6, 7), temporary=True)
     assert command[1:5] == ["-P", "-m", "paceline.serve.supervisor", "shop:app"]
     assert command[5:9] == ["--run-dir", "/run/paceline/pod", "--lock", "5"]
-    assert command[9:] == ["--termination-delay", "2.5", "--stop", "41", "--temporary"]
+    assert command[9:12] == ["--calls", "6", "7"]
+    assert command[12:] == ["--termination-delay", "2.5", "--stop", "41", "--temporary"]
