@@ -97,6 +97,24 @@ class AiohttpPool(LimitedPool):
 
     async def connect(self, request: Any, traces: Any, timeout: Any) -> Any:
         """aiohttp's own connect, behind the limiter. `timeout.connect` covers both; aiohttp wraps what we raise."""
+        limiter, addresses = self.limiter, self._addresses
+        if (
+            self._turns is not None
+            or limiter.in_use >= limiter.limit
+            or (addresses is not None and addresses.needed(request))
+        ):
+            return await self._connect_after_waiting(request, traces, timeout)
+        granted = await limiter.acquire()  # at once, so aiohttp's own timeout covers all of it
+        try:
+            connection = await self._base.connect(self._connector, request, traces, timeout)
+        except BaseException:
+            limiter.release(granted)
+            raise
+        self._granted[connection.protocol] = granted
+        return connection
+
+    async def _connect_after_waiting(self, request: Any, traces: Any, timeout: Any) -> Any:
+        """Connects where a turn at the host, an address or a permit has to be waited for."""
         loop = asyncio.get_running_loop()
         deadline = None if timeout.connect is None else loop.time() + timeout.connect
         if self._turns is None:
