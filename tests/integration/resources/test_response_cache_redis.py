@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import pytest
 from paceline.middleware import CachedRoute, ResponseCacheMiddleware
 from paceline.resources.registry import Tunables
 from redis.asyncio import Redis
@@ -71,4 +72,46 @@ async def test_a_release_that_shows_its_route_more_does_not_use_older_responses(
         await ask(process(client, clock, calls))
         await stored(client)
         await ask(process(client, clock, calls, headers=("accept-language",)))
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["whole entry", "response in it"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x80\x04K\x01.",
+        b"null\n",
+        b"[]\nbody",
+        b'{"createdAt":1000000.0}\nbody',
+        b'{"createdAt":"soon","headers":[]}\nbody',
+        b'{"createdAt":1e999,"headers":[]}\nbody',
+        b'{"createdAt":1000000.0,"headers":[["x-text"]]}\nbody',
+        b'{"createdAt":1000000.0,"headers":[["x-text",7]]}\nbody',
+        b'{"createdAt":1000000.0,"headers":[["\xe2\x82\xac","b"]]}\nbody',
+        b'{"createdAt":1000000.0,"headers":{"x-text":"a"}}\nbody',
+        b"[" * 100_000,
+    ],
+)
+async def test_an_entry_of_an_unknown_form_is_a_miss_that_is_overwritten(
+    valkey_url: str, content: bytes, whole: bool
+) -> None:
+    clock, calls = Clock(), []
+    async with Redis.from_url(valkey_url) as client:
+        await client.flushdb()
+        await ask(process(client, clock, calls))
+        await stored(client)
+        entries = {key: await client.get(key) async for key in client.scan_iter("paceline:*shared:*")}
+        [(key, good)] = [(key, entry) for key, entry in entries.items() if entry and b"createdAt" in entry]
+        begin, found, _ = good.partition(b'{"createdAt"')
+        assert found
+        await client.set(key, content if whole else begin + content, keepttl=True)
+        after = process(client, clock, calls)
+        assert (await ask(after))[1] == b"\x00\n\xff"
+        assert len(calls) == 2, "a miss"
+        async with asyncio.timeout(30):  # overwritten, so Redis was not given up
+            while not (await client.get(key) or b"").endswith(good[len(begin) :]):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        clock.now += 1
+        assert (await ask(process(client, clock, calls)))[0][b"cache-status"].startswith(b"paceline; hit")
     assert len(calls) == 2

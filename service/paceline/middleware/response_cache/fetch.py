@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 from contextvars import Context
 from typing import Any, Final
 
@@ -48,17 +47,14 @@ class SharedFetch:
     Whoever's request started it waits for that with `end`, or says with `leave` that nobody will.
     """
 
-    __slots__ = ("_app", "_clock", "_key", "_left", "_scope", "_served", "_shown", "_task", "fetched")
+    __slots__ = ("_app", "_key", "_left", "_scope", "_served", "_shown", "_task", "fetched")
 
-    def __init__(
-        self, app: ASGIApp, scope: Scope, served: Served, key: str, shown: Shown, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, app: ASGIApp, scope: Scope, served: Served, key: str, shown: Shown) -> None:
         self._app = app
         self._scope = scope
         self._served = served
         self._key = key
         self._shown = shown
-        self._clock = clock
         self._left = False
         self._task: asyncio.Task[None] | None = None
         self.fetched: CachedResponse | None = None
@@ -71,7 +67,7 @@ class SharedFetch:
             Failed: it is a 5xx.
             Exception: what the application raised instead of a response.
         """
-        created_at = self._clock()
+        created_at = self._served.clock()
         recording = self._served.recording(self._key, self._shown, _ids(self._scope))
         task = self._start(recording)
         try:

@@ -14,7 +14,7 @@ from typing import Final
 from paceline.asgi import ASGIApp, Receive, Scope, Send
 from paceline.errors import UsageError
 from paceline.middleware.response_cache.fetch import Failed, SharedFetch, Uncached
-from paceline.middleware.response_cache.paths import matcher, path_within
+from paceline.middleware.response_cache.paths import matcher, path_within, template_within
 from paceline.middleware.response_cache.placeholders import Placeholders
 from paceline.middleware.response_cache.response import CachedResponse, ResponseSerializer
 from paceline.middleware.response_cache.route import CachedRoute
@@ -100,7 +100,6 @@ class ResponseCacheMiddleware:
         path = self._find(scope["path"])
         if path is None and (not scope.get("root_path") or (path := self._find(path_within(scope))) is None):
             return await self._app(scope, receive, send)
-        scope["path_template"] = path  # for statistics: on a hit no router will say it
         served = self._served[path]
         if (personal := self._surroundings.personal(scope)) is not None:
             served.say(f"middleware in front sets {personal}; put the cache in front of it, or name it in shared=")
@@ -118,7 +117,7 @@ class ResponseCacheMiddleware:
         if served.passes and served.is_passed(key):
             return await self._app(scope, receive, send)
         clock = self._clock
-        fetch, asked = SharedFetch(self._app, scope, served, key, shown, clock), clock()
+        fetch, asked = SharedFetch(self._app, scope, served, key, shown), clock()
         try:
             cached: CachedResponse = await served.cache.get(key, fetch)
             fetched = cached is fetch.fetched
@@ -127,6 +126,8 @@ class ResponseCacheMiddleware:
             if etags and cached.matches(etags):
                 status, body = 304, b""
                 headers = [each for each in headers if each[0] != b"content-length"]
+            # For statistics: on a hit no router says it.
+            scope["path_template"] = self._template(scope, served) if shown.line.root_path else served.path
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
             if fetched:
@@ -136,12 +137,21 @@ class ResponseCacheMiddleware:
                 return await self._respond(scope, receive, send, served, origin, etags)
             return await self._app(scope, receive, send)
         except Failed as failed:
+            scope["path_template"] = self._template(scope, served)
             body = b"" if scope["method"] == "HEAD" else failed.body
             await send({"type": "http.response.start", "status": failed.status, "headers": list(failed.headers)})
             await send({"type": "http.response.body", "body": body})
             await fetch.end()
+        except BaseException:
+            scope["path_template"] = self._template(scope, served)
+            raise
         finally:
             fetch.leave()
+
+    def _template(self, scope: Scope, served: Served) -> str:
+        """The declared template as the innermost mount has it; the mount's own prefix is in the scope."""
+        declared_whole = self._find(scope["path"]) == served.path
+        return template_within(scope, served.path) if declared_whole else served.path
 
 
 def _headers(cached: CachedResponse, ttl: float, fetched: bool, asked: float, now: float) -> list[tuple[bytes, bytes]]:

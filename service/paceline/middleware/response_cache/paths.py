@@ -47,6 +47,17 @@ def path_within(scope: Scope) -> str:
     return path[len(root) :] or "/" if root and (path + "/").startswith(root + "/") else path
 
 
+def template_within(scope: Scope, template: str) -> str:
+    """The template of a whole path without the segments of the root path; `/v1/users/{id}` in `/v1`: `/users/{id}`."""
+    path = str(scope["path"])
+    within = path_within(scope)
+    cut = path[: len(path) - len(within)].count("/") if within != path else 0
+    segments = template.split("/")[1:]
+    if not cut or any(":path}" in segment for segment in segments[:cut]):
+        return template
+    return "/" + "/".join(segments[cut:])
+
+
 def _pattern(template: str) -> re.Pattern[str]:
     pattern, end = "", 0
     for parameter in _PARAMETER.finditer(template):

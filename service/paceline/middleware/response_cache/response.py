@@ -1,6 +1,6 @@
 """A response that may be cached, and its form in Redis."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 
@@ -15,12 +15,18 @@ class CachedResponse:
     body: bytes
     created_at: float
     """Seconds since the epoch when the application was asked."""
+    _etag: bytes | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        etag = next((value for name, value in self.headers if name.lower() == b"etag"), None)
+        object.__setattr__(self, "_etag", None if etag is None else etag.removeprefix(b"W/"))
 
     def matches(self, if_none_match: bytes) -> bool:
         """Whether the client has this response already, by its `ETag` (weak comparison, RFC 9110, 13.1.2)."""
-        etag = next((value for name, value in self.headers if name.lower() == b"etag"), None)
+        if self._etag is None:
+            return False
         offered = [each.strip().removeprefix(b"W/") for each in if_none_match.split(b",")]
-        return etag is not None and (etag.removeprefix(b"W/") in offered or offered == [b"*"])
+        return self._etag in offered or offered == [b"*"]
 
 
 class ResponseSerializer:

@@ -72,7 +72,7 @@ class Served:
         self._host = host or placeholders.host
         self._placeholders = placeholders
         self._surroundings = surroundings
-        self._clock = clock
+        self.clock = clock
         self._origins = Origins(clock)
         self._quiet = {name for name in COMMON if kind_of(name, declared) is Kind.HIDDEN} | declared.headers
         self._kinds: dict[bytes, Kind] = {}
@@ -82,6 +82,7 @@ class Served:
         self._prefix = f"{fingerprint(route, host)}:"
         self._raw = path.encode()
         self._lines: dict[tuple[Any, ...], tuple[str, Shown]] = {}
+        self._wholes: dict[tuple[str, Headers], tuple[str, Shown]] = {}
         self._by_headers = bool(route.headers or route.cookies)
         self._quick = not (route.query or self._by_headers or "{" in path)
         self._ready: dict[str | None, tuple[str, Shown]] = {}
@@ -92,11 +93,15 @@ class Served:
 
     def read(self, scope: Scope) -> Headline:
         """What the headers say. Runs for every request: a name that is common costs one look-up."""
-        quiet, others = self._quiet, []
+        quiet = self._quiet
+        others: list[tuple[bytes, bytes]] | None = None
         for header in scope["headers"]:
             if header[0] not in quiet:
-                others.append(header)
-        return self._read(scope, others) if others else _NOTHING
+                if others is None:
+                    others = [header]
+                else:
+                    others.append(header)
+        return _NOTHING if others is None else self._read(scope, others)
 
     def key(self, scope: Scope, origin: bytes | None) -> tuple[str, Shown]:
         """The key of a request, and what the route is shown of it."""
@@ -112,7 +117,7 @@ class Served:
         headers = declared_headers(self._declared, scope) if self._by_headers else ()
         if origin is not None:
             headers = (*headers, (b"origin", origin))
-        return key_of(known[0], headers), Shown(known[1].line, headers)
+        return self._with_headers(known, headers)
 
     def _line(self, scope: Scope) -> tuple[str, Shown]:
         """Of a request without headers; parsing paths and parameters takes its time, hence a memory."""
@@ -129,15 +134,26 @@ class Served:
                 self._lines[asked] = known
         return known
 
+    def _with_headers(self, known: tuple[str, Shown], headers: Headers) -> tuple[str, Shown]:
+        asked = known[0], headers
+        whole = self._wholes.get(asked)
+        if whole is None:
+            whole = key_of(known[0], headers), Shown(known[1].line, headers)
+            if len(known[0]) + sum(len(value) for _, value in headers) <= _MOST_REMEMBERED_BYTES:
+                if len(self._wholes) >= _MOST_LINES:
+                    self._wholes.clear()
+                self._wholes[asked] = whole
+        return whole
+
     def is_passed(self, key: str) -> bool:
         """Whether a response for this key was refused a short time ago."""
         until = self.passes.get(key)
-        return until is not None and self._clock() < until
+        return until is not None and self.clock() < until
 
     def refused(self, key: str, refusal: Refusal) -> None:
         """A response for this key may not be shared: for a while its requests go to the application at once."""
         if refusal.seconds > 0:
-            self.passes[key] = self._clock() + refusal.seconds
+            self.passes[key] = self.clock() + refusal.seconds
             self.passes.move_to_end(key)
             if len(self.passes) > _MOST_PASSES:
                 self.passes.popitem(last=False)
