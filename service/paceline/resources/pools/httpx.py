@@ -50,6 +50,9 @@ class HttpxPool(LimitedPool):
 
     A permit belongs to one request from the moment it needs a connection until its body is read or closed. So HTTP/2,
     where requests share a connection, is refused: a limit of connections would be one of requests.
+
+    The permit is held while a new connection's host name is resolved: httpcore does that as part of opening the
+    connection. A slow name server for one host can therefore delay requests to other hosts; set a connect timeout.
     """
 
     kind = "httpx"
