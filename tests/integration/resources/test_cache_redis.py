@@ -15,6 +15,7 @@ from paceline import tune
 from paceline.document.model import CacheValues, Values
 from paceline.local.valkey import valkey
 from paceline.resources.cache.cache import Cache
+from paceline.resources.cache.entry import Entry
 from paceline.resources.cache.fidelity import difference
 from paceline.resources.cache.plain import Plain
 from paceline.resources.cache.redis import RETRY_SECONDS, RedisTier
@@ -303,6 +304,24 @@ async def test_a_fetch_that_began_before_a_forget_is_cached_nowhere(
     assert await entries(client) == []
     assert await one(1) == [Product("page 1, fetch 3")]
     assert await other(1) in ([Product("page 1, fetch 3")], [Product("page 1, fetch 4")])
+
+
+@pytest.mark.invariant
+@pytest.mark.parametrize("read_since", [False, True], ids=["nobody has read since", "somebody has read since"])
+async def test_redis_itself_refuses_what_was_fetched_before_a_forget(client: Redis, read_since: bool) -> None:
+    """A process that is slow to hear of it: nothing but the version in Redis stands in its way."""
+    slow, other = (RedisTier("products", lambda: client, Plain) for _ in range(2))
+    began_with = (await slow.get("1")).version
+    assert began_with is not None
+    await other.forget("1")
+    if read_since:
+        assert (await other.get("1")).version != began_with
+    assert await slow.set("1", Entry("old", 0.0, 0.1), began_with, 60) is False
+    assert await entries(client) == []
+    now = (await slow.get("1")).version
+    assert now is not None
+    assert await slow.set("1", Entry("new", 0.0, 0.1), now, 60) is True
+    assert len(await entries(client)) == 1
 
 
 @pytest.mark.invariant
