@@ -5,7 +5,7 @@ import json
 import statistics
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from http.client import HTTPConnection
@@ -81,6 +81,18 @@ class Client:
             connection.request(method, path, body, dict(headers or {}))
             got = connection.getresponse()
             return Answer(got.status, {name.lower(): value for name, value in got.getheaders()}, got.read())
+        finally:
+            connection.close()
+
+    def claim(self, name: str, values: Sequence[str | bytes]) -> int:
+        """The status of a request below a quota with a field for each value."""
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=60, source_address=(self.address, 0))
+        try:
+            connection.putrequest("GET", "/api/data")
+            for value in values:
+                connection.putheader(name, value)
+            connection.endheaders()
+            return connection.getresponse().status
         finally:
             connection.close()
 
@@ -263,6 +275,61 @@ PATHS = (
     "/api/data?x=1",
     "/api/data#x",
 )
+
+
+ODD_FORMS: tuple[tuple[str | bytes, ...], ...] = (
+    ("1.2.3.4", "5.6.7.8"),
+    ("1.2.3.4", "127.0.0.1"),
+    ("127.0.0.1", "1.2.3.4"),
+    ("", "1.2.3.4"),
+    tuple(f"10.0.0.{number}" for number in range(50)),
+    (", ".join(f"10.0.{number // 250}.{number % 250}" for number in range(3000)),),
+    ("1" * 50_000,),
+    ("fe80::1%eth0",),
+    ("[::ffff:7f00:1]",),
+    ("1.2.3.4 5.6.7.8",),
+    ("1.2.3.4;5.6.7.8",),
+    ("for=1.2.3.4;by=127.0.0.1",),
+    ("http://1.2.3.4/",),
+    ("1.2.3.4%00",),
+    ("127.0.0.1/0",),
+    ("0.0.0.0",),
+    ("localhost",),
+    ("\u0661.\u0662.\u0663.\u0664".encode(),),
+    (b"1.2.3.4\xff",),
+    (b"\xc2\xa01.2.3.4",),
+)
+"""Several fields, very long ones, what is no address and what is no ASCII."""
+
+
+def test_whatever_a_client_says_of_its_address_it_has_one_quota(client: Client) -> None:
+    claims = [(name, (form,)) for name in CLIENT_HEADERS for form in FORMS]
+    claims += [("X-Forwarded-For", forms) for forms in ODD_FORMS]
+    statuses = Counter(client.claim(name, forms) for name, forms in claims)
+    assert statuses == {200: 100, 429: len(claims) - 100}
+
+
+OVERRIDES = ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "_method", "X-Original-Method")
+
+
+@pytest.mark.parametrize("asked", ["GET", "DELETE", "PUT"])
+def test_no_header_and_no_query_changes_the_method(client: Client, asked: str) -> None:
+    headers = dict.fromkeys(OVERRIDES, asked)
+    form = {**headers, "Content-Type": "application/x-www-form-urlencoded"}
+    for method in ("POST", "PUT", "PATCH", "DELETE", "TRACE"):
+        answer = client.ask(method, f"/auth/me?_method={asked}", f"_method={asked}", form)
+        assert (answer.status, answer.headers["allow"]) == (405, "GET"), method
+    assert client.ask("GET", "/healthz", headers=headers).status == 200
+
+
+def test_nothing_can_be_traced(client: Client, pod: Served) -> None:
+    """TRACE would show a page the headers that it may not read."""
+    paths = json.loads(client.ask("GET", "/openapi.json").body)["paths"]
+    assert len(paths) > 10
+    for path in paths:
+        answer = Client(pod.port).ask("TRACE", path.replace("{", "").replace("}", ""), headers={"X-Planted": "planted"})
+        assert answer.status == 405, path
+        assert b"planted" not in answer.body
 
 
 def test_a_quota_is_exact_and_nothing_goes_around_it(client: Client) -> None:

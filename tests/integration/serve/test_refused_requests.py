@@ -1,6 +1,8 @@
 """Malformed requests and frames: refused, the connection closed, and nothing behind them read as a request."""
 
+import zlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from raw_http import exchange, raw
@@ -109,11 +111,17 @@ FRAMES = {
 }
 
 
+HANDSHAKE = (
+    GET
+    + b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    + b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+
+
 @pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES.keys())
 def test_a_bad_frame_closes_the_websocket(served: Served, frame: bytes) -> None:
-    handshake = GET + b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     with raw(served.port) as connection:
-        connection.send(handshake + b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+        connection.send(HANDSHAKE + b"\r\n")
         response = connection.response()
         assert response is not None
         assert response.status == 101
@@ -121,3 +129,52 @@ def test_a_bad_frame_closes_the_websocket(served: Served, frame: bytes) -> None:
         opcode, length = connection.read(2)
         assert opcode == 0x88, "a close frame"
         assert int.from_bytes(connection.read(length)[:2], "big") in (1002, 1007, 1009)
+
+
+MIB = 1024 * 1024
+BOMB_MIB = 400
+
+
+def bomb() -> bytes:
+    """400 MiB of zeros, deflated as one message of a WebSocket: 400 KB."""
+    packer = zlib.compressobj(wbits=-15)
+    block = packer.compress(bytes(MIB)) + packer.flush(zlib.Z_SYNC_FLUSH)
+    return (block * BOMB_MIB).removesuffix(b"\x00\x00\xff\xff")
+
+
+def frames(content: bytes, size: int) -> list[bytes]:
+    """A compressed binary message in frames of so many bytes at most."""
+    pieces = [content[start : start + size] for start in range(0, len(content), size)]
+    opcodes = [0x42, *[0x00] * (len(pieces) - 1)]
+    opcodes[-1] |= 0x80
+    mask = b"\x00\x00\x00\x00"
+    return [
+        bytes([opcode, 0xFF]) + len(piece).to_bytes(8, "big") + mask + piece
+        for opcode, piece in zip(opcodes, pieces, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("size", [100 * MIB, 10_000, 100], ids=["one frame", "some frames", "thousands of frames"])
+def test_a_deflate_bomb_closes_the_websocket_and_takes_little_memory(served: Served, size: int) -> None:
+    assert len(bomb()) < MIB
+    (worker,) = served.ready_workers()
+    Path(f"/proc/{worker}/clear_refs").write_text("5")  # forgets the peak of tests before
+    before = peak_bytes(worker)
+    with raw(served.port) as connection:
+        connection.send(HANDSHAKE + b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n")
+        response = connection.response()
+        assert response is not None
+        assert response.headers["sec-websocket-extensions"].startswith("permessage-deflate")
+        connection.send(b"".join(frames(bomb(), size)))
+        opcode, length = connection.read(2)
+        assert opcode == 0x88, "a close frame"
+        assert int.from_bytes(connection.read(length)[:2], "big") == 1009
+    assert peak_bytes(worker) - before < 80 * MIB
+    assert served.get()[0] == 200
+    assert served.ready_workers() == [worker]
+
+
+def peak_bytes(process: int) -> int:
+    """The most memory that a process has used."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
