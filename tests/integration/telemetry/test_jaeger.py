@@ -114,7 +114,9 @@ def test_a_service_that_calls_another_is_an_edge_of_the_map(
     ask_all(front, ["/calling"] * 5)
 
     def edges() -> set[tuple[str, str]]:
-        return {(edge["parent"], edge["child"]) for edge in PAGE.ask("Who calls whom", JAEGER=collector.query)}
+        return {
+            (edge["parent"], edge["child"]) for edge in PAGE.ask("Which service calls which", JAEGER=collector.query)
+        }
 
     eventually(lambda: ("front", "back") in edges(), "the edge of the service map")
 
