@@ -3,6 +3,7 @@
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from starlette.requests import ClientDisconnect
 
 from paceline_api.errors import ContentTooLarge, InvalidRequest, NotFound, Unavailable
 from paceline_api.routes.dependencies import RedisDep
@@ -42,8 +43,11 @@ async def store_value(
 async def _body(request: Request) -> bytes:
     """Reads no more than is allowed, whatever length the client announced."""
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_VALUE_BYTES:
-            raise ContentTooLarge(f"a value has at most {MAX_VALUE_BYTES} bytes")
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_VALUE_BYTES:
+                raise ContentTooLarge(f"a value has at most {MAX_VALUE_BYTES} bytes")
+    except ClientDisconnect as error:
+        raise InvalidRequest("the connection ended before the body was complete") from error
     return bytes(body)

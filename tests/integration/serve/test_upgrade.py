@@ -102,6 +102,29 @@ def test_frames_behind_a_handshake_are_not_lost(served: Served, together: bool, 
         assert connection.read(7) == b"\x81\x05hello"
 
 
+@pytest.mark.parametrize("seconds", [b"0", b"0.5"])
+@pytest.mark.parametrize("packets", [1, 2, 3])
+@pytest.mark.parametrize(
+    "bad", [b"GET /smuggled HTTP/1.1\r\n", b"\xb1\x80\0\0\0\0", b"\x81\x05hello", b"\xff" * 100_000]
+)
+def test_bad_frames_before_the_handshake_is_accepted_wait_until_it_is(
+    served: Served, bad: bytes, packets: int, seconds: bytes
+) -> None:
+    handshake = b"GET /ws?seconds=" + seconds + b" HTTP/1.1\r\n" + WEBSOCKET + b"\r\n"
+    sent = [[handshake + HELLO + bad], [handshake, HELLO + bad], [handshake, HELLO, bad]][packets - 1]
+    with raw(served.port) as connection:
+        connection.send(*sent)
+        response = connection.response()
+        assert response is not None
+        assert response.status == 101
+        received = connection.read(7)
+        if received == b"\x81\x05hello":  # unless the close overtook it
+            received = connection.read(4)
+        assert received[:1] == b"\x88"
+        assert int.from_bytes(received[2:4], "big") == 1002
+    assert "Traceback" not in served.stderr
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [

@@ -9,10 +9,10 @@ from urllib.parse import parse_qs
 
 
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    if scope["type"] == "websocket":
-        return await mirror(receive, send)
     query = parse_qs(scope["query_string"].decode())
     await asyncio.sleep(float(query.get("seconds", ["0"])[0]))
+    if scope["type"] == "websocket":
+        return await mirror(receive, send)
     before = scope["path"] == "/early"
     text = f"{scope['method']} {scope['path']} ".encode() + (b"" if before else await body_of(receive))
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(text))]})

@@ -28,6 +28,7 @@ from paceline.serve.worker.server import Stages, TunedServer
 from paceline.serve.worker.supervised import SupervisedTasks
 from paceline.serve.worker.unfinished import Patience
 from paceline.serve.worker.unregistered import Unregistered, known_addresses
+from paceline.serve.worker.websocket import TunedWebSocket
 from paceline.settings import ServeSettings, Settings
 from paceline.telemetry import logs
 from paceline.telemetry.framework_routes import name_routes
@@ -58,6 +59,7 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
     CONFIG_KWARGS: ClassVar = {
         "loop": "uvloop",
         "http": TunedProtocol,
+        "ws": TunedWebSocket,
         "interface": "asgi3",
         "access_log": False,
         "server_header": False,
