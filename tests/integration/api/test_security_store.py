@@ -16,7 +16,7 @@ from reference_api import Start, changed
 
 pytestmark = [pytest.mark.invariant, pytest.mark.may_block]
 
-EMAIL, PASSWORD = "ada@example.org", "correct horse battery"
+EMAIL, PASSWORD = "evicted@example.org", "correct horse battery"
 FULL = ("--maxmemory", "8mb", "--maxmemory-policy", "allkeys-lru")
 
 
