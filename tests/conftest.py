@@ -51,15 +51,21 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterat
         terminalreporter.section("what was skipped, and why")
         for reason, count in skipped.most_common():
             terminalreporter.write_line(f"{count:4d}  {reason}")
-    for name in flaky(terminalreporter):
-        terminalreporter.write_line(f"FLAKY {name}", yellow=True)
+    for name, reason in flaky(terminalreporter).items():
+        terminalreporter.write_line(f"FLAKY {name}: {reason}", yellow=True)
     return (yield)
 
 
-def flaky(reporter: pytest.TerminalReporter) -> list[str]:
-    """Tests that failed and passed when they ran once more."""
+def flaky(reporter: pytest.TerminalReporter) -> dict[str, str]:
+    """Tests that failed and passed when they ran once more, and why each failed."""
     failed = {report.nodeid for kind in ("failed", "error") for report in reporter.stats.get(kind, [])}
-    return sorted({report.nodeid for report in reporter.stats.get("rerun", [])} - failed)
+    rerun = {report.nodeid: _crash(report) for report in reporter.stats.get("rerun", [])}
+    return {name: reason for name, reason in sorted(rerun.items()) if name not in failed}
+
+
+def _crash(report: pytest.TestReport) -> str:
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return " ".join(str(crash.message).split())[:300] if crash else "no reason given"
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
