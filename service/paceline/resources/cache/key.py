@@ -106,11 +106,12 @@ class KeyTemplate:
         if not isinstance(error, NoValue):
             what = "is nested too deeply" if isinstance(error, RecursionError) else f"{type(error).__name__}: {error}"
             return UsageError(f"tune.cache: {self._function}() {verb} {field.name}, but {field.written} fails: {what}")
+        has_text = field.conversion is None and not field.spec and not hasattr(error.kind, "get_secret_value")
         return UsageError(
             f"tune.cache: {self._function}() {verb} {field.written[1:-1]}{error.path} of type "
             f"{error.kind.__qualname__}, which has no value of its own that could be part of a key; name the arguments "
-            f"that matter: key='…:{{argument}}', and what matters of an object: '{{{field.name}.id}}', or its text: "
-            f"'{{{field.name}!s}}'"
+            f"that matter: key='…:{{argument}}', and what matters of an object: '{{{field.name}.id}}'"
+            + (f", or its text: '{{{field.name}!s}}'" if has_text else "")
         )
 
 

@@ -11,7 +11,8 @@ from urllib.parse import quote
 
 from paceline.errors import UsageError
 from paceline.resources.cache.annotations import MISSING, attribute, bare, without_value
-from paceline.resources.cache.values import TOKEN, NoValue, encode, has_address, type_name
+from paceline.resources.cache.names import type_name
+from paceline.resources.cache.values import TOKEN, NoValue, encode, tells_apart
 
 _FIELD: Final = re.compile(r"([^\W\d]\w*)((?:\.[^\W\d]\w*|\[[^\[\]{}]+\])*)")
 _STEP: Final = re.compile(r"\.(\w+)|\[([^\]]+)\]")
@@ -45,11 +46,13 @@ class Field:
         """
         value = argument
         for name, index in self.steps:
-            value = getattr(value, name) if name else value[int(index) if index.isdigit() else index]
+            value = getattr(value, name) if name else value[int(index) if index.isdecimal() else index]
         if self.conversion is None and not self.spec:
             return encode(value)
-        shown = _converted(value, self.conversion)
-        written = quote(format(shown, self.spec), safe="", errors="surrogatepass")
+        shown = format(value if self.conversion is None else _CONVERSIONS[self.conversion](value), self.spec)
+        if not tells_apart(value, shown):
+            raise NoValue(type(value))
+        written = quote(shown, safe="", errors="surrogatepass")
         return written if type(value) is int else f"!text({type_name(type(value))},{written})"
 
 
@@ -107,12 +110,3 @@ def check(field: Field, annotation: Any) -> None:
             format(_SAMPLES[kind], field.spec)
     elif field.conversion is None and (found := without_value(annotation)) is not None:
         raise NoValue(found)
-
-
-def _converted(value: Any, conversion: str | None) -> Any:
-    if conversion is None:
-        return value
-    shown = _CONVERSIONS[conversion](value)
-    if has_address(shown):
-        raise NoValue(type(value))
-    return shown

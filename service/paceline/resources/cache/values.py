@@ -7,6 +7,7 @@ import ipaddress
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from enum import Enum, Flag
@@ -19,12 +20,19 @@ from urllib.parse import quote
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from paceline.resources.cache import arrays
 from paceline.resources.cache.fields import fields_of
+from paceline.resources.cache.names import type_name
 
 TOKEN: Final = frozenset(ascii_letters + digits + "_.~%-!'(),=+")
 """Every character that `encode` writes."""
 _NUMBER: Final = frozenset(digits + "-")
 _ADDRESS: Final = re.compile(r"\bat 0x[0-9a-fA-F]+")
+_HIDDEN: Final = "**********"
+"""What pydantic shows of a secret."""
+_STANDARD: Final = frozenset({"uuid", "pathlib", "pathlib._local", "ipaddress"})
+_BY_NAME: Final = frozenset({"datetime", "zoneinfo", "pytz", "dateutil", "pendulum"})
+"""Packages whose time zones say by their `repr` which one they are."""
 
 
 class NoValue(Exception):
@@ -40,8 +48,8 @@ class NoValue(Exception):
 def encode(value: Any) -> str:
     """An int as its digits, a str quoted as in a URL (after `'` where it could be read as a number), anything else as
     `!type(content)`. Dataclasses, pydantic, attrs and msgspec models, and named tuples count by their fields, a dict
-    by its items in any order. NaN equals itself; 0.0 and -0.0, Decimal("1.0") and Decimal("1.00") differ, for their
-    texts do.
+    by its items in any order, arrays of numpy by type, shape and elements. NaN equals itself; 0.0 and -0.0,
+    Decimal("1.0") and Decimal("1.00") differ, for their texts do.
 
     Raises:
         NoValue: an object that is only equal to itself, such as a session, or of a type that is not known.
@@ -62,19 +70,19 @@ def text(value: str) -> str:
     return f"'{quoted}" if not quoted or quoted[0] in _NUMBER else quoted
 
 
-def type_name(kind: type) -> str:
-    """`module.Class`, as a token."""
-    return quote(f"{kind.__module__}.{kind.__qualname__}", safe="")
-
-
-def has_address(written: str) -> bool:
-    """Whether a text holds an address in memory, as the `repr` of an object without one of its own does."""
-    return _ADDRESS.search(written) is not None
+def tells_apart(value: Any, written: str) -> bool:
+    """Whether the text of an object tells it from others: it holds no address in memory, as the `repr` of an object
+    without one of its own does, and no secret or part of an array is left out."""
+    if type(value) in (str, int, float, bool):
+        return True
+    address = id(value)
+    unsaid = _ADDRESS.search(written) or str(address) in written or f"{address:x}" in written.lower()
+    return not (unsaid or _HIDDEN in written or arrays.is_abridged(value))
 
 
 def supported(kind: type) -> bool:
     """Whether values of this very type can be encoded, as far as the type alone tells."""
-    return kind in _ENCODERS or issubclass(kind, (Enum, type, *_BASES))
+    return kind in _ENCODERS or issubclass(kind, (Enum, type, *_BASES)) or arrays.is_array(kind)
 
 
 def _integer(value: int) -> str:
@@ -111,39 +119,50 @@ def _pairs(items: Mapping[Any, Any]) -> list[str]:
 
 
 def _datetime(value: datetime) -> str:
-    plain = value.replace(tzinfo=None, fold=0).isoformat()
-    return _call("datetime", [text(plain), str(value.fold), _zone(value.tzinfo, value)])
+    plain = datetime.isoformat(value, timespec="microseconds")[:26]
+    return _call("datetime", [text(plain), str(_of(datetime, "fold", value)), _zone(value.tzinfo, value)])
 
 
 def _time(value: time) -> str:
-    plain = value.replace(tzinfo=None, fold=0).isoformat()
-    return _call("time", [text(plain), str(value.fold), _zone(value.tzinfo, None)])
+    plain = time.isoformat(value, timespec="microseconds")[:15]
+    return _call("time", [text(plain), str(_of(time, "fold", value)), _zone(value.tzinfo, None)])
+
+
+def _of(base: Any, name: str, value: Any) -> Any:
+    """An attribute as the base class has it, whatever a subclass makes of it."""
+    return vars(base)[name].__get__(value)
 
 
 def _zone(zone: tzinfo | None, moment: datetime | None) -> str:
     if zone is None:
         return "!none"
+    kind = type(zone)
     if isinstance(zone, ZoneInfo):
         if zone.key is None:
-            raise NoValue(type(zone), ".tzinfo")
-        return _call(type_name(type(zone)), [text(zone.key)])
-    written = repr(zone)
-    if has_address(written):
-        raise NoValue(type(zone), ".tzinfo")
-    return _call(type_name(type(zone)), [text(written), text(str(zone.utcoffset(moment)))])
+            raise NoValue(kind, ".tzinfo")
+        return _call(type_name(kind), [text(zone.key)])
+    by_name = kind.__module__.partition(".")[0] in _BY_NAME
+    if not by_name and not _adds_nothing(zone, tzinfo):
+        raise NoValue(kind, ".tzinfo")
+    written = repr(zone) if by_name else ""
+    if not tells_apart(zone, written):
+        raise NoValue(kind, ".tzinfo")
+    return _call(type_name(kind), [text(written), text(str(zone.utcoffset(moment)))])
 
 
 def _duration(value: timedelta) -> str:
-    return f"!timedelta({value.days},{value.seconds},{value.microseconds})"
+    days, seconds, microseconds = (_of(timedelta, name, value) for name in ("days", "seconds", "microseconds"))
+    return f"!timedelta({days},{seconds},{microseconds})"
 
 
 def _decimal(value: Decimal) -> str:
-    sign, figures, exponent = value.as_tuple()
+    sign, figures, exponent = Decimal.as_tuple(value)
     return _call("decimal", [str(sign), "".join(map(str, figures)), str(exponent)])
 
 
 def _complex(value: complex) -> str:
-    return f"!complex({value.real!r},{value.imag!r})"
+    real, imaginary = (_of(complex, name, value) for name in ("real", "imag"))
+    return f"!complex({real!r},{imaginary!r})"
 
 
 _BASES: Final[Mapping[type, Callable[[Any], str]]] = MappingProxyType(
@@ -154,13 +173,15 @@ _BASES: Final[Mapping[type, Callable[[Any], str]]] = MappingProxyType(
         complex: _complex,
         bytes: lambda value: f"!bytes({bytes.hex(value)})",
         Decimal: _decimal,
-        UUID: lambda value: f"!uuid({value.int:032x})",
+        UUID: lambda value: f"!uuid({_of(UUID, 'int', value):032x})",
         datetime: _datetime,
         date: lambda value: _call("date", [text(date.isoformat(value))]),
         time: _time,
         timedelta: _duration,
-        Fraction: lambda value: f"!fraction({value.numerator},{value.denominator})",
-        PurePath: lambda value: _call("path", [text(str(value))]),
+        Fraction: lambda value: (
+            f"!fraction({_of(Fraction, '_numerator', value)},{_of(Fraction, '_denominator', value)})"
+        ),
+        PurePath: lambda value: _call("path", [text(PurePath.__str__(value))]),
         ipaddress._BaseAddress: lambda value: _call("ip", [text(str(value))]),
         ipaddress._BaseNetwork: lambda value: _call("ip", [text(str(value))]),
     }
@@ -202,12 +223,14 @@ def _of_class(value: Any) -> str:
     for base, encoder in _BASES.items():
         if isinstance(value, base) and _adds_nothing(value, base):
             return _call(type_name(kind), [encoder(value)])
+    if arrays.is_array(kind) and (content := arrays.content(value)) is not None:
+        return _call(type_name(kind), [content])
     raise NoValue(kind)
 
 
 def _enum(value: Enum) -> str:
     parts = [_integer(value.value)] if isinstance(value, Flag) else [text(value.name)]
-    if type(value.value) in (str, int):
+    with suppress(NoValue):
         parts.append(encode(value.value))
     return _call(type_name(type(value)), parts)
 
@@ -221,10 +244,17 @@ def _class(value: type) -> str:
 
 def _adds_nothing(value: Any, base: type) -> bool:
     """Whether nothing is in a subclass's instance but the value of the base."""
-    if isinstance(value, (UUID, PurePath, ipaddress._BaseAddress, ipaddress._BaseNetwork)):
-        return True  # these keep their own value in attributes
+    own = next(each for each in type(value).__mro__ if each is base or each.__module__ in _STANDARD)
+    if own is type(value):
+        return True  # the standard library's keep their value in attributes
     between = (each for each in type(value).__mro__ if each is not base and issubclass(each, base))
-    states = (attribute for each in between for name, attribute in vars(each).items() if name[:2] != "__")
+    states = (
+        attribute
+        for each in between
+        if each.__module__ not in _STANDARD
+        for name, attribute in vars(each).items()
+        if name[:2] != "__"
+    )
     return not getattr(value, "__dict__", None) and not any(
         isinstance(each, (MemberDescriptorType, GetSetDescriptorType)) for each in states
     )

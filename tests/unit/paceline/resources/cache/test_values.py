@@ -2,27 +2,29 @@
 
 from collections import OrderedDict, namedtuple
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from enum import Enum, Flag, IntEnum, StrEnum
 from functools import cached_property
 from ipaddress import ip_address, ip_network
 from itertools import combinations
-from pathlib import Path
-from typing import Any, NamedTuple
+from pathlib import Path, PurePosixPath
+from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import attrs
 import hypothesis
 import msgspec
+import numpy as np
 import pytest
 from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
+from paceline.errors import UsageError
 from paceline.resources.cache.key import KeyTemplate
 from paceline.resources.cache.values import TOKEN, NoValue, encode
-from pydantic import BaseModel, PrivateAttr, RootModel, SecretStr
+from pydantic import BaseModel, ConfigDict, PrivateAttr, RootModel, SecretStr, create_model
 
 PAIRS = hypothesis.settings(max_examples=examples(150))
 
@@ -91,6 +93,71 @@ class Name(str):
     __slots__ = ()
 
 
+class Lying(Decimal):
+    """Its methods do not say what it is."""
+
+    __slots__ = ()
+
+    def as_tuple(self) -> Any:
+        return Decimal(0).as_tuple()
+
+
+class LyingMoment(datetime):
+    def isoformat(self, *_: Any, **__: Any) -> str:
+        return "always"
+
+    def replace(self, *_: Any, **__: Any) -> Any:
+        return self
+
+
+class LyingRow(NamedTuple("Pair", [("x", Any), ("y", Any)])):
+    @property
+    def x(self) -> Any:
+        return 0
+
+
+class Fielded(tuple[Any, ...]):
+    _fields = ("x",)
+
+
+class Open(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    _x: int = PrivateAttr(0)
+
+
+def local(values: Any) -> Any:
+    """A class of this name at each call."""
+
+    @dataclass(frozen=True)
+    class Local:
+        x: Any
+
+    class Choice(Enum):
+        ONE = values
+
+    return Local(1), Choice.ONE
+
+
+def _of_other_module() -> type[BaseModel]:
+    user = create_model("User", x=(int, 0))
+    user.__module__ = "other"
+    return user
+
+
+class User(BaseModel):
+    x: int = 0
+
+
+T = TypeVar("T")
+
+
+class Box(BaseModel, Generic[T]):
+    items: list[T] = []
+
+
+USERS = (User, _of_other_module(), create_model("User", x=(int, 0)))
+
+
 class Amount(int): ...
 
 
@@ -113,6 +180,12 @@ DISTINCT: list[Any] = [
     *[Point(1), Point("1"), Point(1, "0"), Point3(1), Mutable(1), Model(x=1), Model(x="1"), Child(x=1), Row(1, 2)],
     *[RootModel[int](1), RootModel[float](1.0), Attrs(1), Struct(1), Name("x"), Amount(1), Path("x"), Path("x/y")],
     *[ip_address("127.0.0.1"), ip_address("::1"), ip_network("10.0.0.0/8"), int, str, Point, ..., "..."],
+    *[Lying(1), Lying(2), LyingMoment(2026, 1, 1), LyingMoment(2026, 1, 2), LyingRow(1, 2), LyingRow(2, 2)],
+    *[Fielded((1, 2)), Fielded((1, 3)), Open.model_validate({"_x": 1}), Open.model_validate({"_x": 2}), Open()],
+    *[*local(1), *local((1,)), *local((2,)), *(user() for user in USERS), *(Box[user]() for user in USERS)],
+    *[np.float64(1), np.float32(1), np.int64(1), np.int32(1), np.bool_(True), np.str_("x"), np.complex128(1)],
+    *[np.arange(2), np.arange(2, dtype=">i8"), np.arange(2.0), np.zeros((2, 1)), np.zeros((1, 2)), np.zeros(5000)],
+    *[np.ones(5000), np.datetime64(1, "D"), np.datetime64(1, "h"), np.array("x"), np.array(b"x")],
 ]
 
 
@@ -132,6 +205,35 @@ def test_equal_values_have_one_text() -> None:
     assert encode({"a": 1, 2: {3, 4}}) == encode({2: {4, 3}, "a": 1})
     assert encode(Model(x=1)) == encode(Model(x=1, y=0))
     assert encode(float("nan")) == encode(-float("nan"))
+    assert encode(np.arange(6).reshape(2, 3)) == encode(np.asfortranarray(np.arange(6).reshape(2, 3)))
+    computed = Doubling(1)
+    assert computed.doubled == 2
+    assert encode(computed) == encode(Doubling(1))
+    assert encode(Box[int]()) == encode(Box[int]())
+
+
+@pytest.mark.invariant
+@pytest.mark.parametrize(
+    "value",
+    [
+        *[SecretStr("x"), [SecretStr("x")], np.zeros(5000), np.array([1.0]), object()],
+        type("Mock", (), {"__repr__": lambda self: f"<Mock id='{id(self)}'>"})(),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+@pytest.mark.parametrize("written", ["{value!s}", "{value!r}"])
+def test_a_text_that_does_not_tell_an_object_from_others_is_no_part_of_a_key(value: Any, written: str) -> None:
+    async def show(value: Any) -> None: ...
+
+    with pytest.raises(UsageError, match="no value of its own"):
+        KeyTemplate(show, written).key((value,), {})
+
+
+def test_the_text_of_a_scalar_of_numpy_is_whole() -> None:
+    async def show(value: Any) -> None: ...
+
+    key = KeyTemplate(show, "{value!s}").key
+    assert key((np.float32(0.1),), {}) != key((np.float32(0.1000001),), {})
 
 
 class Plain: ...
@@ -150,6 +252,44 @@ class WithText:
 
 class Tagged(str):
     tag: Any = None
+
+
+@dataclass
+class OverDict(dict[str, int]):
+    x: int = 1
+
+
+@attrs.define
+class OverList(list[int]):
+    x: int = 1
+
+
+class Slotted(Mutable):
+    __slots__ = ("more",)
+
+
+@attrs.define
+class Doubling:
+    x: int
+
+    @cached_property
+    def doubled(self) -> int:
+        return 2 * self.x
+
+
+class Zone(tzinfo):
+    def __init__(self) -> None:
+        self.offset = timedelta(hours=1)
+
+    def __repr__(self) -> str:
+        return "Zone()"
+
+    def utcoffset(self, _: datetime | None) -> timedelta:
+        return self.offset
+
+
+class Tenants(PurePosixPath):
+    tenant: Any
 
 
 class Private(BaseModel):
@@ -180,6 +320,18 @@ def _extended() -> Mutable:
     return extended
 
 
+def _slotted() -> Slotted:
+    slotted = Slotted(1)
+    slotted.more = 1  # type: ignore[misc]
+    return slotted
+
+
+def _path() -> Tenants:
+    path = Tenants("x")
+    path.tenant = 1
+    return path
+
+
 def _local() -> type:
     class Local: ...
 
@@ -203,6 +355,8 @@ def _local() -> type:
             {Plain()},
         ],
         *[Point(Plain()), Model(x=Plain()), Row(Plain(), 1), {Plain(): 1}],
+        *[OverDict(), OverList(), _slotted(), _path(), datetime(2026, 1, 1, tzinfo=Zone())],
+        *[np.array([None]), np.zeros(1, [("x", "i8")]), np.ma.array([1]), np.longdouble(1)],
     ],
     ids=lambda value: type(value).__name__,
 )
