@@ -87,10 +87,10 @@ def load(
     rate: Annotated[float, typer.Option(min=0.01, max=100_000, metavar="R", help="Requests a second.")],
     duration: Annotated[str, typer.Option("--for", metavar="D", help="How long, e.g. 30s or 2m.")],
     connections: Annotated[int, typer.Option(min=1, max=10_000, help="Keep-alive connections.")] = 64,
-    timeout: Annotated[str, typer.Option(metavar="D", help="A later answer is a failure.")] = "30s",
+    timeout: Annotated[str, typer.Option(metavar="D", help="A later response is a failure.")] = "30s",
     as_json: Annotated[bool, typer.Option("--json", help="The result as one JSON object.")] = False,
 ) -> None:
-    """Ask for a URL at a constant rate, whatever the answers do. Exit status 0: rate kept, nothing failed."""
+    """Ask for a URL at a constant rate, whatever the responses do. Exit status 0: rate kept, nothing failed."""
     from paceline.durations import parse_duration
     from paceline.load.command import drive
     from paceline.load.openloop import Plan

@@ -6,7 +6,7 @@ PacelineError
 └── PoolError           a pool that cannot be tuned as asked
     ├── AcquireTimeout  no connection became free in time
     ├── PoolFull        as many calls wait for a process as may
-    └── ProcessDied     the process that ran a call ended before it answered
+    └── ProcessDied     the process that ran a call ended before it returned
 """
 
 
@@ -43,4 +43,4 @@ class PoolFull(PoolError):
 
 
 class ProcessDied(PoolError):
-    """The process that ran the call ended before it answered; other calls go on."""
+    """The process that ran the call ended before it returned; other calls go on."""

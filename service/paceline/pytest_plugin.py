@@ -82,7 +82,7 @@ def _checked(registry: "Tunables", pools: Mapping[str, int], caches: Mapping[str
 
 
 async def _settled(registry: "Tunables") -> None:
-    """Connections that are lent keep their place: the test may be the one that holds them."""
+    """Connections that are checked out keep their place: the test may be the one that holds them."""
 
     async with asyncio.timeout(_CLOSING_SECONDS):
         while _surplus(registry):  # noqa: ASYNC110 - a driver sets no event when it has closed a connection

@@ -82,7 +82,7 @@ class TelemetrySettings(BaseSettings):
 
 
 class MiddlewareSettings(BaseSettings):
-    """What stands in front of the application. Layers that change answers are off unless asked for."""
+    """What stands in front of the application. Middleware that changes responses is off unless asked for."""
 
     model_config = SettingsConfigDict(env_prefix="PACELINE_", frozen=True, validate_by_name=True)
 
@@ -96,11 +96,11 @@ class MiddlewareSettings(BaseSettings):
     request_id: bool = False
     """Every request gets an id, in logs and as X-Request-ID; a trusted proxy's is kept."""
     process_time: bool = False
-    """Answers say how long they took, as X-Process-Time and Server-Timing."""
+    """Responses say how long they took, as X-Process-Time and Server-Timing."""
     security_headers: bool = False
-    """Answers get the headers that OWASP asks of an API, where the application sets none."""
+    """Responses get the headers that OWASP asks of an API, where the application sets none."""
     request_timeout_seconds: float = Field(default=0.0, ge=0)
-    """A request that is not answered after this long gets 504 and its handler is cancelled; counts to the first byte.
+    """A request without a response after this long gets 504 and its handler is cancelled; counts to the first byte.
     0: no limit."""
     max_body_bytes: int = Field(default=32 * 1024 * 1024, ge=0)
     """A request with a larger body gets 413, and the connection closes with the rest unread. 0: no limit."""

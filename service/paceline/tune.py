@@ -58,9 +58,9 @@ def pool(obj: T, *, name: str, limit: int, tunables: Tunables | None = None) -> 
         http = tune.pool(ClientSession(connector=TCPConnector(limit=100)), name="upstream", limit=20)
         http = tune.pool(httpx.AsyncClient(limits=httpx.Limits(max_connections=100)), name="upstream", limit=20)
 
-    At most `limit` connections are lent at a time, and open at the server; callers wait their turn, first come, first
-    served. The limit moves with the policy between 1 and what the constructor allows (`max_size`, `max_connections`,
-    `pool_size + max_overflow`, `maxPoolSize`, the connector's `limit`).
+    At most `limit` connections are checked out at a time, and open at the server; callers wait their turn, first come,
+    first served. The limit moves with the policy between 1 and what the constructor allows (`max_size`,
+    `max_connections`, `pool_size + max_overflow`, `maxPoolSize`, the connector's `limit`).
     A timeout of the pool's own counts from the call; it raises `AcquireTimeout`, which is also the error that the
     driver would raise there (with aiohttp and httpx, which raise their own, that one's cause). A closed pool gives
     its name back.

@@ -19,7 +19,7 @@ from paceline_api.settings import Settings, load_settings
 from paceline_api.ticker import publish_prices
 
 
-def layers(settings: Settings | None) -> list[Middleware]:
+def middleware(settings: Settings | None) -> list[Middleware]:
     """What stands in front of the routes, outermost first; pure ASGI only. Made when the application starts."""
     return [
         Middleware(RequestIdMiddleware),
@@ -45,7 +45,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         generate_unique_id_function=operation_id,
         lifespan=lifespan,
         redirect_slashes=False,  # its redirects would lead to whatever Host the client named
-        middleware=layers(settings),
+        middleware=middleware(settings),
         telemetry={"tracing": False, "metrics": False, "logs": False},  # Paceline's own is cheaper and keeps failures
     )
     app.include_router(build_router())

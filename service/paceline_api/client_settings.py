@@ -25,7 +25,7 @@ class RateLimitSettings(Group):
 
 
 class TokenSettings(Group):
-    """Bearer tokens. Without a secret `/auth` answers 503, and all else works."""
+    """Bearer tokens. Without a secret `/auth` responds 503, and everything else works."""
 
     model_config = SettingsConfigDict(env_prefix="API_TOKEN_")
 
@@ -88,6 +88,6 @@ class JobsSettings(Group):
     model_config = SettingsConfigDict(env_prefix="API_JOBS_")
 
     alive_file: Path | None = None
-    """Touched every five seconds once the database has answered, for probes: it has no port. None: no file."""
+    """Touched every five seconds once the database has responded, for probes: it has no port. None: no file."""
     stop_seconds: float = Field(default=10.0, ge=0)
     """What a job under way may take once the process is told to stop; then the next process begins it anew."""

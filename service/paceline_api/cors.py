@@ -1,4 +1,4 @@
-"""Which web pages may read answers: Starlette's layer, where `API_CORS_ORIGINS` names any."""
+"""Which web pages may read responses: Starlette's middleware, where `API_CORS_ORIGINS` names any."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ _READABLE: Final = ("Age", "Cache-Status", "RateLimit", "RateLimit-Policy", "Ret
 
 
 def cors(app: ASGIApp, settings: CorsSettings | None) -> ASGIApp:
-    """The application behind the layer, or the application itself. Without `settings` it reads the environment.
+    """The application behind the middleware, or the application itself. Without `settings` it reads the environment.
 
     No credentials: tokens travel in `Authorization`, which a page sends by itself.
     """

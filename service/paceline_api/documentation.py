@@ -10,7 +10,7 @@ TAGS: Final = [
     {"name": "users", "description": "Another service, asked with a deadline and retries."},
     {"name": "dashboard", "description": "Three services, asked at the same time; a part may be missing."},
     {"name": "documents", "description": "Documents in MongoDB."},
-    {"name": "expensive data", "description": "A whole answer, kept in memory and in Redis."},
+    {"name": "expensive data", "description": "A whole response, cached in memory and in Redis."},
     {"name": "cache", "description": "Bytes in Redis."},
     {"name": "accounts", "description": "Signing up, with a mail that cannot be lost; signing in and out."},
     {"name": "rate limit", "description": "So many requests a minute for each client address."},

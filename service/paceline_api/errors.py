@@ -5,7 +5,7 @@ ApiError
 ├── MigrationError       the database could not be brought to the newest schema
 ├── MailDelayed          the mail server did not take a mail now
 ├── MailRefused          the mail server does not want a mail
-└── Problem              becomes an answer: its class's name and status, its message as the detail
+└── Problem              becomes a response: its class's name and status, its message as the detail
     ├── InvalidRequest   422
     ├── InvalidCredentials, InvalidToken 401
     ├── NotFound         404
@@ -108,13 +108,13 @@ class TooManyRequests(Problem):
 
 
 class UpstreamFailed(Problem):
-    """The service that this answer comes from is down, or answered nonsense."""
+    """The service that this response comes from is down, or sent nonsense."""
 
     status = HTTPStatus.BAD_GATEWAY
 
 
 class Unavailable(Problem):
-    """A database did not answer in time. Try again."""
+    """A database did not respond in time. Try again."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     headers = MappingProxyType({"Retry-After": "1"})
@@ -137,6 +137,6 @@ class Busy(Problem):
 
 
 class UpstreamTooSlow(Problem):
-    """The service that this answer comes from did not answer within the deadline."""
+    """The service that this response comes from did not respond within the deadline."""
 
     status = HTTPStatus.GATEWAY_TIMEOUT

@@ -29,7 +29,7 @@ _PASSING_STATES: Final = frozenset({"57P03", "53300"})  # cannot_connect_now, to
 async def migrate(database_url: str, *, wait_seconds: float = 60.0) -> None:
     """Upgrades to head; does nothing where that is done.
 
-    Waits up to `wait_seconds` for a database that does not answer yet.
+    Waits up to `wait_seconds` for a database that does not respond yet.
 
     Raises:
         MigrationError: says what stopped it; the schema is as it was.
@@ -82,7 +82,7 @@ def _one_line(error: BaseException) -> str:
 def main() -> int:
     """Exit status 0 once the schema is the newest.
 
-    API_POSTGRES_MIGRATION_WAIT_SECONDS is how long to wait for a database that does not answer.
+    API_POSTGRES_MIGRATION_WAIT_SECONDS is how long to wait for a database that does not respond.
     """
     try:
         settings = load_settings().postgres

@@ -1,7 +1,7 @@
 """Prices for many WebSockets: one subscription of Redis a worker, fanned out to a bounded queue per client.
 
 A client that reads too slowly loses the oldest of what waits for it, and is told how many; it delays nobody. One that
-does not even answer the server's pings is closed by the server.
+does not even reply to the server's pings is closed by the server.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The one place where an error becomes an answer: `{"error", "detail", "request_id"}`."""
+"""The one place where an error becomes a response: `{"error", "detail", "request_id"}`."""
 
 import logging
 from collections.abc import Mapping
@@ -21,13 +21,13 @@ logger = logging.getLogger(__name__)
 def problem(
     request: Request, status: int, error: str, detail: str, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """The body of every answer that is not a success."""
+    """The body of every response that is not a success."""
     content = {"error": error, "detail": detail, "request_id": request.state.request_id}
     return Response(orjson.dumps(content), status, headers, media_type="application/json")
 
 
-def answer(request: Request, error: Problem) -> Response:
-    """A problem as it is answered, for layers in front of the handlers."""
+def response_of(request: Request, error: Problem) -> Response:
+    """A problem as a response, for middleware in front of the handlers."""
     return problem(request, error.status, type(error).__name__, str(error), error.headers)
 
 
@@ -35,12 +35,12 @@ async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.warning("%s %s: %s (%r)", request.method, request.url.path, error, error.__cause__)
-    return answer(request, error)
+    return response_of(request, error)
 
 
 async def _unavailable(request: Request, error: Exception) -> Response:
     logger.warning("%s %s: %s: %s", request.method, request.url.path, type(error).__name__, error)
-    detail = "a database did not answer in time; try again"
+    detail = "a database did not respond in time; try again"
     return problem(request, Unavailable.status, Unavailable.__name__, detail, Unavailable.headers)
 
 
@@ -54,7 +54,7 @@ async def _sqlalchemy(request: Request, error: Exception) -> Response:
 
 
 async def _redis(request: Request, error: Exception) -> Response:
-    """Redis answered with an error: 503 where it takes nothing now, else a bug of ours."""
+    """Redis returned an error: 503 where it takes nothing now, else a bug of ours."""
     if is_unavailable(error):
         return await _unavailable(request, error)
     raise error

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from paceline_api.client_settings import RateLimitSettings
 from paceline_api.errors import Problem, TooManyRequests, Unavailable
-from paceline_api.problems import answer
+from paceline_api.problems import response_of
 from paceline_api.windows import Quota, Verdict, Windows
 
 _IPV6_PREFIX_BITS: Final = 64  # what one household or one machine is given: all of it is one client
@@ -59,7 +59,7 @@ class RateLimit:
     """The windows of all clients, and what becomes of requests while Redis does not count them.
 
     Args:
-        timeout_seconds: longest wait for Redis, which must not make every answer slow when it is.
+        timeout_seconds: longest wait for Redis, which must not make every response slow when it is.
         fail_open: admit requests that could not be counted; else they are refused with 503.
     """
 
@@ -105,11 +105,11 @@ class RateLimitLayer:
         if verdict is None and limit.fail_open:
             return await self.app(scope, receive, send)
         if verdict is None:
-            return await answer(Request(scope), _UNCOUNTED)(scope, receive, send)
+            return await response_of(Request(scope), _UNCOUNTED)(scope, receive, send)
         headers = headers_of(limit.quota, verdict)
         if verdict.admitted:
             return await self.app(scope, receive, _with_headers(headers, send))
-        return await answer(Request(scope), _refused(limit.quota, verdict, headers))(scope, receive, send)
+        return await response_of(Request(scope), _refused(limit.quota, verdict, headers))(scope, receive, send)
 
 
 def _with_headers(headers: dict[str, str], send: Send) -> Send:

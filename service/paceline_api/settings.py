@@ -35,9 +35,9 @@ class PostgresSettings(Group):
     cap: int = Field(default=40, ge=1)
     """Hard cap on them, whatever a document says."""
     timeout_seconds: float = Field(default=10.0, gt=0)
-    """Longest wait for a connection, and again for a query; then the answer is 503."""
+    """Longest wait for a connection, and again for a query; then the response is 503."""
     migration_wait_seconds: float = Field(default=60.0, ge=0)
-    """How long `python -m paceline_api.migrate` waits for a database that does not answer yet."""
+    """How long `python -m paceline_api.migrate` waits for a database that does not respond yet."""
     simulated_distance_seconds: float = Field(
         default=0.0, ge=0, le=1, validation_alias="API_SIMULATED_DISTANCE_SECONDS"
     )
@@ -89,7 +89,7 @@ class SecurityRedisSettings(Group):
 
 
 class CorsSettings(Group):
-    """Which web pages may read answers. None unless named."""
+    """Which web pages may read responses. None unless named."""
 
     model_config = SettingsConfigDict(env_prefix="API_CORS_")
 
@@ -98,7 +98,7 @@ class CorsSettings(Group):
 
 
 class MongoSettings(Group):
-    """MongoDB. Without its address /documents answers 503."""
+    """MongoDB. Without its address /documents responds 503."""
 
     model_config = SettingsConfigDict(env_prefix="API_MONGO_")
 
@@ -111,11 +111,11 @@ class MongoSettings(Group):
     cap: int = Field(default=50, ge=1)
     """Hard cap on them, whatever a document says."""
     timeout_seconds: float = Field(default=5.0, gt=0)
-    """Longest wait for a whole operation; then the answer is 503."""
+    """Longest wait for a whole operation; then the response is 503."""
 
 
 class UpstreamSettings(Group):
-    """The service that /users and /dashboard ask. Without its address these routes answer 503."""
+    """The service that /users and /dashboard ask. Without its address these routes respond 503."""
 
     model_config = SettingsConfigDict(env_prefix="API_UPSTREAM_")
 
@@ -128,9 +128,9 @@ class UpstreamSettings(Group):
     attempts: int = Field(default=3, ge=1)
     """How often a request that failed for the moment is made in all."""
     attempt_seconds: float = Field(default=2.0, gt=0)
-    """Longest wait for one attempt's answer, the wait for a connection included."""
+    """Longest wait for one attempt's response, the wait for a connection included."""
     deadline_seconds: float = Field(default=3.0, gt=0)
-    """Longest wait for all attempts together; then the answer is 504."""
+    """Longest wait for all attempts together; then the response is 504."""
 
 
 class ProcessesSettings(Group):
@@ -143,7 +143,7 @@ class ProcessesSettings(Group):
     cap: int = Field(default=8, ge=1)
     """Hard cap on them, whatever a document says."""
     queue: int = Field(default=16, ge=0)
-    """Requests that may wait for a process in one pod; one more is answered with 503."""
+    """Requests that may wait for a process in one pod; one more gets 503."""
 
 
 class PitfallsSettings(Group):
@@ -216,7 +216,7 @@ def _refuse_weak_secret(settings: Settings) -> None:
 
 
 def _variable(title: str, place: str) -> str:
-    """The variable that pydantic complains of: it names the group, and a field or its alias."""
+    """The variable that pydantic objects to: it names the group, and a field or its alias."""
     group = next(group for group in GROUPS.values() if group.__name__ == title)
     prefix = group.model_config["env_prefix"] if place in group.model_fields else ""
     return f"{prefix}{place}".upper()

@@ -4,7 +4,7 @@
     curl -X PUT 127.0.0.1:8100/faults/orders -d '{"delay_seconds": 5}'      # or {"status": 503}, or {"body": "no JSON"}
     curl -X DELETE 127.0.0.1:8100/faults
 
-Every answer comes 100 ms late, as from another machine that has something to do.
+Every response comes 100 ms late, as from another machine that has something to do.
 """
 
 import asyncio

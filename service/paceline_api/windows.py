@@ -105,7 +105,7 @@ class Windows:
             except Exception as error:
                 _fail(hits, error)
             else:
-                _answer(hits, verdicts)
+                _resolve(hits, verdicts)
         self._counting = None
 
     async def _add(self, hits: Mapping[str, int]) -> dict[str, list[Verdict]]:
@@ -113,13 +113,13 @@ class Windows:
         now = self._clock()
         ends = {key: window.ends for key in hits if (window := self._window(key, now)) is not None}
         try:
-            answers = await self._ask(hits, ends)
+            replies = await self._ask(hits, ends)
         except NoScriptError:  # Redis has started anew
             await self._redis.script_load(self._increase.script)
-            answers = await self._ask(hits, ends)
+            replies = await self._ask(hits, ends)
         verdicts = {}
         for key, number in hits.items():
-            count, end = next(answers), ends[key] if key in ends else now + max(0, next(answers)) / 1000
+            count, end = next(replies), ends[key] if key in ends else now + max(0, next(replies)) / 1000
             self._remember(key, _Window(end, count >= self.quota.amount))
             verdicts[key] = [judge(self.quota, each, end - now) for each in range(count - number + 1, count + 1)]
         return verdicts
@@ -151,7 +151,7 @@ class Windows:
             del self._known[next(iter(self._known))]
 
 
-def _answer(hits: Waiting, verdicts: Mapping[str, list[Verdict]]) -> None:
+def _resolve(hits: Waiting, verdicts: Mapping[str, list[Verdict]]) -> None:
     for key, waiting in hits.items():
         for hit, verdict in zip(waiting, verdicts[key], strict=True):
             if not hit.done():  # its caller gave up

@@ -90,7 +90,7 @@ async def _drive(pod: Tuned, seen: Seen, seconds: float, management_port: int) -
     for summary in summaries:
         for kind, count in summary.total.failures.items():
             failures[kind] = failures.get(kind, 0) + count
-    print(f"{BENCH}: {sum(one.total.answered for one in summaries)} answered, not so: {failures}", file=sys.stderr)
+    print(f"{BENCH}: {sum(one.total.succeeded for one in summaries)} succeeded, not so: {failures}", file=sys.stderr)
     return failures
 
 

@@ -108,7 +108,7 @@ def test_a_change_is_followed_from_the_decision_to_its_requests(release: Release
                 before = _durations(release)
                 until(lambda b=before: _counted(release, b) >= REQUESTS_EACH, 60, "requests under the generation")
                 measured[release.generation()] = _durations(release).since(before)
-        answered = load.summaries[0].total.answered
+        succeeded = load.summaries[0].total.succeeded
         load.assert_nothing_failed()
 
     traces = until(lambda: _complete(reader.decisions(), set(measured)), 60, "traced decisions")
@@ -121,7 +121,7 @@ def test_a_change_is_followed_from_the_decision_to_its_requests(release: Release
         kept = [span["tags"] for span in spans if span["startTime"] / 1e6 >= begun]
         return sum(tags.get("http.route") == ROUTE and tags.get("paceline.outcome") == "slow" for tags in kept)
 
-    until(lambda: slow() == answered, 60, f"all {answered} slow requests, drawn or not; there are {slow()}")
+    until(lambda: slow() == succeeded, 60, f"all {succeeded} slow requests, drawn or not; there are {slow()}")
 
 
 def test_every_failed_request_is_there(release: Release, reader: Reader) -> None:

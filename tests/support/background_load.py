@@ -45,11 +45,11 @@ class BackgroundLoad:
 
     def assert_nothing_failed(self) -> None:
         for summary in self.summaries:
-            assert summary.total.answered > 0, summary.url
+            assert summary.total.succeeded > 0, summary.url
             assert summary.total.failures == {}, f"{summary.url}: {summary.total}"
 
     def __str__(self) -> str:
         return "; ".join(
-            f"{item.url}: {item.total.answered} answered, {item.total.failed} failed, p95 {item.total.p95:.3f} s"
+            f"{item.url}: {item.total.succeeded} succeeded, {item.total.failed} failed, p95 {item.total.p95:.3f} s"
             for item in self.summaries
         )

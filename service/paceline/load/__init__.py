@@ -1,1 +1,1 @@
-"""Open-loop load generator: requests leave when they are due, whatever the answers do."""
+"""Open-loop load generator: requests leave when they are due, whatever the responses do."""

@@ -62,7 +62,7 @@ async def _report(load: OpenLoop, progress: Console) -> None:
 
 def describe(window: Window, outstanding: int) -> str:
     """One line for one stretch of a run."""
-    parts = [f"{window.answered / window.seconds:.0f}/s"]
+    parts = [f"{window.succeeded / window.seconds:.0f}/s"]
     percentiles = (("p50", window.p50), ("p95", window.p95), ("p99", window.p99))
     parts += [f"{name} {format_seconds(value)}" for name, value in percentiles if value is not None]
     parts += [f"outstanding {outstanding}", f"failed {window.failed}"]
@@ -73,7 +73,7 @@ def _print_summary(output: Console, summary: Summary) -> None:
     total = summary.total
     table = Table(box=SIMPLE_HEAD, title=f"{summary.url}  {summary.rate:g} requests/s", title_justify="left")
     table.show_header = False
-    table.add_row("answered", f"{total.answered} of {summary.planned} planned")
+    table.add_row("succeeded", f"{total.succeeded} of {summary.planned} planned")
     table.add_row("failed", "; ".join(f"{count} × {kind}" for kind, count in total.failures.items()) or "0")
     table.add_row("rate", "kept" if summary.kept_rate else f"missed: {summary.sent_in_time} left in time")
     percentiles = {

@@ -12,18 +12,18 @@ UNREADABLE: Final = "response is not HTTP"
 class Owner(Protocol):
     """Who is told what became of a request. `due` is the intended start, on the owner's clock."""
 
-    def answered(self, connection: "Connection", due: float, status: int) -> None:
-        """The answer has been read to its end."""
+    def responded(self, connection: "Connection", due: float, status: int) -> None:
+        """The response has been read to its end."""
 
     def failed(self, connection: "Connection", due: float, kind: str) -> None:
-        """The request got no answer; its connection is of no more use."""
+        """The request got no response; its connection is of no more use."""
 
     def lost(self, connection: "Connection") -> None:
         """The connection has gone, with no request on it."""
 
 
 class Connection(asyncio.Protocol):
-    """Sends, parses the answer, reports to its owner. An answer must state its length or be chunked."""
+    """Sends, parses the response, reports to its owner. A response must state its length or be chunked."""
 
     __slots__ = ("_owner", "_parser", "_transport", "due", "expires", "idle_since")
 
@@ -73,14 +73,14 @@ class Connection(asyncio.Protocol):
             self.give_up(UNREADABLE)
 
     def on_message_complete(self) -> None:
-        """Called by the parser at the end of an answer."""
+        """Called by the parser at the end of a response."""
         if self.due is None:
             self.close()
             return
         due, self.due = self.due, None
         if not self._parser.should_keep_alive():
             self.close()
-        self._owner.answered(self, due, self._parser.get_status_code())
+        self._owner.responded(self, due, self._parser.get_status_code())
 
     def connection_lost(self, error: Exception | None) -> None:
         if self.due is None:

@@ -5,7 +5,7 @@ Latency counts from the intended start, so a server that stalls cannot hide the 
 stall (8.3 %) wait 0.5 to 0 s, so p95 is 0.2 s; timed from the actual send it would be under a millisecond.
 
 Nothing is sent twice. A connection that the server closed between requests is reopened before the request is sent;
-a request whose bytes were sent and got no answer is a failure.
+a request whose bytes were sent and got no response is a failure.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ class Plan:
     seconds: float | None = None
     connections: int = 64
     timeout_seconds: float = 30.0
-    """A request without an answer this long after its intended start is a failure."""
+    """A request without a response this long after its intended start is a failure."""
     connection_seconds: float | None = None
     """Connections older than this are replaced between requests, as load balancers do: only new connections reach a
     worker that was added later. None: they live as long as the server lets them."""
@@ -64,7 +64,7 @@ class OpenLoop:
         self._quiet = asyncio.Event()
 
     async def run(self) -> Summary:
-        """Sends the whole plan, waits for the outstanding answers, closes every connection.
+        """Sends the whole plan, waits for the outstanding responses, closes every connection.
 
         Failed requests are counted, never raised. Cancelling it drops what is under way.
         """
@@ -102,7 +102,7 @@ class OpenLoop:
 
     @property
     def outstanding(self) -> int:
-        """Requests that are due and not answered."""
+        """Requests that are due and without a response."""
         return len(self._busy) + len(self._opening) + len(self._backlog)
 
     async def _arrive(self) -> None:
@@ -186,12 +186,12 @@ class OpenLoop:
         self._made += 1
         return self._clock() + self._plan.connection_seconds * (0.5 + self._made * _GOLDEN % 1 / 2)
 
-    def answered(self, connection: Connection, due: float, status: int) -> None:
+    def responded(self, connection: Connection, due: float, status: int) -> None:
         self._busy.discard(connection)
         if 200 <= status < 300:
             latency = self._clock() - due
-            self._total.answered(latency)
-            self._recent.answered(latency)
+            self._total.succeeded(latency)
+            self._recent.succeeded(latency)
         else:
             self._count_failure(f"HTTP {status}")
         if not connection.closing:

@@ -15,10 +15,10 @@ KEPT_RATIO: Final = 0.99
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One stretch of a run. Durations are seconds from the intended start; percentiles are None without answers."""
+    """One stretch of a run. Durations are seconds from the intended start; percentiles are None without responses."""
 
     seconds: float
-    answered: int
+    succeeded: int
     failed: int
     failures: dict[str, int]
     p50: float | None
@@ -62,7 +62,7 @@ class Summary:
 
     @property
     def succeeded(self) -> bool:
-        return self.kept_rate and self.total.failed == 0 and self.total.answered > 0
+        return self.kept_rate and self.total.failed == 0 and self.total.succeeded > 0
 
     def to_json(self) -> dict[str, Any]:
         total = self.total
@@ -73,7 +73,7 @@ class Summary:
             "planned": self.planned,
             "sentInTime": self.sent_in_time,
             "keptRate": self.kept_rate,
-            "answered": total.answered,
+            "succeeded": total.succeeded,
             "failed": total.failed,
             "failures": total.failures,
             "generatorLateSeconds": round(total.late, 6),
@@ -96,7 +96,7 @@ class Recorder:
     late: float = 0.0
     histogram: Any = field(default_factory=lambda: HdrHistogram(1, _LONGEST_MICROSECONDS, _SIGNIFICANT_DIGITS))
 
-    def answered(self, seconds: float) -> None:
+    def succeeded(self, seconds: float) -> None:
         self.histogram.record_value(max(1, int(seconds * 1e6)))
 
     def delayed(self, seconds: float) -> None:
@@ -106,7 +106,7 @@ class Recorder:
         self.failures[kind] += 1
 
     def percentile(self, percent: float) -> float | None:
-        """Seconds, or None while nothing was answered."""
+        """Seconds, or None while there was no response."""
         if self.histogram.get_total_count() == 0:
             return None
         return float(self.histogram.get_value_at_percentile(percent)) / 1e6
@@ -115,7 +115,7 @@ class Recorder:
         """What was counted, over `seconds`. The recorder must not be used after this."""
         return Window(
             seconds=seconds,
-            answered=self.histogram.get_total_count(),
+            succeeded=self.histogram.get_total_count(),
             failed=self.failures.total(),
             failures=dict(self.failures),
             p50=self.percentile(50),

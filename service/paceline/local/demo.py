@@ -2,7 +2,7 @@
 
 Every read waits 20 ms for the database, as with one in another region: waiting, not CPU, since load, service, operator
 and databases share one small machine. The service starts with one worker and one connection to PostgreSQL, so it
-answers at most 1 / 21 ms = 47 requests/s, and the load asks for 100: requests queue, and p95 grows to seconds.
+serves at most 1 / 21 ms = 47 requests/s, and the load asks for 100: requests queue, and p95 grows to seconds.
 By Little's law 100/s · 21 ms = 2.1 connections are busy on average; with 4 the queue is gone, with 7 hardly anybody
 waits and p95 is near 25 ms.
 """

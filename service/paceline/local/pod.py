@@ -26,16 +26,16 @@ class Running:
 
 async def wait_until_ready(port: int) -> None:
     """Returns once /readyz on the management port says yes; waits for ever."""
-    while (answer := await _get(port, "/readyz")) is None or answer[0] != 200:  # noqa: ASYNC110 - another process
+    while (response := await _get(port, "/readyz")) is None or response[0] != 200:  # noqa: ASYNC110 - another process
         await asyncio.sleep(_POLL_SECONDS)
 
 
 async def ask(port: int) -> Running | None:
-    """What /state on the management port says; None if it does not answer."""
-    answer = await _get(port, "/state")
-    if answer is None or answer[0] != 200:
+    """What /state on the management port says; None if it does not respond."""
+    response = await _get(port, "/state")
+    if response is None or response[0] != 200:
         return None
-    state: dict[str, Any] = orjson.loads(answer[1])
+    state: dict[str, Any] = orjson.loads(response[1])
     values, tuning = state["values"], state["tuning"]
     return Running(
         tuning["generation"],

@@ -14,7 +14,7 @@ from paceline.load.results import Window, merge
 from paceline.local.pod import Running
 
 HISTORY: Final = 600
-"""Windows that are kept, one a second."""
+"""Windows remembered, one a second."""
 JUST_BEFORE_SECONDS: Final = 5.0
 
 
@@ -60,7 +60,7 @@ class Progress:
     running: Running | None = None
     first: Running | None = None
     """What ran before the first decision."""
-    answered: int = 0
+    succeeded: int = 0
     failures: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -70,12 +70,12 @@ class Progress:
     def sampled(self, at: float, window: Window, outstanding: int) -> None:
         """A second of load went by."""
         self.samples.append(Sample(at, window, outstanding))
-        self.answered += window.answered
+        self.succeeded += window.succeeded
         for kind, count in window.failures.items():
             self.failures[kind] = self.failures.get(kind, 0) + count
 
     def reported(self, running: Running | None) -> None:
-        """The pod was asked; None: it did not answer."""
+        """The pod was asked; None: it did not respond."""
         if running is not None:
             self.running = running
             self.first = self.first or running
@@ -91,7 +91,7 @@ class Progress:
             self.hold = None
 
     def p95_seconds(self, since: float, until: float) -> float | None:
-        """What clients saw between two times; None without an answer."""
+        """What clients saw between two times; None without a response."""
         return merge(sample.window for sample in self.samples if since < sample.at <= until).p95
 
 

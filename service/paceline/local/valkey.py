@@ -64,7 +64,7 @@ def _binary() -> Path:
 
 
 def _answers(port: int, pid: int, password: str | None) -> bool:
-    """Whether process `pid` answers there: on a port that was taken, somebody else would."""
+    """Whether it is process `pid` that serves there: on a port that was taken, another would."""
     try:
         with socket.create_connection(("127.0.0.1", port), 1) as connection, connection.makefile("rb") as lines:
             if password is not None:

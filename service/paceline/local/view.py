@@ -125,7 +125,7 @@ def render(progress: Progress, facts: Facts, at: float) -> RenderableType:
 
 
 def render_summary(progress: Progress, facts: Facts, summary: Summary) -> RenderableType:
-    """Before → after, and the verdict."""
+    """Before → after, and the result."""
     table = Table(box=SIMPLE_HEAD, title="before → after", title_justify="left", show_header=False)
     objective = "" if facts.objective_seconds is None else f"objective {format_seconds(facts.objective_seconds)}"
     table.add_row("p95", _milliseconds(summary.before_seconds), "→", _milliseconds(summary.after_seconds), objective)
@@ -136,7 +136,7 @@ def render_summary(progress: Progress, facts: Facts, summary: Summary) -> Render
             counts = "per pod" if name in last.per_pod else "per worker"
             table.add_row(f"pool {name}", str(first.pools.get(name, "-")), "→", str(size), counts)
     failed = Text(str(progress.failed), style="bold red" if progress.failed else "bold green")
-    table.add_row("requests", "", "", f"{progress.answered} succeeded", Text.assemble(failed, " failed"))
+    table.add_row("requests", "", "", f"{progress.succeeded} succeeded", Text.assemble(failed, " failed"))
     table.add_row("decisions", "", "", str(len(progress.rows)), ", ".join(row.decision.reason for row in progress.rows))
     return Group(table, *_verdict(progress, summary))
 
@@ -192,7 +192,7 @@ def _load_text(progress: Progress, facts: Facts) -> Text:
         f"{facts.rate:g} requests/s, p95 " if facts.rate is not None else "p95 ",
         (_milliseconds(p95), "bold red" if late else "bold green"),
         f" (objective {_milliseconds(facts.objective_seconds)})",
-        f", waiting {latest.outstanding if latest else 0}, succeeded {progress.answered}, failed ",
+        f", waiting {latest.outstanding if latest else 0}, succeeded {progress.succeeded}, failed ",
         (str(progress.failed), "bold red" if progress.failed else "bold green"),
     )
 

@@ -1,4 +1,4 @@
-"""The folder of a local platform: what is kept where, and that nobody else uses it. Starts nothing."""
+"""The folder of a local platform: what is stored where, and that nobody else uses it. Starts nothing."""
 
 import fcntl
 import shutil

@@ -1,4 +1,4 @@
-"""The layers in front of the application: pure ASGI, one class a file, composed here, outermost first."""
+"""The middleware in front of the application: pure ASGI, one class a file, composed here, outermost first."""
 
 from collections.abc import Callable
 from functools import partial
@@ -30,7 +30,7 @@ __all__ = [
     "instrument",
 ]
 
-Layer = Callable[[ASGIApp], ASGIApp]
+MiddlewareFactory = Callable[[ASGIApp], ASGIApp]
 
 
 def instrument(
@@ -42,7 +42,7 @@ def instrument(
     generation: Callable[[], int],
     admission: Admission | None = None,
 ) -> ASGIApp:
-    """The application with the layers of `paceline serve` in front. What is off is not there.
+    """The application with the middleware of `paceline serve` in front. What is off is not there.
 
     Args:
         generation: the generation that this process runs at the moment; spans carry it.
@@ -52,7 +52,7 @@ def instrument(
         TrustedProxiesMiddleware, trusted=TrustedPeers(settings.trusted_proxies), header=settings.forwarded_by
     )
     refusal = proxies(RequestIdMiddleware(send_overloaded))
-    layers: list[Layer] = [
+    stack: list[MiddlewareFactory] = [
         # Before all measuring: who is turned away is neither an error nor a duration.
         *([partial(AdmissionMiddleware, admission=admission, refusal=refusal)] if admission else []),
         # Before the proxies, for it asks whether the true peer may say that a request is sampled.
@@ -69,10 +69,10 @@ def instrument(
             partial(BodyLimitMiddleware, most_bytes=settings.max_body_bytes, routes=parse_routes(settings.body_limits)),
         ),
     ]
-    for layer in reversed(layers):
-        app = layer(app)
+    for wrap in reversed(stack):
+        app = wrap(app)
     return app
 
 
-def _if(wanted: bool, layer: Layer) -> list[Layer]:
-    return [layer] if wanted else []
+def _if(wanted: bool, wrap: MiddlewareFactory) -> list[MiddlewareFactory]:
+    return [wrap] if wanted else []

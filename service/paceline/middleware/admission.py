@@ -1,7 +1,7 @@
-"""Turns requests away while the worker has all that it can work on: better a quick no than a late answer.
+"""Turns requests away while the worker has all that it can work on: better a quick refusal than a late response.
 
-Stands before the measuring layer, so that those turned away count neither as errors nor as durations. WebSockets pass:
-they are held, not worked on.
+Stands in front of MeasureMiddleware, so that requests turned away count neither as errors nor as durations. WebSockets
+pass: they are held open, not worked on.
 """
 
 from collections.abc import Awaitable
@@ -23,12 +23,12 @@ async def send_overloaded(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 class AdmissionMiddleware:
-    """Answers 503 with `Retry-After` above the limit. While admission is off it costs one comparison."""
+    """Responds 503 with `Retry-After` above the limit. While admission is off it costs one comparison."""
 
     __slots__ = ("_admission", "_app", "_refusal")
 
     def __init__(self, app: ASGIApp, *, admission: Admission, refusal: ASGIApp | None = None) -> None:
-        """`refusal` answers those that are turned away, in the application's place."""
+        """`refusal` responds to those that are turned away, in the application's place."""
         self._app = app
         self._admission = admission
         self._refusal = send_overloaded if refusal is None else refusal
@@ -45,22 +45,22 @@ class AdmissionMiddleware:
 
     async def _admitted(self, began: float, scope: Scope, receive: Receive, send: Send) -> None:
         admission = self._admission
-        status, answered = 0, False
+        status, responded = 0, False
 
         def watch(message: Message) -> Awaitable[None]:
-            nonlocal status, answered
+            nonlocal status, responded
             if not status:
                 if message["type"] == "http.response.start":
                     status = message["status"]
-            elif not answered:
-                # As the measuring layer counts: the end of a plain answer, the first byte of a stream. What the
+            elif not responded:
+                # As MeasureMiddleware counts: the end of a plain response, the first byte of a stream. What the
                 # application does afterwards, nobody waits for.
-                answered = True
+                responded = True
                 admission.finish(began, failed=status >= 500 and not client_left(receive))
             return send(message)
 
         try:
             await self._app(scope, receive, watch)
         finally:
-            if not answered:
+            if not responded:
                 admission.finish(began, failed=not client_left(receive))

@@ -1,6 +1,6 @@
 """Times every HTTP request once, for the statistics and for the trace alike.
 
-One layer does both, because a layer of its own costs as much as either. It never buffers, changes or delays a message,
+One middleware does both, because a second one would cost as much again. It never buffers, changes or delays a message,
 and lets every exception through. Lifespan and WebSocket scopes pass untouched.
 """
 
@@ -44,19 +44,19 @@ class MeasureMiddleware:
 
         clock = self._clock
         status = 0
-        answered = later = 0.0
+        responded = later = 0.0
 
         # Not a coroutine function: it hands on the awaitable of the inner `send`, which spares a frame a message.
         def watch(message: Message) -> Awaitable[None]:
-            nonlocal status, answered, later
+            nonlocal status, responded, later
             if not status:
                 if message["type"] == "http.response.start":
                     status = message["status"]
                     scope[RESPONSE_HEADERS] = message.get("headers", ())
-            elif not answered:
-                # The first body message: the end of a plain answer, the first byte of a stream. What the
-                # application does afterwards, background tasks for instance, is not latency of the answer.
-                answered = clock()
+            elif not responded:
+                # The first body message: the end of a plain response, the first byte of a stream. What the
+                # application does afterwards, background tasks for instance, is not latency of the response.
+                responded = clock()
             else:
                 later = clock()
             return send(message)
@@ -73,8 +73,8 @@ class MeasureMiddleware:
             failure = type(error)
             raise
         finally:
-            answered = answered or clock()
-            seconds = answered - started
+            responded = responded or clock()
+            seconds = responded - started
             failed = failure is not None or not 0 < status < 500
             no_error = failed and requests.excuse(
                 left=client_left(receive),
@@ -84,6 +84,6 @@ class MeasureMiddleware:
             requests.in_flight -= 1
             requests.record(scope, seconds, failed)
             if tracing is not None and (trace is not None or failed or seconds > self._slow):
-                outcome = Outcome(status, started, answered, later or answered, failure, no_error)
+                outcome = Outcome(status, started, responded, later or responded, failure, no_error)
                 tracing.end(scope, trace, outcome, self._generation)
             current_request.reset(in_log)

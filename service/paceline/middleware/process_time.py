@@ -1,4 +1,4 @@
-"""How long the application took until it began to answer: `X-Process-Time` in seconds, `Server-Timing` for browsers."""
+"""How long the application took to begin its response: `X-Process-Time` in seconds, `Server-Timing` for browsers."""
 
 from collections.abc import Awaitable, Callable
 from time import perf_counter
@@ -7,7 +7,7 @@ from paceline.asgi import ASGIApp, Message, Receive, Scope, Send
 
 
 class ProcessTimeMiddleware:
-    """Adds two headers to each answer; those that the application sets stay beside them."""
+    """Adds two headers to each response; those that the application sets stay beside them."""
 
     __slots__ = ("_app", "_clock")
 

@@ -13,9 +13,9 @@ _SANE: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestIdMiddleware:
-    """In `scope["state"]["request_id"]`, from where log lines take it, and in the answer as `X-Request-ID`.
+    """In `scope["state"]["request_id"]`, from where log lines take it, and in the response as `X-Request-ID`.
 
-    An id that a layer further out has given stays; an answer that names its own keeps it.
+    An id given by a middleware further out stays; a response that names its own keeps it.
     """
 
     __slots__ = ("_app",)

@@ -1,4 +1,4 @@
-"""What OWASP asks of every answer of an API, where the application does not say it itself.
+"""What OWASP asks of every response of an API, where the application does not say it itself.
 
 Source: OWASP REST Security Cheat Sheet, "Security Headers". No Content-Security-Policy: only the application knows what
 its pages load.

@@ -1,4 +1,4 @@
-"""Gives up on a request that is not answered in time: 504, and its handler is cancelled."""
+"""Gives up on a request without a response in time: 504, and its handler is cancelled."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -8,7 +8,7 @@ from paceline.middleware.problem import send_problem
 
 
 class TimeoutMiddleware:
-    """Bounds the time to the first byte; an answer that has begun, and a WebSocket, may take as long as they like.
+    """Bounds the time to the first byte; a response that has begun, and a WebSocket, may take as long as they like.
 
     A handler that runs in a thread cannot be cancelled: its 504 comes when the thread is done.
     """

@@ -8,7 +8,7 @@ from paceline.middleware.forwarded import Hop, by_forwarded, by_x_forwarded, cli
 from paceline.trusted_peers import TrustedPeers
 
 TRUSTED: Final = "paceline.trusted_peer"
-"""True in the scope of a request that a trusted peer sent; layers further in see the client's address, not its own."""
+"""True in the scope of a request from a trusted peer; middleware further in sees the client's address instead."""
 _SECURE: Final = {"http": "https", "websocket": "wss"}
 _PLAIN: Final = {"http": "http", "websocket": "ws"}
 _READERS: Final = {"x-forwarded": by_x_forwarded, "forwarded": by_forwarded}

@@ -22,9 +22,9 @@ class Limiter:
 
     def __init__(self, name: str, limit: int, clock: Callable[[], float] = perf_counter) -> None:
         self.limit = limit
-        """Permits that may be lent. After a shrink more may still be out; they are not lent again."""
+        """Permits that may be checked out. After a shrink more may still be out; they are not given out again."""
         self.in_use = 0
-        """Permits that are lent."""
+        """Permits that are checked out."""
         self.timeouts = 0
         """Waiters that gave up because their timeout passed."""
         self.wait = Histogram()

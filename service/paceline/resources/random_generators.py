@@ -84,10 +84,13 @@ def _is_source(value: Any) -> bool:
 
 def source_of(generator: Any) -> Any:
     """What holds the state: of numpy's generators their bit generator, else the object itself."""
-    if isinstance(generator, random.Random):
+    # By its type: `isinstance` would ask every proxy of the application's for its class.
+    kind = type(generator)
+    if issubclass(kind, random.Random):
         return generator
     module = sys.modules.get("numpy.random")
-    kinds = tuple(kind for name in ("Generator", "RandomState") if (kind := getattr(module, name, None)))
-    if not isinstance(generator, kinds):
+    if not issubclass(
+        kind, tuple(each for name in ("Generator", "RandomState") if (each := getattr(module, name, None)))
+    ):
         return generator
     return getattr(generator, "bit_generator", None) or generator._bit_generator

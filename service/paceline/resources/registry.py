@@ -30,7 +30,7 @@ class TunablePool(Protocol):
         """The shape of `pools.<name>` in `/state`."""
 
     def sockets(self) -> Iterable[Any]:
-        """Transports or sockets of its connections, lent or idle; those that are just opening may be missing."""
+        """Transports or sockets of its connections, checked out or idle; those that are just opening may be missing."""
 
 
 class TunableCache(Protocol):

@@ -1,4 +1,4 @@
-"""The span `config.applied`: a process answers the operator's trace with what it runs now."""
+"""The span `config.applied`: a process continues the operator's trace with the values it runs now."""
 
 from collections.abc import Mapping
 from time import time_ns

@@ -109,7 +109,13 @@ def _refused(state: State) -> list[Sample]:
 
 METRICS: Final = (
     Row("histogram", "http_server_request_duration_seconds", "Duration of requests.", _ROUTE, _routes("duration")),
-    Row("counter", "paceline_request_errors", "Requests answered with 5xx or not at all.", _ROUTE, _routes("errors")),
+    Row(
+        "counter",
+        "paceline_request_errors",
+        "Requests that ended in 5xx or without a response.",
+        _ROUTE,
+        _routes("errors"),
+    ),
     Row("counter", "paceline_client_disconnects", "Requests whose client hung up.", (), _outcome("clientDisconnects")),
     Row(
         "counter",
@@ -157,7 +163,7 @@ METRICS: Final = (
         _each("caches", "fetch"),
     ),
     Row("gauge", "paceline_admission_limit", "Requests admitted at a time, all workers.", (), _admission("limit")),
-    Row("gauge", "paceline_admission_in_flight", "Requests not answered yet.", (), _admission("inFlight")),
+    Row("gauge", "paceline_admission_in_flight", "Requests without a response yet.", (), _admission("inFlight")),
     Row("counter", "paceline_admission_rejected", "Requests turned away.", (), _admission("rejected")),
     Row("counter", "paceline_admission_braked", "Seconds too slow or failing.", (), _admission("braked")),
     Row(

@@ -45,7 +45,7 @@ class RequestStats:
         self._templates: set[str] = set()
 
     def record(self, scope: Mapping[str, Any], seconds: float, failed: bool) -> None:
-        """Adds one finished request. `failed`: answered with 5xx, not at all, or with an exception."""
+        """Adds one finished request. `failed`: responded with 5xx, not at all, or raised an exception."""
         key = scope["method"], route_template(scope)
         group = self._by_key.get(key)
         if group is None:

@@ -35,10 +35,10 @@ class Outcome(NamedTuple):
     """How a request went. Times are of the process's monotonic clock, in seconds."""
 
     status: int
-    """As sent; 0 if no answer was begun."""
+    """As sent; 0 if no response was begun."""
     started: float
-    answered: float
-    """When the answer was complete, or the first byte of a stream was there."""
+    responded: float
+    """When the response was complete, or the first byte of a stream was there."""
     ended: float
     """When the last byte was there."""
     failure: type[BaseException] | None = None
@@ -48,13 +48,13 @@ class Outcome(NamedTuple):
 
     @property
     def failed(self) -> bool:
-        """Answered with 5xx, not at all, or with an exception."""
+        """Responded with 5xx, not at all, or raised an exception."""
         return not self.no_error and (self.failure is not None or not 0 < self.status < 500)
 
     @property
     def seconds(self) -> float:
         """The latency that counts."""
-        return self.answered - self.started
+        return self.responded - self.started
 
 
 def request_attributes(scope: Mapping[str, Any], generation: int) -> dict[str, AttributeValue]:
@@ -63,7 +63,7 @@ def request_attributes(scope: Mapping[str, Any], generation: int) -> dict[str, A
 
 
 def outcome_attributes(scope: Mapping[str, Any], outcome: Outcome, slow_seconds: float) -> dict[str, AttributeValue]:
-    """What is known when a request has been answered; by then layers further in know what a proxy said.
+    """What is known when a request has had its response; by then middleware further in knows what a proxy said.
 
     `OUTCOME` is there for the requests that are always kept, so that one search finds them all.
     """
@@ -99,7 +99,7 @@ def span_name(scope: Mapping[str, Any]) -> str:
 
 
 def span_status(outcome: Outcome) -> Status:
-    """An error for 5xx, an exception or no answer; else unset, as the conventions want it of servers."""
+    """An error for 5xx, an exception or no response; else unset, as the conventions want it of servers."""
     return Status(StatusCode.ERROR if outcome.failed else StatusCode.UNSET)
 
 

@@ -12,7 +12,7 @@ from paceline_api.settings import PostgresSettings
 
 @asynccontextmanager
 async def open_postgres(settings: PostgresSettings) -> AsyncIterator[asyncpg.Pool]:
-    """Connects on first use, so that an API whose database is down starts, and answers 503 until it is up."""
+    """Connects on first use, so that an API whose database is down starts, and responds 503 until it is up."""
     pool = await asyncpg.create_pool(
         settings.url.get_secret_value(),
         min_size=0,

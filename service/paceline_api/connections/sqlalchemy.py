@@ -29,7 +29,7 @@ async def open_sessions(settings: ItemsSettings, postgres: PostgresSettings) -> 
     )
     tune.pool(engine, name="items", limit=settings.limit)
     try:
-        # Answers are made of objects after the commit: without `expire_on_commit=False` each would be read again.
+        # Responses are made of objects after the commit: without `expire_on_commit=False` each would be read again.
         yield async_sessionmaker(engine, expire_on_commit=False)
     finally:
         await engine.dispose()

@@ -21,7 +21,7 @@ from paceline_api.settings import UpstreamSettings
 
 logger = logging.getLogger(__name__)
 
-Answer = TypeVar("Answer", bound=BaseModel)
+Shape = TypeVar("Shape", bound=BaseModel)
 
 _PASSING: Final = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
 
@@ -56,30 +56,30 @@ class Upstream:
             attempts=settings.attempts, timeout=None, wait_initial=0.05, wait_max=0.5, wait_jitter=0.05
         ).on(_may_pass)
 
-    async def get(self, path: str, shape: type[Answer]) -> Answer | None:
+    async def get(self, path: str, shape: type[Shape]) -> Shape | None:
         """What the upstream says at `path`; None where it knows no such thing.
 
         Raises:
-            UpstreamFailed: nobody listens, or the answer is an error or has another shape.
-            UpstreamTooSlow: no answer within the deadline.
+            UpstreamFailed: nobody listens, or the response is an error or has another shape.
+            UpstreamTooSlow: no response within the deadline.
         """
         try:
             async with asyncio.timeout(self._deadline_seconds):
                 return shape.model_validate_json(await self._retrying(self._attempt, path))
         except TimeoutError as error:
-            raise UpstreamTooSlow(f"upstream: no answer to {path} within the deadline") from error
+            raise UpstreamTooSlow(f"upstream: no response to {path} within the deadline") from error
         except aiohttp.ClientResponseError as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 return None
-            raise UpstreamFailed(f"upstream: {path} was answered with status {error.status}") from error
+            raise UpstreamFailed(f"upstream: {path} returned status {error.status}") from error
         except aiohttp.ClientError as error:
             raise UpstreamFailed("upstream: it cannot be reached") from error
         except ValidationError as error:
-            raise UpstreamFailed(f"upstream: {path} was answered with something else than agreed") from error
+            raise UpstreamFailed(f"upstream: {path} returned something other than agreed") from error
 
     async def _attempt(self, path: str) -> bytes:
-        async with self._session.get(path) as answer:
-            return await answer.read()
+        async with self._session.get(path) as response:
+            return await response.read()
 
 
 def _log_retry(details: RetryDetails) -> None:

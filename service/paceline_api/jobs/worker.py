@@ -83,7 +83,7 @@ def _refuse_early_death(settings: Settings) -> None:
 
 async def _end(*tasks: asyncio.Task[None]) -> None:
     """Cancels the tasks and waits until they have ended: one that is cancelled once more while it takes a query back,
-    as asyncio does at the end, loses its connection, and psycopg complains."""
+    as asyncio does at the end, loses its connection, and psycopg warns."""
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks, timeout=_CONNECTION_SECONDS)

@@ -12,7 +12,7 @@ from paceline_api.security_store import SecurityStore
 from paceline_api.sign_in import Attempts
 from paceline_api.tokens import Claims, Tokens
 
-_BEARER: Final = OAuth2PasswordBearer(tokenUrl="auth/token", auto_error=False)  # the answer is a problem of ours
+_BEARER: Final = OAuth2PasswordBearer(tokenUrl="auth/token", auto_error=False)  # the response is a Problem of ours
 
 
 async def _passwords(request: Request) -> Passwords:

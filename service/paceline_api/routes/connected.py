@@ -1,4 +1,4 @@
-"""Work that is worth doing only while somebody waits for the answer: a handler runs on when its client is gone."""
+"""Work that is worth doing only while somebody waits for the response: a handler runs on when its client is gone."""
 
 import asyncio
 from collections.abc import Coroutine

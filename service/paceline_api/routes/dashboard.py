@@ -1,6 +1,6 @@
-"""Three services asked at the same time: the answer takes as long as the slowest of them, not as all together.
+"""Three services asked at the same time: the response takes as long as the slowest, not as long as all together.
 
-Partial failure: a part that could not be had is null and named in `degraded`; where none could, the answer is 502.
+Partial failure: a part that could not be had is null and named in `degraded`; where none could, the response is 502.
 """
 
 import asyncio

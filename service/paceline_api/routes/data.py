@@ -1,4 +1,4 @@
-"""A route that clients may ask a hundred times a minute. The layer in front of it counts; see `rate_limit`."""
+"""A route that clients may ask a hundred times a minute. The middleware in front of it counts; see `rate_limit`."""
 
 from fastapi import APIRouter
 

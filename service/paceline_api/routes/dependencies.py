@@ -52,7 +52,7 @@ async def _processes(request: Request) -> tune.Processes:
 
 
 PostgresDep = Annotated[asyncpg.Pool, Depends(_postgres)]
-# scope: the commit comes before the answer, lest a client is told of what then fails.
+# scope: the commit comes before the response, so that no client is told of something that then fails.
 SessionDep = Annotated[AsyncSession, Depends(_session, scope="function")]
 RedisDep = Annotated[Redis, Depends(_redis)]
 MongoDep = Annotated[AsyncDatabase[dict[str, Any]], Depends(_mongo)]

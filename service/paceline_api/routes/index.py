@@ -40,5 +40,5 @@ async def index() -> HTMLResponse:
 
 @router.get("/healthz", tags=["health"], response_class=PlainTextResponse)
 async def healthz() -> PlainTextResponse:
-    """The process answers. Says nothing about databases: restarting us would not mend them."""
+    """The process responds. Says nothing about databases: a restart of this process would not mend them."""
     return PlainTextResponse("ok")

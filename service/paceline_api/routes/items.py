@@ -1,4 +1,4 @@
-"""Items in PostgreSQL by SQLAlchemy's ORM: one session and one transaction a request, ended before the answer goes."""
+"""Items in PostgreSQL by SQLAlchemy's ORM: one session and one transaction a request, ended before the response."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""New accounts. What must not be lost goes into the transaction, what may be lost runs after the answer."""
+"""New accounts. What must not be lost goes into the transaction, what may be lost runs after the response."""
 
 import logging
 from typing import Final

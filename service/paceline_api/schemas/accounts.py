@@ -1,4 +1,4 @@
-"""What /signup and /auth take and answer."""
+"""What /signup and /auth take and return."""
 
 from datetime import datetime
 from typing import Annotated, Final, Literal

@@ -1,4 +1,4 @@
-"""What /dashboard answers, and what each of its services must answer for it."""
+"""What /dashboard returns, and what each of its services must return for it."""
 
 from pydantic import BaseModel, Field
 

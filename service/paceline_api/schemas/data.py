@@ -1,4 +1,4 @@
-"""What /api/data answers."""
+"""What /api/data returns."""
 
 from pydantic import BaseModel
 

@@ -1,4 +1,4 @@
-"""What /documents takes and answers."""
+"""What /documents takes and returns."""
 
 from datetime import datetime
 from typing import Annotated, Final

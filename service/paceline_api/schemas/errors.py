@@ -1,4 +1,4 @@
-"""The body of every answer that is not a success, and how a route documents those it may give."""
+"""The body of every response that is not a success, and how a route documents those it may give."""
 
 from inspect import cleandoc
 from itertools import groupby

@@ -1,4 +1,4 @@
-"""What /expensive-data answers."""
+"""What /expensive-data returns."""
 
 from pydantic import BaseModel, Field
 

@@ -1,4 +1,4 @@
-"""What /items takes and answers."""
+"""What /items takes and returns."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""What /process takes and answers."""
+"""What /process takes and returns."""
 
 from pydantic import BaseModel, Field
 

@@ -1,4 +1,4 @@
-"""What /products answers."""
+"""What /products returns."""
 
 from pydantic import BaseModel, ConfigDict, Field
 

@@ -1,4 +1,4 @@
-"""What /users answers, and what the user directory must answer for it."""
+"""What /users returns, and what the user directory must return for it."""
 
 from pydantic import BaseModel, ConfigDict
 

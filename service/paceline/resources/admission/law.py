@@ -1,13 +1,13 @@
-"""How many requests a worker may work on at a time, from one window of its own answers to the next. Pure.
+"""How many requests a worker may work on at a time, from one window of its own responses to the next. Pure.
 
 In this order; the first that applies decides:
 
 | reason | condition | step |
 | --- | --- | --- |
-| brake | p90 > 1.5 · objective, or more than 5 % of the answers failed | 0.9 · L |
+| brake | p90 > 1.5 · objective, or more than 5 % of the responses failed | 0.9 · L |
 | idle | in flight < L/2: the limit does not bind, so it is neither too high nor too low | 0 |
 | growth | p90 ≤ 0.75 · objective | +log₁₀ L |
-| veto | the limit binds, and in the last 50 windows more in flight meant no more answers, but waiting | −log₁₀ L |
+| veto | the limit binds, and in the last 50 windows more in flight meant no more responses, but waiting | −log₁₀ L |
 | queue | more than 6·log₁₀ L of the L wait for each other | −log₁₀ L |
 | growth | fewer than 3·log₁₀ L wait | +log₁₀ L |
 | steady | otherwise | 0 |
@@ -15,7 +15,7 @@ In this order; the first that applies decides:
 Sources: the estimate of the queue, L·(1 − unloaded/now), from TCP Vegas by way of Netflix's concurrency-limits; the
 correlations from failsafe-go's adaptivelimiter; the brake from Netflix's AIMDLimit. A limiter that steers on the ratio
 of latencies alone climbs under steady overload, because what it takes for unloaded climbs too: so here loaded windows
-never raise it, and an objective is believed before any ratio.
+never raise it, and an objective counts before any ratio.
 """
 
 from collections.abc import Sequence
@@ -30,16 +30,16 @@ from paceline.document.model import AdmissionValues
 BRAKE_ABOVE: Final = 1.5
 """Times the objective."""
 EASY_BELOW: Final = 0.75
-"""Times the objective: as long as it is kept this well, nobody has to be turned away."""
+"""Times the objective: as long as it is met this well, nobody has to be turned away."""
 FAILED_ABOVE: Final = 0.05
-"""Share of the answers; a second's fifty cannot tell smaller ones from chance."""
+"""Share of the responses; a second's fifty cannot tell smaller ones from chance."""
 BRAKE: Final = 0.9
 REMEMBERED: Final = 50
 SMOOTHED: Final = 5
 HEADROOM: Final = 1.25
 """What an unloaded worker's latency may vary by; below, nobody is taken to wait (Envoy's minRTT buffer)."""
 FORGETTING: Final = 0.1
-"""How fast an idle worker's longer latency is believed to be its unloaded one."""
+"""How fast an idle worker's longer latency is taken for its unloaded one."""
 UNCORRELATED: Final = 0.5
 """Weaker correlations are chance, and so is one with a quantity that varies by less than `CONSTANT`."""
 CONSTANT: Final = 0.01
@@ -59,9 +59,9 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What a worker saw in a second or more, over fifty answers or more."""
+    """What a worker saw in a second or more, over fifty responses or more."""
 
-    answers_per_second: float
+    responses_per_second: float
     p90_seconds: float
     failed_ratio: float
     in_flight: int
@@ -125,13 +125,13 @@ def _judge(limit: float, past: Sequence[Window], waiting_share: float, bounds: A
 
 
 def _in_vain(past: Sequence[Window]) -> bool:
-    """Whether admitting more has bought no answers, but waiting."""
+    """Whether admitting more has bought no responses, but waiting."""
     in_flight = [float(window.in_flight) for window in past]
-    answers = [window.answers_per_second for window in past]
-    gained, waited = _correlation(in_flight, answers), _correlation(in_flight, [each.p90_seconds for each in past])
+    responses = [window.responses_per_second for window in past]
+    gained, waited = _correlation(in_flight, responses), _correlation(in_flight, [each.p90_seconds for each in past])
     if gained < 0:
         return True
-    return waited > UNCORRELATED and (gained < 0.3 or pstdev(answers) < 0.2 * fmean(answers))
+    return waited > UNCORRELATED and (gained < 0.3 or pstdev(responses) < 0.2 * fmean(responses))
 
 
 def _correlation(one: Sequence[float], other: Sequence[float]) -> float:

@@ -28,7 +28,7 @@ class Admission:
         self.room = 0
         """Requests that may be in flight."""
         self.in_flight = 0
-        """Requests admitted and not answered; of a stream, up to its first byte."""
+        """Requests admitted and without a response; of a stream, up to its first byte."""
         self.rejected = 0
         self._clock = clock
         self._bounds: AdmissionValues | None = None
@@ -55,7 +55,7 @@ class Admission:
         return self._clock()
 
     def finish(self, began: float, *, failed: bool) -> None:
-        """The request has been answered. `failed`: with 5xx, or not at all."""
+        """The response is complete. `failed`: with 5xx, or not at all."""
         self.in_flight -= 1
         now = self._clock()
         self._durations.append(now - began)
@@ -82,7 +82,7 @@ class Admission:
         if self._limit is not None and self._bounds is not None:
             durations, seconds = sorted(self._durations), now - self._opened
             window = Window(
-                answers_per_second=len(durations) / seconds,
+                responses_per_second=len(durations) / seconds,
                 p90_seconds=durations[ceil(0.9 * len(durations)) - 1],
                 failed_ratio=self._failed / len(durations),
                 in_flight=self._most,

@@ -1,4 +1,4 @@
-"""A call on its way to another process, and its answer on the way back, as bytes. Pickle: both ends are one program.
+"""A call on its way to another process, and its result on the way back, as bytes. Pickle: both ends are one program.
 
 `perform` runs in the child; nothing here knows how the bytes travel.
 """
@@ -33,7 +33,7 @@ def pack_call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[
 
 
 def perform(call: bytes) -> bytes:
-    """Runs the call, here and now; its answer as bytes, whatever it was."""
+    """Runs the call, here and now; its result as bytes, whatever it was."""
     try:
         function, args, kwargs = pickle.loads(call)  # noqa: S301 - from our own worker, over a socket that is only ours
         return pickle.dumps((True, function(*args, **kwargs)))
@@ -42,9 +42,9 @@ def perform(call: bytes) -> bytes:
         return pickle.dumps((False, _portable(error)))
 
 
-def unpack_answer(answer: bytes) -> Any:
+def unpack_result(result: bytes) -> Any:
     """What the function returned; raises what it raised, with its traceback as a note."""
-    succeeded, value = pickle.loads(answer)  # noqa: S301 - as above
+    succeeded, value = pickle.loads(result)  # noqa: S301 - as above
     if succeeded:
         return value
     raise value

@@ -29,18 +29,18 @@ class Child:
         return not self._killed and self._process is not None and not self._reader.at_eof()
 
     async def call(self, call: bytes) -> bytes:
-        """The answer to a packed call.
+        """The result of a packed call.
 
         Raises:
-            ProcessDied: the process ended before it answered, or could not start.
+            ProcessDied: the process ended before it returned, or could not start.
         """
         if self._process is None:
             await self._start()
         self._writer.write(frame(call))
-        answer = await read_frame(self._reader)
-        if answer is None:
+        reply = await read_frame(self._reader)
+        if reply is None:
             raise ProcessDied(f"the process that ran the call {await self._fate()}; this call alone is lost")
-        return answer
+        return reply
 
     def kill(self) -> None:
         """Ends it at once, with what it runs; in any state."""

@@ -34,7 +34,7 @@ class ProcessPool:
         self._trim()
 
     async def run(self, call: bytes, started: Callable[[], None]) -> bytes:
-        """The packed answer to a packed call. Cancelled: the child is killed, and its place is free once it is gone.
+        """The packed result of a packed call. Cancelled: the child is killed, and its place is free once it is gone.
 
         Args:
             call: packed by `call.pack_call`.
@@ -42,7 +42,7 @@ class ProcessPool:
 
         Raises:
             PoolFull: as many calls wait as may.
-            ProcessDied: the child ended before it answered.
+            ProcessDied: the child ended before it returned.
         """
         limiter = self._limiter
         if limiter.in_use >= limiter.limit and limiter.waiting >= self._queue:
@@ -73,7 +73,7 @@ class ProcessPool:
         self._idle.clear()
 
     async def _work(self, child: Child, call: bytes, granted: float) -> bytes:
-        """A task of its own: whoever waits for the answer may leave, the permit comes back when the process is free."""
+        """A task of its own: whoever waits for the result may leave, the permit comes back when the process is free."""
         try:
             return await child.call(call)
         finally:
@@ -109,7 +109,7 @@ class ProcessPool:
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        task.exception()  # nobody waits for the answer of a call that was cancelled
+        task.exception()  # nobody waits for the result of a call that was cancelled
 
     def _retry_after_seconds(self) -> float:
         """Until what waits now has begun: calls that wait x mean duration / limit. 8 of 2 s on 4 processes: 4 s."""

@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from paceline.document.model import PROCESSES
 from paceline.errors import PoolError, PoolFull
-from paceline.resources.processes.call import pack_call, unpack_answer
+from paceline.resources.processes.call import pack_call, unpack_result
 from paceline.resources.processes.pool import ProcessPool
 from paceline.resources.registry import Executor, ProcessPoolSettings
 from paceline.telemetry.histogram import Histogram
@@ -54,12 +54,12 @@ class Processes:
         Raises:
             UsageError: the function cannot be imported by another process, or an argument cannot be sent there.
             PoolFull: as many calls wait as may; nothing was begun.
-            ProcessDied: the process ended before it answered.
+            ProcessDied: the process ended before it returned.
         """
         if self._closed:
             raise PoolError(f"pool {self.name!r} is closed")
-        answer = await self._counted(pack_call(function, args, kwargs))
-        result: R = unpack_answer(answer)
+        packed = await self._counted(pack_call(function, args, kwargs))
+        result: R = unpack_result(packed)
         return result
 
     async def _counted(self, call: bytes) -> bytes:

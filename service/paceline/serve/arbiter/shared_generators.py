@@ -54,23 +54,24 @@ def owners(generator: Any) -> set[str]:
         if modules:
             return modules
         seen.update(map(id, holders))
-        level = [each for each in holders if not isinstance(each, FrameType)]
+        level = [each for each in holders if type(each) is not FrameType]
         if not level:
             break
     return set()
 
 
 def _module_of(holder: Any) -> str | None:
-    if isinstance(holder, ModuleType):
+    kind = type(holder)
+    if issubclass(kind, ModuleType):
         return holder.__name__
-    return holder.__module__ if isinstance(holder, (type, FunctionType)) else None
+    return holder.__module__ if issubclass(kind, (type, FunctionType)) else None
 
 
 def _places(wanted: set[int]) -> dict[int, str]:
     """Where in the modules a generator is: `MODULE.NAME` or `MODULE.NAME.ATTRIBUTE`."""
     places: dict[int, str] = {}
     for name, module in list(sys.modules.items()):
-        if isinstance(module, ModuleType):
+        if issubclass(type(module), ModuleType):
             for path, held in _reachable(module):
                 if (key := id(source_of(held))) in wanted:
                     places.setdefault(key, f"{name}.{path}")
@@ -80,10 +81,18 @@ def _places(wanted: set[int]) -> dict[int, str]:
 def _reachable(module: ModuleType) -> Iterator[tuple[str, Any]]:
     for attribute, value in list(vars(module).items()):
         yield attribute, value
-        if not isinstance(value, ModuleType):
-            # By its type: a proxy of the application's may do anything when it is asked for an attribute.
-            inner = vars(value) if type(value).__dictoffset__ or isinstance(value, type) else {}
-            yield from ((f"{attribute}.{below}", held) for below, held in list(inner.items()))
+        yield from ((f"{attribute}.{below}", held) for below, held in list(_attributes(value).items()))
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    """By the object's type: a proxy of the application's may do anything when it is asked for an attribute."""
+    kind = type(value)
+    if issubclass(kind, ModuleType):
+        return {}
+    if issubclass(kind, type):
+        return dict(type.__getattribute__(value, "__dict__"))
+    inner = object.__getattribute__(value, "__dict__") if kind.__dictoffset__ else {}
+    return inner if type(inner) is dict else {}
 
 
 def _kind(generator: Any) -> str:

@@ -41,9 +41,9 @@ def plan(url: str, **options: float) -> Plan:
 def test_a_run_without_failures_ends_with_status_0(address: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert drive(plan(address), as_json=True) == 0
     result = orjson.loads(capsys.readouterr().out)
-    assert {name: result[name] for name in ("planned", "answered", "failed", "keptRate", "failures")} == {
+    assert {name: result[name] for name in ("planned", "succeeded", "failed", "keptRate", "failures")} == {
         "planned": 2,
-        "answered": 2,
+        "succeeded": 2,
         "failed": 0,
         "keptRate": True,
         "failures": {},

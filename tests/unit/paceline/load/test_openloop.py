@@ -75,7 +75,7 @@ async def test_every_planned_request_is_sent_once_and_counted(answer: bytes) -> 
     server = Server(answer)
     async with serving(server) as url:
         summary = await run(url)
-    assert (summary.planned, summary.total.answered, server.requests) == (100, 100, 100)
+    assert (summary.planned, summary.total.succeeded, server.requests) == (100, 100, 100)
     assert summary.total.failed == 0
     assert server.connections == 8, "connections must be kept alive, and all of them used"
 
@@ -124,7 +124,7 @@ async def test_one_failure_among_many_answers_is_no_success() -> None:
 
     async with serving(one_fails) as url:
         summary = await run(url, **CALM)
-    assert (summary.total.answered, summary.total.failures) == (2, {"HTTP 503": 1})
+    assert (summary.total.succeeded, summary.total.failures) == (2, {"HTTP 503": 1})
     assert summary.kept_rate
     assert not summary.succeeded
 
@@ -168,7 +168,7 @@ async def test_a_connection_closed_between_requests_is_reopened(answer: bytes, r
     server = Server(answer, requests_per_connection=requests_per_connection)
     async with serving(server) as url:
         summary = await run(url, rate=50)
-    assert summary.total.answered == server.requests == server.connections == 25
+    assert summary.total.succeeded == server.requests == server.connections == 25
     assert summary.total.failed == 0
 
 
@@ -189,7 +189,7 @@ async def test_a_request_without_an_answer_in_time_fails_wherever_it_waits() -> 
 async def test_a_shortage_of_connections_is_reported_as_a_rate_not_kept() -> None:
     async with serving(Server(delay=0.1)) as url:
         summary = await run(url, rate=100, connections=2)
-    assert summary.total.answered == 50
+    assert summary.total.succeeded == 50
     assert not summary.kept_rate
     assert not summary.succeeded
 
@@ -207,11 +207,11 @@ async def test_a_window_holds_what_happened_since_the_last_one() -> None:
         summary = await running
         second = load.window()
     assert first.failed == 0
-    assert first.answered >= 20
+    assert first.succeeded >= 20
     assert second.failed > 0
-    assert first.answered + second.answered == summary.total.answered
+    assert first.succeeded + second.succeeded == summary.total.succeeded
     assert first.failed + second.failed == summary.total.failed
-    assert summary.total.answered + summary.total.failed == summary.planned
+    assert summary.total.succeeded + summary.total.failed == summary.planned
 
 
 async def test_connections_are_replaced_when_they_are_old() -> None:
@@ -244,7 +244,7 @@ async def test_a_generator_that_was_held_up_says_so() -> None:
         asyncio.get_running_loop().call_later(0.2, time.sleep, 0.2)
         summary = await run(url)
     assert 0.15 < summary.total.late < 10
-    assert summary.total.answered == 100
+    assert summary.total.succeeded == 100
 
 
 async def test_stopped_while_swamped_it_gets_responses_to_what_is_on_its_way_and_sends_no_more() -> None:
@@ -259,4 +259,4 @@ async def test_stopped_while_swamped_it_gets_responses_to_what_is_on_its_way_and
     assert load.stopped
     assert summary.total.failed == 0
     assert server.requests <= sent + 2
-    assert summary.planned == summary.total.answered == server.requests
+    assert summary.planned == summary.total.succeeded == server.requests

@@ -13,11 +13,11 @@ OBJECTIVE_SECONDS = 0.1
 SLOW = "p95 over the last 20 s was 2 s; the objective is 100 ms"
 
 
-def window(p95: float, *, answered: int = 100, failures: dict[str, int] | None = None, late: float = 0.0) -> Window:
+def window(p95: float, *, succeeded: int = 100, failures: dict[str, int] | None = None, late: float = 0.0) -> Window:
     """A second in which every request took `p95`."""
     recorder = Recorder(late=late)
-    for _ in range(answered):
-        recorder.answered(p95)
+    for _ in range(succeeded):
+        recorder.succeeded(p95)
     for kind, count in (failures or {}).items():
         recorder.failures[kind] += count
     return recorder.window(1.0)
@@ -74,8 +74,8 @@ def test_what_ran_first_is_kept_and_silence_changes_nothing() -> None:
 
 def test_percentiles_of_windows_are_merged_not_averaged() -> None:
     progress = Progress()
-    progress.sampled(1.0, window(0.01, answered=1900), outstanding=0)
-    progress.sampled(2.0, window(1.0, answered=100), outstanding=0)
+    progress.sampled(1.0, window(0.01, succeeded=1900), outstanding=0)
+    progress.sampled(2.0, window(1.0, succeeded=100), outstanding=0)
     # One answer in twenty is slow: the mean of the two p95 would be half a second.
     assert progress.p95_seconds(0.0, 2.0) == pytest.approx(0.01, rel=0.01)
     assert progress.p95_seconds(2.0, 3.0) is None
@@ -92,9 +92,9 @@ def test_a_tuned_service_is_as_promised() -> None:
     ("spoil", "shortcoming"),
     [
         (lambda progress: progress.rows.pop(), "the operator made 1 decision; at least 2 were expected"),
-        (lambda progress: progress.sampled(30.0, window(2.0, answered=500), 0), SLOW),
+        (lambda progress: progress.sampled(30.0, window(2.0, succeeded=500), 0), SLOW),
         (
-            lambda progress: progress.sampled(30.0, window(2.0, answered=500, late=0.15), 0),
+            lambda progress: progress.sampled(30.0, window(2.0, succeeded=500, late=0.15), 0),
             f"{SLOW} (this machine was busy: the load generator itself was up to 150 ms late)",
         ),
         (

@@ -21,7 +21,7 @@ FACTS = Facts(
 def window(seconds: float, failed: int = 0) -> Window:
     recorder = Recorder()
     for _ in range(80):
-        recorder.answered(seconds)
+        recorder.succeeded(seconds)
     for _ in range(failed):
         recorder.failed("HTTP 503")
     return recorder.window(1.0)

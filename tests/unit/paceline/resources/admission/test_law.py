@@ -9,7 +9,7 @@ from paceline.document.model import AdmissionValues
 from paceline.resources.admission.law import Limit, Reason, Window, advance, begin, within
 
 BOUNDS = AdmissionValues(2, 500, p95_seconds=0.100)
-QUIET = Window(answers_per_second=100.0, p90_seconds=0.050, failed_ratio=0.0, in_flight=100)
+QUIET = Window(responses_per_second=100.0, p90_seconds=0.050, failed_ratio=0.0, in_flight=100)
 KNOWN = Limit(100.0, unloaded_seconds=0.020, past=(replace(QUIET, p90_seconds=0.040),) * 4)
 
 
@@ -69,7 +69,7 @@ def test_what_an_overload_takes_is_never_taken_for_unloaded() -> None:
 
 windows = st.builds(
     Window,
-    answers_per_second=st.floats(0.1, 1e5),
+    responses_per_second=st.floats(0.1, 1e5),
     p90_seconds=st.floats(0, 100),
     failed_ratio=st.floats(0, 1),
     in_flight=st.integers(0, 2000),

@@ -63,7 +63,7 @@ class Worker:
         durations = sorted(seconds for at, seconds in self.answered if at > since)
         return durations[int(0.9 * len(durations))]
 
-    def answers_per_second(self, since: float) -> float:
+    def responses_per_second(self, since: float) -> float:
         return sum(at > since for at, _ in self.answered) / (self.now - since)
 
 
@@ -72,7 +72,7 @@ def test_a_steady_overload_neither_ratchets_nor_starves(load: float) -> None:
     worker = Worker(AdmissionValues(2, 512, OBJECTIVE))
     worker.play(load * CAPACITY, 400)
     assert worker.p90(since=100) <= OBJECTIVE
-    assert worker.answers_per_second(since=100) > 0.95 * CAPACITY
+    assert worker.responses_per_second(since=100) > 0.95 * CAPACITY
     later = worker.limits[len(worker.limits) // 2 :]
     assert SERVERS <= min(later) <= max(later) < 40, "of 512 allowed"
     unlimited = Worker(None)

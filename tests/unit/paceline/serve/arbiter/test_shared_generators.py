@@ -36,6 +36,22 @@ def test_one_that_nobody_can_name_is_reported_too(shop: ModuleType) -> None:
     assert settle_generators("shop:app", before) == ["random generator (random.Random)"]
 
 
+def test_a_proxy_that_cannot_be_asked_for_anything_is_passed_over(shop: ModuleType) -> None:
+    """Django's settings before `configure()`, a context-local of Flask's outside a request."""
+
+    class Unconfigured:
+        def __getattribute__(self, name: str) -> object:
+            raise RuntimeError(f"asked for {name} before it was configured")
+
+    class Local(Unconfigured):
+        __slots__ = ()
+
+    before = generators()
+    shop.settings, shop.holder, shop.request = Unconfigured(), [Unconfigured()], Local()
+    shop.codes = random.Random()
+    assert settle_generators("shop:app", before) == ["random generator shop.codes"]
+
+
 def test_a_librarys_generator_is_reseeded(shop: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a class of the library's, and the application has imported that class."""
     before = generators()
