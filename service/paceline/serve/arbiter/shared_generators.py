@@ -62,9 +62,10 @@ def owners(generator: Any) -> set[str]:
 
 def _module_of(holder: Any) -> str | None:
     kind = type(holder)
-    if issubclass(kind, ModuleType):
-        return holder.__name__
-    return holder.__module__ if issubclass(kind, (type, FunctionType)) else None
+    if not issubclass(kind, (ModuleType, type, FunctionType)):
+        return None
+    name: str = holder.__name__ if issubclass(kind, ModuleType) else holder.__module__
+    return name
 
 
 def _places(wanted: set[int]) -> dict[int, str]:
