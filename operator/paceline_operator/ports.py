@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 from paceline_operator.core.measure.pods import PodState
+from paceline_operator.core.situation.situation import Ended
 
 
 class PolicyKey(NamedTuple):
@@ -62,8 +63,8 @@ class Pod:
     state_url: str | None
     ready: bool
     terminating: bool = False
-    restarts: int = 0
-    out_of_memory: bool = False
+    ended: tuple[Ended, ...] = ()
+    """When its containers ended last; a sidecar's end does not count."""
 
 
 @dataclass(frozen=True, slots=True)

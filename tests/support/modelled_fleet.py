@@ -14,6 +14,7 @@ from typing import Any
 from paceline.telemetry.histogram import Histogram
 from paceline_operator.core.measure.pods import PodState
 from paceline_operator.core.queueing.queueing import erlang_c
+from paceline_operator.core.situation.situation import Ended
 from paceline_operator.crd.document import digest
 from paceline_operator.ports import (
     Conflict,
@@ -74,7 +75,7 @@ class ModelPod:
     wait: Histogram = field(default_factory=Histogram)
     hold: Histogram = field(default_factory=Histogram)
     cpu_seconds: float = 0.0
-    restarts: int = 0
+    ended: tuple[Ended, ...] = ()
     reported_uid: str | None = None
     slowed: float = 1.0
     """Factor on the duration of its queries."""
@@ -233,6 +234,11 @@ class ModelledFleet:
         for pod in self.pods:
             pod.serve(self.service, seconds, self._rng)
 
+    def restart(self, pod: ModelPod) -> None:
+        """As a container that ended just now and was started again."""
+        self.pass_time(1)
+        pod.ended = (Ended("api", self.now),)
+
     def edit(self, **changes: Any) -> None:
         """As `kubectl edit`: new fields of the spec, a new generation."""
         before = self.resources[KEY]
@@ -282,7 +288,7 @@ class ModelledFleet:
     async def workload(self, namespace: str, target: TargetRef) -> Workload:
         if not self.target_exists:
             raise TargetNotFound(f"no {target.kind} {target.name}")
-        pods = tuple(Pod(p.uid, p.uid, f"http://{p.uid}/state", ready=True, restarts=p.restarts) for p in self.pods)
+        pods = tuple(Pod(p.uid, p.uid, f"http://{p.uid}/state", ready=True, ended=p.ended) for p in self.pods)
         return Workload(
             namespace,
             target.api_version,

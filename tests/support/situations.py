@@ -15,7 +15,7 @@ from paceline_operator.core.model.tunables import WORKERS, pool
 from paceline_operator.core.queueing.fit import fit
 from paceline_operator.core.queueing.predict import Model
 from paceline_operator.core.situation.memory import Measured, Memory, Pending
-from paceline_operator.core.situation.situation import Fleet, Situation
+from paceline_operator.core.situation.situation import Ended, Fleet, Member, Situation
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 POSTGRES = pool("postgres")
@@ -88,6 +88,16 @@ def pending(**changes: Any) -> Pending:
         deadline=NOW + timedelta(minutes=5),
     )
     return replace(base, **changes)
+
+
+def ended(seconds_ago: float = 10.0, **changes: Any) -> tuple[Ended, ...]:
+    """A container that ended for the first time, after the change that `pending` describes unless told otherwise."""
+    return (replace(Ended("api", NOW - timedelta(seconds=seconds_ago)), **changes),)
+
+
+def pods(count: int, *ends: tuple[Ended, ...]) -> tuple[Member, ...]:
+    """So many pods, of which the first ones have ended as given."""
+    return tuple(Member(f"pod-{n}", ended=ends[n] if n < len(ends) else ()) for n in range(count))
 
 
 def situation(**changes: Any) -> Situation:

@@ -6,6 +6,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
 
+from paceline_operator.core.situation.situation import Ended
 from paceline_operator.ports import Pod, PolicyKey, PolicyResource
 
 PORT_NAME: Final = "paceline"
@@ -51,8 +52,7 @@ def _read_pod(item: Mapping[str, Any]) -> Pod:
         state_url=_state_url(status.get("podIP"), port),
         ready=any(one["type"] == "Ready" and one["status"] == "True" for one in status.get("conditions", ())),
         terminating="deletionTimestamp" in metadata,
-        restarts=sum(one.get("restartCount", 0) for one in statuses),
-        out_of_memory=any(_killed_for_memory(one) for one in statuses),
+        ended=tuple(ended for one in statuses if (ended := _ended(one)) is not None),
     )
 
 
@@ -71,10 +71,23 @@ def _state_url(address: str | None, port: int | None) -> str | None:
     return f"http://{host}:{port}/state"
 
 
-def _killed_for_memory(status: Mapping[str, Any]) -> bool:
-    return any(
-        (status.get(state) or {}).get("terminated", {}).get("reason") == "OOMKilled" for state in ("state", "lastState")
-    )
+def _ended(status: Mapping[str, Any]) -> Ended | None:
+    """The last end of a container; None where it has never ended, or nobody says when."""
+    states = (((status.get(state) or {}).get("terminated") or {}) for state in ("state", "lastState"))
+    ends = {time: state for state in states if (time := _time(state.get("finishedAt"))) is not None}
+    if not ends:
+        return None
+    last = max(ends)
+    killed = ends[last].get("reason") == "OOMKilled"
+    return Ended(status["name"], last, max(1, int(status.get("restartCount", 0))), killed)
+
+
+def _time(text: object) -> datetime | None:
+    try:
+        time = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return time if time.tzinfo else None
 
 
 def is_rolling_out(item: Mapping[str, Any]) -> bool:

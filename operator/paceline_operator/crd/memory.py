@@ -49,10 +49,10 @@ def render_pending(pending: Pending) -> dict[str, Any]:
         "baseline": render_measured(pending.baseline),
         "since": render_time(pending.since),
         "deadline": render_time(pending.deadline),
-        "restarts": pending.restarts,
         "voids": pending.voids,
     }
-    return {**wire, "triedOn": list(pending.tried_on)} if pending.tried_on else wire
+    uids = {"triedOn": list(pending.tried_on), "failing": list(pending.failing)}
+    return {**wire, "template": pending.template, **{name: listed for name, listed in uids.items() if listed}}
 
 
 def parse_memory(status: Mapping[str, Any]) -> Memory:
@@ -84,9 +84,10 @@ def _parse_pending(wire: Mapping[str, Any] | None) -> Pending | None:
         baseline=parse_measured(wire["baseline"]),
         since=parse_time(wire["since"]),
         deadline=parse_time(wire["deadline"]),
-        restarts=int(wire.get("restarts", 0)),
         voids=int(wire.get("voids", 0)),
         tried_on=tuple(str(uid) for uid in wire.get("triedOn") or ()),
+        template=str(wire.get("template") or ""),
+        failing=tuple(str(uid) for uid in wire.get("failing") or ()),
     )
 
 

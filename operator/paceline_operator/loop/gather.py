@@ -122,8 +122,6 @@ def fleet_of(world: World, states: Mapping[str, PodState]) -> Fleet:
         rolling_out=world.workload.rolling_out,
         replicas=world.workload.replicas,
         template=world.workload.template,
-        restarts=sum(pod.restarts for pod in world.pods),
-        out_of_memory=any(pod.out_of_memory for pod in world.pods),
         too_old=tuple(names.get(uid, uid) for uid, state in states.items() if not state.understands),
         shrink_blocked=next((s.refused_message for s in states.values() if s.refused_reason == "ShrinkBlocked"), ""),
         unregistered=tuple(sorted({address for state in states.values() for address in state.unregistered})),
@@ -147,7 +145,7 @@ def _degraded(names: Mapping[str, str], states: Mapping[str, PodState], counts: 
 
 
 def _member(pod: Pod, state: PodState | None, generation: int) -> Member:
-    seen = Member(pod.uid, pod.ready, applied=False, restarts=pod.restarts, out_of_memory=pod.out_of_memory)
+    seen = Member(pod.uid, pod.ready, applied=False, ended=pod.ended)
     if state is None:
         return seen
     return replace(seen, applied=acked(state, generation), addressable=state.uid == pod.uid, values=state.values)

@@ -72,7 +72,8 @@ def create_pod(server: EnvtestServer, namespace: str, name: str, address: str, a
         "conditions": [{"type": "Ready", "status": "True"}],
         "containerStatuses": [
             {"name": "api", "restartCount": 3, "image": "api:1", "imageID": "", "ready": True,
-             "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}}
+             "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137,
+                                          "finishedAt": "2026-01-01T12:00:00Z"}}}
         ],
     }  # fmt: skip
     server.merge(f"{pods}/{name}/status", {"status": status})
@@ -132,7 +133,8 @@ async def test_a_deployment_is_read_with_its_own_pods(
     assert (workload.replicas, workload.rolling_out, workload.document_name) == (2, True, "api-tuning")
     (pod,) = workload.pods
     assert (pod.name, pod.uid, pod.state_url) == ("api-1", uid, "http://10.9.0.1:9090/state")
-    assert (pod.ready, pod.terminating, pod.restarts, pod.out_of_memory) == (True, False, 3, True)
+    assert (pod.ready, pod.terminating) == (True, False)
+    assert [(end.container, end.restarts, end.out_of_memory) for end in pod.ended] == [("api", 3, True)]
 
 
 async def test_a_rollout_ends(server: EnvtestServer, namespace: str, platform: KubernetesPlatform) -> None:

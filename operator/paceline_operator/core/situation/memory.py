@@ -46,11 +46,14 @@ class Pending:
     baseline: Measured
     since: datetime
     deadline: datetime
-    restarts: int = 0
     voids: int = 0
     """Windows that could not be compared, because load or route mix had moved."""
     tried_on: tuple[str, ...] = ()
-    """Uids of the pods that try it, whose restarts `restarts` counts; empty: all pods have it."""
+    """Uids of the pods that try it; empty: all pods have it."""
+    template: str = ""
+    """Of the pods when the change was made: what another one does is not due to the change."""
+    failing: tuple[str, ...] = ()
+    """Uids of the pods that were failing when the change was made: that they fail again is not due to it."""
 
 
 @dataclass(frozen=True, slots=True)

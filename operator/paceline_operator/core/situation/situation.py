@@ -11,6 +11,18 @@ from paceline_operator.core.situation.memory import Memory
 
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """The last time that a container of a pod ended and was started again."""
+
+    container: str
+    finished: datetime
+    """By the clock of its node."""
+    restarts: int = 1
+    """So far, this one included."""
+    out_of_memory: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """One pod of the target that is not on its way out."""
 
@@ -20,8 +32,8 @@ class Member:
     """It reports, and has acked the generation in force."""
     addressable: bool = True
     """It reports the uid that the platform knows it by, so that values of its own reach it."""
-    restarts: int = 0
-    out_of_memory: bool = False
+    ended: tuple[Ended, ...] = ()
+    """By container; empty while none has ended."""
     values: Values = field(default_factory=lambda: NOTHING)
     """What it runs; empty where it does not report."""
 
@@ -41,8 +53,6 @@ class Fleet:
     """How many pods the target asks for; 0 where it does not say."""
     template: str = ""
     """Of the pods: what a worker count was too much for may fit another."""
-    restarts: int = 0
-    out_of_memory: bool = False
     too_old: tuple[str, ...] = ()
     """Names of pods whose runtime does not understand `tuning/v1`."""
     shrink_blocked: str = ""

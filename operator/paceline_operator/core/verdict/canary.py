@@ -17,7 +17,8 @@ from paceline_operator.core.situation.memory import Measured, Memory, Pending
 from paceline_operator.core.situation.situation import Member, Situation
 from paceline_operator.core.verdict.compare import meets_cheaper, most_rise, slower
 from paceline_operator.core.verdict.errors import more_errors
-from paceline_operator.core.verdict.rollback import on_trial, roll_back, under_judgement
+from paceline_operator.core.verdict.restarts import blamed
+from paceline_operator.core.verdict.rollback import deployed_since, on_trial, roll_back, under_judgement
 
 LEAST_PODS: Final = 4
 LEAST_SAMPLES: Final = 200
@@ -109,8 +110,8 @@ def _void(situation: Situation, pending: Pending) -> str:
     """Why the trial tells nothing; empty where it does."""
     if set(pending.tried_on) - {member.uid for member in situation.fleet.members}:
         return "a pod that tried it has gone"
-    if situation.fleet.rolling_out:
-        return "the target is rolling out"
+    if deployed_since(situation, pending):
+        return "the target was rolled out anew meanwhile"
     return "" if _allowed(situation, pending) else "the policy no longer allows it"
 
 
@@ -131,10 +132,9 @@ def _back(pending: Pending) -> tuple[Change, ...]:
 
 def _broken(situation: Situation, pending: Pending, members: list[Member]) -> tuple[Decision, Memory] | None:
     """The way back where a pod restarted under the trial or does not grant what it asks for."""
-    if sum(member.restarts for member in members) > pending.restarts:
-        killed = any(member.out_of_memory for member in members)
-        reason, how = (Reason.OUT_OF_MEMORY, "was killed for memory") if killed else (Reason.ROLLED_BACK, "restarted")
-        return roll_back(situation, pending, reason, f"a container {how} since", kept_from=True)
+    restarted = blamed(situation, pending)
+    if restarted:
+        return roll_back(situation, pending, *restarted, kept_from=True)
     for change in pending.changes:
         for member in members:
             granted = member.values.get(change.tunable, change.new)

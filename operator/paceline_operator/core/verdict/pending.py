@@ -7,6 +7,7 @@ from typing import Final
 from paceline_operator.core.model.decision import Decision, Reason
 from paceline_operator.core.situation.memory import Measured, Memory, Pending, Rejected
 from paceline_operator.core.situation.situation import Situation
+from paceline_operator.core.verdict.restarts import failing
 from paceline_operator.core.verdict.rollback import MOST_REJECTED
 
 OUTGROWN_FOR: Final = 30
@@ -32,18 +33,13 @@ def remember(situation: Situation, memory: Memory, decision: Decision, generatio
         baseline,
         since=situation.now,
         deadline=situation.now + behavior.settle + behavior.longest_window + behavior.interval,
-        restarts=_restarts(situation, decision),
         tried_on=decision.tried_on,
+        template=situation.fleet.template,
+        failing=failing(situation),
     )
     if decision.tried_on:
         return replace(memory, pending=pending)
     return replace(memory, pending=pending, oversized={}, rejected=_outgrown(situation, memory, decision))
-
-
-def _restarts(situation: Situation, decision: Decision) -> int:
-    if not decision.tried_on:
-        return situation.fleet.restarts
-    return sum(member.restarts for member in situation.fleet.members if member.uid in decision.tried_on)
 
 
 def _outgrown(situation: Situation, memory: Memory, decision: Decision) -> tuple[Rejected, ...]:

@@ -11,6 +11,7 @@ from paceline_operator.core.model.durations import format_duration
 from paceline_operator.core.model.tunables import WORKERS, Kind, Values
 from paceline_operator.core.situation.memory import Ceiling, Memory, Pending, Probing, Rejected
 from paceline_operator.core.situation.situation import Situation
+from paceline_operator.core.verdict.restarts import grew
 
 REJECTED_FOR: Final = 10
 """Windows for which values that were rolled back are not tried again."""
@@ -65,9 +66,9 @@ def gap(situation: Situation, failures: int) -> timedelta:
 
 
 def _ceiling(situation: Situation, pending: Pending) -> Ceiling | None:
-    """The worker count that a container did not survive; after a change of something else only where it was memory."""
-    grew = any(change.tunable == WORKERS and change.new > (change.old or 0.0) for change in pending.changes)
-    if not grew and not situation.fleet.out_of_memory:
+    """The worker count that containers did not survive. The count before it ran well, and stays allowed: a change of
+    something else teaches nothing of workers."""
+    if not grew(pending):
         return situation.memory.ceiling
     return Ceiling(under_judgement(situation.values, pending).get(WORKERS, 1.0), situation.fleet.template)
 
@@ -75,6 +76,12 @@ def _ceiling(situation: Situation, pending: Pending) -> Ceiling | None:
 def under_judgement(values: Values, pending: Pending) -> Values:
     """The values that wait for their verdict: those in force, or those that some pods try."""
     return apply_changes(values, pending.changes) if pending.tried_on else values
+
+
+def deployed_since(situation: Situation, pending: Pending) -> bool:
+    """Whether pods of another template run since the change, or are about to."""
+    fleet = situation.fleet
+    return fleet.rolling_out or bool(pending.template and fleet.template and pending.template != fleet.template)
 
 
 def on_trial(pending: Pending, pods: int) -> str:

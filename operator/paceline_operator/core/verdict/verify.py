@@ -1,4 +1,5 @@
-"""Judges a change by the window after it: keep it, or go back to what was.
+"""Judges a change by the window after it: keep it, or go back to what was. A change that a deploy met is not judged at
+all: its values stay, and whatever the new pods need is decided anew from what they report.
 
 Kept unless p95 rose beyond the dead band (`core/verdict/compare.py`) or errors rose. A probe is kept only if it gained
 1.5 % and more than the noise. Where load or route mix moved, another window is waited for.
@@ -16,7 +17,8 @@ from paceline_operator.core.situation.memory import Measured, Memory, Pending, P
 from paceline_operator.core.situation.situation import Situation
 from paceline_operator.core.verdict.compare import confounded, meets_cheaper, most_rise, slower, uncertain
 from paceline_operator.core.verdict.errors import more_errors
-from paceline_operator.core.verdict.rollback import failed, gap, roll_back, way_back
+from paceline_operator.core.verdict.restarts import blamed
+from paceline_operator.core.verdict.rollback import deployed_since, failed, gap, roll_back, way_back
 
 PROBE_GAIN: Final = 0.015
 MUCH: Final = 0.05
@@ -30,10 +32,11 @@ def verify(situation: Situation) -> tuple[Decision | None, Memory]:
     pending, memory = situation.memory.pending, situation.memory
     if pending is None:
         return None, memory
-    if situation.fleet.restarts > pending.restarts:
-        reason = Reason.OUT_OF_MEMORY if situation.fleet.out_of_memory else Reason.ROLLED_BACK
-        how = "was killed for memory" if situation.fleet.out_of_memory else "restarted"
-        return roll_back(situation, pending, reason, f"a container {how} since", kept_from=True)
+    if deployed_since(situation, pending):
+        return None, replace(memory, pending=None)
+    broken = blamed(situation, pending)
+    if broken:
+        return roll_back(situation, pending, *broken, kept_from=True)
     measured = Measured.of(situation.observation) if situation.observation else None
     if measured is None or measured.samples < situation.policy.behavior.min_samples:
         if situation.overloaded and _grew(pending):

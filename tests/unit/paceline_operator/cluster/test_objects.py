@@ -1,9 +1,11 @@
 """Kubernetes objects as values: what counts as a pod, where it is asked, and what is a rollout."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from paceline_operator.cluster.objects import is_rolling_out, read_pods, read_policy, template_digest
+from paceline_operator.core.situation.situation import Ended
 
 
 def pod(name: str = "api-1", **status: Any) -> dict[str, Any]:
@@ -37,19 +39,50 @@ def test_a_pod_without_a_port_named_paceline_is_asked_nowhere() -> None:
     assert read_pods([stranger])[0].state_url is None
 
 
+def terminated(reason: str = "Error", finished: str | None = "2026-01-01T12:00:00Z") -> dict[str, Any]:
+    return {"terminated": {"reason": reason, "finishedAt": finished}}
+
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
 def test_restarts_of_a_sidecar_do_not_count() -> None:
     statuses = [
-        {"name": "proxy", "restartCount": 9, "lastState": {"terminated": {"reason": "OOMKilled"}}},
-        {"name": "api", "restartCount": 2, "lastState": {"terminated": {"reason": "Error"}}},
+        {"name": "proxy", "restartCount": 9, "lastState": terminated("OOMKilled")},
+        {"name": "api", "restartCount": 2, "lastState": terminated()},
     ]
     read = read_pods([pod(containerStatuses=statuses)])[0]
-    assert (read.restarts, read.out_of_memory) == (2, False)
+    assert read.ended == (Ended("api", NOON, restarts=2),)
+
+
+@pytest.mark.parametrize(
+    "states",
+    [
+        pytest.param({}, id="it has never ended"),
+        pytest.param({"lastState": {}}, id="nothing is said of an end"),
+        pytest.param({"state": {"running": {}}, "lastState": {"terminated": None}}, id="null"),
+        pytest.param({"lastState": terminated(finished=None)}, id="nobody says when"),
+        pytest.param({"lastState": terminated(finished="soon")}, id="no time"),
+        pytest.param({"lastState": terminated(finished="2026-01-01T12:00:00")}, id="a time without a zone"),
+    ],
+)
+def test_a_container_that_has_not_ended(states: dict[str, Any]) -> None:
+    assert read_pods([pod(containerStatuses=[{"name": "api", "restartCount": 0, **states}])])[0].ended == ()
+
+
+def test_the_last_end_of_a_container_counts() -> None:
+    status = {
+        "name": "api",
+        "state": terminated("Error", "2026-01-01T12:00:00Z"),
+        "lastState": terminated("OOMKilled", "2025-12-01T12:00:00Z"),
+    }
+    assert read_pods([pod(containerStatuses=[status])])[0].ended == (Ended("api", NOON),)
 
 
 @pytest.mark.parametrize("state", ["state", "lastState"])
 def test_a_process_killed_for_memory_is_seen_while_it_is_down_and_after(state: str) -> None:
-    status = {"name": "api", "restartCount": 1, state: {"terminated": {"reason": "OOMKilled"}}}
-    assert read_pods([pod(containerStatuses=[status])])[0].out_of_memory
+    status = {"name": "api", "restartCount": 1, state: terminated("OOMKilled")}
+    assert read_pods([pod(containerStatuses=[status])])[0].ended == (Ended("api", NOON, out_of_memory=True),)
 
 
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])

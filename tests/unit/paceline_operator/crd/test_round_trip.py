@@ -23,6 +23,11 @@ from paceline_operator.core.situation.memory import (
 )
 from paceline_operator.crd.memory import MOST_BYTES, parse_memory, render_pending, render_tuner
 
+
+def few(of: st.SearchStrategy[Any], most: int = 3) -> st.SearchStrategy[Any]:
+    return st.lists(of, max_size=most).map(tuple)
+
+
 NAMES = st.text("abcdefghijk-", min_size=1, max_size=12)
 COUNTS = st.integers(0, 10**6)
 MICROS = st.integers(0, 10**8).map(lambda n: n / 1e6)
@@ -47,13 +52,11 @@ PENDING = st.builds(
     MEASURED,
     TIMES,
     TIMES,
-    COUNTS,
     st.integers(0, 2),
+    few(NAMES),
+    NAMES,
+    few(NAMES),
 )
-
-
-def few(of: st.SearchStrategy[Any], most: int = 3) -> st.SearchStrategy[Any]:
-    return st.lists(of, max_size=most).map(tuple)
 
 
 NOISE = st.builds(Noise, MICROS, COUNTS) | st.builds(Noise, MICROS, COUNTS, MEASURED, COUNTS)

@@ -71,20 +71,20 @@ async def test_what_did_well_on_one_pod_is_given_to_all(
 
 
 async def test_a_restart_takes_it_back_at_once_and_is_remembered(trying: ModelledFleet, reconciler_of: Make) -> None:
-    trying.pods[0].restarts += 1
+    trying.restart(trying.pods[0])
 
     await reconciler_of(trying).reconcile(KEY)
 
     assert "overrides" not in document(trying)
     assert document(trying)["values"]["workers"] == 1
     assert trying.status["decisions"][-1]["reason"] == "RolledBack"
-    assert "on 1 of 4 pods: a container restarted since" in trying.status["decisions"][-1]["message"]
+    assert "on 1 of 4 pods: 1 of 1 pods restarted since" in trying.status["decisions"][-1]["message"]
     assert ("RolledBack", True) in trying.events
     assert trying.status["tuner"]["ceiling"]["workers"] > 1
 
 
 async def test_another_pods_restart_says_nothing(trying: ModelledFleet, reconciler_of: Make) -> None:
-    trying.pods[1].restarts += 1
+    trying.restart(trying.pods[1])
 
     await reconciler_of(trying).reconcile(KEY)
 

@@ -178,7 +178,7 @@ async def test_workers_that_ended_a_container_are_a_ceiling_for_its_pod_template
         await drive(reconciler, fleet, 1)
 
     for pod in fleet.pods:
-        pod.restarts += 1
+        fleet.restart(pod)
     await drive(reconciler, fleet, 20)
 
     assert fleet.status["tuner"]["ceiling"]["template"] == "first"

@@ -25,6 +25,7 @@ from situations import (
     MAIN,
     NOW,
     POSTGRES,
+    ended,
     fleet,
     measured,
     observation,
@@ -131,12 +132,12 @@ def test_the_sentence_says_where_and_the_common_values_stay() -> None:
     assert not CHANGE.overrides
 
 
-def test_a_trial_is_remembered_with_its_pods_and_their_restarts() -> None:
-    given = asked(fleet=fleet(total=6, restarts=9, members=members(restarts=2)))
+def test_a_trial_is_remembered_with_its_pods_and_their_template() -> None:
+    given = asked(fleet=fleet(total=6, template="t", members=members()))
     memory = remember(given, Memory(), tried_first(given, CHANGE), 18)
 
     assert memory.pending is not None
-    assert (memory.pending.tried_on, memory.pending.restarts, memory.pending.generation) == (("a",), 2, 18)
+    assert (memory.pending.tried_on, memory.pending.template, memory.pending.generation) == (("a",), "t", 18)
     assert memory.changes == (NOW,)
     assert not memory.rejected, "what is in force has not been outgrown yet"
     assert described(memory.pending, 6) == "workers 4→5, postgres 8→7 on 1 of 6 pods"
@@ -179,15 +180,15 @@ def test_what_is_no_trial_stays(memory: Memory) -> None:
             tried(None, given=trial(deadline=NOW)), Reason.ROLLED_BACK, "before its deadline", id="never seen"
         ),
         pytest.param(
-            tried(seen(), fleet=fleet(total=6, members=members(values=TRIED, restarts=1))),
+            tried(seen(), fleet=fleet(total=6, members=members(values=TRIED, ended=ended()))),
             Reason.ROLLED_BACK,
-            "a container restarted since",
+            "1 of 1 pods restarted since",
             id="restarted",
         ),
         pytest.param(
-            tried(None, fleet=fleet(total=6, members=members(restarts=1, out_of_memory=True))),
+            tried(None, fleet=fleet(total=6, members=members(ended=ended(out_of_memory=True)))),
             Reason.OUT_OF_MEMORY,
-            "a container was killed for memory since",
+            "1 of 1 pods killed for memory since",
             id="killed for memory",
         ),
         pytest.param(
@@ -211,7 +212,7 @@ def test_what_is_no_trial_stays(memory: Memory) -> None:
         pytest.param(
             tried(seen(), fleet=fleet(total=6, members=members(values=TRIED), rolling_out=True)),
             Reason.EXTERNAL_CHANGE,
-            "rolling out",
+            "rolled out anew",
             id="rollout",
         ),
         pytest.param(
@@ -270,7 +271,7 @@ def test_what_was_slow_on_some_pods_is_known_and_rejected() -> None:
 
 
 def test_workers_that_a_pod_did_not_survive_are_a_ceiling() -> None:
-    _, memory = decide(tried(None, fleet=fleet(total=6, template="t", members=members(restarts=1))))
+    _, memory = decide(tried(None, fleet=fleet(total=6, template="t", members=members(ended=ended()))))
     assert memory.ceiling == Ceiling(5, "t")
 
 

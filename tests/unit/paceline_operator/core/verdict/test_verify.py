@@ -2,16 +2,33 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from paceline_operator.core.measure.observation import Observation
 from paceline_operator.core.model.decision import Change, Reason
 from paceline_operator.core.model.tunables import WORKERS
 from paceline_operator.core.situation.memory import Ceiling, Memory, Noise, Pending, Probing
+from paceline_operator.core.situation.situation import Fleet, Member
 from paceline_operator.core.verdict.compare import dead_band
+from paceline_operator.core.verdict.restarts import blamed, failing
 from paceline_operator.core.verdict.rollback import MOST_REJECTED
 from paceline_operator.core.verdict.verify import verify
-from situations import ECONOMY, NOW, POSTGRES, fleet, measured, observation, pending, policy, seconds, situation, values
+from situations import (
+    ECONOMY,
+    NOW,
+    POSTGRES,
+    ended,
+    fleet,
+    measured,
+    observation,
+    pending,
+    pods,
+    policy,
+    seconds,
+    situation,
+    values,
+)
 
 BACK = (Change(WORKERS, 4, 2), Change(POSTGRES, 8, 10))
 
@@ -146,7 +163,7 @@ def test_what_follows_a_probe_that_gained(p95: float, next_gap: Probing) -> None
 
 
 def test_a_kill_for_memory_is_a_ceiling_for_the_pod_template() -> None:
-    killed = fleet(out_of_memory=True, restarts=1, template="abc")
+    killed = fleet(members=pods(4, ended(out_of_memory=True)), template="abc")
     _, memory = verify(situation(memory=Memory(pending=pending()), fleet=killed, observation=None))
 
     assert memory.ceiling == Ceiling(4, "abc")
@@ -195,37 +212,103 @@ def test_without_a_window_the_verdict_waits_for_its_deadline(window: Observation
 
 
 def test_a_container_killed_for_memory_is_rolled_back_at_once() -> None:
-    decision, _ = verify(
-        situation(
-            memory=Memory(pending=pending(restarts=1)), observation=None, fleet=fleet(out_of_memory=True, restarts=2)
-        )
-    )
+    killed = fleet(members=pods(4, ended(out_of_memory=True)))
+    decision, _ = verify(situation(memory=Memory(pending=pending()), observation=None, fleet=killed))
 
     assert decision is not None
     assert decision.reason is Reason.OUT_OF_MEMORY
+    assert "1 of 4 pods killed for memory since" in decision.message
 
 
 def test_a_container_that_restarted_is_rolled_back_and_its_worker_count_a_ceiling() -> None:
-    restarted = situation(memory=Memory(pending=pending(restarts=1)), observation=None, fleet=fleet(restarts=2))
+    restarted = situation(memory=Memory(pending=pending()), observation=None, fleet=fleet(members=pods(4, ended())))
     decision, memory = verify(restarted)
 
     assert decision is not None
     assert decision.reason is Reason.ROLLED_BACK
-    assert "a container restarted since" in decision.message
+    assert "1 of 4 pods restarted since" in decision.message
     assert memory.ceiling == Ceiling(4, "")
-    resized = pending(restarts=1, changes=(Change(POSTGRES, 10, 8),))
+    resized = pending(changes=(Change(POSTGRES, 10, 8),))
     _, memory = verify(replace(restarted, memory=Memory(pending=resized)))
     assert memory.ceiling is None
 
 
-def test_a_kill_from_before_the_change_is_not_held_against_it() -> None:
-    decision, _ = verify(
-        situation(
-            memory=Memory(pending=pending(restarts=2)), observation=None, fleet=fleet(out_of_memory=True, restarts=2)
-        )
-    )
+OLD = ended(76, out_of_memory=True)
+"""From before the change."""
+LOOPING = ended(restarts=40)
+
+
+@pytest.mark.parametrize(
+    ("ended_pods", "changes", "reason"),
+    [
+        pytest.param(pods(4), {}, None, id="nothing ended"),
+        pytest.param(pods(4, OLD, OLD, OLD, OLD), {}, None, id="all were killed before the change"),
+        pytest.param(pods(200, ended()), {}, None, id="one of 200"),
+        pytest.param(pods(10, ended()), {}, None, id="one of ten"),
+        pytest.param(pods(10, ended(), ended()), {}, Reason.ROLLED_BACK, id="two of ten"),
+        pytest.param(pods(3, LOOPING), {"failing": ("pod-0",)}, None, id="one that was failing before"),
+        pytest.param(pods(3, LOOPING, ended()), {"failing": ("pod-0",)}, Reason.ROLLED_BACK, id="and another"),
+        pytest.param(pods(10, ended(out_of_memory=True)), {}, Reason.OUT_OF_MEMORY, id="one of ten, for memory"),
+        pytest.param(pods(200, ended(out_of_memory=True)), {}, None, id="one of 200, for memory"),
+        pytest.param(
+            pods(10, ended(out_of_memory=True)),
+            {"changes": (Change(POSTGRES, 10, 8),)},
+            None,
+            id="one of ten for memory, which a pool does not take",
+        ),
+        pytest.param(
+            pods(4, ended(out_of_memory=True)),
+            {"changes": (Change(WORKERS, 5, 4),)},
+            Reason.OUT_OF_MEMORY,
+            id="a quarter for memory, whatever was changed",
+        ),
+        pytest.param(pods(4, ended()), {"tried_on": ("pod-1",)}, None, id="a pod that does not have the change"),
+    ],
+)
+def test_which_restarts_are_due_to_a_change(
+    ended_pods: tuple[Member, ...], changes: dict[str, Any], reason: Reason | None
+) -> None:
+    found = blamed(situation(fleet=fleet(members=ended_pods)), pending(**changes))
+
+    assert (found[0] if found else None) is reason
+
+
+@pytest.mark.parametrize(
+    ("given", "uids"),
+    [
+        pytest.param(pods(5, ended(60, restarts=2)), ("pod-0",), id="it has just restarted again"),
+        pytest.param(pods(5, ended(60)), (), id="it has restarted once"),
+        pytest.param(pods(5, ended(7200, restarts=9)), (), id="it has recovered"),
+        pytest.param((replace(pods(5)[0], ready=False), *pods(5)[1:]), ("pod-0",), id="it is not ready"),
+        pytest.param(pods(5, *[ended(60, restarts=2)] * 2), (), id="two of five: that is no single pod"),
+    ],
+)
+def test_which_pods_are_failing(given: tuple[Member, ...], uids: tuple[str, ...]) -> None:
+    assert failing(situation(fleet=fleet(members=given))) == uids
+
+
+@pytest.mark.parametrize(
+    "deployed",
+    [
+        pytest.param(fleet(rolling_out=True, template="old"), id="a rollout is under way"),
+        pytest.param(fleet(template="new"), id="it came and went between two looks"),
+    ],
+)
+@pytest.mark.parametrize("window", [observation(duration=seconds(0.2), errors=400), None])
+def test_what_comes_with_a_deploy_is_never_blamed_on_a_change(deployed: Fleet, window: Observation | None) -> None:
+    crashed = replace(deployed, members=pods(4, ended(out_of_memory=True), ended()))
+    given = situation(memory=Memory(pending=pending(template="old")), fleet=crashed, observation=window)
+    decision, memory = verify(given)
 
     assert decision is None
+    assert memory == Memory(), "neither rejected nor good: nobody knows"
+
+
+def test_without_a_template_only_the_rollout_itself_is_seen() -> None:
+    slow = observation(duration=seconds(0.2))
+    for then, now in (("", "new"), ("old", "")):
+        given = situation(memory=Memory(pending=pending(template=then)), fleet=fleet(template=now), observation=slow)
+        assert verify(given)[0] is not None
 
 
 @pytest.mark.parametrize(("samples", "band"), [(200, 0.358), (2000, 0.113), (20_000, 0.1)])
