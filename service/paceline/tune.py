@@ -268,6 +268,7 @@ def cache(
             make_serializer,
             registry=registry,
             namespace=function.__module__,
+            meaning=f"{function.__module__} {key}",
         )
         origin = f"{function.__module__}.{function.__qualname__}"
         values = Cache(

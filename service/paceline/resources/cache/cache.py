@@ -81,9 +81,9 @@ class Cache:
         self._clock = clock
         self._draw = draw
         self._owner: ref[Any] | None = None
-        self._memory = Memory(max_entries)
-        self._entries = self._memory.entries
         self._flights: Flights[_Landing] = Flights()
+        self._memory = Memory(max_entries, forgotten=self._flights.forget)
+        self._entries = self._memory.entries
         self._writes: set[asyncio.Task[None]] = set()
         self._hits = 0
         self._misses = 0
@@ -136,7 +136,7 @@ class Cache:
         if self.ttl_seconds == 0:
             return await self._get_uncached(key, fetch)
         entry = self._entries.get(key)
-        if entry is None or (self._memory.leased and not self._memory.serves(entry)):
+        if entry is None or (self._memory.heard_until < math.inf and not self._memory.serves(entry)):
             return await self._join(key, fetch, refresh)
         verdict = self._judge(entry, now, self._draw())
         if verdict is Verdict.EXPIRED:
@@ -156,15 +156,11 @@ class Cache:
         Raises:
             Exception: Redis could not be reached; other processes may still return it.
         """
-        self._drop(key)
+        self._memory.forget(key)
         try:
             await self._redis.forget(key)
         finally:
-            self._drop(key)  # again: what was read from Redis meanwhile may be the old value
-
-    def _drop(self, key: str) -> None:
-        self._memory.forget(key)
-        self._flights.forget(key)
+            self._memory.forget(key)  # again: what was read from Redis meanwhile may be the old value
 
     async def _get_uncached(self, key: str, fetch: Fetch) -> Any:
         await self._redis.listen(self._memory)

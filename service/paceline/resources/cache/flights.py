@@ -26,9 +26,12 @@ class Flights(Generic[T]):
         task.add_done_callback(lambda done: self._landed(key, done))
         return task
 
-    def forget(self, key: str) -> None:
-        """The next caller starts a task; those who wait already get the value of this one."""
-        self._tasks.pop(key, None)
+    def forget(self, key: str | None) -> None:
+        """The next caller starts a task; those who wait already get the value of this one. None: for every key."""
+        if key is None:
+            self._tasks.clear()
+        else:
+            self._tasks.pop(key, None)
 
     async def wait(self, key: str, work: Callable[[], Coroutine[None, None, T]], bound: Callable[[], bool]) -> T:
         """Waits for the current task, or starts one. Shielded: who is cancelled does not take the value from others.

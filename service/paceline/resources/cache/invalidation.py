@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from contextlib import suppress
+from math import inf
 from time import monotonic
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -19,6 +20,8 @@ from paceline.telemetry.histogram import Histogram
 log = logging.getLogger(__name__)
 
 NAME: Final = "cache-invalidation"
+CHANNEL: Final = "paceline:forget"
+"""One for all namespaces: caches that share a client may have several."""
 TIMEOUT_SECONDS: Final = 0.25
 """Longest that a call waits for Redis before it fetches by itself, and for the subscription when it is first opened."""
 _PING_SECONDS: Final = 0.3
@@ -31,26 +34,25 @@ class Subscription:
 
     cap = start_limit = 1
 
-    def __init__(self, name: str, client: Any, namespace: str) -> None:
+    def __init__(self, name: str, client: Any) -> None:
         self.name = name
         self._pool: Any = getattr(client, "connection_pool", None)
         self._kind = next((each for each in type(client).__mro__ if each.__name__ in ("Redis", "Valkey")), None)
-        self._channel = f"paceline:{namespace}:forget"
         self._memories: WeakKeyDictionary[Memory, tuple[str, str]] = WeakKeyDictionary()
         self._task: asyncio.Task[None] | None = None
         self._first: asyncio.Event = asyncio.Event()
-        self._silent: asyncio.TimerHandle | None = None
+        self._confirmed_until = -inf
         self._own: Any = None
         self._told = False
 
-    async def follow(self, cache: str, sender: str, memory: Memory) -> None:
-        """Passes what others than `sender` forget of a cache to its memory. Waits a moment where it just opens."""
+    async def follow(self, topic: str, sender: str, memory: Memory) -> None:
+        """Passes what others than `sender` forget under a topic to a memory. Waits a moment where it just opens."""
         if memory not in self._memories:
-            memory.leased = self._silent is None
-            self._memories[memory] = (cache, sender)
+            memory.heard_until = self._confirmed_until
+            self._memories[memory] = (topic, sender)
         loop = asyncio.get_running_loop()
         if self._task is None or self._task.done() or self._task.get_loop() is not loop:
-            self._unconfirm()
+            self._heard(-inf)
             self._first = asyncio.Event()
             self._task = loop.create_task(self._run())
         if not self._first.is_set():
@@ -88,18 +90,18 @@ class Subscription:
                     await self._hear()
                 except Exception as error:
                     self._tell(error)
-                self._unconfirm()
+                self._heard(-inf)
                 self._first.set()
                 await asyncio.sleep(_RETRY_SECONDS)
         finally:
-            self._unconfirm()
+            self._heard(-inf)
 
     async def _hear(self) -> None:
         """One connection's life: what is heard keeps the memories free, a silent second does not."""
         client = self._client()
         try:
             async with client.pubsub() as self._own:
-                await self._own.subscribe(self._channel)
+                await self._own.subscribe(CHANNEL)
                 pinged = monotonic()
                 while True:
                     message = await self._own.get_message(timeout=_PING_SECONDS)
@@ -124,48 +126,41 @@ class Subscription:
         return self._kind(connection_pool=pool(self._pool.connection_class, 1, **options))
 
     def _take(self, message: Any) -> None:
-        if message["type"] == "subscribe" or self._silent is None:
+        now = monotonic()
+        if message["type"] == "subscribe" or now > self._confirmed_until:
             self._confirm()
-        self._heard()
+        self._heard(now + _SILENT_SECONDS)
         if message["type"] == "message":
-            sender, cache, key = message["data"].decode("utf-8", "surrogatepass").split(" ", 2)
-            for memory, (name, own) in [*self._memories.items()]:
-                if name == cache and own != sender:
+            sender, topic, key = message["data"].decode("utf-8", "surrogatepass").split(" ", 2)
+            for memory, (followed, own) in [*self._memories.items()]:
+                if followed == topic and own != sender:
                     memory.forget(key)
 
     def _confirm(self) -> None:
         """Also after silence, and after the driver connected anew: what was forgotten meanwhile is unknown."""
         for memory in [*self._memories]:
             memory.forget_all()
-            memory.leased = False
         self._first.set()
         self._told = False
 
-    def _heard(self) -> None:
-        if self._silent is not None:
-            self._silent.cancel()
-        self._silent = asyncio.get_running_loop().call_later(_SILENT_SECONDS, self._unconfirm)
-
-    def _unconfirm(self) -> None:
-        if self._silent is not None:
-            self._silent.cancel()
-            self._silent = None
+    def _heard(self, until: float) -> None:
+        self._confirmed_until = until
         for memory in [*self._memories]:
-            memory.leased = True
+            memory.heard_until = until
 
     def _tell(self, error: Exception) -> None:
         if not self._told:
             self._told = True
             reason = str(error) or type(error).__name__
-            log.warning("caches serve for a second only from memory: no subscription to %s: %s", self._channel, reason)
+            log.warning("caches serve for a second only from memory: no subscription to %s: %s", CHANNEL, reason)
 
 
-def subscription(registry: Tunables, client: Any, namespace: str) -> Subscription:
+def subscription(registry: Tunables, client: Any) -> Subscription:
     """The one of this client, made when it is first asked for."""
     found = registry.subscriptions.get(client)
     if isinstance(found, Subscription):
         return found
     name = NAME if not registry.subscriptions else f"{NAME}-{len(registry.subscriptions) + 1}"
-    made = registry.subscriptions[client] = Subscription(name, client, namespace)
+    made = registry.subscriptions[client] = Subscription(name, client)
     registry.add_pool(made)
     return made

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
+from math import inf
 from time import monotonic
 from typing import Final
 
@@ -14,16 +15,27 @@ _REMEMBERED: Final = 4096
 
 
 class Memory:
-    """Entries by key; the one unused longest makes room. Belongs to one event loop at a time."""
+    """Entries by key; the one unused longest makes room. Belongs to one event loop at a time.
 
-    def __init__(self, max_entries: int, clock: Callable[[], float] = monotonic) -> None:
+    Args:
+        forgotten: called with each key that is forgotten, with None for all of them.
+    """
+
+    def __init__(
+        self,
+        max_entries: int,
+        clock: Callable[[], float] = monotonic,
+        forgotten: Callable[[str | None], None] = lambda _: None,
+    ) -> None:
         self.entries: OrderedDict[str, Entry] = OrderedDict()
-        self.leased = False
-        """Whether entries are served for `LEASE_SECONDS` only: there are other processes, and we do not hear them."""
+        self.heard_until = inf
+        """On the clock: as long as other processes are heard, if there are any; later, entries are served for
+        `LEASE_SECONDS` only. Not a flag that a timer sets: after a pause of the process, timers are late."""
         self.epoch = 0
         """Counts what was forgotten; read before a fetch begins."""
         self._max_entries = max_entries
         self._clock = clock
+        self._tell = forgotten
         self._forgotten: OrderedDict[str, int] = OrderedDict()
         self._floor = 0
         """Fetches that began before this epoch are not cached, whatever their key."""
@@ -40,11 +52,13 @@ class Memory:
 
     def serves(self, entry: Entry) -> bool:
         """Whether an entry may be returned without asking Redis."""
-        return not self.leased or self._clock() - entry.cached_at <= LEASE_SECONDS
+        now = self._clock()
+        return now <= self.heard_until or now - entry.cached_at <= LEASE_SECONDS
 
     def forget(self, key: str) -> None:
         """Drops an entry, and refuses what is being fetched for its key."""
         self.epoch += 1
+        self._tell(key)
         self.entries.pop(key, None)
         self._forgotten[key] = self.epoch
         self._forgotten.move_to_end(key)
@@ -54,6 +68,7 @@ class Memory:
     def forget_all(self) -> None:
         """Drops all entries, and refuses all that is being fetched."""
         self.epoch += 1
+        self._tell(None)
         self.entries.clear()
         self._forgotten.clear()
         self._floor = self.epoch

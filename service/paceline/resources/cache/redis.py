@@ -7,13 +7,14 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 from time import monotonic
 from typing import Final
 from urllib.parse import quote
 
 from paceline.resources.cache.entry import Entry, Serializer, pack, unpack
 from paceline.resources.cache.fidelity import difference
-from paceline.resources.cache.invalidation import TIMEOUT_SECONDS, Subscription, subscription
+from paceline.resources.cache.invalidation import CHANNEL, TIMEOUT_SECONDS, Subscription, subscription
 from paceline.resources.cache.memory import Memory
 from paceline.resources.cache.scripts import FORGET, READ, WRITE, refused
 from paceline.resources.cache.serializers import fingerprint
@@ -25,6 +26,7 @@ RETRY_SECONDS: Final = 1.0
 """After connection trouble, how long Redis is left alone."""
 MINIMUM_EXPIRY_SECONDS: Final = 3600
 _MOST_OWED: Final = 10_000
+_FORGET_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,13 @@ class RedisTier:
         *,
         registry: Tunables | None = None,
         namespace: str = "",
+        meaning: str = "",
     ) -> None:
         """
         Args:
             registry: tells the namespace and counts the subscription; without it the tier has one of its own.
             namespace: where neither the registry nor the environment names one.
+            meaning: whose keys these are and what they are made of; entries of another meaning are not read.
         """
         self._name = name
         self._client = client
@@ -65,6 +69,7 @@ class RedisTier:
         self._clock = clock
         self._registry = Tunables() if registry is None else registry
         self._namespace = namespace
+        self._meaning = meaning
         self._sender = os.urandom(8).hex()
         self._retry_at = self._warn_at = 0.0
         self._owed: OrderedDict[str, None] = OrderedDict()
@@ -76,7 +81,7 @@ class RedisTier:
 
     @cached_property
     def _shape(self) -> str:
-        return fingerprint(self._serializer)
+        return fingerprint(self._serializer, self._meaning)
 
     @property
     def configured(self) -> bool:
@@ -87,10 +92,10 @@ class RedisTier:
         """Sees to it that other processes' `forget` reaches this memory, or that it serves for a second only."""
         client = self._client()
         if client is None:
-            memory.leased = False
+            memory.heard_until = inf
             return
-        heard: Subscription = subscription(self._registry, client, self._space)
-        await heard.follow(quote(self._name, safe=""), self._sender, memory)
+        heard: Subscription = subscription(self._registry, client)
+        await heard.follow(self._topic, self._sender, memory)
 
     async def get(self, key: str) -> Read:
         """What there is; nothing where Redis does not respond, or holds what no longer can be read."""
@@ -129,8 +134,8 @@ class RedisTier:
         """Drops an entry, refuses what is being fetched for it anywhere, and tells the other processes.
 
         Raises:
-            Exception: what the client raises: a caller that must not see old data has to know. This process does not
-                read the key from Redis until it could be dropped.
+            Exception: what the client raises, TimeoutError after five seconds: a caller that must not see old data has
+                to know. This process does not read the key from Redis until it could be dropped.
         """
         client = self._client()
         if client is None:
@@ -138,17 +143,23 @@ class RedisTier:
         self._owed[key] = None
         if len(self._owed) > _MOST_OWED:
             self._owed.popitem(last=False)
-        message = f"{self._sender} {quote(self._name, safe='')} {key}"
-        await client.eval(FORGET, 2, *self._keys(key), f"paceline:{self._space}:forget", message)
+        message = f"{self._sender} {self._topic} {key}"
+        async with asyncio.timeout(_FORGET_SECONDS):
+            await client.eval(FORGET, 2, *self._keys(key), CHANNEL, message)
         self._owed.pop(key, None)
 
     @cached_property
     def _space(self) -> str:
         return quote(self._registry.namespace() or self._namespace or "default", safe="")
 
+    @property
+    def _topic(self) -> str:
+        """What its messages are about."""
+        return f"{self._space}:{quote(self._name, safe='')}"
+
     def _keys(self, key: str) -> tuple[str, str]:
         """The version's and the entry's; what stands in braces puts both on one node of a cluster."""
-        prefix = f"paceline:{{{self._space}:{quote(self._name, safe='')}:{key}}}"
+        prefix = f"paceline:{{{self._topic}:{key}}}"
         return f"{prefix}:version", f"{prefix}:{self._shape}"
 
     def _read(self, content: bytes | None, version: bytes, serializer: Serializer) -> Entry | None:

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from functools import cached_property
 from hashlib import blake2b
-from types import UnionType
+from types import SimpleNamespace, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import orjson
@@ -60,11 +60,12 @@ class Typed:
         return self._adapter.validate_json(content)
 
 
-def fingerprint(serializer: Serializer) -> str:
-    """Of the shape that a serializer stores, twelve hex digits: an attribute `fingerprint` of its own, or its class."""
+def fingerprint(serializer: Serializer, meaning: str = "") -> str:
+    """Of the shape that a serializer stores, and of what the keys mean, twelve hex digits. The shape is an attribute
+    `fingerprint` of the serializer, or its class."""
     kind = type(serializer)
     shape = getattr(serializer, "fingerprint", None) or f"{kind.__module__}.{kind.__qualname__}"
-    return blake2b(str(shape).encode(), digest_size=6).hexdigest()
+    return blake2b(f"{shape}\0{meaning}".encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
 
 
 def serializer_for(function: Callable[..., Any]) -> Serializer:
@@ -74,8 +75,8 @@ def serializer_for(function: Callable[..., Any]) -> Serializer:
         UsageError: the annotation is of a type that has no form in JSON.
     """
     try:
-        annotation = get_type_hints(function).get("return", inspect.Parameter.empty)
-    except NameError as error:
+        annotation = _returned(function)
+    except Exception as error:  # anything can stand in an annotation
         raise UsageError(
             f"tune.cache: the return annotation of {function.__qualname__} cannot be read ({error}); "
             "pass serializer= with dumps and loads"
@@ -91,6 +92,15 @@ def serializer_for(function: Callable[..., Any]) -> Serializer:
             f"tune.cache: values of {function.__qualname__} ({annotation}) cannot be cached in Redis; "
             "pass serializer= with dumps and loads, or return bytes"
         ) from error
+
+
+def _returned(function: Callable[..., Any]) -> Any:
+    """The return annotation alone: those of parameters may name what is imported for type checkers only."""
+    plain = inspect.unwrap(function)
+    written = {name: each for name, each in getattr(plain, "__annotations__", {}).items() if name == "return"}
+    holder: Any = SimpleNamespace(__annotations__=written)
+    names = getattr(plain, "__globals__", {})
+    return get_type_hints(holder, names).get("return", inspect.Parameter.empty)
 
 
 def _is_plain(annotation: Any) -> bool:

@@ -40,7 +40,7 @@ def test_a_leased_memory_serves_for_a_second_after_it_took_an_entry() -> None:
     memory.cache("k", ENTRY, memory.epoch)
     now[0] += LEASE_SECONDS
     assert memory.serves(memory.entries["k"])
-    memory.leased = True
+    memory.heard_until = now[0] - 0.01
     assert memory.serves(memory.entries["k"])
     now[0] += 0.01
     assert not memory.serves(memory.entries["k"])

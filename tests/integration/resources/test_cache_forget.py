@@ -1,0 +1,164 @@
+"""`forget` in a real Valkey, where several caches share a client and fetches take long."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from paceline import tune
+from redis.asyncio import Redis
+
+if TYPE_CHECKING:
+    from decimal import Context
+
+pytestmark = pytest.mark.invariant
+
+
+@pytest.fixture
+async def client(valkey_url: str) -> AsyncIterator[Redis]:
+    async with Redis.from_url(valkey_url) as client:
+        await client.flushdb()
+        yield client
+
+
+class Shop:
+    """A slow source, and what processes make of it."""
+
+    def __init__(self, client: Redis) -> None:
+        self.client = client
+        self.fetches = 0
+        self.open = asyncio.Event()
+
+    def process(self, *, module: str = "shop.prices", name: str = "prices", **options: Any) -> Any:
+        async def price(item: int) -> int:
+            self.fetches += 1
+            fetch = self.fetches
+            await self.open.wait()
+            return fetch
+
+        price.__module__ = module
+        options = {"ttl": 60, "tunables": tune.Tunables(), "redis": self.client} | options
+        return tune.cache(name=name, **options)(price)
+
+
+@pytest.fixture
+def shop(client: Redis) -> Shop:
+    return Shop(client)
+
+
+async def stored(client: Redis, number: int, eventually: Any) -> None:
+    async def are_there() -> bool:
+        return len([key for key in await client.keys("paceline:*") if not key.endswith(b":version")]) == number
+
+    await eventually(are_there, f"{number} entries in Redis")
+
+
+async def test_caches_of_several_modules_that_share_a_client_all_hear_what_others_forget(
+    shop: Shop, eventually: Any
+) -> None:
+    """Outside `paceline serve` a cache's namespace is its module, if no other is set."""
+    shop.open.set()
+    here, there = tune.Tunables(), tune.Tunables()
+    of_first = [shop.process(module="shop.first", name="first", tunables=registry) for registry in (here, there)]
+    of_second = [shop.process(module="shop.second", name="second", tunables=registry) for registry in (here, there)]
+    for load in (*of_first, *of_second):
+        await load(1)
+    await stored(shop.client, 2, eventually)
+    for one, other in (of_first, of_second):
+        await one.forget(1)
+
+        async def gone(load: Any = other) -> bool:
+            return load.age(1) is None
+
+        await eventually(gone, "the other memory without the entry")
+
+
+async def test_who_asks_after_a_forget_does_not_get_a_fetch_of_another_process_that_began_before(
+    shop: Shop, eventually: Any
+) -> None:
+    here, there = shop.process(), shop.process()
+    early = asyncio.create_task(there(1))
+
+    async def fetching(number: int = 1) -> bool:
+        return shop.fetches == number
+
+    await eventually(fetching, "a fetch under way")
+    await here.forget(1)
+    late = asyncio.create_task(there(1))
+
+    async def fetched_anew() -> bool:
+        return shop.fetches == 2
+
+    try:
+        await eventually(fetched_anew, "a fetch that began after the forget")
+    finally:
+        shop.open.set()
+    assert (await early, await late) == (1, 2)
+    assert await there(1) == 2
+
+
+async def test_after_a_pause_of_the_process_memory_does_not_serve_what_was_forgotten_meanwhile(
+    valkey_url: str, shop: Shop, eventually: Any
+) -> None:
+    """Its timers are late then, and so is what it should have heard."""
+    shop.open.set()
+    load = shop.process()
+    assert await load(1) == 1
+    await stored(shop.client, 1, eventually)
+
+    async def forget() -> None:
+        async with Redis.from_url(valkey_url) as client:
+            await Shop(client).process().forget(1)
+
+    elsewhere = threading.Thread(target=lambda: asyncio.run(forget()))
+    elsewhere.start()
+    time.sleep(1.5)  # as a handler that computes
+    elsewhere.join()
+    assert await load(1) == 2
+
+
+async def test_forget_does_not_wait_for_ever_for_a_redis_that_hangs(
+    shop: Shop, client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("paceline.resources.cache.redis._FORGET_SECONDS", 0.2)
+    shop.open.set()
+    load = shop.process()
+    await load(1)
+    await client.client_pause(3000)
+    try:
+        async with asyncio.timeout(2):
+            with pytest.raises(TimeoutError):
+                await load.forget(1)
+            assert await load(1) == 2, "and what Redis still has is not read"
+    finally:
+        await client.client_unpause()
+
+
+@pytest.mark.parametrize(
+    "release",
+    [
+        pytest.param({"key": "p:{item:d}"}, id="another key"),
+        pytest.param({"module": "warehouse.prices"}, id="another module"),
+    ],
+)
+async def test_what_another_release_or_module_means_by_a_key_is_not_read(
+    shop: Shop, client: Redis, monkeypatch: pytest.MonkeyPatch, eventually: Any, release: dict[str, Any]
+) -> None:
+    monkeypatch.setenv("PACELINE_CACHE_NAMESPACE", "shop")
+    shop.open.set()
+    load: Callable[..., Any] = shop.process(key="p:{item}")
+    assert await load(1) == 1
+    await stored(client, 1, eventually)
+    assert await shop.process(key="p:{item}")(1) == 1
+    assert await shop.process(**{"key": "p:{item}", **release})(1) == 2
+
+
+async def test_only_the_return_annotation_has_to_be_readable(client: Redis, eventually: Any) -> None:
+    @tune.cache(name="typed", ttl=60, key="{page}", redis=client, tunables=tune.Tunables())
+    async def load(page: int, context: "Context | None" = None) -> dict[str, int]:
+        return {"page": page}
+
+    assert await load(1) == {"page": 1}
+    await stored(client, 1, eventually)
