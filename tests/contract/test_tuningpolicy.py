@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 from paceline_operator.core.model.durations import parse_duration
+from paceline_operator.core.model.policy import Prefer
 from paceline_operator.crd.v1alpha1 import parse_policy, parse_target
 from paceline_operator.errors import InvalidSpec
 from policy_specs import MISTAKES, SPEC, changed
@@ -37,14 +38,25 @@ def test_the_crd_fills_in_what_the_parser_assumes() -> None:
         "apiVersion": (reference["apiVersion"]["default"], target.api_version),
         "kind": (reference["kind"]["default"], target.kind),
         "mode": (spec["mode"]["default"], assumed.mode),
-        "prefer": (spec["objective"]["properties"]["prefer"]["default"], objective.prefer),
         "errorRatio": (spec["objective"]["properties"]["errorRatio"]["default"], objective.error_ratio),
         "interval": (parse_duration(behavior["interval"]["default"]), assumed.behavior.interval),
         "minSamples": (behavior["minSamples"]["default"], assumed.behavior.min_samples),
         "tolerance": (behavior["tolerance"]["default"], assumed.behavior.tolerance),
+        "stabilizationWindows": (
+            behavior["stabilizationWindows"]["default"],
+            assumed.behavior.stabilization_windows,
+        ),
         "maxChangesPerHour": (behavior["maxChangesPerHour"]["default"], assumed.behavior.max_changes_per_hour),
     }
     assert {name: pair for name, pair in filled.items() if pair[0] != pair[1]} == {}
+
+
+def test_the_crd_stores_no_preference_that_nobody_has_stated() -> None:
+    """A default that the API server wrote could not be told from a wish when the default changes."""
+    assert "default" not in SCHEMA["spec"]["properties"]["objective"]["properties"]["prefer"]
+    objective = parse_policy({**LEAST, "objective": {"p95": "1s"}}).objective
+    assert objective is not None
+    assert objective.prefer is Prefer.COST
 
 
 def test_every_field_of_the_crd_is_known_to_the_parser() -> None:

@@ -15,9 +15,9 @@ START = Pinned(workers=2, postgres=10, ttl_seconds=60)
 # Far below what the pods can do, so that one worker less meets the objective whatever else the machine does.
 THRIFTY = {
     "mode": "Auto",
-    "objective": {"p95": "5s", "prefer": "economy"},
+    "objective": {"p95": "5s"},
     "workers": {"min": 1, "max": 2},
-    "behavior": {"interval": "5s", "minSamples": 40, "canary": {"pods": 1}},
+    "behavior": {"interval": "5s", "minSamples": 40, "stabilizationWindows": 1, "canary": {"pods": 1}},
 }
 
 

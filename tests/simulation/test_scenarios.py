@@ -31,7 +31,7 @@ def test_a_scenario_is_named_like_its_file_and_says_what_it_shows(file: Path) ->
 
 
 @pytest.mark.parametrize(
-    "name", ["light-constant", "budget-constant", "economy-oversized", "fault-max-connections-halved"]
+    "name", ["light-constant", "budget-constant", "cost-oversized", "fault-max-connections-halved"]
 )
 def test_it_ends_near_the_best_of_all_settings_and_breaks_nothing(name: str) -> None:
     result = run(name)

@@ -73,8 +73,8 @@ async def test_it_settles_within_its_objective(service: Service, start: tuple[in
 
 
 async def test_more_load_is_followed_and_less_gives_connections_back() -> None:
-    economical = spec(objective={"p95": "60ms", "prefer": "economy"})
-    simulation = Simulation(ModelledFleet(economical, service=MIXED, start=start_values(2, 2)))
+    cheap = spec(objective={"p95": "60ms"})
+    simulation = Simulation(ModelledFleet(cheap, service=MIXED, start=start_values(2, 2)))
     await simulation.run(12)
     before = simulation.fleet.status["tuning"]["values"]
     simulation.fleet.service = Service(requests_per_second=900, cpu_seconds=0.002, query_seconds=0.006)

@@ -21,8 +21,8 @@ NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 POSTGRES = pool("postgres")
 MAIN = "data/main"
 """A ConnectionBudget."""
-OBJECTIVE = Objective(timedelta(milliseconds=45))
-ECONOMY = replace(OBJECTIVE, prefer=Prefer.ECONOMY)
+OBJECTIVE = Objective(timedelta(milliseconds=45), prefer=Prefer.LATENCY)
+COST = Objective(timedelta(milliseconds=45))
 
 
 def seconds(value: float, count: int = 1000) -> Histogram:

@@ -1,7 +1,7 @@
 """The whole decision, composed.
 
-Gate → pinned values and bounds → held by a person → judge a trial → verify → freeze → diagnose → recommend → limits →
-admission → try on some pods first.
+Is the objective met with room? → gate → pinned values and bounds → held by a person → judge a trial → verify → freeze →
+diagnose → recommend → limits → admission → leave alone what is met → try on some pods first.
 
 A pure function: the same situation gives the same decision. Exactly one reason, and one sentence with the numbers.
 """
@@ -11,10 +11,12 @@ from typing import Final
 
 from paceline_operator.core.choice.admission import with_admission
 from paceline_operator.core.choice.capacity import out_of_bounds, propose
+from paceline_operator.core.choice.cost import bears, wanting
 from paceline_operator.core.choice.learning import counted, model_of, remembering, sound
 from paceline_operator.core.choice.probe import probe, scheduled
 from paceline_operator.core.guards.explicit import explicit_changes
 from paceline_operator.core.guards.gates import GATES, Hold, runtime_too_old, tuning_suspended
+from paceline_operator.core.guards.growth import left_alone
 from paceline_operator.core.guards.held import hold
 from paceline_operator.core.guards.limits import LIMITS
 from paceline_operator.core.laws.cache_ttl import ttl_changes
@@ -24,10 +26,11 @@ from paceline_operator.core.laws.relief import half, relief, retreat
 from paceline_operator.core.measure.observation import Observation
 from paceline_operator.core.model.decision import Change, Decision, Reason, apply_changes, differences
 from paceline_operator.core.model.durations import format_duration
-from paceline_operator.core.model.policy import Objective
+from paceline_operator.core.model.policy import Objective, Prefer
 from paceline_operator.core.queueing.predict import Model
 from paceline_operator.core.situation.experience import database_is_slow
 from paceline_operator.core.situation.memory import Measured, Memory
+from paceline_operator.core.situation.room import nothing_grows
 from paceline_operator.core.situation.situation import Situation
 from paceline_operator.core.verdict.canary import judge, tried_first
 from paceline_operator.core.verdict.verify import verify
@@ -40,8 +43,16 @@ TRY_NEXT: Final = frozenset(
 
 def decide(situation: Situation) -> tuple[Decision, Memory]:
     """What to do now and what to remember if that is done."""
+    situation = _looked_at(situation)
     decision, memory = with_admission(situation, *_decide(situation))
-    return tried_first(situation, decision), memory
+    return tried_first(situation, left_alone(situation, decision)), memory
+
+
+def _looked_at(situation: Situation) -> Situation:
+    """Without a window that cannot be, and with whether the objective is met with room."""
+    situation = sound(situation)
+    model = model_of(situation)
+    return replace(situation, enough=nothing_grows(remembering(situation, model), model))
 
 
 def foresee(situation: Situation) -> tuple[Decision, Memory]:
@@ -53,7 +64,7 @@ def foresee(situation: Situation) -> tuple[Decision, Memory]:
     decision, memory = decide(situation)
     if explicit_changes(situation) is None or situation.held or not decision.changes:
         return decision, memory
-    following = _following(sound(situation), decision)
+    following = _following(_looked_at(situation), decision)
     if following is None or not following.changes:
         return decision, memory
     values = apply_changes(apply_changes(situation.values, decision.changes), following.changes)
@@ -72,12 +83,12 @@ def _following(situation: Situation, decision: Decision) -> Decision | None:
     if model is None or objective is None or any(gate(situation) for gate in GATES):
         return None
     after = replace(situation, values=apply_changes(situation.values, decision.changes))
+    after = replace(after, enough=bears(after, model, objective))
     proposed = propose(after, model, objective)
     return _limited(after, proposed) if proposed else None
 
 
 def _decide(situation: Situation) -> tuple[Decision, Memory]:
-    situation = sound(situation)
     held = runtime_too_old(situation)
     if held:
         return _hold(held), situation.memory
@@ -114,6 +125,8 @@ def _tune(situation: Situation, model: Model | None) -> tuple[Decision, Memory]:
     oversized = count_oversized(situation, observation, objective)
     situation = replace(situation, memory=replace(situation.memory, first=measured, oversized=oversized))
     situation = replace(situation, memory=scheduled(situation, situation.memory))
+    if model is not None and objective.prefer is Prefer.COST:
+        situation = replace(situation, memory=wanting(situation, model, objective))
     if situation.memory.pending is not None:
         held = Hold(Reason.COOLING_DOWN, situation.evidence("the last change is being judged"))
         return _hold(held), situation.memory
@@ -126,7 +139,7 @@ def _tune(situation: Situation, model: Model | None) -> tuple[Decision, Memory]:
 def _decided(
     situation: Situation, model: Model | None, observation: Observation, objective: Objective, back: Proposal | None
 ) -> Decision:
-    ttls = ttl_changes(situation, observation)
+    ttls = () if situation.enough else ttl_changes(situation, observation)
     proposals = (
         back,
         relief(situation, observation, objective),

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from paceline_operator.core.model.tunables import NOTHING
+from paceline_operator.core.model.tunables import NOTHING, Values
 from paceline_operator.core.model.values import values_from_wire, values_to_wire
-from paceline_operator.core.situation.memory import Ceiling, Drowned, Known, Memory, Noise, Probing, Replicas
+from paceline_operator.core.situation.memory import Busy, Ceiling, Drowned, Known, Memory, Noise, Probing, Replicas
 from paceline_operator.crd.measured import parse_measured, parse_time, readable, render_measured, render_time
 
-LEARNT: Final = ("known", "noise", "probing", "cpu", "fastest", "drowned", "ceiling", "replicas", "loads")
+LEARNT: Final = ("known", "noise", "probing", "cpu", "fastest", "drowned", "ceiling", "replicas", "busy", "wanted")
 
 
 def render_learnt(memory: Memory) -> dict[str, Any]:
@@ -19,7 +19,8 @@ def render_learnt(memory: Memory) -> dict[str, Any]:
         "probing": {"failures": memory.probing.failures},
         "cpu": {str(workers): round(seconds, 7) for workers, seconds in memory.cpu.items()},
         "fastest": {name: round(seconds, 7) for name, seconds in memory.fastest.items()},
-        "loads": [round(load, 3) for load in memory.loads],
+        "busy": [{"since": render_time(slot.since), "load": round(slot.load, 3)} for slot in memory.busy],
+        "wanted": [values_to_wire(values) for values in memory.wanted],
         "drowned": {name: _render_drowned(known) for name, known in memory.drowned.items()},
     }
     if memory.probing.after is not None:
@@ -34,7 +35,8 @@ def render_learnt(memory: Memory) -> dict[str, Any]:
 def parse_learnt(tuner: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a `Memory`; what cannot be read is forgotten."""
     known: list[Known] = readable(lambda: [_parse_known(entry) for entry in tuner.get("known", ())], [])
-    loads: list[float] = readable(lambda: [float(load) for load in tuner["loads"]], [])
+    busy: list[Busy] = readable(lambda: [_parse_busy(slot) for slot in tuner["busy"]], [])
+    wanted: list[Values] = readable(lambda: [values_from_wire(values) for values in tuner["wanted"]], [])
     return {
         "known": tuple(known),
         "noise": readable(lambda: _parse_noise(tuner["noise"]), Noise()),
@@ -44,7 +46,8 @@ def parse_learnt(tuner: Mapping[str, Any]) -> dict[str, Any]:
         "drowned": readable(lambda: {str(n): _parse_drowned(entry) for n, entry in tuner["drowned"].items()}, NOTHING),
         "ceiling": readable(lambda: _parse_ceiling(tuner["ceiling"]), None),
         "replicas": readable(lambda: _parse_replicas(tuner["replicas"]), None),
-        "loads": tuple(loads),
+        "busy": tuple(busy),
+        "wanted": tuple(wanted),
     }
 
 
@@ -61,6 +64,10 @@ def _render_known(known: Known) -> dict[str, Any]:
 def _parse_known(wire: Mapping[str, Any]) -> Known:
     values = values_from_wire(wire["values"])
     return Known(values, float(wire["load"]), float(wire["p95"]), int(wire["n"]), parse_time(wire["time"]))
+
+
+def _parse_busy(wire: Mapping[str, Any]) -> Busy:
+    return Busy(parse_time(wire["since"]), float(wire["load"]))
 
 
 def _render_noise(noise: Noise) -> dict[str, Any]:

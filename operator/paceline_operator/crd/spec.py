@@ -19,6 +19,11 @@ def _duration(value: object) -> timedelta:
     return parse_duration(value)
 
 
+def _preference(value: object) -> object:
+    """`economy` is what `cost` was called: a stored policy goes on with what it asked for."""
+    return Prefer.COST if value == "economy" else value
+
+
 _Duration = Annotated[timedelta, BeforeValidator(_duration)]
 _Count = Annotated[int, Field(ge=1, strict=True)]
 _Name = Annotated[str, Field(min_length=1, max_length=63)]
@@ -112,7 +117,7 @@ class _RoutesWire(_Wire):
 class ObjectiveWire(_Wire):
     p95: _Duration
     errorRatio: float = Field(default=0.001, ge=0, lt=1)  # noqa: N815
-    prefer: Prefer = Prefer.LATENCY
+    prefer: Annotated[Prefer, BeforeValidator(_preference)] = Prefer.COST
     routes: _RoutesWire = Field(default_factory=_RoutesWire)
 
     @model_validator(mode="after")
@@ -132,6 +137,7 @@ class BehaviorWire(_Wire):
     tolerance: float = Field(default=0.1, ge=0.01, le=1)
     cooldown: _Duration | None = None
     maxChangesPerHour: Annotated[int, Field(ge=1, le=120, strict=True)] = 20  # noqa: N815
+    stabilizationWindows: Annotated[int, Field(ge=1, le=60, strict=True)] = 5  # noqa: N815
     canary: _CanaryWire = Field(default_factory=_CanaryWire)
 
     @model_validator(mode="after")

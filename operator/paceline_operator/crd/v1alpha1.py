@@ -74,5 +74,6 @@ def _behavior(wire: BehaviorWire) -> Behavior:
         tolerance=wire.tolerance,
         cooldown=wire.interval if wire.cooldown is None else wire.cooldown,
         max_changes_per_hour=wire.maxChangesPerHour,
+        stabilization_windows=wire.stabilizationWindows,
         canary_pods=wire.canary.pods,
     )

@@ -2,6 +2,7 @@
 
 from paceline_operator.core.model.decision import Reason
 from paceline_operator.core.model.policy import Policy
+from paceline_operator.crd.stored import as_asked
 from paceline_operator.crd.switches import Switches, read_switches
 from paceline_operator.crd.v1alpha1 import parse_policy, parse_target
 from paceline_operator.errors import InvalidSpec
@@ -24,7 +25,8 @@ async def understand(platform: Platform, resource: PolicyResource) -> tuple[Poli
         PlatformUnavailable: from the platform.
     """
     try:
-        policy, target = parse_policy(resource.spec, resource.key.namespace), parse_target(resource.spec)
+        policy = as_asked(parse_policy(resource.spec, resource.key.namespace), resource.annotations)
+        target = parse_target(resource.spec)
         switches = read_switches(resource.annotations, resource.namespace_annotations, resource.status)
     except InvalidSpec as error:
         raise NotReady(Reason.INVALID_SPEC, "; ".join(error.problems)) from error

@@ -1,11 +1,12 @@
 """What a fleet meets in one interval: the load, how many pods there are, what is slow. Frozen, hence a key."""
 
 from dataclasses import dataclass
-from math import log, pi, sin, sqrt
+from math import ceil, log, pi, sin, sqrt
 from typing import Final
 
 import numpy as np
 
+from paceline_operator.core.situation.room import HEADROOM, REMEMBERED
 from paceline_operator.simulation.scenario import LoadPart, Scenario
 
 P99: Final = 2.326
@@ -17,6 +18,8 @@ class Conditions:
     """One interval's. Two intervals with equal conditions have the same optimum."""
 
     requests_per_second: float
+    planned_per_second: float
+    """What there must be room for: 1.25 times the busiest minute of the last hour."""
     replicas: int
     max_connections: int
     database_factor: float = 1.0
@@ -30,14 +33,28 @@ def conditions_at(scenario: Scenario, interval: int, replicas: int) -> Condition
     slow_pod = scenario.active("slow-pod", interval)
     fewer = scenario.active("max-connections", interval)
     forced = scenario.active("replicas", interval)
+    pods = forced.count if forced else replicas
     return Conditions(
         requests_per_second=rate_at(scenario, interval),
-        replicas=forced.count if forced else replicas,
+        planned_per_second=round(HEADROOM * pods * _busiest(scenario, interval, replicas), 6),
+        replicas=pods,
         max_connections=fewer.count if fewer else scenario.database.maxConnections,
         database_factor=slow_database.factor if slow_database else 1.0,
         slow_pods=slow_pod.pods if slow_pod else 0,
         slow_factor=slow_pod.factor if slow_pod else 1.0,
     )
+
+
+def _busiest(scenario: Scenario, interval: int, replicas: int) -> float:
+    """Requests a second and pod in the busiest interval of the last hour; where an autoscaler moves the pods with the
+    load, in this one."""
+    hour = ceil(REMEMBERED.total_seconds() / scenario.interval)
+    first = interval if scenario.hpa else max(0, interval - hour + 1)
+    found = []
+    for earlier in range(first, interval + 1):
+        forced = scenario.active("replicas", earlier)
+        found.append(rate_at(scenario, earlier) / (forced.count if forced else replicas))
+    return max(found)
 
 
 def rate_at(scenario: Scenario, interval: int) -> float:

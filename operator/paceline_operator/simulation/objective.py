@@ -1,12 +1,13 @@
 """How good a setting is under given conditions, and the best there is: the exhaustive grid.
 
-`J` is the smaller the better. With `prefer: latency` it is p95 over the objective; with `prefer: economy` the mean
-share of workers, connections and memory of what the bounds allow where the objective is met, else 1 + p95/objective.
+`J` is the smaller the better. With `prefer: cost` it is the mean share of workers, connections and memory of what the
+bounds allow, where the objective is met with room: at 1.25 times the load of the busiest minute of the last hour; else
+1 + p95/objective. With `prefer: latency` it is p95 over the objective.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Final
 
@@ -28,6 +29,8 @@ SCREENING: Final = (
 """Rounds that leave candidates out, on the first seed: how long each is played, the share that stays, and how many stay
 at least. What that can cost is measured in docs/tuning.md."""
 WHOLE: Final = Length(150_000)
+FAR: Final = 1.3
+"""p95 over the objective in a short look, above which a longer one would find it missed as well."""
 EQUAL: Final = 0.005
 """Settings whose J differs by less than this share count as equal: the cheaper one is the optimum."""
 
@@ -51,13 +54,22 @@ class Judge:
         """Seconds, on all fresh seeds; what was not answered counts with its age."""
         return self._played(conditions, values, WHOLE, len(FRESH_SEEDS))
 
+    def met_with_room(self, conditions: Conditions, values: Values) -> bool:
+        """Whether the objective would be met under the load that there must be room for; on all fresh seeds."""
+        return self._ratio(_planned(conditions), values, WHOLE, len(FRESH_SEEDS)) <= 1
+
     def best(self, conditions: Conditions) -> Values:
         """The best of all settings within bounds, budget and memory.
 
-        All of them are played shortly, the better ones longer and longer, the last few on all fresh seeds.
+        With `prefer: cost` the cheapest that meets the objective with room. Else, and where none does, all are played
+        shortly, the better ones longer and longer, the last few on all fresh seeds.
         """
         if conditions not in self._best:
             candidates = list(self.candidates(conditions))
+            cheapest = self._cheapest(conditions, candidates) if self._counts_cost else None
+            if cheapest is not None:
+                self._best[conditions] = cheapest
+                return cheapest
             for length, share, least in SCREENING:
                 keep = max(least, round(share * len(candidates)))
                 if keep < len(candidates):
@@ -122,12 +134,29 @@ class Judge:
     def _ranked(self, conditions: Conditions, candidates: list[Values], length: Length, seeds: int) -> list[Values]:
         return sorted(candidates, key=lambda values: self._scored(conditions, values, length, seeds))
 
+    @property
+    def _counts_cost(self) -> bool:
+        return self.policy.objective is not None and self.policy.objective.prefer is Prefer.COST
+
+    def _cheapest(self, conditions: Conditions, candidates: list[Values]) -> Values | None:
+        """None where no setting meets the objective with room. What a short look finds far from it is not looked at
+        again."""
+        for values in sorted(candidates, key=self.cost):
+            shortly = self._ratio(_planned(conditions), values, SCREENING[0][0], 1)
+            if shortly <= FAR and self.met_with_room(conditions, values):
+                return values
+        return None
+
     def _scored(self, conditions: Conditions, values: Values, length: Length, seeds: int) -> float:
+        if not self._counts_cost:
+            return self._ratio(conditions, values, length, seeds)
+        if self._ratio(_planned(conditions), values, length, seeds) <= 1:
+            return self.cost(values)
+        return 1 + self._ratio(conditions, values, length, seeds)
+
+    def _ratio(self, conditions: Conditions, values: Values, length: Length, seeds: int) -> float:
         assert self.policy.objective is not None  # the scenario gives one
-        ratio = self._played(conditions, values, length, seeds) / self.policy.objective.p95.total_seconds()
-        if self.policy.objective.prefer is Prefer.LATENCY:
-            return ratio
-        return self.cost(values) if ratio <= 1 else 1 + ratio
+        return self._played(conditions, values, length, seeds) / self.policy.objective.p95.total_seconds()
 
     def _played(self, conditions: Conditions, values: Values, length: Length, seeds: int) -> float:
         key = (conditions, tuple(sorted(values.items())), length, seeds)
@@ -141,6 +170,11 @@ class Judge:
             ]
             self._p95[key] = float(np.mean(found))
         return self._p95[key]
+
+
+def _planned(conditions: Conditions) -> Conditions:
+    planned = conditions.planned_per_second
+    return replace(conditions, requests_per_second=planned, planned_per_second=planned)
 
 
 def judge_of(scenario: Scenario) -> Judge:

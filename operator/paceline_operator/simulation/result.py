@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from statistics import mean
 from typing import Any, Final
 
-from paceline_operator.core.model.decision import Change
+from paceline_operator.core.model.decision import Change, Reason, growing
 from paceline_operator.core.model.tunables import WORKERS, Tunable, Values
 from paceline_operator.core.model.values import change_to_wire, tunable_to_wire, values_to_wire
 from paceline_operator.simulation.conditions import Conditions, conditions_at
@@ -19,6 +20,9 @@ LAST: Final = 12
 LATE: Final = 20
 CLOSE: Final = 1.10
 MOST: Final = 0.8
+DEMANDED: Final = frozenset(
+    {Reason.PINNED_BY_SPEC, Reason.CLAMPED, Reason.BUDGET_EXHAUSTED, Reason.ROLLED_BACK, Reason.EXTERNAL_CHANGE}
+)
 
 
 def tell(judge: Judge, steps: Sequence[Step], *, seed: int, controller: str) -> dict[str, Any]:
@@ -40,11 +44,13 @@ def tell(judge: Judge, steps: Sequence[Step], *, seed: int, controller: str) -> 
         "regretCumulative": round(sum(ratios) / len(ratios), 4),
         "t10": reached(ratios),
         "objectiveViolations": violations(judge, steps),
+        "growthsWhileMet": growths_while_met(judge, steps),
         "reversalsPer100": round(100 * reversals(steps) / len(steps), 2),
         "changes": sum(step.changed for step in steps),
         "changesLast20": sum(step.changed for step in steps[-LATE:]),
         "unsafeTrials": sum(step.unsafe for step in steps),
         "restarts": processes_moved(steps),
+        "spent": spent(judge, steps),
         "decisions": [_decision(step, following) for step, following in zip(steps, (*steps[1:], None), strict=True)],
     }
 
@@ -87,6 +93,25 @@ def violations(judge: Judge, steps: Sequence[Step]) -> int:
     assert judge.policy.objective is not None  # the scenario gives one
     limit = judge.policy.objective.p95.total_seconds()
     return sum(judge.p95(step.conditions, step.values) > limit for step in steps)
+
+
+def growths_while_met(judge: Judge, steps: Sequence[Step]) -> int:
+    """Changes that asked for more of anything after an interval in which the objective was truly met with room; what
+    the policy demands, and the way back to what ran before, do not count."""
+    asked = [step for step in steps if growing(step.values, step.choice.values) and step.choice.reason not in DEMANDED]
+    return sum(judge.met_with_room(step.conditions, step.values) for step in asked)
+
+
+def spent(judge: Judge, steps: Sequence[Step]) -> dict[str, float]:
+    """What the run took on average, in a pod: workers, connections of the pool, bytes of memory."""
+    fleet, pool = judge.scenario.fleet, judge.tuned.pool
+    workers = [step.values.get(WORKERS, 1) for step in steps]
+    connections = [step.values.get(WORKERS, 1) * step.values[pool] for step in steps] if pool else [0.0]
+    return {
+        "workers": round(mean(workers), 3),
+        "connections": round(mean(connections), 3),
+        "memoryBytes": round(fleet.memoryBase + mean(workers) * fleet.memoryPerWorker),
+    }
 
 
 def reversals(steps: Sequence[Step]) -> int:

@@ -36,7 +36,13 @@ def test_defaults_are_filled_in_by_the_api_server(server: EnvtestServer, namespa
     assert stored["spec"] == {
         "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "api"},
         "mode": "Recommend",
-        "behavior": {"interval": "60s", "minSamples": 2000, "tolerance": 0.1, "maxChangesPerHour": 20},
+        "behavior": {
+            "interval": "60s",
+            "minSamples": 2000,
+            "tolerance": 0.1,
+            "maxChangesPerHour": 20,
+            "stabilizationWindows": 5,
+        },
     }
 
 

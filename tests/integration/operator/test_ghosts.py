@@ -21,7 +21,7 @@ def test_the_ttl_goes_to_the_best_that_ghosts_have_measured(tmp_path: Path, star
         operator = start_operator(tmp_path, [f"http://127.0.0.1:{served.management_port}/state"])
         operator.apply(
             mode="Auto",
-            objective={"p95": "1s"},
+            objective={"p95": "1s", "prefer": "latency"},
             caches=[{"name": "answers", "ttl": {"min": "1s", "max": "5s"}}],
             behavior={"interval": "5s", "minSamples": 250},
         )

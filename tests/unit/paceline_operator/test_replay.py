@@ -16,7 +16,7 @@ POSTGRES = Tunable(Kind.POOL, "postgres")
 @pytest.fixture
 def policy(tmp_path: Path) -> Path:
     pinned = tmp_path / "policy.yaml"
-    text = (EXAMPLES / "policy.yaml").read_text()
+    text = (EXAMPLES / "policy.yaml").read_text().replace("p95: 45ms", "p95: 45ms, prefer: latency")
     pinned.write_text(text.replace("min: 1, max: 40}", "value: 5}"))
     assert pinned.read_text() != text
     return pinned

@@ -1,5 +1,5 @@
-"""Picks a setting among the candidates: with `prefer: latency` the fastest, with `prefer: economy` the cheapest that
-meets the objective. What is in force stays unless another gains enough to be worth a change.
+"""Picks a setting among the candidates: with `prefer: cost` the cheapest that meets the objective with room, with
+`prefer: latency` the fastest. What is in force stays unless another gains enough to be worth a change.
 """
 
 from collections.abc import Iterable
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from paceline_operator.core.choice.candidates import Candidate, candidates, judged
-from paceline_operator.core.choice.economy import Bar, cheapest, cost
+from paceline_operator.core.choice.cost import Bar, cheapest, cost, stabilized
 from paceline_operator.core.laws.constraints import budgeted, connections_per_worker
+from paceline_operator.core.model.decision import growing
 from paceline_operator.core.model.policy import Objective, Prefer
 from paceline_operator.core.model.tunables import WORKERS, Values
 from paceline_operator.core.queueing.predict import Model
 from paceline_operator.core.situation.experience import noise_of
-from paceline_operator.core.situation.forecast import rise_of
 from paceline_operator.core.situation.situation import Situation
 
 EQUAL: Final = 0.02
@@ -36,8 +36,8 @@ def choose(situation: Situation, model: Model, objective: Objective) -> Choice |
     current = judged(situation, model, situation.values)
     if current is None:
         return None
-    if objective.prefer is Prefer.ECONOMY:
-        return _economical(situation, model, objective, current)
+    if objective.prefer is Prefer.COST:
+        return _cheapest(situation, model, objective, current)
     return _fastest(situation, candidates(situation, model, objective), current)
 
 
@@ -76,14 +76,23 @@ def _worth(situation: Situation, candidate: Candidate, current: Candidate) -> bo
     return gain > noise + (KNOWN_BETTER if candidate.measured else least_gain(situation))
 
 
-def _economical(situation: Situation, model: Model, objective: Objective, current: Candidate) -> Choice | None:
-    bar = Bar(objective.p95.total_seconds(), model, rise_of(situation.memory))
+def _cheapest(situation: Situation, model: Model, objective: Objective, current: Candidate) -> Choice | None:
+    bar = Bar.of(situation, model, objective)
+    if situation.enough:
+        return _given_back(situation, model, bar, current)
+    if bar.bearable(current):
+        return None  # it is not p95 that misses the objective
     found = list(candidates(situation, model, objective))
     best = cheapest(situation, bar, found)
     if best is None:
         return _fastest(situation, found, current)
-    if not bar.bearable(current):
-        return Choice(best, current, 1.0)  # another one: it meets what the one in force misses
-    now = cost(situation, current.values)
+    return Choice(best, current, 1.0)  # another one: it meets what the one in force misses
+
+
+def _given_back(situation: Situation, model: Model, bar: Bar, current: Candidate) -> Choice | None:
+    """What has not been needed for some windows, if that is worth a change."""
+    best, now = judged(situation, model, stabilized(situation)), cost(situation, situation.values)
+    if best is None or not bar.met(best) or growing(situation.values, best.values):
+        return None
     gain = 1 - cost(situation, best.values) / now if now else 0.0
     return Choice(best, current, gain) if gain > least_gain(situation) else None

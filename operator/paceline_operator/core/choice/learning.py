@@ -13,6 +13,7 @@ from paceline_operator.core.queueing.fit import fit
 from paceline_operator.core.queueing.predict import Model
 from paceline_operator.core.situation.experience import learned, overhead_of
 from paceline_operator.core.situation.memory import Memory, Replicas
+from paceline_operator.core.situation.room import with_window
 from paceline_operator.core.situation.situation import Situation
 
 
@@ -35,14 +36,16 @@ def model_of(situation: Situation) -> Model | None:
 
 def remembering(situation: Situation, model: Model | None) -> Situation:
     """With what the window has taught, if it can be relied on."""
-    observation, fleet = situation.observation, situation.fleet
+    observation, fleet, objective = situation.observation, situation.fleet, situation.policy.objective
     if observation is None or observation.requests < situation.policy.behavior.min_samples:
         return situation
-    if situation.policy.objective is None or fleet.rolling_out or not fleet.converged:
+    if objective is None or fleet.rolling_out or not fleet.converged:
         return situation
     if observation.pods + observation.left_out < LEAST_COVERAGE * fleet.total:
         return situation
-    found = drowned(situation, observation, situation.policy.objective)
+    busy = with_window(situation.memory.busy, observation, situation.now)
+    situation = replace(situation, memory=replace(situation.memory, busy=busy))
+    found = drowned(situation, observation, objective)
     if found:
         # What a drowned database answered says nothing of the settings when it is well, nor of the noise.
         noise = replace(situation.memory.noise, last=None)

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Final, TypeAlias
 
 from paceline_operator.core.guards.gates import Hold, first_of
+from paceline_operator.core.guards.growth import enough
 from paceline_operator.core.laws.constraints import budgeted, fitted, within_budgets
 from paceline_operator.core.laws.contention import endangers
 from paceline_operator.core.laws.recommend import Proposal, carried_pools
@@ -225,6 +226,7 @@ LIMITS: Final[tuple[Limit, ...]] = (
     recently_rejected,
     cooling_down,
     change_rate,
+    enough,
 )
 
 

@@ -58,6 +58,8 @@ class Observation:
     """What memory has room for in the pod that has least; None where it cannot be told."""
     turned_away: int = 0
     """Requests that admission refused: they were wanted, but are in no other figure."""
+    busiest: float | None = None
+    """Requests a second and pod in the busiest minute, of a window longer than that."""
     left_out: int = 0
     """Pods that are so much slower than the others that nothing is tuned on them."""
     mix: Mapping[str, float] = field(default_factory=lambda: NOTHING)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from paceline_operator.core.model.tunables import Kind, Tunable, Values
+from paceline_operator.core.model.tunables import WORKERS, Kind, Tunable, Values
 
 
 class Reason(StrEnum):
@@ -91,6 +91,25 @@ class Decision:
 def apply_changes(values: Values, changes: tuple[Change, ...]) -> Values:
     """The values after the changes."""
     return {**values, **{change.tunable: change.new for change in changes}}
+
+
+def growing(before: Values, after: Values) -> tuple[Tunable, ...]:
+    """What a pod would have more of: workers, connections in all its workers, the longest age of a cached response.
+
+    Bounds of admission cost nothing and do not count.
+
+    | before | after | grows |
+    | --- | --- | --- |
+    | 4 workers of 4 connections | 2 of 8 | nothing |
+    | 4 workers of 4 connections | 2 of 9 | connections: 16 → 18 |
+    | TTL 60s | 90s | the TTL |
+    """
+    found = (tunable for tunable in after if tunable in before and tunable.kind is not Kind.ADMISSION)
+    return tuple(tunable for tunable in found if _in_a_pod(after, tunable) > _in_a_pod(before, tunable))
+
+
+def _in_a_pod(values: Values, tunable: Tunable) -> float:
+    return values[tunable] * (values.get(WORKERS, 1.0) if tunable.kind is Kind.POOL else 1.0)
 
 
 def differences(old: Values, new: Values) -> tuple[Change, ...]:

@@ -25,10 +25,10 @@ class Mode(StrEnum):
 
 
 class Prefer(StrEnum):
-    """What a policy wants where several settings meet its objective."""
+    """What a policy wants where several settings meet its objective: the cheapest of them, or the fastest."""
 
+    COST = "cost"
     LATENCY = "latency"
-    ECONOMY = "economy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Objective:
 
     p95: timedelta
     error_ratio: float = DEFAULT_ERROR_RATIO
-    prefer: Prefer = Prefer.LATENCY
+    prefer: Prefer = Prefer.COST
     excluded_routes: frozenset[str] = frozenset()
 
 
@@ -76,6 +76,8 @@ class Behavior:
     tolerance: float = 0.1
     cooldown: timedelta = timedelta(seconds=60)
     max_changes_per_hour: int = 20
+    stabilization_windows: int = 5
+    """What is given back is the least that was needed in each of so many windows."""
     canary_pods: int = 1
     """How many pods try a change of workers before the others; 0: none."""
 

@@ -10,7 +10,6 @@ from typing import Final
 
 from paceline_operator.core.measure.observation import Observation
 from paceline_operator.core.model.tunables import WORKERS, Values
-from paceline_operator.core.situation.forecast import with_load
 from paceline_operator.core.situation.memory import Known, Measured, Memory, Noise
 from paceline_operator.core.situation.situation import Situation
 
@@ -61,7 +60,6 @@ def learned(
         noise=replace(memory.noise, last=None) if slow else _noise(situation, observation),
         cpu=memory.cpu if queue_full else _cpu(memory.cpu, situation.values, observation),
         fastest={**memory.fastest, **_fastest(memory, query_seconds)},
-        loads=with_load(memory.loads, load_of(observation)),
     )
 
 

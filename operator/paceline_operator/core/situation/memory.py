@@ -135,6 +135,15 @@ class Replicas:
 
 
 @dataclass(frozen=True, slots=True)
+class Busy:
+    """The busiest minute of some five minutes."""
+
+    since: datetime
+    load: float
+    """Requests a second and pod."""
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """All the loop remembers, kept in the policy's status. `unknown` holds what a newer operator wrote."""
 
@@ -157,8 +166,10 @@ class Memory:
     """By pool: the fewest connections that its database drowned in."""
     ceiling: Ceiling | None = None
     replicas: Replicas | None = None
-    loads: tuple[float, ...] = ()
-    """Requests a second and pod of the last few windows, the newest last: whether more are to come."""
+    busy: tuple[Busy, ...] = ()
+    """The busiest minutes of the last hour, oldest first: what to plan for."""
+    wanted: tuple[Values, ...] = ()
+    """The cheapest setting that would do, by window, the newest last."""
     first: Measured | None = None
     """The first window ever measured: what tuning has gained is told against it."""
     unknown: Mapping[str, Any] = field(default_factory=lambda: NOTHING)

@@ -114,6 +114,8 @@ class Situation:
     """Since any pod of the target last reported."""
     budgets: Mapping[str, Budget] = field(default_factory=lambda: NOTHING)
     """By `namespace/name`; what a policy refers to and is not here could not be read."""
+    enough: bool = False
+    """The policy prefers cost, and its objective is met with room (`core/situation/room.py`): nothing grows."""
     held: Held | None = None
     """What a person has asked to go back to."""
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from paceline_operator.core.laws.constraints import within_budgets
 from paceline_operator.core.measure.observation import Observation
-from paceline_operator.core.model.decision import Change, Decision, Reason
+from paceline_operator.core.model.decision import Change, Decision, Reason, apply_changes, growing
 from paceline_operator.core.model.durations import format_duration
 from paceline_operator.core.model.tunables import WORKERS, Kind
 from paceline_operator.core.situation.experience import seen_on_trial
@@ -112,6 +112,8 @@ def _void(situation: Situation, pending: Pending) -> str:
         return "a pod that tried it has gone"
     if deployed_since(situation, pending):
         return "the target was rolled out anew meanwhile"
+    if situation.enough and growing(situation.values, apply_changes(situation.values, pending.changes)):
+        return "the objective is met with room without it"
     return "" if _allowed(situation, pending) else "the policy no longer allows it"
 
 

@@ -63,8 +63,8 @@ def uncertain(situation: Situation, samples: int) -> float:
 
 
 def meets_cheaper(situation: Situation, measured: Measured) -> bool:
-    """With `prefer: economy` a slower answer is what was wanted, as long as the objective is met."""
+    """With `prefer: cost` a slower response is what was wanted, as long as the objective is met."""
     objective = situation.policy.objective
-    if objective is None or objective.prefer is not Prefer.ECONOMY:
+    if objective is None or objective.prefer is not Prefer.COST:
         return False
     return measured.p95_seconds <= objective.p95.total_seconds()

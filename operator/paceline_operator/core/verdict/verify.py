@@ -15,7 +15,7 @@ from paceline_operator.core.model.durations import format_duration
 from paceline_operator.core.model.tunables import WORKERS
 from paceline_operator.core.situation.memory import Measured, Memory, Pending, Probing
 from paceline_operator.core.situation.situation import Situation
-from paceline_operator.core.verdict.compare import confounded, meets_cheaper, most_rise, slower, uncertain
+from paceline_operator.core.verdict.compare import confounded, most_rise, slower, uncertain
 from paceline_operator.core.verdict.errors import more_errors
 from paceline_operator.core.verdict.restarts import blamed
 from paceline_operator.core.verdict.rollback import deployed_since, failed, gap, roll_back, way_back
@@ -115,7 +115,7 @@ def _objection(situation: Situation, pending: Pending, measured: Measured) -> st
         return f"errors {baseline.error_ratio:.2%} → {measured.error_ratio:.2%}"
     if _in_vain(situation, pending, measured):
         return f"{pending.changes[0]} answers no more requests: the database is what limits"
-    if meets_cheaper(situation, measured):
+    if situation.enough:
         return ""
     samples = min(measured.samples, baseline.samples)
     if pending.reason is Reason.PROBE:

@@ -10,6 +10,7 @@ from paceline_operator.core.model.decision import Change, Reason
 from paceline_operator.core.model.tunables import WORKERS, Values, cache, pool
 from paceline_operator.core.model.values import values_to_wire
 from paceline_operator.core.situation.memory import (
+    Busy,
     Ceiling,
     Known,
     Measured,
@@ -75,7 +76,8 @@ MEMORIES = st.builds(
     fastest=st.dictionaries(NAMES, MICROS, max_size=3),
     ceiling=st.none() | st.builds(Ceiling, st.integers(1, 64).map(float), NAMES),
     replicas=st.none() | st.builds(Replicas, COUNTS, TIMES),
-    loads=few(COUNTS.map(lambda n: n / 1000)),
+    busy=few(st.builds(Busy, TIMES, COUNTS.map(lambda n: n / 1000))),
+    wanted=few(VALUES),
     first=st.none() | MEASURED,
     unknown=st.dictionaries(
         NAMES.map(lambda name: f"newer {name}"), COUNTS | NAMES | few(COUNTS).map(list), max_size=2

@@ -10,6 +10,7 @@ from paceline_operator.core.model.decision import Change, Decision, Reason
 from paceline_operator.core.model.tunables import WORKERS, cache
 from paceline_operator.core.situation.experience import MOST_KNOWN
 from paceline_operator.core.situation.memory import (
+    Busy,
     Ceiling,
     Drowned,
     Known,
@@ -255,7 +256,8 @@ def test_the_memory_survives_the_status() -> None:
         drowned={"postgres": Drowned(150, 0.09, 2000.0, NOW, 2)},
         ceiling=Ceiling(6, "abc"),
         replicas=Replicas(4, NOW),
-        loads=(210.0, 230.5, 250.25),
+        busy=(Busy(NOW, 250.25),),
+        wanted=(values(2, 4), values(1, 5)),
         unknown={"regimes": [1, 2]},
     )
     status, _ = render_status({}, report(memory=memory), NOW)

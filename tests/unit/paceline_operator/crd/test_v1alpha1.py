@@ -20,7 +20,7 @@ FULL: dict[str, Any] = {
     "objective": {
         "p95": "45ms",
         "errorRatio": 0.002,
-        "prefer": "economy",
+        "prefer": "latency",
         "routes": {"exclude": ["GET /healthz"]},
     },
     "workers": {"min": 1, "max": 8},
@@ -41,6 +41,7 @@ FULL: dict[str, Any] = {
         "tolerance": 0.2,
         "cooldown": "3m",
         "maxChangesPerHour": 5,
+        "stabilizationWindows": 3,
         "canary": {"pods": 2},
     },
 }
@@ -61,11 +62,11 @@ def test_every_field_has_its_meaning() -> None:
     assert policy.admission == Bounds(16, 512)
     assert policy.objective is not None
     assert (policy.objective.p95, policy.objective.error_ratio) == (timedelta(milliseconds=45), 0.002)
-    assert policy.objective.prefer is Prefer.ECONOMY
+    assert policy.objective.prefer is Prefer.LATENCY
     assert policy.objective.excluded_routes == {"GET /healthz"}
     assert policy.behavior.interval == timedelta(seconds=90)
     assert policy.behavior.cooldown == timedelta(minutes=3)
-    assert policy.behavior.canary_pods == 2
+    assert (policy.behavior.stabilization_windows, policy.behavior.canary_pods) == (3, 2)
     assert (policy.behavior.min_samples, policy.behavior.tolerance, policy.behavior.max_changes_per_hour) == (
         500,
         0.2,

@@ -13,7 +13,7 @@ from paceline_operator.ports import PlatformUnavailable
 
 Make = Callable[..., Reconciler]
 Drive = Callable[[Reconciler, ModelledFleet, float], Awaitable[None]]
-TRYING = {**CHOOSING, "objective": {"p95": "500ms"}, "pools": [{"name": "postgres", "value": 8}]}
+TRYING = {**CHOOSING, "objective": {"p95": "500ms", "prefer": "latency"}, "pools": [{"name": "postgres", "value": 8}]}
 
 
 def fleet_of(spec: Mapping[str, Any] = TRYING, pods: int = 4) -> ModelledFleet:
@@ -219,7 +219,7 @@ async def test_an_operator_restarted_during_a_trial_goes_on_with_it(
     [
         pytest.param({**TRYING, "behavior": {**TRYING["behavior"], "canary": {"pods": 0}}}, 4, id="nobody wants it"),
         pytest.param(TRYING, 3, id="three pods"),
-        pytest.param({**TRYING, "objective": {"p95": "10ms"}}, 4, id="the objective is missed"),
+        pytest.param({**TRYING, "objective": {"p95": "10ms", "prefer": "latency"}}, 4, id="the objective is missed"),
     ],
 )
 async def test_otherwise_it_goes_to_all_at_once(reconciler_of: Make, drive: Drive, spec: Any, pods: int) -> None:

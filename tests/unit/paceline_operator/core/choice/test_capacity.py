@@ -1,6 +1,7 @@
 """Choosing by the model, as a table: a fleet in words, where it goes, and the reason that is given."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,10 +11,10 @@ from paceline_operator.core.measure.observation import PoolObservation
 from paceline_operator.core.model.decision import Reason, apply_changes
 from paceline_operator.core.model.policy import Bounds, TunableSpec
 from paceline_operator.core.model.tunables import WORKERS, pool
-from paceline_operator.core.situation.memory import Known, Memory
+from paceline_operator.core.situation.memory import Busy, Known, Memory
 from paceline_operator.core.situation.situation import Budget, Situation
 from situations import (
-    ECONOMY,
+    COST,
     MAIN,
     NOW,
     OBJECTIVE,
@@ -35,6 +36,10 @@ from situations import (
 REPORTS = pool("reports")
 NEARLY = {"duration": seconds(0.040, 48_000), "loop_lag": seconds(0.005, 10_000)}
 """The objective is met, and there is not much room."""
+
+
+WANTED_LESS = Memory(wanted=(values(1, 3),) * 4)
+"""In the last four windows less would have done."""
 
 
 def holding(limit: int, hold: float) -> PoolObservation:
@@ -84,29 +89,37 @@ def overloaded(workers: int, size: int, **changes: Any) -> Situation:
         ),
         pytest.param(
             served(
-                2, 4, policy=policy(objective=ECONOMY),
+                2, 4, policy=policy(objective=COST),
                 window={"duration": answers(0.060, 0.020), "loop_lag": seconds(0.005, 10_000)},
             ),
-            "more", None, Reason.LOOP_LAG_HIGH, id="economy spends what the objective needs",
+            "more", None, Reason.LOOP_LAG_HIGH, id="cost spends what the objective needs",
         ),
         pytest.param(
             served(
-                2, 4, policy=policy(objective=ECONOMY),
+                2, 4, policy=policy(objective=COST),
                 window={"duration": answers(0.300, 0.060), "loop_lag": seconds(0.012, 10_000)},
             ),
-            "more", None, Reason.LOOP_LAG_HIGH, id="economy takes the fastest where nothing meets the objective",
+            "more", None, Reason.LOOP_LAG_HIGH, id="cost takes the fastest where nothing meets the objective",
         ),
         pytest.param(
-            served(2, 4, policy=policy(objective=ECONOMY), window=NEARLY, memory=Memory(loads=(160.0, 180.0))),
-            "more", None, Reason.LOOP_LAG_HIGH, id="economy makes room for a load that rises",
+            served(2, 4, policy=policy(objective=COST), window=NEARLY),
+            "more", None, Reason.LOOP_LAG_HIGH, id="cost makes room for a load that rises by a quarter",
         ),
         pytest.param(
-            served(2, 4, policy=policy(objective=ECONOMY), window=NEARLY, memory=Memory(loads=(160.0, 205.0))),
-            "same", "same", Reason.WITHIN_TOLERANCE, id="economy makes no room for ups and downs",
+            served(3, 4, policy=policy(objective=COST)),
+            "same", "same", Reason.WITHIN_TOLERANCE, id="cost leaves alone what is met with room",
         ),
         pytest.param(
-            served(2, 4, policy=policy(), window=NEARLY, memory=Memory(loads=(160.0, 180.0))),
-            "more", None, Reason.LOOP_LAG_HIGH, id="latency needs no outlook to spend what is allowed",
+            served(3, 4, policy=policy(objective=COST), memory=Memory(busy=(Busy(NOW - timedelta(minutes=50), 900.0),))),
+            "more", None, Reason.LOOP_LAG_HIGH, id="cost makes room for the busiest minute of the hour",
+        ),
+        pytest.param(
+            served(3, 4, policy=policy(objective=COST), memory=Memory(busy=(Busy(NOW - timedelta(minutes=61), 900.0),))),
+            "same", "same", Reason.WITHIN_TOLERANCE, id="cost forgets what was busy longer ago",
+        ),
+        pytest.param(
+            served(2, 4, policy=policy(), window=NEARLY),
+            "more", None, Reason.LOOP_LAG_HIGH, id="latency spends what is allowed",
         ),
         pytest.param(
             overloaded(8, 4, memory=Memory(cpu={2: 0.0036, 8: 0.0041})),
@@ -122,12 +135,12 @@ def overloaded(workers: int, size: int, **changes: Any) -> Situation:
             "fewer", "more", Reason.BUDGET_CONSOLIDATED, id="few connections go further in fewer workers",
         ),
         pytest.param(
-            served(8, 8, policy=policy(objective=ECONOMY)),
-            "fewer", "fewer", Reason.WORKERS_OVERSIZED, id="economy takes what is not needed",
+            served(8, 8, policy=policy(objective=COST), memory=WANTED_LESS),
+            "fewer", "fewer", Reason.WORKERS_OVERSIZED, id="cost takes what is not needed",
         ),
         pytest.param(
-            served(2, 9, policy=policy(pool_spec(), objective=ECONOMY)),
-            "same", "fewer", Reason.POOL_OVERSIZED, id="economy takes connections, too",
+            served(2, 9, policy=policy(pool_spec(), objective=COST), memory=WANTED_LESS),
+            "same", "fewer", Reason.POOL_OVERSIZED, id="cost takes connections, too",
         ),
     ],
 )  # fmt: skip

@@ -13,7 +13,7 @@ from paceline_operator.core.model.tunables import WORKERS
 from paceline_operator.core.situation.memory import Memory, Probing
 from paceline_operator.core.situation.situation import Budget, Situation
 from situations import (
-    ECONOMY,
+    COST,
     MAIN,
     NOW,
     OBJECTIVE,
@@ -38,7 +38,7 @@ def due(**changes: Any) -> Situation:
 @pytest.mark.parametrize(
     ("given_situation", "objective"),
     [
-        pytest.param(due(), ECONOMY, id="economy does not try what costs more"),
+        pytest.param(due(), COST, id="cost does not try what costs more"),
         pytest.param(due(fleet=fleet(total=5, reporting=4, applied=5)), OBJECTIVE, id="a pod is silent"),
         pytest.param(
             due(policy=policy(workers_spec(4, 4), pool_spec(6, budget=MAIN)), budgets={MAIN: Budget(4 * 4 * 6, 4)}),
@@ -82,9 +82,9 @@ def test_a_neighbour_whose_loops_would_be_full_is_not_tried() -> None:
             id="not while the objective is missed",
         ),
         pytest.param(
-            served(4, 6, memory=Memory(probing=Probing(0, NOW)), policy=policy(objective=ECONOMY)),
+            served(4, 6, memory=Memory(probing=Probing(0, NOW)), policy=policy(objective=COST)),
             False,
-            id="not with economy",
+            id="not with cost",
         ),
         pytest.param(
             served(4, 6, memory=Memory(probing=Probing(0, NOW)), policy=policy(TunableSpec(WORKERS, pinned=4))),

@@ -21,7 +21,7 @@ from paceline_operator.core.verdict.canary import described, judge, tried_first,
 from paceline_operator.core.verdict.pending import remember
 from paceline_operator.core.verdict.rollback import BREAKER_ROLLBACKS
 from situations import (
-    ECONOMY,
+    COST,
     MAIN,
     NOW,
     POSTGRES,
@@ -66,13 +66,22 @@ def tried(observed: Observation | None, *, given: Pending | None = None, **chang
     return replace(base, **{"fleet": seen, **changes})
 
 
+def pending_of(given: Situation) -> Pending:
+    assert given.memory.pending is not None
+    return given.memory.pending
+
+
 def seen(**changes: Any) -> Observation:
     """What the pod on trial reports."""
     return observation(**{"pods": 1, "requests": 4000, "requests_per_second": 66.0, **changes})
 
 
-def economy() -> Any:
-    return policy(objective=ECONOMY)
+FEWER = (Change(WORKERS, 4, 3),)
+GIVEN_BACK = fleet(total=6, reporting=6, applied=6, members=members(values=values(3, 8)))
+
+
+def cost() -> Any:
+    return policy(objective=COST)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +177,16 @@ def test_what_is_no_trial_stays(memory: Memory) -> None:
             id="as many errors as elsewhere",
         ),
         pytest.param(
-            tried(seen(duration=seconds(0.04)), policy=economy()), Reason.LOOP_LAG_HIGH, "for all", id="meets cheaper"
+            tried(seen(duration=seconds(0.04)), policy=cost(), given=trial(changes=FEWER), fleet=GIVEN_BACK),
+            Reason.LOOP_LAG_HIGH,
+            "for all",
+            id="meets cheaper",
+        ),
+        pytest.param(
+            tried(seen(), policy=cost()),
+            Reason.EXTERNAL_CHANGE,
+            "met with room without it",
+            id="more than is needed",
         ),
         pytest.param(tried(None), Reason.COOLING_DOWN, "no verdict yet", id="not seen yet"),
         pytest.param(tried(seen(requests=199)), Reason.COOLING_DOWN, "no verdict yet", id="too few samples"),
@@ -249,7 +267,7 @@ def test_what_comes_of_a_trial(given: Situation, reason: Reason, said: str) -> N
     assert said in decision.message
     assert "on 1 of 6 pods" in decision.message or len(given.fleet.members) == 5
     if reason is Reason.LOOP_LAG_HIGH:
-        assert (decision.changes, decision.tuned, decision.tried_on) == (MORE, True, ())
+        assert (decision.changes, decision.tuned, decision.tried_on) == (pending_of(given).changes, True, ())
     elif reason is Reason.COOLING_DOWN:
         assert (decision.changes, memory.pending) == ((), given.memory.pending)
         return

@@ -15,7 +15,7 @@ from paceline_operator.core.verdict.restarts import blamed, failing
 from paceline_operator.core.verdict.rollback import MOST_REJECTED
 from paceline_operator.core.verdict.verify import verify
 from situations import (
-    ECONOMY,
+    COST,
     NOW,
     POSTGRES,
     ended,
@@ -119,11 +119,13 @@ def test_noise_widens_the_dead_band() -> None:
     assert decision is None
 
 
-def test_with_economy_slower_is_kept_while_the_objective_is_met() -> None:
-    economical = policy(objective=ECONOMY)
-    for p95, kept in ((0.044, True), (0.046, False)):
+def test_with_cost_slower_is_kept_while_the_objective_is_met_with_room() -> None:
+    for kept in (True, False):
         judged = situation(
-            policy=economical, memory=Memory(pending=pending()), observation=observation(duration=seconds(p95))
+            policy=policy(objective=COST),
+            enough=kept,
+            memory=Memory(pending=pending()),
+            observation=observation(duration=seconds(0.044)),
         )
         assert (verify(judged)[0] is None) is kept
 

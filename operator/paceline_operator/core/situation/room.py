@@ -1,0 +1,89 @@
+"""Whether the objective is met with room to spare: at 1.25 times the load of the busiest minute of the last hour.
+
+Growing is judged by what the busiest minute will bring, not by the window that happens to be measured; and a service
+that has this room needs nothing more. The loads are of one pod, so that a change of replicas is no change of the room.
+
+Worked example: 80 requests a second now, 100 in the busiest minute of the last hour: settings are judged at
+1.25 · 100 / 80 = 1.56 times the load that was measured.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from paceline_operator.core.measure.observation import Observation
+from paceline_operator.core.model.policy import Objective, Prefer
+from paceline_operator.core.model.tunables import WORKERS, Kind, Values
+from paceline_operator.core.queueing.predict import Model
+from paceline_operator.core.queueing.waits import FULL
+from paceline_operator.core.situation.experience import load_of, recall
+from paceline_operator.core.situation.memory import Busy
+from paceline_operator.core.situation.situation import Situation
+
+HEADROOM: Final = 1.25
+"""Times the load of the busiest minute that a setting must bear."""
+REMEMBERED: Final = timedelta(hours=1)
+SLOT: Final = timedelta(minutes=5)
+"""The busiest minute is remembered by slots of this length: thirteen at most."""
+MOST_SLOTS: Final = REMEMBERED // SLOT + 1
+TURNED_AWAY: Final = 0.001
+"""Share of the requests that admission may refuse while the objective counts as met: a burst now and then."""
+
+
+def with_window(busy: tuple[Busy, ...], observation: Observation, now: datetime) -> tuple[Busy, ...]:
+    """The busiest minutes of the last hour, with a window added."""
+    load = max(load_of(observation), observation.busiest or 0.0)
+    kept = tuple(slot for slot in busy if timedelta() <= now - slot.since < REMEMBERED)
+    if kept and now - kept[-1].since < SLOT:
+        *earlier, last = kept
+        return (*earlier, Busy(last.since, max(last.load, load)))
+    return (*kept, Busy(now, load))[-MOST_SLOTS:]
+
+
+def planned_rise(situation: Situation) -> float:
+    """The load to plan for over the load that was measured; at least `HEADROOM`."""
+    observation = situation.observation
+    if observation is None:
+        return HEADROOM
+    now = load_of(observation)
+    busiest = max((slot.load for slot in with_window(situation.memory.busy, observation, situation.now)), default=now)
+    return HEADROOM * max(1.0, busiest / now) if now > 0 else HEADROOM
+
+
+def met_with_room(situation: Situation, model: Model | None) -> bool:
+    """Whether the objective is met now and would be under the load to plan for; False where nothing was measured."""
+    observation, objective = situation.observation, situation.policy.objective
+    if observation is None or objective is None or not observation.requests:
+        return False
+    p95 = p95_now(situation, observation)
+    if p95 is None or p95 > objective.p95.total_seconds() or _failing(observation, objective):
+        return False
+    rise = planned_rise(situation)
+    expected = p95 * rise if model is None else expected_p95(model, situation.values, p95, rise)
+    if model is None and (observation.busy(situation.values.get(WORKERS, 1.0)) or 0.0) * rise >= FULL:
+        return False
+    return expected is not None and expected <= objective.p95.total_seconds()
+
+
+def nothing_grows(situation: Situation, model: Model | None) -> bool:
+    """Whether the policy prefers cost and has what it wants; more speed is for `prefer: latency`."""
+    objective = situation.policy.objective
+    return objective is not None and objective.prefer is Prefer.COST and met_with_room(situation, model)
+
+
+def p95_now(situation: Situation, observation: Observation) -> float | None:
+    """Seconds, over the windows in which these values had such a load: a single one may be off by chance."""
+    known = recall(situation, situation.values, load_of(observation))
+    return known.p95_seconds if known else observation.p95
+
+
+def expected_p95(model: Model, values: Values, p95_seconds: float, rise: float) -> float | None:
+    """What the p95 of a setting becomes when the load rises, by the model; None where a queue would be full."""
+    workers = values.get(WORKERS, 1.0)
+    pools = {tunable.name: size for tunable, size in values.items() if tunable.kind is Kind.POOL}
+    now, then = model.p95(workers, pools), model.under(rise).p95(workers, pools)
+    return p95_seconds * then / now if now and then else None
+
+
+def _failing(observation: Observation, objective: Objective) -> bool:
+    refused = observation.turned_away > TURNED_AWAY * observation.requests
+    return refused or observation.error_ratio > objective.error_ratio
