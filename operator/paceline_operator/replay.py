@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from paceline_operator.cluster.manifests import parse_manifests
-from paceline_operator.core.choice.candidates import Candidate, candidates, named_pools
+from paceline_operator.core.choice.candidates import Candidate, candidates, judged, named_pools
 from paceline_operator.core.decide import foresee
 from paceline_operator.core.guards.explicit import explicit_changes
 from paceline_operator.core.measure.histogram import Histogram
@@ -76,13 +76,13 @@ def as_json(situation: Situation, decision: Decision) -> dict[str, Any]:
 def explained(situation: Situation, decision: Decision) -> RenderableType:
     """The decision, and the settings it was chosen from, the fastest first."""
     lines = f"{decision.reason}: {decision.message}"
-    found = sorted(_considered(situation), key=lambda candidate: candidate.p95_seconds)[:MOST_SHOWN]
+    chosen = apply_changes(situation.values, decision.changes)
+    found = sorted(_considered(situation, chosen), key=lambda candidate: candidate.p95_seconds)[:MOST_SHOWN]
     if not found:
         return f"{lines}\nNo model fits this window: a queue is full, or figures are missing; thresholds decided."
     table = Table(title="what was considered", title_justify="left")
     for column in ("workers", "pools", "p95", "known from"):
         table.add_column(column)
-    chosen = apply_changes(situation.values, decision.changes)
     for candidate in found:
         now = " ← now" if candidate.values == situation.values else " ← chosen" if candidate.values == chosen else ""
         pools = ", ".join(f"{name} {size:g}" for name, size in sorted(named_pools(candidate.values).items()))
@@ -91,7 +91,7 @@ def explained(situation: Situation, decision: Decision) -> RenderableType:
     return Group(lines, table)
 
 
-def _considered(situation: Situation) -> Iterator[Candidate]:
+def _considered(situation: Situation, chosen: Values) -> Iterator[Candidate]:
     observation, objective = situation.observation, situation.policy.objective
     if observation is None or objective is None:
         return
@@ -100,7 +100,11 @@ def _considered(situation: Situation) -> Iterator[Candidate]:
     if model is not None:
         given = explicit_changes(situation)
         values = apply_changes(situation.values, given.changes) if given else situation.values
-        yield from candidates(replace(situation, values=values), model, objective)
+        found = [*candidates(replace(situation, values=values), model, objective)]
+        known = [candidate.values for candidate in found]
+        # With `prefer: cost` connections are taken away one at a time from those, as long as the objective is met.
+        leaner = judged(situation, model, chosen) if chosen not in known else None
+        yield from found if leaner is None else (leaner, *found)
 
 
 def _policy(path: Path) -> Policy:

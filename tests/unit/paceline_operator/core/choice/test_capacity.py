@@ -42,6 +42,11 @@ WANTED_LESS = Memory(wanted=(values(1, 3),) * 4)
 """In the last four windows less would have done."""
 
 
+def busy(minutes: int) -> Memory:
+    """So long ago there were 900 requests a second and pod."""
+    return Memory(busy=(Busy(NOW - timedelta(minutes=minutes), 900.0),))
+
+
 def holding(limit: int, hold: float) -> PoolObservation:
     return pool_seen(limit=limit, hold=seconds(hold, 48_000))
 
@@ -110,11 +115,11 @@ def overloaded(workers: int, size: int, **changes: Any) -> Situation:
             "same", "same", Reason.WITHIN_TOLERANCE, id="cost leaves alone what is met with room",
         ),
         pytest.param(
-            served(3, 4, policy=policy(objective=COST), memory=Memory(busy=(Busy(NOW - timedelta(minutes=50), 900.0),))),
+            served(3, 4, policy=policy(objective=COST), memory=busy(minutes=50)),
             "more", None, Reason.LOOP_LAG_HIGH, id="cost makes room for the busiest minute of the hour",
         ),
         pytest.param(
-            served(3, 4, policy=policy(objective=COST), memory=Memory(busy=(Busy(NOW - timedelta(minutes=61), 900.0),))),
+            served(3, 4, policy=policy(objective=COST), memory=busy(minutes=61)),
             "same", "same", Reason.WITHIN_TOLERANCE, id="cost forgets what was busy longer ago",
         ),
         pytest.param(
