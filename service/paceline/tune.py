@@ -68,7 +68,8 @@ def pool(obj: T, *, name: str, limit: int, tunables: Tunables | None = None) -> 
     Args:
         obj: SQLAlchemy's `AsyncEngine` or `Engine`, `psycopg_pool.AsyncConnectionPool` or `ConnectionPool`,
             `asyncpg.Pool`, `redis.asyncio.Redis` or its `ConnectionPool` or
-            `BlockingConnectionPool`, pymongo's `AsyncMongoClient`, aiohttp's `ClientSession` or its connector,
+            `BlockingConnectionPool`, `redis.asyncio.RedisCluster`, pymongo's `AsyncMongoClient`,
+            aiohttp's `ClientSession` or its connector,
             the `AsyncClient` of httpx or httpx2, or a subclass.
         name: the pool's name in the policy.
         limit: connections per process without a tuning document: the start value.

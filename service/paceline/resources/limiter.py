@@ -58,6 +58,14 @@ class Limiter:
             return self._clock()
         return await self._acquire_in_turn(timeout)
 
+    def acquire_at_once(self) -> float | None:
+        """A permit, if one is free."""
+        if self.in_use >= self.limit:
+            return None
+        self.in_use += 1
+        self.wait.record_bounded(0.0)
+        return self._clock()
+
     def force(self) -> float:
         """A permit at once, whatever the limit: for what is in use already."""
         self.in_use += 1

@@ -12,6 +12,7 @@ from paceline.resources.pools.limited_pool import MARK, LimitedPool
 from paceline.resources.pools.psycopg import AsyncPsycopgPool, SyncPsycopgPool
 from paceline.resources.pools.pymongo import PymongoPool
 from paceline.resources.pools.redis import RedisPool
+from paceline.resources.pools.redis_cluster import RedisClusterPool
 from paceline.resources.pools.sqlalchemy import SqlalchemyPool
 from paceline.resources.pools.sqlalchemy_sync import SyncSqlalchemyPool
 
@@ -44,6 +45,7 @@ ADAPTERS: Final[Mapping[str, _Adapter]] = MappingProxyType(
         "psycopg_pool.pool.ConnectionPool": SyncPsycopgPool,
         "psycopg_pool.pool_async.AsyncConnectionPool": AsyncPsycopgPool,
         "pymongo.asynchronous.mongo_client.AsyncMongoClient": PymongoPool,
+        "redis.asyncio.cluster.RedisCluster": RedisClusterPool,
         "redis.asyncio.connection.ConnectionPool": RedisPool,
         "redis.asyncio.client.Redis": _redis_client,
         "sqlalchemy.pool.impl.AsyncAdaptedQueuePool": SqlalchemyPool,
@@ -57,7 +59,7 @@ ADAPTERS: Final[Mapping[str, _Adapter]] = MappingProxyType(
 SUPPORTED: Final = (
     "aiohttp.ClientSession and its connector, asyncpg.Pool, httpx.AsyncClient, httpx2.AsyncClient, "
     "psycopg_pool.AsyncConnectionPool and ConnectionPool, pymongo.AsyncMongoClient, "
-    "redis.asyncio.Redis, redis.asyncio.ConnectionPool and BlockingConnectionPool, "
+    "redis.asyncio.Redis, RedisCluster, ConnectionPool and BlockingConnectionPool, "
     "sqlalchemy's Engine with its QueuePool, and AsyncEngine with its AsyncAdaptedQueuePool"
 )
 

@@ -29,6 +29,10 @@ class Member:
     asynchronous: bool = False
     callers: tuple[str, ...] = ()
     """`module:Class.method` of the driver's functions that call it, each of them; `A or B` where versions differ."""
+    otherwise: tuple[tuple[str, ...], ...] = ()
+    """The parameters that it has in other versions."""
+    since: str = ""
+    """The version that brought it; older ones are not asked for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,8 @@ def _object_problems(driver: Driver, pool: Any, kind: type) -> Iterator[str]:
 
 
 def _member_problems(driver: Driver, member: Member, kind: type) -> Iterator[str]:
+    if driver.version and _numbers(driver.version) < _numbers(member.since):
+        return
     where = f"{_title(kind)}.{member.name}"
     owner = _owner(kind, member.name)
     if owner is None or getattr(owner.__dict__[member.name], "__isabstractmethod__", False):
@@ -115,7 +121,7 @@ def _member_problems(driver: Driver, member: Member, kind: type) -> Iterator[str
         yield f"{culprit} overrides {member.name}, which the limit would replace"
     if inspect.iscoroutinefunction(function) != member.asynchronous:
         yield f"{where} is {'not ' if member.asynchronous else ''}async"
-    if (parameters := _parameters(function)) != member.parameters:
+    if (parameters := _parameters(function)) not in (member.parameters, *member.otherwise):
         expected, got = ", ".join(member.parameters), ", ".join(parameters)
         yield f"{where} takes ({got}) where ({expected}) was expected"
     for path in member.callers:

@@ -17,7 +17,6 @@ _NOT_TUNABLE: Final = frozenset(
         "mysql.connector.pooling.MySQLConnectionPool",
         "psycopg2.pool.AbstractConnectionPool",
         "pymongo.synchronous.mongo_client.MongoClient",
-        "redis.asyncio.cluster.RedisCluster",
         "redis.cluster.RedisCluster",
         "redis.connection.ConnectionPool",
         "sqlalchemy.pool.base.Pool",

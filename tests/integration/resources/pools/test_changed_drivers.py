@@ -1,5 +1,6 @@
 """`tune.pool` refuses real drivers that are not as expected. What is checked: test_driver.py."""
 
+import inspect
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from typing import Any
@@ -18,7 +19,8 @@ from paceline.errors import PoolError
 from psycopg_pool import AsyncConnectionPool
 from psycopg_pool import ConnectionPool as ConnectionPoolForThreads
 from pymongo.asynchronous.pool import Pool as MongoPool
-from redis.asyncio import BlockingConnectionPool, ConnectionPool
+from redis.asyncio import BlockingConnectionPool, Connection, ConnectionPool
+from redis.asyncio.cluster import ClusterNode, NodesManager, RedisCluster
 from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, QueuePool
@@ -32,6 +34,7 @@ MAKE: dict[str, Callable[[], Any]] = {
     "pymongo": lambda: pymongo.AsyncMongoClient("mongodb://127.0.0.1:1/", maxPoolSize=5),
     "redis": lambda: redis.asyncio.Redis(max_connections=5),
     "redis, blocking": lambda: redis.asyncio.Redis.from_pool(BlockingConnectionPool(max_connections=5)),
+    "redis cluster": lambda: RedisCluster(host="127.0.0.1", port=1, max_connections=5),
     "psycopg": lambda: AsyncConnectionPool(DSN, min_size=0, max_size=5, open=False),
     "psycopg, threads": lambda: ConnectionPoolForThreads(DSN, min_size=0, max_size=5, open=False),
     "sqlalchemy, threads": lambda: create_engine(DSN.replace("://", "+psycopg://"), pool_size=5, max_overflow=0),
@@ -58,6 +61,10 @@ REPLACED = [
     ("redis", ConnectionPool, "disconnect"),
     ("redis, blocking", BlockingConnectionPool, "get_connection"),
     ("redis, blocking", BlockingConnectionPool, "release"),
+    *[("redis cluster", ClusterNode, name) for name in ("execute_command", "execute_pipeline", "acquire_connection")],
+    *[("redis cluster", ClusterNode, "release")] * hasattr(ClusterNode, "release"),
+    ("redis cluster", NodesManager, "set_nodes"),
+    *[("redis cluster", Connection, name) for name in ("_connect", "connect", "disconnect")],
     *[("psycopg", AsyncConnectionPool, name) for name in ("getconn", "putconn", "resize")],
     *[("psycopg, threads", ConnectionPoolForThreads, name) for name in ("getconn", "putconn", "resize")],
     *[("sqlalchemy, threads", QueuePool, name) for name in ("_do_get", "_do_return_conn", "recreate")],
@@ -103,7 +110,7 @@ async def test_a_member_that_was_renamed(
     driver: str, kind: Any, member: str, make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = make(driver)
-    original = kind.__dict__[member]
+    original = inspect.getattr_static(kind, member)
     with monkeypatch.context() as changed:
         for each in kind.__mro__:
             if member in each.__dict__ and not getattr(each.__dict__[member], "__isabstractmethod__", False):
@@ -137,25 +144,38 @@ async def test_a_subclass_that_overrides_a_member(
 
     def mine(self: Any, *arguments: Any, **options: Any) -> Any: ...
 
-    targets = {"aiohttp": "connector", "redis": "connection_pool", "redis, blocking": "connection_pool"}
-    if driver in targets:
-        pool = getattr(made, targets[driver])
-    elif driver == "sqlalchemy, threads":
-        pool = made.pool
-    elif driver == "sqlalchemy":
-        pool = made.sync_engine.pool
-    elif driver.startswith("httpx"):
-        pool = made._transport._pool
-    elif driver == "pymongo":
+    if driver == "pymongo":
         made._topology_settings._pool_class = type("Mine", (kind,), {member: mine, "__module__": "theirs"})
         assert "theirs.Mine" in refused(made)
         return
-    else:
-        pool = made
+    if kind is Connection:
+        theirs = type("Mine", (kind,), {member: mine, "__module__": "theirs"})
+        node = target(driver, made, ClusterNode)
+        node.connection_class = made.nodes_manager.connection_kwargs["connection_class"] = theirs
+        assert "theirs.Mine" in refused(made)
+        return
+    pool = target(driver, made, kind)
     mine_kind = type("Mine", (type(pool),), {member: mine, "__slots__": (), "__module__": "theirs"})
     with monkeypatch.context() as change:
         change.setattr(pool, "__class__", mine_kind)
         assert "theirs.Mine" in refused(made)
+
+
+def target(driver: str, made: Any, kind: Any) -> Any:
+    """The object whose members are replaced."""
+    if kind is ClusterNode:
+        return next(iter(made.nodes_manager.startup_nodes.values()))
+    ways: dict[str, Callable[[Any], Any]] = {
+        "aiohttp": lambda made: made.connector,
+        "redis": lambda made: made.connection_pool,
+        "redis, blocking": lambda made: made.connection_pool,
+        "redis cluster": lambda made: made.nodes_manager,
+        "sqlalchemy, threads": lambda made: made.pool,
+        "sqlalchemy": lambda made: made.sync_engine.pool,
+        "httpx": lambda made: made._transport._pool,
+        "httpx2": lambda made: made._transport._pool,
+    }
+    return ways[driver](made) if driver in ways else made
 
 
 async def test_a_proxy_around_a_pool(make: Any) -> None:
