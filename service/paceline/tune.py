@@ -6,17 +6,19 @@ Without `paceline serve` the values given here stay in force, and tests run as b
 import inspect
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from functools import partial, update_wrapper
-from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
+from functools import partial
+from typing import Any, Final, ParamSpec, TypeVar
 
 from paceline.errors import PoolError, UsageError
 from paceline.resources import jobs, random_generators
 from paceline.resources.cache.cache import Cache
+from paceline.resources.cache.cached import Cached, cached
+from paceline.resources.cache.call import check_returned
 from paceline.resources.cache.entry import Serializer
 from paceline.resources.cache.key import KeyTemplate
 from paceline.resources.cache.redis import RedisTier
 from paceline.resources.cache.refresh import Refresher, Refreshing, bound_to_requests
-from paceline.resources.cache.serializers import serializer_for
+from paceline.resources.cache.serializers import returned, serializer_for
 from paceline.resources.jobs import Job
 from paceline.resources.pools.adapters import adapt
 from paceline.resources.processes.processes import Processes
@@ -39,7 +41,6 @@ T = TypeVar("T")
 P = ParamSpec("P")
 R = TypeVar("R")
 Background = TypeVar("Background", bound=Callable[[], Coroutine[Any, Any, None]])
-R_co = TypeVar("R_co", covariant=True)
 
 tunables: Final = Tunables()
 """The registry that `paceline serve` tunes; `Tunables()` makes an isolated one, for a library or a test."""
@@ -194,27 +195,6 @@ def fork_safe(generator: T) -> T:
     return generator
 
 
-class Cached(Protocol[P, R_co]):
-    """A cached function: called as before, and asked about what is cached for the same arguments."""
-
-    __name__: str
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]: ...
-
-    def age(self, *args: P.args, **kwargs: P.kwargs) -> float | None:
-        """Seconds since this process's value was fetched, for an `Age` header; None where it has none."""
-
-    def forget(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, None]:
-        """Drops the value, and wins over every fetch, refresh and write that began before.
-
-        With Redis in all processes: at once where they are subscribed, a second later at most. Without Redis in this
-        process alone: other workers and pods keep theirs until it is as old as the TTL.
-
-        Raises:
-            Exception: what the Redis client raises; the value is gone here, and others may still return it.
-        """
-
-
 def cache(
     *,
     name: str,
@@ -259,8 +239,9 @@ def cache(
     registry = _default if tunables is None else tunables
 
     def decorate(function: Callable[P, Coroutine[Any, Any, R]]) -> Cached[P, R]:
-        if not inspect.iscoroutinefunction(function):
-            raise UsageError(f"tune.cache: {function.__qualname__} must be an `async def`")
+        if not inspect.iscoroutinefunction(function) or not hasattr(function, "__qualname__"):
+            raise UsageError(f"tune.cache: {getattr(function, '__qualname__', function)} must be an `async def`")
+        check_returned(function, returned(function))
         template = KeyTemplate(function, key)
         make_serializer = partial(serializer_for, function) if serializer is None else lambda: serializer
         tier = RedisTier(
@@ -281,28 +262,6 @@ def cache(
             values.note = (
                 f"a caller waits for each fetch, since {', '.join(names)} ends with its request: pass refresh="
             )
-        return _cached(function, values, template, refresher)
+        return cached(function, values, template, refresher)
 
     return decorate
-
-
-def _cached(
-    function: Callable[P, Coroutine[Any, Any, R]], values: Cache, template: KeyTemplate, refresher: Refresher
-) -> Cached[P, R]:
-    async def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        def fetch() -> Coroutine[Any, Any, R]:
-            return function(*args, **kwargs)
-
-        value: R = await values.get(template.key(args, kwargs), fetch, lambda: refresher(fetch, args, kwargs))
-        return value
-
-    def age(*args: P.args, **kwargs: P.kwargs) -> float | None:
-        return values.age(template.key(args, kwargs))
-
-    async def forget(*args: P.args, **kwargs: P.kwargs) -> None:
-        await values.forget(template.key(args, kwargs))
-
-    values.belongs_to(call)
-    update_wrapper(call, function)
-    call.__dict__.update(age=age, forget=forget)
-    return cast(Cached[P, R], call)

@@ -134,7 +134,7 @@ class Cache:
         if not hash(key) & ghosts.mask:
             ghosts.look((key, now))
         if self.ttl_seconds == 0:
-            return await self._get_uncached(key, fetch)
+            return await self._get_uncached(key, _held(fetch))
         entry = self._entries.get(key)
         if entry is None or (self._memory.heard_until < math.inf and not self._memory.serves(entry)):
             return await self._join(key, fetch, refresh)
@@ -182,7 +182,7 @@ class Cache:
         """Waits for the one fetch of this key, and counts what came of it."""
         try:
             entry, source = await self._flights.wait(
-                key, lambda: self._fly(key, fetch), lambda: refresh is not None and refresh() is None
+                key, lambda: self._fly(key, _held(fetch)), lambda: refresh is not None and refresh() is None
             )
         except Exception:
             self._misses += 1
@@ -200,7 +200,7 @@ class Cache:
         if background is None:
             return verdict is Verdict.STALE
         # An empty context: the variables of a finished request are as dead as its objects.
-        self._flights.start(key, self._fly(key, background), Context()).add_done_callback(self._log_failure)
+        self._flights.start(key, self._fly(key, _held(background)), Context()).add_done_callback(self._log_failure)
         return False
 
     async def _renew(self, key: str, entry: Entry, fetch: Fetch, refresh: Refresh | None) -> Any:
@@ -267,3 +267,9 @@ class Cache:
     def _log_failure(self, flight: asyncio.Task[_Landing]) -> None:
         if not flight.cancelled() and (error := flight.exception()) is not None:
             log.warning("cache %s: fetching anew failed, the cached value stays: %r", self.name, error)
+
+
+def _held(fetch: Fetch) -> Fetch:
+    """As `Call.held`: what it is at this moment, before anything is awaited."""
+    held: Callable[[], Fetch] | None = getattr(fetch, "held", None)
+    return fetch if held is None else held()

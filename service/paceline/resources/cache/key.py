@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from paceline.errors import UsageError
 from paceline.resources.cache.annotations import MISSING, annotations_of
+from paceline.resources.cache.signature import NotForPlainValues, signature_of
 from paceline.resources.cache.template import Field, check, parse
 from paceline.resources.cache.values import NoValue
 
@@ -29,11 +30,13 @@ class KeyTemplate:
     """
 
     def __init__(self, function: Callable[..., Any], template: str | None) -> None:
-        self._signature = inspect.signature(function)
+        self._signature, looked_through = signature_of(function)
         self._function = function.__qualname__
         parameters = self._signature.parameters
         self._fields, self._end = self._parsed(template, tuple(parameters))
-        self._check(annotations_of(function))
+        annotations = annotations_of(function)
+        self._check(annotations)
+        self._others = NotForPlainValues(self._function, annotations) if looked_through else None
         self._places = tuple(name for name, one in parameters.items() if one.kind in _BY_PLACE)
         self._simple = not any(one.kind in _VARIADIC for one in parameters.values())
         self._defaults: Mapping[str, Any] = MappingProxyType(
@@ -48,6 +51,8 @@ class KeyTemplate:
             UsageError: an argument has no value that could be part of a key.
         """
         given = self.bind(arguments, options)
+        if self._others is not None:
+            self._others.check(given)
         key = ""
         for field in self._fields:
             try:

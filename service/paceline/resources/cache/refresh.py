@@ -2,13 +2,13 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from types import FunctionType, ModuleType
 from typing import Any, Final, Literal
 
 from paceline.errors import UsageError
 from paceline.resources.cache.annotations import annotations_of, bare
 from paceline.resources.cache.cache import Fetch
+from paceline.resources.cache.call import Call
 from paceline.resources.cache.key import KeyTemplate
 from paceline.resources.cache.values import NoValue, encode
 
@@ -61,7 +61,7 @@ class Refresher:
             return fetch if self._refresh == "background" else None
         if callable(self._refresh):
             given = self._template.bind(arguments, options)
-            return partial(self._refresh, **{name: given[name] for name in self._names if name in given})
+            return Call(self._refresh, (), {name: given[name] for name in self._names if name in given})
         return fetch if all(map(outlives, (*arguments, *options.values()))) else None
 
 

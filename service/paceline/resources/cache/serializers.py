@@ -76,7 +76,7 @@ def serializer_for(function: Callable[..., Any]) -> Serializer:
     """
     try:
         annotation = _returned(function)
-    except Exception as error:  # anything can stand in an annotation
+    except Exception as error:
         raise UsageError(
             f"tune.cache: the return annotation of {function.__qualname__} cannot be read ({error}); "
             "pass serializer= with dumps and loads"
@@ -92,6 +92,14 @@ def serializer_for(function: Callable[..., Any]) -> Serializer:
             f"tune.cache: values of {function.__qualname__} ({annotation}) cannot be cached in Redis; "
             "pass serializer= with dumps and loads, or return bytes"
         ) from error
+
+
+def returned(function: Callable[..., Any]) -> Any:
+    """The return annotation as far as it can be read now."""
+    try:
+        return _returned(function)
+    except Exception:  # anything can stand in an annotation
+        return inspect.Parameter.empty
 
 
 def _returned(function: Callable[..., Any]) -> Any:
