@@ -62,6 +62,8 @@ def pool(obj: T, *, name: str, limit: int, tunables: Tunables | None = None) -> 
     At most `limit` connections are checked out at a time, and open at the server; callers wait their turn, first come,
     first served. The limit moves with the policy between 1 and what the constructor allows (`max_size`,
     `max_connections`, `pool_size + max_overflow`, `maxPoolSize`, the connector's `limit`).
+    The same object may be handed over again under the same name, as by an application factory that tests call twice:
+    the last `limit` is then its start value.
     A timeout of the pool's own counts from the call; it raises `AcquireTimeout`, which is also the error that the
     driver would raise there (with aiohttp and httpx, which raise their own, that one's cause). A closed pool gives
     its name back.
@@ -78,13 +80,17 @@ def pool(obj: T, *, name: str, limit: int, tunables: Tunables | None = None) -> 
 
     Raises:
         PoolError: unsupported object, a driver that is not as its adapter expects (a replaced method is missing,
-            changed or overridden), limit above what the constructor allows, `min_size` above the limit, name taken.
+            changed or overridden), limit above what the constructor allows, `min_size` above the limit, name taken, or
+            an object that has another name already.
     """
     adapter = adapt(name, obj, limit)
     registry = _default if tunables is None else tunables
     registry.add_pool(adapter)
+    if adapter.installed:
+        return obj
     try:
         adapter.install()
+        adapter.installed = True
     except (AttributeError, TypeError) as error:
         registry.remove_pool(adapter)
         kind = f"{type(obj).__module__}.{type(obj).__qualname__}"

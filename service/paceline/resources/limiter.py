@@ -116,6 +116,6 @@ class Limiter:
     def _serve(self) -> None:
         while self._waiters and self.in_use < self.limit:
             turn, _ = self._waiters.popitem(last=False)
-            if not turn.done():
+            if not turn.done() and not turn.get_loop().is_closed():
                 self.in_use += 1
                 turn.set_result(None)

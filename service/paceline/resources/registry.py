@@ -131,7 +131,7 @@ class Tunables:
                 takes its place, so that tests may make an application anew.
         """
         previous = self._pools.get(pool.name)
-        if self.serving and previous is not None and not previous.closed:
+        if self.serving and previous is not None and previous is not pool and not previous.closed:
             raise PoolError(f"pool {pool.name!r} is registered twice; give each pool a name of its own")
         self._pools[pool.name] = pool
         self._apply_to_pool(pool)

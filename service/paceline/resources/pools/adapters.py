@@ -65,14 +65,18 @@ SUPPORTED: Final = (
 
 
 def adapt(name: str, pool: Any, limit: int) -> LimitedPool:
-    """An adapter for a pool, not installed yet.
+    """An adapter for a pool, not installed yet; the one that it has, if it is limited already.
 
     Raises:
-        PoolError: it is of no supported kind, limited already, or cannot have this limit.
+        PoolError: it is of no supported kind, has another name already, or cannot have this limit.
     """
     taken: LimitedPool | None = getattr(pool, MARK, None)
     if taken is not None:
-        raise PoolError(f"pool {name!r}: this object is tuned already, as {taken.name!r}")
+        if taken.name != name:
+            raise PoolError(f"pool {name!r}: this object is tuned already, as {taken.name!r}; use that name")
+        taken.check(limit)
+        taken.start_limit = limit
+        return taken
     for ancestor in type(pool).__mro__:
         adapter = ADAPTERS.get(f"{ancestor.__module__}.{ancestor.__qualname__}")
         if adapter is not None:

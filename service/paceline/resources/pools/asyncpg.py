@@ -43,20 +43,23 @@ class AsyncpgPool(LimitedPool):
 
     def __init__(self, name: str, pool: Any, limit: int) -> None:
         verify(name, DRIVER, pool)
+        self._min_size: int = pool._minsize
         super().__init__(name, limit, pool._maxsize)
-        if pool._minsize > limit:
-            raise PoolError(
-                f"pool {name!r}: min_size={pool._minsize} keeps more connections open than the limit {limit}; "
-                "pass min_size=0 to create_pool (its default is 10)"
-            )
         self._pool = pool
         self._base: Any = type(pool)
-        self._min_size: int = pool._minsize
         self._surplus = False
         self._connecting: set[asyncio.Future[None]] = set()
         self._closing: dict[Any, asyncio.Task[None]] = {}
         self._server_max: int | None = None
         self._asked = False
+
+    def check(self, limit: int) -> None:
+        super().check(limit)
+        if self._min_size > limit:
+            raise PoolError(
+                f"pool {self.name!r}: min_size={self._min_size} keeps more connections open than the limit {limit}; "
+                "pass min_size=0 to create_pool (its default is 10)"
+            )
 
     def install(self) -> None:
         put_in_front(self._pool, self, {"_acquire": self.acquire, "_get_new_connection": self.connect})

@@ -25,17 +25,26 @@ class LimitedPool(ABC):
     make_limiter: Callable[[str, int], Limiter] = Limiter
 
     def __init__(self, name: str, limit: int, cap: int) -> None:
-        if limit < 1:
-            raise PoolError(f"pool {name!r}: limit must be at least 1, got {limit}")
-        if limit > cap:
-            raise PoolError(
-                f"pool {name!r}: limit {limit} is above what the pool allows; "
-                f"raise {self.cap_option} (now {cap}) where it is made, or lower the limit"
-            )
         self.name = name
         self.cap = cap
+        self.check(limit)
         self.start_limit = limit
         self.limiter = self.make_limiter(name, limit)
+        self.installed = False
+
+    def check(self, limit: int) -> None:
+        """Whether this pool can have that limit.
+
+        Raises:
+            PoolError: it cannot.
+        """
+        if limit < 1:
+            raise PoolError(f"pool {self.name!r}: limit must be at least 1, got {limit}")
+        if limit > self.cap:
+            raise PoolError(
+                f"pool {self.name!r}: limit {limit} is above what the pool allows; "
+                f"raise {self.cap_option} (now {self.cap}) where it is made, or lower the limit"
+            )
 
     @abstractmethod
     def install(self) -> None:

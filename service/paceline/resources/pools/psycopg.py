@@ -48,17 +48,20 @@ class _PsycopgPool(LimitedPool):
         verify(name, self.driver, pool)
         if ".null_pool" in type(pool).__module__ or any(".null_pool" in base.__module__ for base in type(pool).__mro__):
             raise PoolError(f"pool {name!r}: a null pool keeps no connections; hand over a pool that does")
+        self._min_size: int = pool._min_size
         super().__init__(name, limit, pool._max_size)
-        if pool._min_size > limit:
-            raise PoolError(
-                f"pool {name!r}: min_size={pool._min_size} keeps more connections open than the limit {limit}; "
-                "pass min_size=0 where it is made (its default is 4)"
-            )
         self._pool = pool
         self._base: Any = type(pool)
-        self._min_size: int = pool._min_size
         self._granted: dict[Any, float] = {}
         self._closing = 0
+
+    def check(self, limit: int) -> None:
+        super().check(limit)
+        if self._min_size > limit:
+            raise PoolError(
+                f"pool {self.name!r}: min_size={self._min_size} keeps more connections open than the limit {limit}; "
+                "pass min_size=0 where it is made (its default is 4)"
+            )
 
     @property
     def open(self) -> int:

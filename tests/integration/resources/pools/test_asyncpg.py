@@ -296,5 +296,5 @@ async def test_what_cannot_be_limited_as_asked_is_refused_and_left_as_it_was(
         tune.pool(pool, name="postgres", limit=5, tunables=tunables)
     assert type(pool) is before
     tune.pool(pool, name="other", limit=5, tunables=tunables)
-    with pytest.raises(PoolError, match="tuned already, as 'other'"):
+    with pytest.raises(PoolError, match="tuned already, as 'other'; use that name"):
         tune.pool(pool, name="third", limit=5, tunables=tunables)

@@ -125,3 +125,22 @@ def test_it_is_made_before_any_loop_and_used_in_one_after_another() -> None:
     asyncio.run(use())
     asyncio.run(use())
     assert limiter.in_use == 0
+
+
+@pytest.mark.invariant
+def test_a_waiter_whose_loop_was_closed_takes_no_permit_and_raises_nothing_in_the_next() -> None:
+    limiter = Limiter("p", 1)
+
+    async def wait() -> tuple[float, asyncio.Task[float]]:
+        first = await limiter.acquire()
+        waiting = asyncio.create_task(limiter.acquire())
+        await turns()
+        return first, waiting
+
+    loop = asyncio.new_event_loop()
+    first, abandoned = loop.run_until_complete(wait())
+    loop.close()  # with a task that is neither done nor cancelled
+    limiter.release(first)
+    assert (limiter.in_use, limiter.waiting) == (0, 0)
+    assert asyncio.run(limiter.acquire()) > 0
+    abandoned._log_destroy_pending = False  # type: ignore[attr-defined]  # that it was left is the point
