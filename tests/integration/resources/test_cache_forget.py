@@ -6,8 +6,11 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from paceline import tune
+from paceline.resources.cache.fidelity import difference
+from pydantic import BaseModel, ConfigDict, computed_field
 from redis.asyncio import Redis
 
 if TYPE_CHECKING:
@@ -134,6 +137,91 @@ async def test_forget_does_not_wait_for_ever_for_a_redis_that_hangs(
             assert await load(1) == 2, "and what Redis still has is not read"
     finally:
         await client.client_unpause()
+
+
+async def test_a_caller_who_is_cancelled_does_not_stop_a_forget(shop: Shop, client: Redis, eventually: Any) -> None:
+    shop.open.set()
+    load = shop.process()
+    await load(1)
+    await stored(client, 1, eventually)
+    await client.client_pause(500)
+    caller = asyncio.create_task(load.forget(1))
+    await asyncio.sleep(0.1)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    await stored(client, 0, eventually)
+
+
+async def test_a_pool_that_is_exhausted_is_no_reason_to_leave_redis_alone(
+    valkey_url: str, shop: Shop, eventually: Any
+) -> None:
+    shop.open.set()
+    async with Redis.from_url(valkey_url, max_connections=2) as limited:
+        load = shop.process(redis=limited)
+        await asyncio.gather(*(load(page) for page in range(30)))
+        await asyncio.sleep(0.2)  # the writes are through; Redis would be left alone for a second
+        await load(100)
+
+        async def is_there() -> bool:
+            keys = await limited.keys("paceline:*item=100*")
+            return any(not key.endswith(b":version") for key in keys)
+
+        await eventually(is_there, "an entry of the call right after")
+
+
+class Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    number: Any = "4111 1111 1111 1111"
+
+    @computed_field
+    @property
+    def copy_of_it(self) -> str:
+        return str(self.number)
+
+
+async def test_the_log_does_not_hold_what_is_cached(
+    client: Redis, eventually: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    @tune.cache(name="cards", ttl=60, redis=client, tunables=tune.Tunables())
+    async def load() -> Closed:
+        return Closed()
+
+    await load()
+
+    async def said() -> bool:
+        return "is not shared through Redis" in caplog.text
+
+    await eventually(said, "the reason in the log")
+    assert "4111" not in caplog.text
+    assert "copy_of_it Extra inputs are not permitted" in caplog.text
+    assert len(caplog.records) == 1
+
+
+class Slotted:
+    __slots__ = ("x",)
+
+    def __init__(self, x: Any) -> None:
+        self.x = x
+
+
+class Table:
+    """Compares cell by cell, as those of pandas do."""
+
+    def __init__(self, *cells: int) -> None:
+        self.cells = cells
+
+    def __eq__(self, other: Any) -> Any:
+        return np.array(self.cells) == np.array(other.cells)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def test_what_comes_back_is_compared_also_in_slots_and_in_tables() -> None:
+    assert difference(Slotted(1), Slotted(1)) is None
+    assert difference(Slotted(1), Slotted(2)) == "the value.x comes back changed"
+    assert difference(Table(1, 2), Table(1, 2)) is None
+    assert difference(Table(1, 2), Table(1, 3)) == "the value of type Table comes back changed"
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 """Whether a value that went through a serializer is what it was: same types, same content."""
 
+import pickle
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from paceline.resources.cache.fields import fields_of
+from paceline.resources.cache.fields import attribute_names, fields_of
 from paceline.resources.cache.values import NoValue, encode
 
 _SCALARS: Final = (str, bytes, bytearray, int, float, bool, type(None))
@@ -37,16 +38,22 @@ def _parts(one: Any, other: Any, place: str) -> Iterable[tuple[Any, Any, str]] |
 
 
 def _attributes(one: Any, other: Any, place: str) -> Iterable[tuple[Any, Any, str]] | None:
-    if _compares(one) or not hasattr(one, "__dict__"):
+    if _compares(one) or isinstance(one, type) or not (names := attribute_names(one)):
         return None
-    return [(value, vars(other).get(name), f"{place}.{name}") for name, value in vars(one).items()]
+    return [(getattr(one, name), getattr(other, name, None), f"{place}.{name}") for name in names]
 
 
 def _equal(one: Any, other: Any) -> bool:
     try:
         return encode(one) == encode(other)
     except NoValue:
-        return not _compares(one) or bool(one == other)
+        pass
+    if not _compares(one):
+        return True
+    try:
+        return bool(one == other)
+    except Exception:  # a table compares cell by cell
+        return pickle.dumps(one) == pickle.dumps(other)
 
 
 def _compares(value: Any) -> bool:

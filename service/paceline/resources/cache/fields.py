@@ -44,6 +44,12 @@ def field_names(kind: Any) -> tuple[str, ...] | None:
     return None
 
 
+def attribute_names(value: Any) -> tuple[str, ...]:
+    """What an object holds, in its dictionary and in slots."""
+    slots = (name for name in _slots(type(value), ()) if hasattr(value, name))
+    return (*getattr(value, "__dict__", ()), *slots)
+
+
 def _is_model(kind: Any) -> bool:
     return hasattr(kind, "__pydantic_fields__") and hasattr(kind, "__pydantic_private__")
 

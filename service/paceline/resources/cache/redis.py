@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ RETRY_SECONDS: Final = 1.0
 MINIMUM_EXPIRY_SECONDS: Final = 3600
 _MOST_OWED: Final = 10_000
 _FORGET_SECONDS: Final = 5.0
+_QUOTED: Final = re.compile(r" ?\[(?:type=\w+, )?input_value=.*")
+_LONGEST_REASON: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ class RedisTier:
         self._sender = os.urandom(8).hex()
         self._retry_at = self._warn_at = 0.0
         self._owed: OrderedDict[str, None] = OrderedDict()
+        self._forgetting: set[asyncio.Task[None]] = set()
 
     @cached_property
     def _serializer(self) -> Serializer:
@@ -135,7 +139,8 @@ class RedisTier:
 
         Raises:
             Exception: what the client raises, TimeoutError after five seconds: a caller that must not see old data has
-                to know. This process does not read the key from Redis until it could be dropped.
+                to know. This process does not read the key from Redis until it could be dropped. A caller who is
+                cancelled does not stop it.
         """
         client = self._client()
         if client is None:
@@ -143,6 +148,13 @@ class RedisTier:
         self._owed[key] = None
         if len(self._owed) > _MOST_OWED:
             self._owed.popitem(last=False)
+        task = asyncio.get_running_loop().create_task(self._forget(key, client))
+        self._forgetting.add(task)
+        task.add_done_callback(self._forgetting.discard)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # its caller may be gone
+        await asyncio.shield(task)
+
+    async def _forget(self, key: str, client: RedisClient) -> None:
         message = f"{self._sender} {self._topic} {key}"
         async with asyncio.timeout(_FORGET_SECONDS):
             await client.eval(FORGET, 2, *self._keys(key), CHANNEL, message)
@@ -188,7 +200,7 @@ class RedisTier:
         if key in self._owed:
             try:
                 async with asyncio.timeout(TIMEOUT_SECONDS):
-                    await self.forget(key)
+                    await self._forget(key, client)
             except Exception as error:
                 self._failed("forget", error)
         return key not in self._owed
@@ -204,4 +216,10 @@ class RedisTier:
     def _warn(self, what: str, error: Exception) -> None:
         if self._clock() >= self._warn_at:
             self._warn_at = self._clock() + RETRY_SECONDS
-            log.warning("cache %s: %s: %s", self._name, what, str(error) or type(error).__name__)
+            log.warning("cache %s: %s: %s", self._name, what, _reason(error))
+
+
+def _reason(error: Exception) -> str:
+    """On one line, without the values that pydantic quotes: a log must not hold what is cached."""
+    text = _QUOTED.sub("", " ".join(str(error).split())) or type(error).__name__
+    return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}…"

@@ -32,8 +32,9 @@ _TROUBLE: Final = frozenset({"ConnectionError", "ClusterError", "TimeoutError"})
 
 
 def refused(error: BaseException) -> bool:
-    """Whether the server is there and does not want this command: no reason to leave it alone."""
+    """Whether the server is there and does not want this command, or all connections of our pool are in use: no reason
+    to leave it alone."""
     names = {
         kind.__name__ for kind in type(error).__mro__ if kind.__module__ in ("redis.exceptions", "valkey.exceptions")
     }
-    return bool({"ResponseError", "DataError"} & names) and not _TROUBLE & names
+    return "MaxConnectionsError" in names or (bool({"ResponseError", "DataError"} & names) and not _TROUBLE & names)
