@@ -93,7 +93,7 @@ class Judge:
         """Every worker count, pool size and TTL that is allowed; large pools and TTLs in steps of about a quarter."""
         workers = [w for w in self._sizes(WORKERS, 1) if w <= most_workers(self.scenario)] or [1.0]
         pools = self._sizes(self.tuned.pool, 5) if self.tuned.pool else [0.0]
-        ttls = self._sizes(self.tuned.cache, 60) if self.tuned.cache else [0.0]
+        ttls = self._ttls()
         for w, p, ttl in product(workers, pools, ttls):
             values = dict(self.start)
             values[WORKERS] = w
@@ -103,6 +103,12 @@ class Judge:
                 values[self.tuned.cache] = ttl
             if allowed(self.scenario, self.policy, conditions, values):
                 yield values
+
+    def _ttls(self) -> list[float]:
+        """With `prefer: cost` the one that pods start with: staleness is no way to save."""
+        if self.tuned.cache is None:
+            return [0.0]
+        return [self.start.get(self.tuned.cache, 60.0)] if self._counts_cost else self._sizes(self.tuned.cache, 60)
 
     def cost(self, values: Values) -> float:
         """The mean share of workers, connections and memory of what the bounds allow, in [0, 1]."""

@@ -15,6 +15,7 @@ from paceline_operator.core.model.tunables import WORKERS, Values
 from paceline_operator.core.queueing.predict import Model
 from paceline_operator.core.situation.experience import noise_of
 from paceline_operator.core.situation.situation import Situation
+from paceline_operator.core.verdict.bought import LEAST_STEP
 
 EQUAL: Final = 0.02
 """Settings whose p95 differs by no more than this share are equally fast: the cheaper one is chosen."""
@@ -73,6 +74,9 @@ def _worth(situation: Situation, candidate: Candidate, current: Candidate) -> bo
     met = objective is not None and current.p95_seconds <= objective.p95.total_seconds()
     # While the objective is missed, a doubtful gain is worth a try; once it is met, calm is.
     noise = noise_of(situation.memory) if met else 0.0
+    for_speed = met and objective is not None and objective.prefer is Prefer.LATENCY
+    if for_speed and gain < LEAST_STEP and growing(situation.values, candidate.values):
+        return False
     return gain > noise + (KNOWN_BETTER if candidate.measured else least_gain(situation))
 
 

@@ -15,6 +15,7 @@ from paceline_operator.core.model.durations import format_duration
 from paceline_operator.core.model.tunables import WORKERS
 from paceline_operator.core.situation.memory import Measured, Memory, Pending, Probing
 from paceline_operator.core.situation.situation import Situation
+from paceline_operator.core.verdict.bought import not_worth
 from paceline_operator.core.verdict.compare import confounded, most_rise, slower, uncertain
 from paceline_operator.core.verdict.errors import more_errors
 from paceline_operator.core.verdict.restarts import blamed
@@ -95,7 +96,10 @@ def _judged(
     situation: Situation, pending: Pending, measured: Measured, objection: str
 ) -> tuple[Decision | None, Memory]:
     if objection:
-        return roll_back(situation, pending, Reason.ROLLED_BACK, objection)
+        decision, memory = roll_back(situation, pending, Reason.ROLLED_BACK, objection)
+        if pending.reason is not Reason.PROBE and objection == not_worth(situation, pending, measured):
+            memory = replace(memory, rollbacks=situation.memory.rollbacks)  # to look for speed is no mistake
+        return decision, memory
     memory = replace(situation.memory, pending=None, last_known_good=dict(situation.values))
     if pending.reason is Reason.PROBE:
         memory = replace(memory, probing=_after_gain(situation, pending, measured))
@@ -117,6 +121,9 @@ def _objection(situation: Situation, pending: Pending, measured: Measured) -> st
         return f"{pending.changes[0]} answers no more requests: the database is what limits"
     if situation.enough:
         return ""
+    little = not_worth(situation, pending, measured)
+    if little:
+        return little
     samples = min(measured.samples, baseline.samples)
     if pending.reason is Reason.PROBE:
         allowed = 1 - max(PROBE_GAIN, uncertain(situation, samples) / 2)

@@ -9,7 +9,7 @@ from paceline_operator.core.measure.observation import Observation
 from paceline_operator.core.model.decision import Change, Reason
 from paceline_operator.core.model.tunables import WORKERS
 from paceline_operator.core.situation.memory import Ceiling, Memory, Noise, Pending, Probing
-from paceline_operator.core.situation.situation import Fleet, Member
+from paceline_operator.core.situation.situation import Fleet, Member, Situation
 from paceline_operator.core.verdict.compare import dead_band
 from paceline_operator.core.verdict.restarts import blamed, failing
 from paceline_operator.core.verdict.rollback import MOST_REJECTED
@@ -26,9 +26,15 @@ from situations import (
     pods,
     policy,
     seconds,
-    situation,
     values,
 )
+from situations import situation as situation_of
+
+
+def situation(**changes: Any) -> Situation:
+    """Of a policy that prefers cost; whether the objective is met with room a test says itself."""
+    return situation_of(**{"policy": policy(objective=COST), **changes})
+
 
 BACK = (Change(WORKERS, 4, 2), Change(POSTGRES, 8, 10))
 
@@ -336,3 +342,30 @@ def test_each_roll_back_is_remembered_for_the_breaker() -> None:
     _, memory = verify(worse)
 
     assert memory.rollbacks == (NOW - timedelta(hours=3), NOW - timedelta(hours=2), NOW)
+
+
+@pytest.mark.parametrize(
+    ("change", "before", "after", "kept"),
+    [
+        pytest.param(Change(WORKERS, 2, 4), 0.024, 0.0200, True, id="a tenth and more is gained"),
+        pytest.param(Change(WORKERS, 2, 4), 0.024, 0.0225, False, id="less is gained"),
+        pytest.param(Change(POSTGRES, 4, 8), 0.024, 0.0225, False, id="connections, too"),
+        pytest.param(Change(WORKERS, 6, 4), 0.024, 0.0225, True, id="nothing was taken"),
+        pytest.param(Change(WORKERS, 2, 4), 0.050, 0.0480, True, id="the objective was missed before"),
+    ],
+)
+def test_with_latency_a_step_must_gain_a_tenth(change: Change, before: float, after: float, kept: bool) -> None:
+    bought = pending(changes=(change,), baseline=measured(p95_seconds=before))
+    window = observation(duration=seconds(after, 100_000))
+    decision, memory = verify(situation_of(memory=Memory(pending=bought), observation=window))
+
+    assert (decision is None) is kept
+    assert memory.rollbacks == (), "to look for speed is no mistake"
+
+
+def test_a_step_is_not_asked_what_it_gained_without_an_objective() -> None:
+    bought = pending(changes=(Change(WORKERS, 2, 4),), baseline=measured(p95_seconds=0.024))
+    window = observation(duration=seconds(0.0239, 100_000))
+    decision, _ = verify(situation(policy=policy(objective=None), memory=Memory(pending=bought), observation=window))
+
+    assert decision is None
