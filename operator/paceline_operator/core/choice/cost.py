@@ -91,11 +91,11 @@ def cheapest(situation: Situation, bar: Bar, found: Iterable[Candidate]) -> Cand
     them meets the objective with room. Where it is met already, nothing that needs more of anything counts."""
     lean = (fewer for candidate in found for fewer in _leaner(situation, bar, candidate))
     allowed = (option for option in lean if not (situation.enough and growing(situation.values, option.values)))
-    untried = (option for option in allowed if not _too_little(situation, option.values))
+    untried = (option for option in allowed if not too_little(situation, option.values))
     return min(untried, key=lambda candidate: (cost(situation, candidate.values), candidate.p95_seconds), default=None)
 
 
-def _too_little(situation: Situation, values: Values) -> bool:
+def too_little(situation: Situation, values: Values) -> bool:
     """Whether as much, or more, has not done of late: what was outgrown or taken back is not gone back to at once."""
     lately = (rejected.values for rejected in situation.memory.rejected if situation.now < rejected.until)
     return values != situation.values and any(not growing(tried, _sized(values)) for tried in lately)

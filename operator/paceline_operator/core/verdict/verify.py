@@ -108,7 +108,7 @@ def _judged(
 
 def _after_gain(situation: Situation, pending: Pending, measured: Measured) -> Probing:
     """Where much was gained more may be near; where it was little, as good as nothing is left to find."""
-    much = measured.p95_seconds <= (1 - MUCH) * pending.baseline.p95_seconds
+    much = situation.enough or measured.p95_seconds <= (1 - MUCH) * pending.baseline.p95_seconds
     failures = 0 if much else situation.memory.probing.failures + 1
     return Probing(failures, situation.now + gap(situation, failures))
 
