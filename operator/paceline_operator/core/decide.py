@@ -14,6 +14,7 @@ from paceline_operator.core.choice.capacity import out_of_bounds, propose
 from paceline_operator.core.choice.cost import bears, wanting
 from paceline_operator.core.choice.learning import counted, model_of, remembering, sound
 from paceline_operator.core.choice.probe import probe, scheduled
+from paceline_operator.core.choice.replicas import wanted_replicas
 from paceline_operator.core.guards.explicit import explicit_changes
 from paceline_operator.core.guards.gates import GATES, Hold, runtime_too_old, tuning_suspended
 from paceline_operator.core.guards.growth import left_alone
@@ -45,7 +46,8 @@ def decide(situation: Situation) -> tuple[Decision, Memory]:
     """What to do now and what to remember if that is done."""
     situation = _looked_at(situation)
     decision, memory = with_admission(situation, *_decide(situation))
-    return tried_first(situation, left_alone(situation, decision)), memory
+    decision = tried_first(situation, left_alone(situation, decision))
+    return replace(decision, replicas=wanted_replicas(situation, model_of(situation), decision)), memory
 
 
 def _looked_at(situation: Situation) -> Situation:

@@ -141,6 +141,8 @@ def _recommendation(decided: Decided, observation: Observation | None) -> dict[s
         "uncapped": values_to_wire(_uncapped(decided.values, decision)),
         "confidence": "High" if samples >= SURE_SAMPLES else "Medium" if samples >= USABLE_SAMPLES else "Low",
     }
+    if decision.replicas is not None:
+        recommendation["replicas"] = decision.replicas
     if decision.limited_by is not None:
         recommendation["limitedReason"] = decision.limited_by.value
     return recommendation

@@ -82,6 +82,7 @@ class Reconciler:
             resource = await self._platform.policy(key)
             if resource is None or resource.deleting:
                 await self._part(key)
+                span.set(gone=True)
                 return timedelta(seconds=self._settings.idle_seconds)
             try:
                 return await self._pass(resource, span, woken)
@@ -142,6 +143,8 @@ class Reconciler:
             if thought.decision is not None:
                 deciding.set(reason=thought.decision.reason.value)
                 span.set(reason=thought.decision.reason.value)
+                if thought.decision.replicas is not None:
+                    span.set(wanted_replicas=thought.decision.replicas)
         return Outcome(
             thought=thought,
             mode=mode,

@@ -1,6 +1,7 @@
 """The operator's own metrics: one table, bounded labels. They are measured off the spans of the loop, so the loop
 knows one way to say what it does."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -48,6 +49,12 @@ class Metrics:
             registry=self.registry,
         )
         self.policies = Gauge("paceline_operator_policies", "Policies that have a loop.", registry=self.registry)
+        self.wanted_replicas = Gauge(
+            "paceline_policy_wanted_replicas",
+            "Pods that meet a policy's objective with room, with the values in force or recommended.",
+            ["policy"],
+            registry=self.registry,
+        )
         self.overdue = Gauge(
             "paceline_operator_overdue_seconds",
             "How late the latest pass is; grows for ever when a loop hangs.",
@@ -55,12 +62,14 @@ class Metrics:
         )
 
 
-class _ReasonSpan:
-    """Remembers the reason that passes through."""
+class _HeardSpan:
+    """Remembers what passes through of which there is a metric."""
 
     def __init__(self, span: Span) -> None:
         self._span = span
         self.reason: str | None = None
+        self.wanted_replicas: int | None = None
+        self.gone = False
 
     @property
     def traceparent(self) -> str | None:
@@ -69,6 +78,9 @@ class _ReasonSpan:
     def set(self, **attributes: str | int | float | bool) -> None:
         if "reason" in attributes:
             self.reason = str(attributes["reason"])
+        if "wanted_replicas" in attributes:
+            self.wanted_replicas = int(attributes["wanted_replicas"])
+        self.gone = self.gone or bool(attributes.get("gone"))
         self._span.set(**attributes)
 
 
@@ -86,7 +98,7 @@ class MeasuringTracer:
         """A span of the inner tracer, measured."""
         started = self._clock()
         with self._tracer.span(name, **attributes) as inner:
-            span = _ReasonSpan(inner)
+            span = _HeardSpan(inner)
             try:
                 yield span
             except Exception as error:
@@ -95,6 +107,15 @@ class MeasuringTracer:
                 raise
             finally:
                 self._count(name, span.reason, self._clock() - started)
+                if name == "reconcile":
+                    self._of_policy(str(attributes.get("policy", "")), span)
+
+    def _of_policy(self, policy: str, span: _HeardSpan) -> None:
+        if span.wanted_replicas is not None:
+            self._metrics.wanted_replicas.labels(policy).set(span.wanted_replicas)
+        if span.gone:
+            with contextlib.suppress(KeyError):
+                self._metrics.wanted_replicas.remove(policy)
 
     def _count(self, name: str, reason: str | None, seconds: float) -> None:
         if name == "reconcile":

@@ -75,6 +75,8 @@ class Decision:
     """The limit that made `changes` smaller than `uncapped`."""
     tuned: bool = False
     """Chosen by a law, hence verified afterwards; False for what a person or a bound demands, and for holds."""
+    replicas: int | None = None
+    """How many pods meet the objective with room; None where it cannot be told."""
     tried_on: tuple[str, ...] = ()
     """Uids of the pods that get the changes first; empty: all pods."""
 
