@@ -55,8 +55,16 @@ class PolicyResource:
 
 
 @dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a pod cannot be counted on: a reason in one word, and a sentence."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Pod:
-    """One pod of a target. `state_url` is None where it has no port named `paceline`."""
+    """One pod of a target. `state_url` is None where it has no port named `paceline`, or no address yet."""
 
     name: str
     uid: str
@@ -65,6 +73,10 @@ class Pod:
     terminating: bool = False
     ended: tuple[Ended, ...] = ()
     """When its containers ended last; a sidecar's end does not count."""
+    trouble: Trouble | None = None
+    """What the platform says is wrong with it: it is pending, or its container keeps failing."""
+    documents: tuple[str, ...] | None = None
+    """Names of the ConfigMaps that it mounts; None where the platform has no such thing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +93,8 @@ class Workload:
     pods: tuple[Pod, ...]
     template: str = ""
     """Tells one pod template from another; empty where there is none."""
+    strangers: Mapping[str, str] = field(default_factory=dict)
+    """By name, pods that carry the labels of the target's and do not belong to it, and whose they are."""
 
     @property
     def document_name(self) -> str:
@@ -144,13 +158,13 @@ class Platform(Protocol):
 class Telemetry(Protocol):
     """Reads what pods report."""
 
-    async def scrape(self, pods: Sequence[Pod]) -> Mapping[str, PodState]:
-        """`/state` by pod uid; a pod that does not answer or answers nonsense is absent."""
+    async def scrape(self, pods: Sequence[Pod]) -> Mapping[str, PodState | Trouble]:
+        """`/state` by pod uid, or why there is none; a pod that cannot be asked is absent."""
 
     async def acks(self, pods: Sequence[Pod]) -> Mapping[str, int]:
         """By pod uid, the generation that every live worker of the pod runs with nothing left to do.
 
-        A pod in the middle of a change is absent, and so is one that does not answer. No more is read of an answer.
+        A pod in the middle of a change is absent, and so is one that does not respond. No more is read of a report.
         """
 
 

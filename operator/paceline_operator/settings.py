@@ -26,8 +26,8 @@ class OperatorSettings(BaseSettings):
     """A pod that does not answer /state in this time counts as not reporting."""
     scrape_concurrency: int = Field(default=64, ge=1)
     """Pods asked at the same time."""
-    scrape_max_bytes: int = Field(default=4 << 20, ge=1024)
-    """A longer answer is nonsense and counts as none."""
+    scrape_max_bytes: int = Field(default=1 << 20, ge=1024)
+    """The report of a pod that is longer is refused; those of large services have 100 kB."""
     ack_poll_seconds: float = Field(default=0.2, gt=0)
     """How often pods are asked whether they run a new generation."""
     ack_wait_seconds: float = Field(default=10.0, gt=0)

@@ -187,6 +187,7 @@ async def test_every_field_of_a_status_is_in_the_crd() -> None:
         "behavior": {"interval": "5s", "minSamples": 100},
     }
     fleet = ModelledFleet(spec, service=Service(cpu_limit=4.0))
+    fleet.strangers = {"api-canary-1": "it belongs to Deployment api-canary"}
     settings = OperatorSettings(ack_poll_seconds=0.001, ack_wait_seconds=0.005)
     reconciler = Reconciler(fleet, fleet, now=lambda: fleet.now, settings=settings)
 

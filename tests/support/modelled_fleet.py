@@ -25,6 +25,7 @@ from paceline_operator.ports import (
     StoredDocument,
     TargetNotFound,
     TargetRef,
+    Trouble,
     Workload,
 )
 from paceline_operator.telemetry.state import parse_state
@@ -80,6 +81,8 @@ class ModelPod:
     slowed: float = 1.0
     """Factor on the duration of its queries."""
     pool_kind: str = "asyncpg"
+    adopts: bool = True
+    documents: tuple[str, ...] | None = None
 
     def adopt(self, document: Mapping[str, Any], content: bytes) -> None:
         values = document["values"]
@@ -219,6 +222,11 @@ class ModelledFleet:
         self.target_exists = True
         self.acking = True
         self.silent: set[str] = set()
+        self.troubles: dict[str, Trouble] = {}
+        """What the cluster says of pods that do not report, by uid."""
+        self.refused: dict[str, Trouble] = {}
+        """By uid, in place of a report."""
+        self.strangers: dict[str, str] = {}
         self.down = False
         self.accepts = ["tuning/v1"]
         self.before_write: Callable[[], object] | None = None
@@ -288,7 +296,18 @@ class ModelledFleet:
     async def workload(self, namespace: str, target: TargetRef) -> Workload:
         if not self.target_exists:
             raise TargetNotFound(f"no {target.kind} {target.name}")
-        pods = tuple(Pod(p.uid, p.uid, f"http://{p.uid}/state", ready=True, ended=p.ended) for p in self.pods)
+        pods = tuple(
+            Pod(
+                p.uid,
+                p.uid,
+                f"http://{p.uid}/state",
+                ready=p.uid not in self.troubles,
+                ended=p.ended,
+                trouble=self.troubles.get(p.uid),
+                documents=p.documents,
+            )
+            for p in self.pods
+        )
         return Workload(
             namespace,
             target.api_version,
@@ -299,6 +318,7 @@ class ModelledFleet:
             self.rolling_out,
             pods,
             self.template,
+            self.strangers,
         )
 
     async def document(self, workload: Workload) -> StoredDocument:
@@ -340,17 +360,17 @@ class ModelledFleet:
         self.asked_for_acks.append(asked)
         return {uid: state.generation for uid, state in self._states().items() if uid in asked and not state.pending}
 
-    async def scrape(self, pods: Sequence[Pod]) -> Mapping[str, PodState]:
+    async def scrape(self, pods: Sequence[Pod]) -> Mapping[str, PodState | Trouble]:
         self.scrapes += 1
-        return self._states()
+        return {**self._states(), **self.refused}
 
     def _states(self) -> Mapping[str, PodState]:
         document = self.document_now
         answers = {}
         for pod in self.pods:
-            if self.acking and document is not None and document["generation"] > pod.generation:
+            if self.acking and pod.adopts and document is not None and document["generation"] > pod.generation:
                 assert self.content is not None
                 pod.adopt(document, self.content)
-            if pod.uid not in self.silent:
+            if pod.uid not in self.silent and pod.uid not in self.troubles:
                 answers[pod.uid] = parse_state({**pod.state(self.service), "accepts": self.accepts})
         return answers

@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from paceline_operator.core.guards.gates import LEAST_COVERAGE
+from paceline_operator.core.guards.gates import whose
 from paceline_operator.core.measure.observation import Observation
 from paceline_operator.core.model.decision import Reason
 from paceline_operator.core.model.durations import format_duration
 from paceline_operator.core.model.policy import Policy
-from paceline_operator.core.situation.situation import Fleet
+from paceline_operator.core.situation.situation import LEAST_COVERAGE, Fleet
 from paceline_operator.crd.measured import render_time
 
 TYPES: Final = ("Ready", "TelemetryAvailable", "Converged", "WithinBudget", "ObjectiveMet")
+NOT_MOUNTED: Final = "NotMounted"
+"""Pods mount another ConfigMap than the one that holds the tuning document, or none."""
 WORKER_DEGRADED: Final = "WorkerDegraded"
 """A background task of a worker fails; the message names pod and task."""
 
@@ -43,7 +45,8 @@ def telemetry_available(fleet: Fleet, *, stale: bool) -> Condition:
     """Enough pods report."""
     name, seen = "TelemetryAvailable", f"{fleet.reporting} of {fleet.total} pods report"
     if fleet.total == 0:
-        return Condition(name, "Unknown", Reason.NOT_REPORTING.value, "the target has no pods")
+        return Condition(name, "Unknown", Reason.NOT_REPORTING.value, f"the target has no pods{whose(fleet)}")
+    seen += whose(fleet)
     if fleet.reporting == 0:
         reason = Reason.TELEMETRY_STALE if stale else Reason.NOT_REPORTING
         return Condition(name, "False", reason.value, f"{seen}; a pod needs a port named paceline")
@@ -73,8 +76,18 @@ def converged(fleet: Fleet) -> Condition:
     if fleet.shrink_blocked:
         return Condition(name, "False", Reason.SHRINK_BLOCKED.value, f"{seen}; {fleet.shrink_blocked}")
     if not fleet.converged:
-        return Condition(name, "False", Reason.NOT_CONVERGED.value, seen)
+        return Condition(name, "False", _why_behind(fleet), f"{seen}{whose(fleet)}{_first_told(fleet)}")
     return Condition(name, "True", "AllPodsApplied", seen)
+
+
+def _why_behind(fleet: Fleet) -> str:
+    mounted = [each.reason for each in fleet.left_out].count(NOT_MOUNTED)
+    return NOT_MOUNTED if mounted and mounted == fleet.total - fleet.applied else Reason.NOT_CONVERGED.value
+
+
+def _first_told(fleet: Fleet) -> str:
+    """The sentence of the first pod: what one lacks, the others often lack as well."""
+    return f"; {fleet.left_out[0].name}: {fleet.left_out[0].message}" if fleet.left_out else ""
 
 
 def within_budget(policy: Policy) -> Condition:

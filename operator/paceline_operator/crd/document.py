@@ -12,6 +12,8 @@ from paceline_operator.core.model.values import values_from_wire, values_to_wire
 from paceline_operator.errors import InvalidState
 
 SCHEMA: Final = "paceline.dev/tuning/v1"
+MOST_GENERATION: Final = 2**62
+"""Far from the end of 64 bits: whatever is read, there are numbers above it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,12 @@ def parse_document(content: bytes) -> TuningDocument:
     """
     try:
         wire: Mapping[str, Any] = orjson.loads(content)
-        if wire["schema"] != SCHEMA or int(wire["generation"]) < 1:
+        if wire["schema"] != SCHEMA or not 1 <= int(wire["generation"]) <= 2 * (MOST_GENERATION - 1):
             raise ValueError(f"schema {wire['schema']!r}, generation {wire['generation']!r}")
         values = values_from_wire(wire["values"])
         overrides = {str(uid): values_from_wire(v) for uid, v in (wire.get("overrides") or {}).items()}
         return TuningDocument(int(wire["generation"]), values, str(wire.get("policy", "")), digest(content), overrides)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InvalidState(f"stored tuning document: {type(error).__name__}: {error}") from error
 
 

@@ -23,7 +23,7 @@ def readable(parse: Callable[[], _Parsed], otherwise: _Parsed) -> _Parsed:
     """What was parsed; `otherwise` where the status holds something else."""
     try:
         return parse()
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return otherwise
 
 

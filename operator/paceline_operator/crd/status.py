@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import inf
 from typing import Any, Final
 
 from paceline_operator.core.measure.observation import Observation
@@ -19,6 +20,8 @@ from paceline_operator.crd.memory import render_pending, render_tuner
 
 FIGURES_MOVED: Final = 0.2
 """Observed figures that moved by less than this share are not worth a write."""
+MOST_LEFT_OUT: Final = 20
+"""Pods that a status names."""
 SURE_SAMPLES: Final = 5000
 USABLE_SAMPLES: Final = 2000
 
@@ -43,6 +46,7 @@ def render_status(previous: Mapping[str, Any], report: Report, now: datetime) ->
     status["conditions"] = render_conditions(previous, report.conditions, report.observed_generation, now)
     status["tuning"] = _tuning(report, previous)
     status["pods"] = {"total": report.fleet.total, "applied": report.fleet.applied}
+    status["leftOut"] = _left_out(report.fleet)
     status["tuner"] = render_tuner(report.memory)
     status["pending"] = _pending(report)
     if report.observation is not None:
@@ -53,6 +57,11 @@ def render_status(previous: Mapping[str, Any], report: Report, now: datetime) ->
         status["decisions"], news = appended(entries, report.decided, now, report.interval)
         status["recommendation"] = _recommendation(report.decided, report.observation)
     return _without_none(status), news
+
+
+def _left_out(fleet: Fleet) -> list[dict[str, str]] | None:
+    named = fleet.left_out[:MOST_LEFT_OUT]
+    return [{"name": each.name, "reason": each.reason, "message": each.message} for each in named] or None
 
 
 def render_not_ready(
@@ -88,6 +97,8 @@ def differs(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
 
 def _essence(status: Mapping[str, Any]) -> dict[str, Any]:
     essence = {name: value for name, value in status.items() if name not in ("observed", "decisions", "tuning")}
+    # How a pod fails to respond differs from time to time.
+    essence["leftOut"] = [(each.get("name"), each.get("reason")) for each in status.get("leftOut") or ()]
     essence["tuning"] = {n: value for n, value in (status.get("tuning") or {}).items() if n != "gained"}
     essence["decisions"] = [
         (entry.get("since", entry["time"]), entry["reason"], entry.get("changes"))
@@ -103,11 +114,15 @@ def _figures_moved(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
 
 
 def _moved(old: float, new: float) -> bool:
-    return abs(new - old) > FIGURES_MOVED * max(abs(old), abs(new))
+    return old != new and not abs(new - old) <= FIGURES_MOVED * max(abs(old), abs(new)) < inf
 
 
 def _figure(value: Any) -> float:
-    return parse_duration(value).total_seconds() if isinstance(value, str) else float(value)
+    """A figure as written; infinite, hence moved, where somebody has written something else."""
+    try:
+        return parse_duration(value).total_seconds() if isinstance(value, str) else float(value)
+    except (TypeError, ValueError):
+        return inf
 
 
 def _tuning(report: Report, previous: Mapping[str, Any]) -> dict[str, Any]:

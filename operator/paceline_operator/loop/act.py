@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from paceline_operator.core.measure.pods import PodState
 from paceline_operator.core.model.tunables import Values
-from paceline_operator.crd.document import build_document, parse_document
+from paceline_operator.crd.document import MOST_GENERATION, build_document, parse_document
 from paceline_operator.crd.switches import switched
 from paceline_operator.loop.gather import World, parsed
 from paceline_operator.ports import (
@@ -59,8 +59,9 @@ async def end_trial(platform: Platform, telemetry: Telemetry, key: PolicyKey, ta
     document = parsed(stored, workload)
     if document is None or not document.overrides or document.policy != str(key):
         return
-    states = await telemetry.scrape(workload.staying)
-    generation = 1 + max(document.generation, *(state.generation for state in states.values()), 0)
+    reports = (await telemetry.scrape(workload.staying)).values()
+    seen = (report.generation for report in reports if isinstance(report, PodState))
+    generation = 1 + max(document.generation, *(each for each in seen if each <= MOST_GENERATION), 0)
     await platform.write_document(
         workload, build_document(generation, document.values, str(key)), stored.resource_version
     )
@@ -76,10 +77,11 @@ def _intent(resource: PolicyResource) -> tuple[object, ...]:
 
 async def wait_for_acks(
     telemetry: Telemetry, world: World, *, woken: asyncio.Event | None, poll: timedelta, longest: timedelta
-) -> Mapping[str, PodState]:
-    """The states once all pods have acked, at the deadline, or as soon as `woken` is set."""
+) -> World:
+    """The world with its pods' reports once all have acked, at the deadline, or as soon as `woken` is set."""
     generation = world.document.generation if world.document else 0
-    event, waiting = woken or asyncio.Event(), world.pods
+    # Those that did not report before will hardly ack now; later looks see them.
+    event, waiting = woken or asyncio.Event(), tuple(pod for pod in world.pods if pod.uid in world.states)
     for _ in range(max(1, round(longest / poll))):
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(event.wait(), poll.total_seconds())
@@ -89,4 +91,4 @@ async def wait_for_acks(
         waiting = tuple(pod for pod in waiting if acks.get(pod.uid) != generation)
         if not waiting:
             break
-    return await telemetry.scrape(world.pods)
+    return world.hearing(await telemetry.scrape(world.pods))

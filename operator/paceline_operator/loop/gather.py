@@ -3,26 +3,38 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import urlencode
 
 from paceline_operator.core.measure.pods import PodState, running_values, start_values
+from paceline_operator.core.measure.window import WHOLE
 from paceline_operator.core.model.policy import Policy
 from paceline_operator.core.model.tunables import NOTHING, Kind, Tunable, Values
 from paceline_operator.core.model.values import tunable_from_wire, values_from_wire
-from paceline_operator.core.situation.situation import Fleet, Member
-from paceline_operator.crd.document import TuningDocument, parse_document
+from paceline_operator.core.situation.situation import LEAST_COVERAGE, Fleet, Member
+from paceline_operator.crd.document import MOST_GENERATION, TuningDocument, parse_document
+from paceline_operator.crd.measured import readable
 from paceline_operator.crd.switches import Switches
 from paceline_operator.errors import InvalidState
-from paceline_operator.ports import Platform, Pod, PolicyResource, StoredDocument, TargetRef, Telemetry, Workload
+from paceline_operator.loop.left_out import acked, left_out
+from paceline_operator.ports import (
+    Platform,
+    Pod,
+    PolicyResource,
+    StoredDocument,
+    TargetRef,
+    Telemetry,
+    Trouble,
+    Workload,
+)
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What one pass has read. `states` holds the pods that answered, by uid."""
+    """What one pass has read. `states` holds the pods that report, by uid; `troubles` why others do not."""
 
     resource: PolicyResource
     policy: Policy
@@ -31,6 +43,9 @@ class World:
     stored: StoredDocument
     document: TuningDocument | None
     states: Mapping[str, PodState]
+    troubles: Mapping[str, Trouble] = field(default_factory=dict)
+    healed: bool = False
+    """Whether the document was written anew of late because of a few pods that were past it."""
 
     @property
     def pods(self) -> tuple[Pod, ...]:
@@ -40,22 +55,45 @@ class World:
     @property
     def highest_generation(self) -> int:
         """The largest of document, status and any pod's report: the next document is one above."""
-        status = self.resource.status.get("tuning") or {}
+        return max(self._known_generation, *(state.generation for state in self.states.values()), 0)
+
+    @property
+    def _known_generation(self) -> int:
+        """Of document and status, which no pod has a say in."""
         stored = self.document.generation if self.document else 0
-        return max(stored, int(status.get("generation") or 0), *(s.generation for s in self.states.values()), 0)
+        told = readable(lambda: int(self.resource.status["tuning"]["generation"]), 0)
+        return max(stored, told if told <= MOST_GENERATION else 0)
 
     @property
     def in_force(self) -> TuningDocument | None:
-        """The stored document, unless pods have moved past it or refuse it: then what they run is the truth."""
+        """The stored document, unless pods have moved past it or refuse it: then what they run is the truth.
+
+        A few that say so are believed once: a single pod must not keep all others from being tuned.
+        """
         document = self.document
-        if document is None or any(_contradicts(state, document) for state in self.states.values()):
+        if document is None:
             return None
-        return document
+        against = sum(_contradicts(state, document) for state in self.states.values())
+        few = len(self.states) - against >= LEAST_COVERAGE * len(self.states)
+        return document if not against or (few and self.healed) else None
 
     @property
     def on_trial(self) -> frozenset[str]:
         """Uids of the pods that the stored document gives values of their own."""
         return frozenset(self.document.overrides) if self.document else frozenset()
+
+    def hearing(self, reports: Mapping[str, PodState | Trouble]) -> "World":
+        """With newer reports. A generation that no document can have had is nobody's."""
+        most = max(MOST_GENERATION, self._known_generation)
+        states, troubles = {}, {}
+        for uid, report in reports.items():
+            if isinstance(report, Trouble):
+                troubles[uid] = report
+            elif report.generation > most:
+                troubles[uid] = Trouble("ReportRefused", f"generation {report.generation} is none of a document")
+            else:
+                states[uid] = report
+        return replace(self, states=states, troubles=troubles)
 
 
 async def gather(
@@ -73,8 +111,8 @@ async def gather(
     """
     workload = naming(await platform.workload(resource.key.namespace, target), policy)
     stored = await platform.document(workload)
-    states = await telemetry.scrape(workload.staying)
-    return World(resource, policy, switches, workload, stored, parsed(stored, workload), states)
+    world = World(resource, policy, switches, workload, stored, parsed(stored, workload), {})
+    return world.hearing(await telemetry.scrape(workload.staying))
 
 
 def naming(workload: Workload, policy: Policy) -> Workload:
@@ -110,8 +148,9 @@ TUNING: Final = "tuning"
 """The task of a worker that follows new values, as the runtime names it in `/state`."""
 
 
-def fleet_of(world: World, states: Mapping[str, PodState]) -> Fleet:
+def fleet_of(world: World) -> Fleet:
     """How far the pods are, as the core sees it."""
+    states = world.states
     generation = world.in_force.generation if world.in_force else world.highest_generation
     names = {pod.uid: pod.name for pod in world.pods}
     return Fleet(
@@ -130,7 +169,16 @@ def fleet_of(world: World, states: Mapping[str, PodState]) -> Fleet:
         unknown=_unknown(world, states),
         clamped=_clamped({uid: state for uid, state in states.items() if uid not in world.on_trial}),
         members=tuple(_member(pod, states.get(pod.uid), generation) for pod in world.pods),
+        idle=sum(1 for pod in world.pods if pod.trouble is not None and pod.uid not in states),
+        newcomers=_newcomers(world),
+        left_out=left_out(world.workload, states, world.troubles, generation),
     )
+
+
+def _newcomers(world: World) -> int:
+    behavior = world.policy.behavior
+    whole = (behavior.settle + WHOLE * behavior.interval).total_seconds()
+    return sum(1 for state in world.states.values() if state.uptime_seconds < whole)
 
 
 def _degraded(names: Mapping[str, str], states: Mapping[str, PodState], counts: Callable[[str], bool]) -> str:
@@ -170,11 +218,6 @@ def _unknown(world: World, states: Mapping[str, PodState]) -> tuple[str, ...]:
     running = running_values(states.values())
     named = {str(tunable) for tunable in world.policy.tunables if running and tunable not in running}
     return tuple(sorted(named.union(*(state.unknown for state in states.values()))))
-
-
-def acked(state: PodState, generation: int) -> bool:
-    """Every live worker of the pod runs the generation, and nothing is left to do."""
-    return state.generation == generation and not state.pending
 
 
 def values_in_force(world: World) -> Values:

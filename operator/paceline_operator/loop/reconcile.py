@@ -16,6 +16,7 @@ from paceline_operator.crd.switches import Switches
 from paceline_operator.loop.act import end_trial, wait_for_acks, write_document
 from paceline_operator.loop.gather import World, fleet_of, gather
 from paceline_operator.loop.journal import Journal, decision_line, logged
+from paceline_operator.loop.looks import Looks, look, planned
 from paceline_operator.loop.report import Outcome, Reporter
 from paceline_operator.loop.think import think
 from paceline_operator.loop.understand import NotReady, understand
@@ -35,8 +36,8 @@ from paceline_operator.settings import OperatorSettings
 
 AT_ONCE: Final = timedelta(milliseconds=100)
 """After a conflict: what was read is old, so read again."""
-CONVERGING: Final = timedelta(seconds=2)
-"""Between looks at pods that have not acked in time."""
+HEALED: Final = timedelta(hours=1)
+"""Between two times that a document is written anew because of a few of the pods."""
 
 
 @dataclass(slots=True)
@@ -46,6 +47,9 @@ class _Track:
     reported: datetime
     target: TargetRef
     window: Window = field(default_factory=Window)
+    looks: Looks | None = None
+    healed: datetime | None = None
+    """When the document was last written anew because of what pods run."""
 
 
 class Reconciler:
@@ -72,12 +76,16 @@ class Reconciler:
         self._tracks: dict[PolicyKey, _Track] = {}
         self._thinking = asyncio.Lock()
 
-    async def reconcile(self, key: PolicyKey, woken: asyncio.Event | None = None) -> timedelta:
+    async def reconcile(self, key: PolicyKey, woken: asyncio.Event | None = None, *, called: bool = True) -> timedelta:
         """One pass; returns when to come again. A set `woken` ends the wait for acks.
 
+        Where nobody `called`, and pods that have not acked are all that is waited for, only they are asked.
+
         Raises:
-            PlatformUnavailable: the platform did not answer; what was not written yet is decided again.
+            PlatformUnavailable: the platform did not respond; what was not written yet is decided again.
         """
+        if not called and (wait := await self._look(key)) is not None:
+            return wait
         with self._tracer.span("reconcile", policy=str(key)) as span:
             resource = await self._platform.policy(key)
             if resource is None or resource.deleting:
@@ -92,6 +100,13 @@ class Reconciler:
                 span.set(reason=problem.reason.value)
                 return await self._not_ready(resource, problem)
 
+    async def _look(self, key: PolicyKey) -> timedelta | None:
+        track = self._tracks.get(key)
+        if track is None or track.looks is None or not track.looks.missing or self._now() >= track.looks.due:
+            return None
+        track.looks = await look(self._telemetry, track.looks)
+        return track.looks.wait(self._now()) if track.looks else None
+
     async def _part(self, key: PolicyKey) -> None:
         """The document stays: pods keep their values, and a policy that comes back goes on from them. Only what single
         pods try is taken back, since nobody will judge it; where it cannot be told whether they do, they keep it."""
@@ -105,10 +120,14 @@ class Reconciler:
         policy, target, switches = await understand(self._platform, resource)
         with self._tracer.span("observe"):
             world = await self._gather(resource, policy, target, switches)
-        self._tracks.setdefault(resource.key, _Track(self._now(), target)).target = target
+        track = self._tracks.setdefault(resource.key, _Track(self._now(), target))
+        track.target = target
+        healed = track.healed is not None and self._now() - track.healed < HEALED
+        world = replace(world, healed=healed)
         outcome = await self._decide(world, span)
         decision = _to_apply(world, outcome)
         if decision is not None:
+            track.healed = self._now() if outcome.thought.rewrite else track.healed
             return await self._apply(world, outcome, decision, span, woken)
         await self._report(resource, outcome)
         if outcome.decision is not None:
@@ -166,7 +185,8 @@ class Reconciler:
         span.set(generation=world.document.generation)
         outcome = replace(
             outcome,
-            fleet=fleet_of(world, world.states),
+            # Nobody can have acked what has just been written.
+            fleet=replace(fleet_of(world), left_out=outcome.fleet.left_out),
             values=values,
             memory=remember(
                 outcome.thought.situation, without_trial(outcome.memory), decision, world.document.generation
@@ -179,14 +199,14 @@ class Reconciler:
 
     async def _propagate(self, world: World, outcome: Outcome, woken: asyncio.Event | None) -> timedelta:
         with self._tracer.span("propagate") as span:
-            states = await wait_for_acks(
+            world = await wait_for_acks(
                 self._telemetry,
                 world,
                 woken=woken,
                 poll=timedelta(seconds=self._settings.ack_poll_seconds),
                 longest=timedelta(seconds=self._settings.ack_wait_seconds),
             )
-            fleet = fleet_of(world, states)
+            fleet = fleet_of(world)
             span.set(applied=fleet.applied, pods=fleet.total)
         if outcome.decision is not None:
             acked = replace(outcome, fleet=fleet)
@@ -197,7 +217,7 @@ class Reconciler:
         # The decision and its window were told with the change itself.
         situation = replace(outcome.thought.situation, observation=None)
         track = self._tracks[resource.key]
-        window = track.window.advanced(states, self._now(), world.policy.behavior.settle)
+        window = track.window.advanced(world.states, self._now(), world.policy.behavior.settle)
         settled = replace(
             outcome,
             thought=replace(outcome.thought, situation=situation, window=window),
@@ -213,10 +233,13 @@ class Reconciler:
         self._tracks[resource.key].window = outcome.thought.window
 
     def _next(self, world: World, outcome: Outcome) -> timedelta:
-        behavior = world.policy.behavior
-        if not outcome.fleet.converged:
-            return min(CONVERGING, behavior.interval)
-        return outcome.thought.window.next_look(self._now(), behavior.settle, behavior.interval)
+        behavior, track, now = world.policy.behavior, self._tracks[world.resource.key], self._now()
+        wait = outcome.thought.window.next_look(now, behavior.settle, behavior.interval)
+        if outcome.fleet.converged:
+            track.looks = None
+            return wait
+        track.looks = planned(world, outcome.fleet.generation, track.looks, now + wait)
+        return track.looks.wait(now)
 
 
 def _to_apply(world: World, outcome: Outcome) -> Decision | None:

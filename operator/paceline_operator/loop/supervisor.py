@@ -24,9 +24,9 @@ JITTER: Final = 0.1
 class Reconcile(Protocol):
     """What the supervisor runs; `Reconciler` fulfils it."""
 
-    async def reconcile(self, key: PolicyKey, woken: asyncio.Event | None = None) -> timedelta:
-        """One pass; returns when to come again. A set `woken` asks it to stop waiting for acks. Where the policy is
-        gone, it drops what is remembered of it."""
+    async def reconcile(self, key: PolicyKey, woken: asyncio.Event | None = None, *, called: bool = True) -> timedelta:
+        """One pass; returns when to come again. A set `woken` asks it to stop waiting for acks; `called` says whether
+        an event asked for the pass, and not the time. Where the policy is gone, it drops what is remembered of it."""
 
 
 class LoopSupervisor:
@@ -112,10 +112,11 @@ class LoopSupervisor:
     async def _loop(self, key: PolicyKey, woken: asyncio.Event) -> None:
         failures = 0
         while True:
+            called = woken.is_set()
             woken.clear()
             last = key in self._leaving
             try:
-                wait = await self._reconciler.reconcile(key, woken)
+                wait = await self._reconciler.reconcile(key, woken, called=called)
                 failures = 0
                 if last and key in self._leaving:
                     self._drop(key)

@@ -13,7 +13,7 @@ from paceline_operator.core.model.decision import Decision, Reason
 from paceline_operator.core.model.policy import Mode
 from paceline_operator.core.model.tunables import Values
 from paceline_operator.core.situation.memory import Memory
-from paceline_operator.core.situation.situation import Held, Situation
+from paceline_operator.core.situation.situation import LEAST_COVERAGE, Held, Situation
 from paceline_operator.crd.memory import parse_memory
 from paceline_operator.crd.switches import Switches
 from paceline_operator.loop.gather import World, choosable, fleet_of, values_in_force
@@ -44,9 +44,9 @@ class Thought:
 
 def think(world: World, window: Window, now: datetime, *, mode: Mode, telemetry_age_seconds: float) -> Thought:
     """Advances the windows, and decides if that is due or something must change at once."""
-    behavior, fleet = world.policy.behavior, fleet_of(world, world.states)
+    behavior, fleet = world.policy.behavior, fleet_of(world)
     window = window.advanced(world.states, now, behavior.settle)
-    due = window.due(now, behavior.interval, fleet.reporting)
+    due = window.due(now, behavior.interval, max(fleet.applied - fleet.newcomers, fleet.applied / 2))
     memory = parse_memory(world.resource.status)
     if memory.pending is not None and memory.pending.generation != fleet.generation:
         memory = replace(memory, pending=None)  # what was being judged is no longer in force
@@ -120,6 +120,7 @@ def _after(window: Window, situation: Situation, world: World) -> Window:
 
 
 def _rewrite(world: World) -> bool:
-    if any(not state.understands for state in world.states.values()):
+    understood = sum(1 for state in world.states.values() if state.understands)
+    if understood < LEAST_COVERAGE * len(world.states):
         return False
     return world.in_force is None and (world.highest_generation > 0 or world.stored.content is not None)

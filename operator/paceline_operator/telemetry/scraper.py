@@ -1,21 +1,36 @@
-"""GET /state of every pod. A pod that is slow, down, or answers nonsense is absent: missing is not zero."""
+"""GET /state of every pod. A pod that is slow or down, or whose report cannot be read, says why: missing is not zero.
+
+Whoever answers on a pod's port may send anything, for as long as they like. Each response has a deadline and a most
+bytes, and so have all that are read at the same time: `_SMALL_BYTES` each, and more for a few at a time.
+"""
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, Final, TypeAlias, TypeVar
 
 import aiohttp
-import orjson
 
 from paceline_operator.core.measure.pods import PodState
 from paceline_operator.errors import InvalidState
-from paceline_operator.ports import Pod
+from paceline_operator.ports import Pod, Trouble
 from paceline_operator.settings import OperatorSettings
 from paceline_operator.telemetry.state import parse_ack, parse_state
+from paceline_operator.telemetry.strict_json import parse_object
 
 _Parsed = TypeVar("_Parsed")
-_Parse: TypeAlias = Callable[[Mapping[str, Any]], _Parsed | None]
+_Parse: TypeAlias = Callable[[Mapping[str, Any]], _Parsed]
+
+SILENT: Final = "Silent"
+REFUSED: Final = "ReportRefused"
+_SMALL_BYTES: Final = 1 << 18
+"""Nearly every report is a tenth of it."""
+_LARGE_AT_ONCE: Final = 4
+_CHUNK_BYTES: Final = 1 << 16
+_PLAIN: Final = {"Accept-Encoding": "identity"}
+"""A compressed response may be a thousand times as long as what was counted."""
+_LONGEST_MESSAGE: Final = 300
 
 logger = logging.getLogger(__name__)
 
@@ -26,48 +41,67 @@ class PodScraper:
     def __init__(self, session: aiohttp.ClientSession, settings: OperatorSettings) -> None:
         self._session = session
         self._timeout = aiohttp.ClientTimeout(total=settings.scrape_timeout_seconds)
+        self._seconds = settings.scrape_timeout_seconds
         self._slots = asyncio.Semaphore(settings.scrape_concurrency)
+        self._share = max(1, settings.scrape_concurrency // 2)
+        self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
         self._max_bytes = settings.scrape_max_bytes
 
-    async def scrape(self, pods: Sequence[Pod]) -> Mapping[str, PodState]:
-        """`/state` by pod uid; a pod that does not answer or answers nonsense is absent."""
-        return await self._all(pods, parse_state)
+    async def scrape(self, pods: Sequence[Pod]) -> Mapping[str, PodState | Trouble]:
+        """By uid, `/state` of each pod that has such a port, or why there is none."""
+        reports = await self._all(pods, parse_state)
+        for pod in pods:
+            report = reports.get(pod.uid)
+            if isinstance(report, Trouble) and report.reason == REFUSED:
+                logger.warning("the report of pod %s is refused: %s", pod.name, report.message)
+        return reports
 
     async def acks(self, pods: Sequence[Pod]) -> Mapping[str, int]:
         """By pod uid, the generation that the pod runs with nothing left to do; others are absent."""
-        return await self._all(pods, parse_ack)
+        found = await self._all(pods, parse_ack)
+        return {uid: generation for uid, generation in found.items() if isinstance(generation, int)}
 
-    async def _all(self, pods: Sequence[Pod], parse: _Parse[_Parsed]) -> Mapping[str, _Parsed]:
+    async def _all(self, pods: Sequence[Pod], parse: _Parse[_Parsed]) -> Mapping[str, _Parsed | Trouble]:
         asked = [pod for pod in pods if pod.state_url is not None]
-        answers = await asyncio.gather(*(self._ask(pod.name, str(pod.state_url), parse) for pod in asked))
-        return {pod.uid: answer for pod, answer in zip(asked, answers, strict=True) if answer is not None}
+        # Half of the slots at most, so that pods that never end a response delay no other policy's.
+        share = asyncio.Semaphore(self._share)
+        reports = await asyncio.gather(*(self._ask(str(pod.state_url), parse, share) for pod in asked))
+        return {pod.uid: report for pod, report in zip(asked, reports, strict=True)}
 
-    async def _ask(self, name: str, url: str, parse: _Parse[_Parsed]) -> _Parsed | None:
-        async with self._slots:
+    async def _ask(self, url: str, parse: _Parse[_Parsed], share: asyncio.Semaphore) -> _Parsed | Trouble:
+        async with share, self._slots:
             try:
-                content = await self._read(url)
-                # At once, and not all together: a thousand answers take half a second, and are large as JSON.
-                return parse(_object(content))
-            except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-                logger.debug("no state from %s: %s: %s", url, type(error).__name__, error)
+                # Parsed at once, and not all together: a thousand reports take half a second, and are large as JSON.
+                return parse(parse_object(await self._read(url)))
+            except TimeoutError:
+                return Trouble(SILENT, f"no response from /state within {self._seconds:g} s")
+            except (aiohttp.ClientError, OSError, ValueError) as error:
+                what = f"{error}" if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+                return Trouble(SILENT, f"no report from /state: {what}"[:_LONGEST_MESSAGE])
             except InvalidState as error:
-                logger.warning("pod %s: %s", name, error)
-        return None
+                return Trouble(REFUSED, str(error))
 
     async def _read(self, url: str) -> bytes:
-        async with self._session.get(url, timeout=self._timeout, allow_redirects=False) as response:
+        request = self._session.get(
+            url, timeout=self._timeout, allow_redirects=False, auto_decompress=False, headers=_PLAIN
+        )
+        async with request as response, AsyncExitStack() as room:
             if response.status != 200:
                 raise ValueError(f"status {response.status}")
+            if response.headers.get("Content-Encoding", "identity") != "identity":
+                raise InvalidState("/state comes in an encoding that was not asked for")
             content = bytearray()
-            async for chunk in response.content.iter_chunked(1 << 16):
+            async for chunk in _within(response, self._max_bytes):
+                if len(content) <= _SMALL_BYTES < len(content) + len(chunk):
+                    await room.enter_async_context(self._large)
                 content += chunk
-                if len(content) > self._max_bytes:
-                    raise ValueError(f"more than {self._max_bytes} bytes")
             return bytes(content)
 
 
-def _object(content: bytes) -> Mapping[str, Any]:
-    answer = orjson.loads(content)
-    if not isinstance(answer, dict):
-        raise ValueError(f"{type(answer).__name__} instead of an object")
-    return answer
+async def _within(response: aiohttp.ClientResponse, most: int) -> AsyncIterator[bytes]:
+    seen = 0
+    async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+        seen += len(chunk)
+        if seen > most:
+            raise InvalidState(f"/state is longer than {most} bytes, and not read")
+        yield chunk

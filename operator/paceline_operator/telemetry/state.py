@@ -1,10 +1,8 @@
 """A pod's `/state` → PodState, or its ack alone. Unknown fields are ignored, so that a newer runtime may add some."""
 
-from collections.abc import Callable, Mapping
-from math import isfinite
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
-from paceline_operator.core.measure.histogram import Histogram
 from paceline_operator.core.measure.pods import (
     CacheCounters,
     Cpu,
@@ -15,13 +13,32 @@ from paceline_operator.core.measure.pods import (
     PoolCounters,
     RequestCounters,
 )
+from paceline_operator.core.model.tunables import Values
 from paceline_operator.core.model.values import values_from_wire
 from paceline_operator.errors import InvalidState
+from paceline_operator.telemetry.reading import (
+    LONGEST_TEXT,
+    MOST_VALUE,
+    count,
+    histogram,
+    items,
+    listed,
+    mapping,
+    name,
+    named,
+    number,
+    shown,
+    text,
+)
 
 SCHEMA: Final = "paceline.dev/state/v1"
 DOCUMENTS: Final = "tuning/v1"
 PER_POD: Final = "processes"
 """`kind` of the pools whose size counts per pod: a law of connections per worker says nothing of them."""
+
+MOST_GENERATION: Final = 2**63 - 1
+MOST_BUCKETS: Final = 8192
+"""Of all histograms of a report that are not empty: about a megabyte in the operator's memory."""
 
 _Parsed = TypeVar("_Parsed")
 
@@ -30,7 +47,7 @@ def parse_state(wire: Mapping[str, Any]) -> PodState:
     """What the pod reports.
 
     Raises:
-        InvalidState: a field is missing or of another shape.
+        InvalidState: a field is missing, of another shape, or no figure that can have been measured.
     """
     return _understood(wire, _parse)
 
@@ -47,96 +64,154 @@ def parse_ack(wire: Mapping[str, Any]) -> int | None:
 def _understood(wire: Mapping[str, Any], parse: Callable[[Mapping[str, Any]], _Parsed]) -> _Parsed:
     try:
         if wire["schema"] != SCHEMA:
-            raise ValueError(f"schema {wire['schema']!r}, expected {SCHEMA!r}")
+            raise ValueError(f"schema {shown(wire['schema'])}, expected {SCHEMA!r}")
         return parse(wire)
     except KeyError as error:
         raise InvalidState(f"/state lacks the field {error}: does a runtime of this version answer there?") from error
-    except (TypeError, ValueError, AttributeError) as error:
-        raise InvalidState(f"/state is not as {SCHEMA} says: {error}") from error
+    except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise InvalidState(f"/state is not as {SCHEMA} says: {f'{error}'[:LONGEST_TEXT]}") from error
 
 
 def _ack(wire: Mapping[str, Any]) -> int | None:
-    return None if wire["tuning"]["pending"] else int(wire["tuning"]["generation"])
+    tuning = mapping(wire["tuning"], "tuning")
+    generation = _generation(tuning)
+    return None if tuning["pending"] else generation
+
+
+def _generation(tuning: Mapping[str, Any]) -> int:
+    return count(tuning["generation"], "tuning.generation", MOST_GENERATION)
 
 
 def _parse(wire: Mapping[str, Any]) -> PodState:
-    tuning = wire["tuning"]
-    refused = tuning["refused"] or {}
-    return PodState(
-        started_at=str(wire["startedAt"]),
-        uptime_seconds=_number(wire["uptimeSeconds"]),
-        generation=int(tuning["generation"]),
-        digest=tuning["digest"],
-        uid=str((wire.get("pod") or {}).get("uid") or ""),
-        pending=tuple(tuning["pending"]),
-        understands=DOCUMENTS in wire["accepts"],
-        clamped={entry["tunable"]: _clamp(entry) for entry in tuning["clamped"]},
-        unknown=tuple(tuning["unknown"]),
-        refused_reason=refused.get("reason"),
-        refused_message=refused.get("message", ""),
-        values=values_from_wire(wire["values"]),
-        start_values=values_from_wire(wire["startValues"]),
-        requests={group["group"]: _requests(group) for group in wire["requests"]},
-        loop_lag=Histogram.from_wire(wire["loopLag"]),
-        pools={name: _pool(pool) for name, pool in wire["pools"].items() if pool["kind"] != PER_POD},
-        per_pod=frozenset(name for name, pool in wire["pools"].items() if pool["kind"] == PER_POD),
-        caches={name: _cache(cache) for name, cache in wire["caches"].items()},
-        unregistered=tuple(entry["address"] for entry in wire["unregistered"]),
-        degraded=tuple(Degraded(str(entry["task"]), str(entry["error"])) for entry in wire.get("degraded") or ()),
-        cpu=_cpu(wire["cpu"]),
-        memory=_memory(wire["memory"]),
-        turned_away=int((wire.get("admission") or {}).get("rejected", 0)),
+    tuning, pools = mapping(wire["tuning"], "tuning"), dict(named(wire["pools"], "pools"))
+    refused = mapping(tuning["refused"] or {}, "tuning.refused")
+    clamped = listed(tuning["clamped"], "tuning.clamped")
+    state = PodState(
+        started_at=name(wire["startedAt"], "startedAt"),
+        uptime_seconds=number(wire["uptimeSeconds"], "uptimeSeconds"),
+        generation=_generation(tuning),
+        digest=None if tuning["digest"] is None else name(tuning["digest"], "tuning.digest"),
+        uid=name(mapping(wire.get("pod") or {}, "pod").get("uid") or "", "pod.uid"),
+        pending=_texts(tuning["pending"], "tuning.pending"),
+        understands=DOCUMENTS in items(wire["accepts"], "accepts"),
+        clamped={name(entry["tunable"], "tuning.clamped"): _clamp(entry) for entry in clamped},
+        unknown=_texts(tuning["unknown"], "tuning.unknown"),
+        refused_reason=name(refused["reason"], "tuning.refused.reason") if refused else None,
+        refused_message=text(refused.get("message", ""), "tuning.refused.message"),
+        values=_values(wire["values"], "values"),
+        start_values=_values(wire["startValues"], "startValues"),
+        requests=_groups(wire["requests"]),
+        loop_lag=histogram(wire["loopLag"], "loopLag"),
+        pools={key: _pool(pool, f"pools.{key}") for key, pool in pools.items() if pool["kind"] != PER_POD},
+        per_pod=frozenset(key for key, pool in pools.items() if pool["kind"] == PER_POD),
+        caches={key: _cache(cache, f"caches.{key}") for key, cache in named(wire["caches"], "caches")},
+        unregistered=_texts((entry["address"] for entry in listed(wire["unregistered"], "unregistered")), "address"),
+        degraded=tuple(_degraded(entry) for entry in listed(wire.get("degraded") or [], "degraded")),
+        cpu=_cpu(mapping(wire["cpu"], "cpu")),
+        memory=_memory(mapping(wire["memory"], "memory")),
+        turned_away=count(mapping(wire.get("admission") or {}, "admission").get("rejected", 0), "admission.rejected"),
     )
+    _require_few_buckets(state)
+    return state
+
+
+def _texts(found: Iterable[Any], where: str) -> tuple[str, ...]:
+    entries = listed(found, where) if isinstance(found, list) else found
+    return tuple(text(entry, where) for entry in entries)
+
+
+def _degraded(entry: Mapping[str, Any]) -> Degraded:
+    return Degraded(text(entry["task"], "degraded.task"), text(entry["error"], "degraded.error"))
 
 
 def _clamp(entry: Mapping[str, Any]) -> str:
-    return f"asked {entry['asked']:g}, granted {entry['granted']:g}, by {entry['by']}"
+    asked, granted = (number(entry[field], f"tuning.clamped.{field}") for field in ("asked", "granted"))
+    return f"asked {asked:g}, granted {granted:g}, by {text(entry['by'], 'tuning.clamped.by')}"
+
+
+def _values(wire: object, where: str) -> Values:
+    """Every value in force; a status and a document can hold each of them."""
+    found = mapping(wire, where)
+    if found.get("workers") is not None:
+        count(found["workers"], f"{where}.workers", MOST_VALUE)
+    for pool, size in named(found.get("pools") or {}, f"{where}.pools"):
+        count(size, f"{where}.pools.{pool}", MOST_VALUE)
+    for cache, entry in named(found.get("caches") or {}, f"{where}.caches"):
+        number(entry["ttlSeconds"], f"{where}.caches.{cache}", MOST_VALUE)
+    for field, value in named(found.get("admission") or {}, f"{where}.admission"):
+        if value is not None:
+            number(value, f"{where}.admission.{field}", MOST_VALUE)
+    return values_from_wire(found)
+
+
+def _groups(wire: object) -> Mapping[str, RequestCounters]:
+    groups = items(wire, "requests")
+    found = {name(group["group"], "requests.group"): _requests(group) for group in groups}
+    if len(found) < len(groups):
+        raise ValueError("requests: a group is there twice")
+    return found
 
 
 def _requests(group: Mapping[str, Any]) -> RequestCounters:
-    return RequestCounters(int(group["count"]), int(group["errors"]), Histogram.from_wire(group["duration"]))
-
-
-def _pool(pool: Mapping[str, Any]) -> PoolCounters:
-    return PoolCounters(
-        limit=int(pool["limit"]),
-        cap=int(pool["cap"]),
-        timeouts=int(pool["timeouts"]),
-        wait=Histogram.from_wire(pool["wait"]),
-        hold=Histogram.from_wire(pool["hold"]),
+    where = f"requests.{shown(group['group'])}"
+    return RequestCounters(
+        count(group["count"], f"{where}.count"),
+        count(group["errors"], f"{where}.errors"),
+        histogram(group["duration"], f"{where}.duration"),
     )
 
 
-def _cache(cache: Mapping[str, Any]) -> CacheCounters:
+def _pool(pool: Mapping[str, Any], where: str) -> PoolCounters:
+    return PoolCounters(
+        limit=count(pool["limit"], f"{where}.limit", MOST_VALUE),
+        cap=count(pool["cap"], f"{where}.cap", MOST_VALUE),
+        timeouts=count(pool["timeouts"], f"{where}.timeouts"),
+        wait=histogram(pool["wait"], f"{where}.wait"),
+        hold=histogram(pool["hold"], f"{where}.hold"),
+    )
+
+
+def _cache(cache: Mapping[str, Any], where: str) -> CacheCounters:
+    ghosts = items(cache.get("ghosts", []), f"{where}.ghosts")
     return CacheCounters(
-        ttl_seconds=_number(cache["ttlSeconds"]),
-        # A stale hit answers at once, but fetches all the same: what is asked of TTLs is to spare fetches.
-        lookups=Lookups(int(cache["hits"]), int(cache["misses"]) + int(cache["staleHits"])),
-        fetch=Histogram.from_wire(cache["fetch"]),
+        ttl_seconds=number(cache["ttlSeconds"], f"{where}.ttlSeconds"),
+        # A stale hit is served at once, but fetches all the same: what is asked of TTLs is to spare fetches.
+        lookups=_lookups(cache, where, cache["staleHits"]),
+        fetch=histogram(cache["fetch"], f"{where}.fetch"),
         ghosts={
-            _number(ghost["ttlSeconds"]): Lookups(int(ghost["hits"]), int(ghost["misses"]))
-            for ghost in cache.get("ghosts", ())
+            number(ghost["ttlSeconds"], f"{where}.ghosts"): _lookups(ghost, f"{where}.ghosts", 0) for ghost in ghosts
         },
     )
 
 
+def _lookups(wire: Mapping[str, Any], where: str, stale: object) -> Lookups:
+    misses = count(wire["misses"], f"{where}.misses") + count(stale, f"{where}.staleHits")
+    return Lookups(count(wire["hits"], f"{where}.hits"), misses)
+
+
 def _memory(memory: Mapping[str, Any]) -> PodMemory:
-    limit = memory["limitBytes"]
-    return PodMemory(None if limit is None else int(limit), int(memory["usedBytes"]), int(memory["perWorkerBytes"]))
+    limit, used, worker = (memory[field] for field in ("limitBytes", "usedBytes", "perWorkerBytes"))
+    return PodMemory(
+        None if limit is None else count(limit, "memory.limitBytes", MOST_GENERATION),
+        count(used, "memory.usedBytes"),
+        count(worker, "memory.perWorkerBytes"),
+    )
 
 
 def _cpu(cpu: Mapping[str, Any]) -> Cpu:
     limit = cpu["limit"]
     return Cpu(
-        None if limit is None else _number(limit),
-        _number(cpu["usageSeconds"]),
-        int(cpu["periods"]),
-        int(cpu["throttledPeriods"]),
+        None if limit is None else number(limit, "cpu.limit"),
+        number(cpu["usageSeconds"], "cpu.usageSeconds"),
+        count(cpu["periods"], "cpu.periods"),
+        count(cpu["throttledPeriods"], "cpu.throttledPeriods"),
     )
 
 
-def _number(value: Any) -> float:
-    number = float(value)
-    if not isfinite(number) or number < 0:
-        raise ValueError(f"{value!r} is no measurement")
-    return number
+def _require_few_buckets(state: PodState) -> None:
+    found = [state.loop_lag, *(group.duration for group in state.requests.values())]
+    found += [each for pool in state.pools.values() for each in (pool.wait, pool.hold)]
+    found += [cache.fetch for cache in state.caches.values()]
+    buckets = sum(len(each.buckets) for each in found)
+    if buckets > MOST_BUCKETS:
+        raise ValueError(f"{buckets} buckets in all histograms, at most {MOST_BUCKETS} are read")

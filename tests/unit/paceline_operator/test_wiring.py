@@ -28,7 +28,7 @@ class Clock:
 class StuckReconciler:
     """A pass that never ends."""
 
-    async def reconcile(self, key: PolicyKey, woken: asyncio.Event | None = None) -> timedelta:
+    async def reconcile(self, key: PolicyKey, woken: asyncio.Event | None = None, *, called: bool = True) -> timedelta:
         await asyncio.Event().wait()
         raise AssertionError
 

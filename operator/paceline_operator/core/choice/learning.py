@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
+from typing import Final
 
 from paceline_operator.core.choice.candidates import named_pools
-from paceline_operator.core.guards.gates import LEAST_COVERAGE
 from paceline_operator.core.laws.contention import drowned, remembered
 from paceline_operator.core.laws.diagnose import LAG_IN_HOLD
 from paceline_operator.core.measure.observation import Observation
@@ -14,7 +15,10 @@ from paceline_operator.core.queueing.predict import Model
 from paceline_operator.core.situation.experience import learned, overhead_of
 from paceline_operator.core.situation.memory import Memory, Replicas
 from paceline_operator.core.situation.room import with_window
-from paceline_operator.core.situation.situation import Situation
+from paceline_operator.core.situation.situation import LEAST_COVERAGE, Situation
+
+UNSEEN: Final = timedelta(days=1)
+"""How long ago the number of pods changed, where nobody saw it change."""
 
 
 def sound(situation: Situation) -> Situation:
@@ -39,7 +43,7 @@ def remembering(situation: Situation, model: Model | None) -> Situation:
     observation, fleet, objective = situation.observation, situation.fleet, situation.policy.objective
     if observation is None or observation.requests < situation.policy.behavior.min_samples:
         return situation
-    if objective is None or fleet.rolling_out or not fleet.converged:
+    if objective is None or fleet.rolling_out or not fleet.sound:
         return situation
     if observation.pods + observation.left_out < LEAST_COVERAGE * fleet.total:
         return situation
@@ -69,4 +73,5 @@ def counted(situation: Situation, memory: Memory) -> Memory:
     count, before = situation.fleet.replicas, memory.replicas
     if not count or (before is not None and before.count == count):
         return memory
-    return replace(memory, replicas=Replicas(count, situation.now))
+    since = situation.now if before is not None else situation.now - UNSEEN
+    return replace(memory, replicas=Replicas(count, since))

@@ -36,7 +36,7 @@ def probe(situation: Situation, model: Model, objective: Objective) -> Proposal 
     after = situation.memory.probing.after
     if observation is None or current is None:
         return None
-    if situation.fleet.reporting < situation.fleet.total:
+    if not situation.fleet.may_shrink(situation.fleet.reporting):
         return None  # a probe is taken back more often than not, and pods that are silent must not lose anything
     if after is None or situation.now < after or (observation.p95 or 0.0) > objective.p95.total_seconds():
         return None

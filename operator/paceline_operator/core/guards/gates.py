@@ -11,12 +11,14 @@ from typing import Final, TypeAlias
 
 from paceline_operator.core.model.decision import Reason
 from paceline_operator.core.model.durations import format_duration
-from paceline_operator.core.situation.situation import Situation
+from paceline_operator.core.situation.situation import LEAST_COVERAGE, Fleet, Situation
 from paceline_operator.core.verdict.rollback import BREAKER_ROLLBACKS, BREAKER_TIME
 
-LEAST_COVERAGE: Final = 0.8
-"""Share of the pods that must report."""
 STALE_AFTER: Final = timedelta(minutes=10)
+RESTLESS: Final = 2.5
+"""Where the number of pods changes again within so many intervals, it is not waited for."""
+NAMED: Final = 3
+"""Pods that a message names; the status has more of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,8 @@ Gate: TypeAlias = Callable[[Situation], Hold | None]
 
 def runtime_too_old(situation: Situation) -> Hold | None:
     """Applies before pinned values, too: such a pod would not understand the document."""
-    old = situation.fleet.too_old
-    if not old:
+    old, fleet = situation.fleet.too_old, situation.fleet
+    if not old or fleet.total - len(old) >= LEAST_COVERAGE * fleet.total:
         return None
     return Hold(Reason.RUNTIME_TOO_OLD, f"{first_of(old)}: the runtime does not accept tuning/v1; upgrade it")
 
@@ -58,16 +60,18 @@ def rollout_in_progress(situation: Situation) -> Hold | None:
 
 
 def shrink_blocked(situation: Situation) -> Hold | None:
-    if not situation.fleet.shrink_blocked:
+    if not situation.fleet.shrink_blocked or situation.fleet.sound:
         return None
     return Hold(Reason.SHRINK_BLOCKED, situation.fleet.shrink_blocked)
 
 
 def not_converged(situation: Situation) -> Hold | None:
+    """Pods that do not follow are left out by name, up to a fifth of them."""
     fleet = situation.fleet
-    if fleet.converged:
+    if fleet.sound:
         return None
-    return Hold(Reason.NOT_CONVERGED, f"{fleet.applied} of {fleet.total} pods run generation {fleet.generation}")
+    message = f"{fleet.applied} of {fleet.total} pods run generation {fleet.generation}"
+    return Hold(Reason.NOT_CONVERGED, f"{message}{whose(fleet)}")
 
 
 def tuning_suspended(situation: Situation) -> Hold | None:
@@ -84,9 +88,12 @@ def tuning_suspended(situation: Situation) -> Hold | None:
 
 
 def replicas_changed(situation: Situation) -> Hold | None:
-    """An autoscaler has just moved: the windows mix two loads."""
+    """An autoscaler has just moved: the windows mix two loads. One that moves all the time stops nothing: pods are
+    compared by their own load."""
     replicas, interval = situation.memory.replicas, situation.policy.behavior.interval
     if replicas is None or not situation.fleet.replicas or replicas.count == situation.fleet.replicas:
+        return None
+    if situation.now - replicas.since < RESTLESS * interval:
         return None
     return Hold(
         Reason.ROLLOUT_IN_PROGRESS,
@@ -98,10 +105,12 @@ def insufficient_telemetry(situation: Situation) -> Hold | None:
     fleet, observation = situation.fleet, situation.observation
     if fleet.coverage < LEAST_COVERAGE:
         message = f"{fleet.reporting} of {fleet.total} pods report, {LEAST_COVERAGE:.0%} are needed"
-        return Hold(Reason.INSUFFICIENT_TELEMETRY, message)
+        return Hold(Reason.INSUFFICIENT_TELEMETRY, f"{message}{whose(fleet)}")
     if observation is None:
         return Hold(Reason.INSUFFICIENT_TELEMETRY, "no whole window has been measured yet")
-    if observation.pods < LEAST_COVERAGE * fleet.total:
+    # An autoscaler brings pods all the time: those that are too young for a whole window say nothing yet.
+    settled = max(fleet.total - fleet.newcomers, fleet.total / 2)
+    if observation.pods < LEAST_COVERAGE * settled:
         message = f"{observation.pods} of {fleet.total} pods have a whole window, {LEAST_COVERAGE:.0%} are needed"
         return Hold(Reason.INSUFFICIENT_TELEMETRY, message)
     return None
@@ -134,3 +143,12 @@ GATES: Final[tuple[Gate, ...]] = (
 def first_of(names: tuple[str, ...]) -> str:
     """A list as a sentence bears it: `a`, or `a and 2 more`."""
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+def whose(fleet: Fleet) -> str:
+    """The pods that are left out, as the end of a sentence: `; left out: api-1 (Pending), api-2 (Silent)`."""
+    if not fleet.left_out:
+        return ""
+    named = ", ".join(f"{each.name} ({each.reason})" for each in fleet.left_out[:NAMED])
+    more = len(fleet.left_out) - NAMED
+    return f"; left out: {named}" + (f" and {more} more" if more > 0 else "")

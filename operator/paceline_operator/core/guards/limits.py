@@ -138,15 +138,15 @@ def _connections(values: Values) -> dict[str, float]:
 
 
 def pods_missing(situation: Situation, proposal: Proposal) -> Proposal | Hold:
-    """What nobody reports may need what it has: nothing shrinks while a pod is silent."""
+    """What nobody reports may need what it has: nothing shrinks while more than a tenth of the pods is silent."""
     observation, fleet = situation.observation, situation.fleet
-    if observation is None or observation.pods + observation.left_out >= fleet.total:
+    if observation is None or fleet.may_shrink(observation.pods + observation.left_out):
         return proposal
     after = apply_changes(situation.values, proposal.changes)
     if not _shrinks(situation.values, after):
         return proposal
     seen = observation.pods + observation.left_out
-    message = f"{proposal.finding.evidence}; {seen} of {fleet.total} pods report, and less than all shrink nothing"
+    message = f"{proposal.finding.evidence}; {seen} of {fleet.total} pods report, too few to shrink"
     return Hold(Reason.INSUFFICIENT_TELEMETRY, message)
 
 

@@ -54,8 +54,8 @@ class Window:
             mark = replace(mark, before=state, began=now)
         return mark
 
-    def due(self, now: datetime, interval: timedelta, pods: int) -> bool:
-        """Whether a decision is due: nearly all pods have a whole window, or none fell for three intervals."""
+    def due(self, now: datetime, interval: timedelta, pods: float) -> bool:
+        """Whether a decision is due: nearly all of `pods` have a whole window, or none fell for three intervals."""
         if self.decided is None or now - self.decided >= 3 * interval:
             return True
         whole = sum(1 for mark in self.marks.values() if mark.whole(now, interval))

@@ -5,6 +5,8 @@ from datetime import timedelta
 from typing import Final
 
 _UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+SHORTEST: Final = 1e-10
+"""Seconds; what is shorter is written as none."""
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 _WHOLE: Final = re.compile(rf"(?:{_PART.pattern})+")
 
@@ -35,7 +37,7 @@ def format_duration(duration: timedelta | float) -> str:
     | 90 | 1m30s |
     """
     seconds = duration.total_seconds() if isinstance(duration, timedelta) else duration
-    if seconds == 0:
+    if seconds < SHORTEST:
         return "0s"
     for limit, factor, unit in ((0.0009995, 1e6, "us"), (0.9995, 1e3, "ms"), (59.95, 1.0, "s")):
         if seconds < limit:

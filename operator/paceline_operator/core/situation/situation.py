@@ -3,11 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from paceline_operator.core.measure.observation import Observation
 from paceline_operator.core.model.policy import DEFAULT_ERROR_RATIO, Policy
 from paceline_operator.core.model.tunables import NOTHING, Tunable, Values
 from paceline_operator.core.situation.memory import Memory
+
+LEAST_COVERAGE: Final = 0.8
+"""Share of the pods that must report and have acked what is in force, for a decision."""
+MOST_UNSEEN: Final = 0.1
+"""Share of the pods that may serve and do not report, beyond which nothing shrinks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,15 @@ class Member:
     """By container; empty while none has ended."""
     values: Values = field(default_factory=lambda: NOTHING)
     """What it runs; empty where it does not report."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A pod that is not counted on, by name: a reason in one word, and a sentence."""
+
+    name: str
+    reason: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +83,12 @@ class Fleet:
     clamped: Mapping[Tunable, str] = field(default_factory=lambda: NOTHING)
     """What pods grant less of than asked, and by what; without pods on trial."""
     members: tuple[Member, ...] = ()
+    idle: int = 0
+    """Pods that serve nobody: they are pending, or their container keeps failing."""
+    newcomers: int = 0
+    """Pods that have not lived for a whole window yet."""
+    left_out: tuple[LeftOut, ...] = ()
+    """Pods of the target that do not report or have not acked, and strangers that carry its labels."""
 
     @property
     def coverage(self) -> float:
@@ -76,7 +97,17 @@ class Fleet:
 
     @property
     def converged(self) -> bool:
+        """Whether every pod has acked the document in force."""
         return self.applied == self.total
+
+    def may_shrink(self, seen: int) -> bool:
+        """Whether so few of the pods that may serve are unseen, a tenth, that what the others need holds for them."""
+        return seen >= (1 - MOST_UNSEEN) * (self.total - self.idle)
+
+    @property
+    def sound(self) -> bool:
+        """Whether enough pods have acked it to decide on: the others are left out, by name."""
+        return self.applied >= LEAST_COVERAGE * self.total
 
 
 @dataclass(frozen=True, slots=True)

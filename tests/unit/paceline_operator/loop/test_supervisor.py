@@ -35,7 +35,7 @@ class Passes:
         self.seconds = seconds
         self.hanging = False
 
-    async def reconcile(self, key: PolicyKey, woken: asyncio.Event | None = None) -> timedelta:
+    async def reconcile(self, key: PolicyKey, woken: asyncio.Event | None = None, *, called: bool = True) -> timedelta:
         self.at.append((key, asyncio.get_running_loop().time()))
         if self.hanging:
             await asyncio.Event().wait()
