@@ -1,5 +1,5 @@
 """The platform on a Kubernetes API server: reads and writes of one reconcile pass, nothing decided, nothing remembered
-but which resource serves a kind."""
+but which resource serves a kind, and which controllers belong to a target."""
 
 import asyncio
 import logging
@@ -7,12 +7,20 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
 from paceline_operator.cluster import patches
 from paceline_operator.cluster.api_server import ApiServer, Missing
-from paceline_operator.cluster.objects import is_rolling_out, read_annotations, read_pods, read_policy, template_digest
+from paceline_operator.cluster.objects import (
+    is_rolling_out,
+    living,
+    read_annotations,
+    read_pods,
+    read_policy,
+    template_digest,
+)
+from paceline_operator.cluster.owners import Owner, Owners
 from paceline_operator.ports import (
     Conflict,
     PlatformUnavailable,
@@ -26,6 +34,9 @@ from paceline_operator.ports import (
 )
 
 logger = logging.getLogger(__name__)
+
+_Choice: TypeAlias = Callable[[str, str, Sequence[Mapping[str, Any]]], str]
+"""Api version, kind, and what is served of it → the plural."""
 
 _POLICIES: Final = "tuningpolicies"
 _NUDGES_AT_ONCE: Final = 32
@@ -53,7 +64,8 @@ class KubernetesPlatform:
         self._nudges = asyncio.Semaphore(_NUDGES_AT_ONCE)
         self._now = now
         self._reporter = reporter
-        self._resources: dict[tuple[str, str], str] = {}
+        self._resources: dict[tuple[str, str, _Choice], str] = {}
+        self._owners = Owners(self._owner)
 
     async def rivals(self, key: PolicyKey, target: TargetRef) -> Sequence[PolicyResource]:
         """The other policies of the target. The watch names them, so that a pass need not list all that there are."""
@@ -63,9 +75,9 @@ class KubernetesPlatform:
 
     async def policy(self, key: PolicyKey) -> PolicyResource | None:
         """One policy, read anew with its namespace's annotations; None when it is gone."""
-        paths = _policy_path(key), _path("v1", "namespaces", name=key.namespace)
         try:
-            policy, namespace = await asyncio.gather(*(self._server.get(path) for path in paths))
+            policy = await self._server.get(_policy_path(key))
+            namespace = await self._server.get(_path("v1", "namespaces", name=key.namespace))
         except Missing:
             return None
         return replace(read_policy(policy), namespace_annotations=read_annotations(namespace))
@@ -80,41 +92,50 @@ class KubernetesPlatform:
             raise TargetNotFound(
                 f"namespace {namespace} has no {target.kind} {target.name}: create it or correct spec.targetRef"
             ) from error
+        uid, selector = item["metadata"]["uid"], scale.get("status", {}).get("selector")
+        items = await self._items(namespace, target, selector)
+        own, strangers = await self._owners.sorted(items, namespace, target, uid)
         return Workload(
             namespace=namespace,
             api_version=target.api_version,
             kind=target.kind,
             name=target.name,
-            uid=item["metadata"]["uid"],
+            uid=uid,
             replicas=scale.get("spec", {}).get("replicas", 0),
             rolling_out=is_rolling_out(item),
-            pods=await self._pods(namespace, target, scale.get("status", {}).get("selector")),
+            pods=read_pods(own),
             template=template_digest(item),
+            strangers=strangers,
         )
 
-    async def _pods(self, namespace: str, target: TargetRef, selector: str | None) -> tuple[Pod, ...]:
+    async def _items(self, namespace: str, target: TargetRef, selector: str | None) -> list[Mapping[str, Any]]:
         if not selector:  # an empty selector would name every pod of the namespace
             raise TargetNotFound(
                 f"the scale of {target.kind} {target.name} names no selector, so its pods cannot be found: "
                 "set labelSelectorPath in the CRD of that kind"
             )
-        answer = await self._server.get(_path("v1", "pods", namespace=namespace), labelSelector=selector)
-        return read_pods(answer["items"])
+        found = await self._server.get(_path("v1", "pods", namespace=namespace), labelSelector=selector)
+        return living(found["items"])
+
+    async def _owner(self, namespace: str, owner: Owner) -> Mapping[str, Any]:
+        resource = await self._plural(owner.api_version, owner.kind, _first)
+        return await self._server.get(_path(owner.api_version, resource, namespace=namespace, name=owner.name))
 
     async def _resource(self, target: TargetRef) -> str:
-        """The plural under which the API server serves a kind, by discovery."""
-        known = self._resources.get((target.api_version, target.kind))
-        if known:
-            return known
+        """The plural under which the API server serves a kind that can be scaled, by discovery."""
         try:
-            served = (await self._server.get(_path(target.api_version))).get("resources", ())
+            return await self._plural(target.api_version, target.kind, _scalable)
         except Missing as error:
             raise TargetNotFound(
                 f"the cluster does not serve {target.api_version}: correct spec.targetRef.apiVersion"
             ) from error
-        name = _scalable(target, served)
-        self._resources[(target.api_version, target.kind)] = name
-        return name
+
+    async def _plural(self, api_version: str, kind: str, chosen: _Choice) -> str:
+        key = api_version, kind, chosen
+        if key not in self._resources:
+            served = (await self._server.get(_path(api_version))).get("resources", ())
+            self._resources[key] = chosen(api_version, kind, served)
+        return self._resources[key]
 
     async def document(self, workload: Workload) -> StoredDocument:
         """The stored tuning document. Raises PlatformUnavailable where a foreign ConfigMap has its name."""
@@ -181,14 +202,22 @@ class KubernetesPlatform:
             logger.warning("event %s about %s was not recorded: %s", reason, policy.key, error)
 
 
-def _scalable(target: TargetRef, served: Sequence[Mapping[str, Any]]) -> str:
-    names = {resource["name"] for resource in served}
-    kinds = [item["name"] for item in served if item["kind"] == target.kind and "/" not in item["name"]]
+def _first(api_version: str, kind: str, served: Sequence[Mapping[str, Any]]) -> str:
+    """The plural of a kind. Raises Missing."""
+    kinds = [item["name"] for item in served if item["kind"] == kind and "/" not in item["name"]]
     if not kinds:
-        raise TargetNotFound(f"{target.api_version} has no kind {target.kind}: correct spec.targetRef.kind")
-    if f"{kinds[0]}/scale" not in names:
-        raise TargetNotFound(f"a {target.kind} has no scale subresource, so Paceline cannot tune it")
+        raise Missing(f"{api_version} has no kind {kind}")
     return str(kinds[0])
+
+
+def _scalable(api_version: str, kind: str, served: Sequence[Mapping[str, Any]]) -> str:
+    try:
+        plural = _first(api_version, kind, served)
+    except Missing as error:
+        raise TargetNotFound(f"{error}: correct spec.targetRef.kind") from error
+    if f"{plural}/scale" not in {resource["name"] for resource in served}:
+        raise TargetNotFound(f"a {kind} has no scale subresource, so Paceline cannot tune it")
+    return plural
 
 
 def _path(

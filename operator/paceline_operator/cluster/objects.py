@@ -6,6 +6,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
 
+from paceline_operator.cluster.troubles import config_maps_of, trouble_of
 from paceline_operator.core.situation.situation import Ended
 from paceline_operator.ports import Pod, PolicyKey, PolicyResource
 
@@ -34,10 +35,14 @@ def read_annotations(item: Mapping[str, Any]) -> Mapping[str, str]:
     return item["metadata"].get("annotations") or {}
 
 
+def living(items: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The pods that have not ended for good."""
+    return [item for item in items if item.get("status", {}).get("phase") not in _FINISHED]
+
+
 def read_pods(items: Sequence[Mapping[str, Any]]) -> tuple[Pod, ...]:
     """The pods that exist as processes, by name."""
-    living = (item for item in items if item.get("status", {}).get("phase") not in _FINISHED)
-    return tuple(sorted((_read_pod(item) for item in living), key=lambda pod: pod.name))
+    return tuple(sorted((_read_pod(item) for item in living(items)), key=lambda pod: pod.name))
 
 
 def _read_pod(item: Mapping[str, Any]) -> Pod:
@@ -53,6 +58,8 @@ def _read_pod(item: Mapping[str, Any]) -> Pod:
         ready=any(one["type"] == "Ready" and one["status"] == "True" for one in status.get("conditions", ())),
         terminating="deletionTimestamp" in metadata,
         ended=tuple(ended for one in statuses if (ended := _ended(one)) is not None),
+        trouble=trouble_of(item),
+        documents=config_maps_of(item, container),
     )
 
 
@@ -99,18 +106,29 @@ def is_rolling_out(item: Mapping[str, Any]) -> bool:
     | --- | --- |
     | any | its controller has not seen the newest spec |
     | Deployment | updated < wanted, or old pods are left (replicas > updated) |
-    | StatefulSet | currentRevision ≠ updateRevision |
+    | StatefulSet | updated < wanted less `partition`, unless `OnDelete`: then pods are replaced when somebody says so |
+    | Rollout (Argo) | the stable pods are not those of the newest template |
     """
     status, spec = item.get("status", {}), item.get("spec", {})
     if item["kind"] == "Deployment":
         updated = status.get("updatedReplicas", 0)
         if updated < spec.get("replicas", 1) or status.get("replicas", 0) > updated:
             return True
-    if item["kind"] == "StatefulSet" and status.get("currentRevision") != status.get("updateRevision"):
+    if item["kind"] == "StatefulSet" and _stateful_set_rolls(status, spec):
+        return True
+    if item["kind"] == "Rollout" and status.get("stableRS") and status["stableRS"] != status.get("currentPodHash"):
         return True
     seen = status.get("observedGeneration")
     # Some kinds write the number as text.
     return seen is not None and str(seen).isdigit() and int(seen) < item["metadata"].get("generation", 0)
+
+
+def _stateful_set_rolls(status: Mapping[str, Any], spec: Mapping[str, Any]) -> bool:
+    strategy = spec.get("updateStrategy") or {}
+    if strategy.get("type") == "OnDelete" or status.get("currentRevision") == status.get("updateRevision"):
+        return False
+    partition = (strategy.get("rollingUpdate") or {}).get("partition") or 0
+    return bool(status.get("updatedReplicas", 0) < spec.get("replicas", 1) - partition)
 
 
 def template_digest(item: Mapping[str, Any]) -> str:

@@ -2,14 +2,11 @@
 
 import logging
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 import pytest_asyncio
 from envtest import EnvtestServer
-from kubernetes.aio import config
-from kubernetes.aio.client import Configuration
+from kubernetes_objects import connect, create_deployment, create_pod, platform_on, template
 from paceline_operator.cluster.api_server import ApiServer
 from paceline_operator.cluster.kubernetes import KubernetesPlatform
 from paceline_operator.ports import Conflict, PlatformUnavailable, PolicyKey, TargetNotFound, TargetRef, Workload
@@ -17,23 +14,6 @@ from paceline_operator.ports import Conflict, PlatformUnavailable, PolicyKey, Ta
 pytestmark = pytest.mark.apiserver
 
 DEPLOYMENT = TargetRef("apps/v1", "Deployment", "api")
-
-
-async def connect(server: EnvtestServer, user: str) -> ApiServer:
-    configuration = Configuration()
-    await config.load_kube_config(str(server.kubeconfig(user)), client_configuration=configuration)
-    return ApiServer(configuration, deadline_seconds=10)
-
-
-def platform_on(api: ApiServer, *seen: PolicyKey, nudging: bool = True) -> KubernetesPlatform:
-    """`seen`: the policies that a watch would have told it of."""
-    return KubernetesPlatform(
-        api,
-        policies_of=lambda namespace, target: frozenset(seen),
-        nudging=nudging,
-        now=lambda: datetime.now(UTC),
-        reporter="test",
-    )
 
 
 @pytest_asyncio.fixture
@@ -46,38 +26,6 @@ async def api(server: EnvtestServer) -> AsyncIterator[ApiServer]:
 @pytest.fixture
 def platform(api: ApiServer) -> KubernetesPlatform:
     return platform_on(api)
-
-
-def template(labels: dict[str, str]) -> dict[str, Any]:
-    container = {"name": "api", "image": "api:1", "ports": [{"name": "paceline", "containerPort": 9090}]}
-    return {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
-
-
-def create_deployment(server: EnvtestServer, namespace: str, name: str = "api", replicas: int = 2) -> None:
-    labels = {"app": name}
-    spec = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template(labels)}
-    server.create(f"/apis/apps/v1/namespaces/{namespace}/deployments", {"metadata": {"name": name}, "spec": spec})
-
-
-def create_pod(server: EnvtestServer, namespace: str, name: str, address: str, app: str = "api") -> str:
-    """A pod as kubelet would report it; there is no kubelet here."""
-    pods = f"/api/v1/namespaces/{namespace}/pods"
-    body = template({"app": app})
-    body["metadata"]["name"] = name
-    uid = server.create(pods, body)["metadata"]["uid"]
-    status = {
-        "phase": "Running",
-        "podIP": address,
-        "podIPs": [{"ip": address}],
-        "conditions": [{"type": "Ready", "status": "True"}],
-        "containerStatuses": [
-            {"name": "api", "restartCount": 3, "image": "api:1", "imageID": "", "ready": True,
-             "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137,
-                                          "finishedAt": "2026-01-01T12:00:00Z"}}}
-        ],
-    }  # fmt: skip
-    server.merge(f"{pods}/{name}/status", {"status": status})
-    return str(uid)
 
 
 def create_policy(server: EnvtestServer, namespace: str, name: str = "api") -> None:

@@ -15,6 +15,10 @@ Its writes to ConfigMaps are narrowed to tuning documents by admission.yaml.
 - apiGroups: [apps]
   resources: [deployments/scale, statefulsets/scale]
   verbs: [get]
+# Whose a pod is: Pod, ReplicaSet, Deployment.
+- apiGroups: [apps]
+  resources: [replicasets]
+  verbs: [get]
 # The annotations that pause a whole namespace. A Role grants this for its own namespace.
 - apiGroups: [""]
   resources: [namespaces]
