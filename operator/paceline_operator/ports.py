@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 from paceline_operator.core.measure.pods import PodState
+from paceline_operator.core.model.decision import Reason
 from paceline_operator.core.situation.situation import Ended
 
 
@@ -52,6 +53,8 @@ class PolicyResource:
     namespace_annotations: Mapping[str, str] = field(default_factory=dict)
     """Of the policy's namespace; empty where they cannot be read."""
     deleting: bool = False
+    refused: str = ""
+    """Why the annotations of its namespace, which may pause it, cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,14 @@ class TargetNotFound(Exception):
 
 class PlatformUnavailable(Exception):
     """The API server, or what stands for it, did not answer; try later, change nothing."""
+
+
+class PlatformRefused(PlatformUnavailable):
+    """The API server responded, and will refuse the same again until a person changes something."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class Platform(Protocol):

@@ -1,4 +1,4 @@
-"""Requests to the API server: one deadline, plain JSON, and every failure as one of `ports`' three errors.
+"""Requests to the API server: one deadline, plain JSON, and every failure as one of `ports`' errors.
 
 It knows verbs and status codes; what the paths mean is `cluster/kubernetes.py`'s.
 """
@@ -13,14 +13,11 @@ import orjson
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
+from paceline_operator.cluster.refusals import error_of
 from paceline_operator.errors import UsageError
-from paceline_operator.ports import Conflict, PlatformUnavailable
+from paceline_operator.ports import PlatformUnavailable
 
 MERGE_PATCH: Final = "application/merge-patch+json"
-
-
-class Missing(Exception):
-    """404: what the path names does not exist. The caller says what that means."""
 
 
 async def load_configuration() -> Configuration:
@@ -111,7 +108,7 @@ class ApiServer:
             raise PlatformUnavailable(f"the API server cannot be reached for {method} {path}: {error}") from error
         if status < 300:
             return _parse(method, path, answer)
-        raise _error(status, f"{method} {path}", answer)
+        raise error_of(status, f"{method} {path}", answer)
 
     async def _exchange(
         self,
@@ -140,27 +137,3 @@ def _parse(method: str, path: str, answer: bytes) -> Mapping[str, Any]:
     except orjson.JSONDecodeError as error:
         raise PlatformUnavailable(f"the answer to {method} {path} is not JSON: is this an API server?") from error
     return parsed
-
-
-def _error(status: int, request: str, answer: bytes) -> Exception:
-    message = _message(answer)
-    match status:
-        case 404:
-            return Missing(message)
-        case 409:
-            return Conflict(message)
-        case 401:
-            return PlatformUnavailable(f"the API server does not accept the operator's credentials for {request}")
-        case 403:
-            return PlatformUnavailable(f"{message}; add this right to the operator's role")
-        case 429:
-            return PlatformUnavailable(f"the API server is too busy for {request}")
-    return PlatformUnavailable(f"the API server answered {status} to {request}: {message}")
-
-
-def _message(answer: bytes) -> str:
-    """The message of a Status object; of anything else the first line."""
-    try:
-        return str(orjson.loads(answer)["message"])
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return answer.decode("utf-8", "replace").partition("\n")[0][:200] or "no message"

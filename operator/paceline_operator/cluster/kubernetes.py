@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
 from paceline_operator.cluster import patches
-from paceline_operator.cluster.api_server import ApiServer, Missing
+from paceline_operator.cluster.api_server import ApiServer
 from paceline_operator.cluster.objects import (
     is_rolling_out,
     living,
@@ -21,8 +21,11 @@ from paceline_operator.cluster.objects import (
     template_digest,
 )
 from paceline_operator.cluster.owners import Owner, Owners
+from paceline_operator.cluster.refusals import Missing
+from paceline_operator.core.model.decision import Reason
 from paceline_operator.ports import (
     Conflict,
+    PlatformRefused,
     PlatformUnavailable,
     Pod,
     PolicyKey,
@@ -75,11 +78,16 @@ class KubernetesPlatform:
 
     async def policy(self, key: PolicyKey) -> PolicyResource | None:
         """One policy, read anew with its namespace's annotations; None when it is gone."""
+        policy: Mapping[str, Any] | None = None
         try:
             policy = await self._server.get(_policy_path(key))
             namespace = await self._server.get(_path("v1", "namespaces", name=key.namespace))
         except Missing:
             return None
+        except PlatformRefused as error:
+            if policy is None:
+                raise
+            return replace(read_policy(policy), refused=str(error))
         return replace(read_policy(policy), namespace_annotations=read_annotations(namespace))
 
     async def workload(self, namespace: str, target: TargetRef) -> Workload:
@@ -138,16 +146,19 @@ class KubernetesPlatform:
         return self._resources[key]
 
     async def document(self, workload: Workload) -> StoredDocument:
-        """The stored tuning document. Raises PlatformUnavailable where a foreign ConfigMap has its name."""
+        """The stored tuning document. Raises PlatformRefused where a foreign ConfigMap has its name."""
         try:
             found = await self._server.get(_document_path(workload))
         except Missing:
             return StoredDocument()
         data: Mapping[str, str] = found.get("data") or {}
-        if set(data) - {patches.DOCUMENT_KEY}:
-            raise PlatformUnavailable(
-                f"ConfigMap {workload.namespace}/{workload.document_name} is not a tuning document: "
-                "rename or delete it, Paceline needs this name"
+        labels = found["metadata"].get("labels") or {}
+        if set(data) - {patches.DOCUMENT_KEY} or not patches.MANAGED_BY.items() <= labels.items():
+            raise PlatformRefused(
+                Reason.FOREIGN_CONFIG_MAP,
+                f"ConfigMap {workload.namespace}/{workload.document_name} is not Paceline's: it lacks the label "
+                "app.kubernetes.io/managed-by: paceline, or holds other keys than tuning.json; rename or delete it, "
+                "the tuning document needs this name",
             )
         content = data.get(patches.DOCUMENT_KEY)
         return StoredDocument(None if content is None else content.encode(), found["metadata"]["resourceVersion"])

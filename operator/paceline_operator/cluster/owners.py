@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from paceline_operator.cluster.api_server import Missing
+from paceline_operator.cluster.refusals import Missing
 from paceline_operator.ports import TargetRef
 
 LONGEST_CHAIN: Final = 4

@@ -24,6 +24,7 @@ from paceline_operator.ports import (
     Conflict,
     NoTracer,
     Platform,
+    PlatformRefused,
     PolicyKey,
     PolicyResource,
     Span,
@@ -96,6 +97,9 @@ class Reconciler:
                 return await self._pass(resource, span, woken)
             except Conflict:
                 return AT_ONCE
+            except PlatformRefused as refusal:
+                span.set(reason=refusal.reason.value)
+                return await self._not_ready(resource, NotReady(refusal.reason, str(refusal)))
             except NotReady as problem:
                 span.set(reason=problem.reason.value)
                 return await self._not_ready(resource, problem)

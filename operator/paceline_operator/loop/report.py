@@ -24,7 +24,7 @@ from paceline_operator.crd.decisions import Decided
 from paceline_operator.crd.status import Report, differs, render_not_ready, render_status
 from paceline_operator.crd.switches import Switches
 from paceline_operator.loop.think import Thought
-from paceline_operator.ports import Conflict, Platform, PolicyResource
+from paceline_operator.ports import Conflict, Platform, PlatformRefused, PolicyResource
 
 WARNINGS: Final = frozenset(
     {
@@ -71,9 +71,15 @@ class Reporter:
     async def not_ready(self, resource: PolicyResource, reason: Reason, message: str, now: datetime) -> None:
         """Ready=False; an Event when that is new."""
         status = render_not_ready(resource.status, not_ready(reason, message), resource.generation, now)
-        if differs(resource.status, status):
+        if not differs(resource.status, status):
+            return
+        try:
             await self._platform.write_status(resource, status)
+        except PlatformRefused:
+            # Then an Event is all that can be said.
             await self._platform.record_event(resource, reason.value, message, warning=True)
+            raise
+        await self._platform.record_event(resource, reason.value, message, warning=True)
 
     async def outcome(self, resource: PolicyResource, outcome: Outcome, now: datetime) -> None:
         """The status of a pass; an Event for a change, and for a hold that asks a person to look.

@@ -21,9 +21,11 @@ async def understand(platform: Platform, resource: PolicyResource) -> tuple[Poli
     """The policy, what it points at, and what a person has switched.
 
     Raises:
-        NotReady: the spec or a switch is invalid, or an older policy tunes the same target.
+        NotReady: the spec or a switch is invalid, its namespace cannot be read, or an older policy tunes the target.
         PlatformUnavailable: from the platform.
     """
+    if resource.refused:
+        raise NotReady(Reason.FORBIDDEN, resource.refused)
     try:
         policy = as_asked(parse_policy(resource.spec, resource.key.namespace), resource.annotations)
         target = parse_target(resource.spec)

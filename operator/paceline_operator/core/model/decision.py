@@ -46,6 +46,11 @@ class Reason(StrEnum):
     TARGET_NOT_FOUND = "TargetNotFound"
     TARGET_CONFLICT = "TargetConflict"
     INVALID_SPEC = "InvalidSpec"
+    FORBIDDEN = "Forbidden"
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    ADMISSION_DENIED = "AdmissionDenied"
+    REQUEST_REFUSED = "RequestRefused"
+    FOREIGN_CONFIG_MAP = "ForeignConfigMap"
     RUNTIME_TOO_OLD = "RuntimeTooOld"
 
 

@@ -71,3 +71,8 @@ def test_a_message_names_the_first_pods(names: tuple[str, ...], text: str) -> No
 
 def test_what_nobody_can_measure_is_written_as_nothing() -> None:
     assert format_duration(1e-12) == "0s"
+
+
+def test_a_fleet_has_converged_when_every_pod_has_acked() -> None:
+    assert TEN.converged
+    assert not replace(TEN, applied=9).converged
