@@ -7,12 +7,14 @@ They are imported only when an object of them was handed over.
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import cache
+from time import monotonic
 from typing import Any, Final
 
 from paceline.errors import AcquireTimeout, PoolError
 from paceline.resources.pools.driver import Driver, Member, verify
+from paceline.resources.pools.httpx_names import LookedUp, Names, handed_over
 from paceline.resources.pools.limited_pool import LimitedPool, loop_runs, put_in_front
 
 _LOWEST: Final = {"httpx": "0.27", "httpx2": "2.16", "httpcore": "1.0.9", "httpcore2": "2.16"}
@@ -41,7 +43,14 @@ def _pool_driver(package: str) -> Driver:
             Member("handle_async_request", ("request",), asynchronous=True),
             Member("_assign_requests_to_connections", callers=(pool, body)),
         ),
-        reads=("_connections", "_requests", "_max_connections", "_max_keepalive_connections", "_http2"),
+        links=(
+            (f"{package}._async.connection_pool:AsyncConnectionPool.create_connection", "_network_backend"),
+            (f"{package}._async.connection:AsyncHTTPConnection._connect", "connect_tcp"),
+        ),
+        reads=(
+            *("_connections", "_requests", "_max_connections", "_max_keepalive_connections", "_http2"),
+            *("_network_backend", "_uds", "_local_address"),
+        ),
     )
 
 
@@ -51,8 +60,8 @@ class HttpxPool(LimitedPool):
     A permit belongs to one request from the moment it needs a connection until its body is read or closed. So HTTP/2,
     where requests share a connection, is refused: a limit of connections would be one of requests.
 
-    The permit is held while a new connection's host name is resolved: httpcore does that as part of opening the
-    connection. A slow name server for one host can therefore delay requests to other hosts; set a connect timeout.
+    A new connection's host name, or its proxy's, is looked up before the permit is taken; not so with a `local_address`
+    or a network backend of the application's own, nor before a second attempt (`retries`).
     """
 
     kind = "httpx"
@@ -67,9 +76,12 @@ class HttpxPool(LimitedPool):
             raise PoolError(f"pool {name!r}: max_connections=None knows no bound; give the client's limits a number")
         super().__init__(name, limit, cap)
         self._client = client
+        self._names = {pool: names for pool in self._pools if (names := Names(pool)).possible}
         self._closing: set[asyncio.Task[None]] = set()
 
     def install(self) -> None:
+        for names in self._names.values():
+            names.install()
         for pool in self._pools:
             handle = _bound(self.handle, type(pool))
             put_in_front(pool, self, {"handle_async_request": handle, "_assign_requests_to_connections": _assign})
@@ -97,17 +109,31 @@ class HttpxPool(LimitedPool):
     async def handle(self, base: Any, pool: Any, request: Any) -> Any:
         """httpcore's own `handle_async_request`, behind the limiter."""
         try:
-            granted = await self.limiter.acquire(request.extensions.get("timeout", {}).get("pool"))
+            looked_up, granted = await self._permit(self._names.get(pool), request)
         except AcquireTimeout as error:
             raise _acquire_timeout(base.__module__.partition(".")[0])(str(error)) from None
         try:
             await self._make_room(pool, request.url.origin)
-            response = await base.handle_async_request(pool, request)
+            with nullcontext() if looked_up is None else handed_over(looked_up):
+                response = await base.handle_async_request(pool, request)
         except BaseException:
             self._return(granted)
             raise
         response.stream = _Lent(response.stream, lambda: self._return(granted))
         return response
+
+    async def _permit(self, names: Names | None, request: Any) -> tuple[LookedUp | None, float]:
+        """The addresses of the host, if they had to be looked up, and a permit."""
+        looked_up, rest = None, request.extensions.get("timeout", {}).get("pool")
+        while True:
+            if looked_up is None and names is not None and names.needed(request):
+                looked_up = await names.look_up(request)
+            started = None if self.limiter.in_use < self.limiter.limit else monotonic()
+            granted = await self.limiter.acquire(rest)
+            if started is None or looked_up is not None or names is None or not names.needed(request):
+                return looked_up, granted
+            self.limiter.release(granted)  # while it waited, an idle connection went
+            rest = None if rest is None else max(0.0, rest - (monotonic() - started))
 
     async def _make_room(self, pool: Any, origin: Any) -> None:
         """Closes idle connections, which are to other hosts, where a new one would be one too many."""
