@@ -89,16 +89,18 @@ async def test_who_asks_after_a_forget_does_not_get_a_fetch_of_another_process_t
 
     await eventually(fetching, "a fetch under way")
     await here.forget(1)
-    late = asyncio.create_task(there(1))
+    late: list[asyncio.Task[int]] = []
 
     async def fetched_anew() -> bool:
+        late.append(asyncio.create_task(there(1)))  # one of them is the first to come after the message
+        await asyncio.sleep(0.01)
         return shop.fetches == 2
 
     try:
         await eventually(fetched_anew, "a fetch that began after the forget")
     finally:
         shop.open.set()
-    assert (await early, await late) == (1, 2)
+    assert (await early, await late[-1]) == (1, 2)
     assert await there(1) == 2
 
 
