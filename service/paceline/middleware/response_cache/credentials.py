@@ -42,10 +42,12 @@ _BROWSER: Final = re.compile(rb"sec-(?:fetch|ch|gpc)\b")
 _IDENTIFIES: Final = re.compile(
     # Anywhere in the name, `x-authtoken` included.
     rb"auth|token|secret|passw|session|cookie|credential|api-?key|jwt|identity|principal|signature|saml|oidc|userinfo"
-    rb"|user(?!-agent)|certificate|assertion|tenant|account|customer|e-?mail|bearer"
+    rb"|user(?!-agent)|certificate|assertion|tenant|account|customer|e-?mail|bearer|ticket|licen[cs]e|permission"
+    rb"|privilege|entitle|workspace|merchant|partner|subscri|visitor|anonymous-id|distinct-id|kerberos|ldap|profile"
     # Whole words.
     rb"|(?:^|-)(?:key|sid|uid|upn|eppn|dn|cert|pat|login|roles?|groups?|claims?|member|org|organi[sz]ation|employee"
-    rb"|sub|subject|actor|dpop|hmac|shib|impersonate|access|password|pin|otp|nonce|consumer|device-id|client-id)(?:-|$)"
+    rb"|sub|subject|actor|dpop|hmac|shib|impersonate|access|password|pin|otp|nonce|consumer|device-id|client-id|owner"
+    rb"|realm|caller|requester|person|team|company|admin|on-behalf-of|act-as|run-as|acting-as|sudo|client-verify)(?:-|$)"
     # Families of proxies and gateways.
     rb"|^proxy-|^from$|^(?:x-)?ssl-client|^cf-access-|^x-amzn-oidc-|^x-ms-client-|^x-goog-iap-|^x-hasura-"
     rb"|^(?:x-)?remote-(?!addr$|ip$|port$|host$)"

@@ -12,7 +12,7 @@ from paceline.asgi import ASGIApp, Message, Receive, Scope
 from paceline.middleware.response_cache.recording import Recording
 from paceline.middleware.response_cache.response import CachedResponse
 from paceline.middleware.response_cache.served import Served
-from paceline.middleware.response_cache.sharing import Refusal, without_own
+from paceline.middleware.response_cache.sharing import Refusal, age_of, without_own
 from paceline.middleware.response_cache.shown import Shown
 from paceline.resources.cache.entry import NotCached
 from paceline.telemetry.logs import current_request
@@ -90,7 +90,7 @@ class SharedFetch:
             raise Failed(recording)
         body = bytes(recording.body)
         headers = (*without_own(recording.headers), (b"content-length", b"%d" % len(body)))
-        self.fetched = CachedResponse(headers, body, created_at)
+        self.fetched = CachedResponse(headers, body, created_at - age_of(recording.headers))
         self._served.stored = True
         return self.fetched
 

@@ -73,7 +73,7 @@ class Declared:
     __slots__ = ("bypass", "cookies", "headers", "ignored", "query")
 
     def __init__(self, route: CachedRoute) -> None:
-        self.query = frozenset(route.query)
+        self.query = frozenset(name.encode() for name in route.query)
         self.cookies = frozenset(name.encode() for name in route.cookies)
         self.headers = _names(route.headers)
         self.ignored = _names(route.ignore)

@@ -191,7 +191,7 @@ class Served:
         origin = next((value for name, value in shown.headers if name == b"origin"), None)
 
         def judge_head(status: int, headers: Headers) -> Refusal | None:
-            refusal = refusal_of(status, headers, self.may_vary_by)
+            refusal = refusal_of(status, headers, self.may_vary_by, self.clock())
             if refusal is None and origin is not None and b"origin" not in self._declared.headers:
                 refusal = self._origins.judge(shown.line.path, origin, headers)
             return refusal

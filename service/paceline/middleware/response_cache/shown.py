@@ -8,7 +8,7 @@ import re
 from hashlib import blake2b
 from operator import itemgetter
 from typing import Final, NamedTuple
-from urllib.parse import parse_qsl, quote, quote_from_bytes, unquote_to_bytes, urlencode
+from urllib.parse import quote, quote_from_bytes, unquote_to_bytes
 
 from paceline.asgi import Scope
 from paceline.middleware.response_cache.route import CachedRoute, Declared
@@ -69,11 +69,20 @@ def fingerprint(route: CachedRoute, host: str | None) -> str:
 
 def declared_query(declared: Declared, scope: Scope) -> bytes:
     """The declared parameters, sorted by name; the values of one name in the order in which the client wrote them."""
-    given = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    wanted = [parameter for parameter in given if parameter[0] in declared.query]
+    given = (each.partition(b"=") for each in scope["query_string"].split(b"&") if each)
+    wanted = [(name, value) for raw, _, value in given if (name := _plain(raw)) in declared.query]
     if len(wanted) > 1:
         wanted.sort(key=_NAME)
-    return urlencode(wanted).encode()
+    return b"&".join(b"%b=%b" % (_escaped(name), _escaped(_plain(value))) for name, value in wanted)
+
+
+def _plain(escaped: bytes) -> bytes:
+    """The very bytes of a name or value: those that are no UTF-8 differ too."""
+    return unquote_to_bytes(escaped.replace(b"+", b" "))
+
+
+def _escaped(plain: bytes) -> bytes:
+    return quote_from_bytes(plain, safe=" ").replace(" ", "+").encode()
 
 
 def declared_headers(declared: Declared, scope: Scope) -> Headers:

@@ -36,7 +36,8 @@ class Surroundings:
         self._shared = frozenset(shared)
         self._given = self._shared | {REQUEST_ID}
         self._lifespan: Mapping[str, Any] = {}
-        self._usual_scope = self._usual_state = -1
+        self._usual_scope: tuple[str, ...] = ()
+        """The entries of the last scope that held nothing personal, its state apart."""
 
     def started(self, lifespan_scope: Scope) -> None:
         """The application starts; what its lifespan puts into the state is for all requests."""
@@ -44,17 +45,25 @@ class Surroundings:
         self._lifespan = {} if state is None else state  # the very object: it is filled while the application starts
 
     def personal(self, scope: Scope) -> str | None:
-        """What may be about this client, as `user` or `state.user`; None if nothing is. About 0.3 µs.
+        """What may be about this client, as `user` or `state.user`; None if nothing is. About 0.5 µs.
 
-        It looks closely where there are more entries than usual. The route does not get unknown ones in any case.
+        It looks closely where a scope has other entries than the last one. The route does not get unknown ones in any
+        case.
         """
-        if (
-            len(scope) == self._usual_scope
-            and ((state := scope.get("state")) is None or len(state) == self._usual_state)
-            and not ("user" in scope or "auth" in scope or "session" in scope)
-        ):
+        if tuple(scope) == self._usual_scope and ((state := scope.get("state")) is None or self._is_usual(state)):
             return None
         return self._look_closely(scope)
+
+    def _is_usual(self, state: Mapping[str, Any]) -> bool:
+        """Whether a state holds the lifespan's own objects: middleware may put others in their place."""
+        shared, mine = self._lifespan, dict(state)
+        mine.pop(REQUEST_ID, None)
+        try:
+            same = mine == shared  # as a rule they are the very same objects: then nothing of theirs is asked
+        except Exception:  # objects of others may not be comparable
+            same = False
+        known = self._given
+        return same or all(key in known or (key in shared and shared[key] is value) for key, value in mine.items())
 
     def of_all(self, scope: Scope) -> dict[str, Any]:
         """What a route may have of the scope, of a request that is not personal."""
@@ -79,8 +88,8 @@ class Surroundings:
                 return f"state.{key}"
         if _has_certificate(scope):
             return "a TLS client certificate"
-        if not (unknown or unknown_state or "extensions" in scope):
-            self._usual_scope, self._usual_state = len(scope), len(state)
+        if not (unknown or "extensions" in scope):
+            self._usual_scope = tuple(scope)
         return None
 
     def _is_of_all(self, key: str, value: Any) -> bool:

@@ -131,6 +131,17 @@ async def test_a_route_is_shown_nothing_of_one_client() -> None:
 
 
 CREDENTIALS = [
+    *[
+        "x-cas-ticket",
+        "x-workspace-id",
+        "x-partner",
+        "x-on-behalf-of",
+        "x-client-verify",
+        "x-owner",
+        "x-realm",
+        "x-admin",
+    ],
+    *["ocp-apim-subscription-id", "x-license", "x-visitor-id", "X_Tenant_Id", "x-merchant-id", "x-permissions"],
     "authorization",
     "cookie",
     "x-api-key",
@@ -340,6 +351,45 @@ async def test_state_of_one_request_bypasses_and_state_of_the_lifespan_does_not(
     assert b"ada" not in got.body
 
 
+@pytest.mark.parametrize(
+    "state",
+    [
+        pytest.param({"pool": "pool", "tenant": "ada"}, id="an entry in place of the usual one"),
+        pytest.param({"pool": "of ada", "request_id": "r"}, id="another object under a name of the lifespan's"),
+        pytest.param({"tenant": "ada", "user": None}, id="a state of its own"),
+    ],
+)
+async def test_a_state_with_as_many_entries_as_usual_is_looked_at_too(state: dict[str, Any]) -> None:
+    site = Site(lambda scope: (200, [], repr(sorted(scope["state"].items())).encode()))
+    await site.start(pool="pool")
+    for _ in range(3):
+        await site.get(state={"pool": site.state["pool"], "request_id": "r"})
+    assert site.calls == 1
+    got = await site.get(state=state)
+    assert (b"ada" in got.body, got.hit) == (True, False)
+
+
+async def test_a_scope_with_as_many_entries_as_usual_is_looked_at_too() -> None:
+    site = Site(lambda scope: (200, [], repr(scope.get("tenant")).encode()))
+    for _ in range(3):
+        await site.get(path_template="/data")
+    assert site.calls == 1
+    assert (await site.get(tenant="ada")).body == b"'ada'"
+
+
+async def test_the_age_goes_on_from_that_of_a_cache_behind_the_route() -> None:
+    site = Site(lambda _: (200, [(b"age", b"100")], b"of another service"))
+    assert [(await site.get()).headers[b"age"] for _ in range(2)] == [b"100", b"100"]
+    site = Site(lambda _: (200, [(b"age", b"soon")], b"nonsense"))
+    assert [(await site.get()).headers[b"age"] for _ in range(2)] == [b"0", b"0"]
+
+
+async def test_an_expiry_to_come_is_no_obstacle() -> None:
+    site = Site(lambda _: (200, [(b"expires", b"Thu, 01 Jan 2099 00:00:00 GMT")], b"body"))
+    await site.get()
+    assert (await site.get()).hit
+
+
 async def test_state_that_is_the_same_for_all_can_be_named() -> None:
     site = Site(lambda scope: (200, [], scope["state"]["catalogue"].encode()), shared=("catalogue",))
     bodies = [(await site.get(state={"catalogue": "one"})).body for _ in range(2)]
@@ -379,6 +429,13 @@ async def test_context_variables_of_middleware_in_front_are_hidden() -> None:
         ({"query_string": b"tag=a%26tag%3Db"}, {"query_string": b"tag=a&tag=b"}),
         ({"query_string": b"tag="}, {"query_string": b""}),
         ({"query_string": b"tag=a%00"}, {"query_string": b"tag=a"}),
+        ({"query_string": b"tag=%ff"}, {"query_string": b"tag=%fe"}),
+        ({"query_string": b"tag=\xff"}, {"query_string": b"tag=\xfe"}),
+        ({"query_string": b"tag=%ff"}, {"query_string": b"tag=%ef%bf%bd"}),
+        ({"query_string": b"tag=a%2Bb"}, {"query_string": b"tag=a+b"}),
+        ({"query_string": b"tag=a;tag=b"}, {"query_string": b"tag=a&tag=b"}),
+        ({"query_string": b"tag=%2561"}, {"query_string": b"tag=%61"}),
+        ({"query_string": b"tag=a&tag=a"}, {"query_string": b"tag=a"}),
         ({"path": "/x/a?tag=1", "raw_path": b"/x/a%3Ftag=1"}, {"path": "/x/a", "query_string": b"tag=1"}),
         ({"path": "/x/a%2Fb", "raw_path": b"/x/a%252Fb"}, {"path": "/x/a/b", "raw_path": b"/x/a%2Fb"}),
         ({"path": "/x/a/b", "raw_path": b"/x/a%2Fb"}, {"path": "/x/a/b", "raw_path": b"/x/a/b"}),
@@ -405,6 +462,9 @@ async def test_one_request_in_two_spellings_is_one_key() -> None:
     one = await site.get(path="/x/ab", raw_path=b"/x/%61b", query_string=b"b=2&a=1&other=3")
     two = await site.get(path="/x/ab", raw_path=b"/x/ab", query_string=b"a=%31&b=2")
     assert (one.body, site.calls) == (two.body, 1)
+    spaces = [await site.get(path="/x/ab", query_string=query) for query in (b"a=1+2", b"&%61=1%202&", b"a=1%202&&")]
+    assert {each.body for each in spaces} == {spaces[0].body}
+    assert site.calls == 2
 
 
 @pytest.mark.parametrize("cookie", [b"theme=dark", b"theme=dark; session=1"])
@@ -460,7 +520,11 @@ async def test_a_failure_gives_nobody_a_cookie() -> None:
         (b"cache-control", b"max-age=0"),
         (b"cache-control", b"s-maxage=0, max-age=60"),
         (b"Cache-Control", b'public, no-cache="x"'),
+        (b"cache-control", b"max-age=soon"),
         (b"expires", b"0"),
+        (b"expires", b"Thu, 01 Jan 1970 00:00:00 GMT"),
+        (b"expires", b"never"),
+        (b"content-security-policy", b"script-src 'nonce-r4nd0m'"),
         (b"pragma", b"no-cache"),
         (b"vary", b"x-anything"),
         (b"content-type", b"text/event-stream"),
