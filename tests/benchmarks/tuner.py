@@ -1,7 +1,7 @@
 """`make bench-tuner`: where the tuner ends, beside the simpler ways, on every scenario of the suite.
 
 python -m tests.benchmarks.tuner [--only PREFIX] [--seeds N] [--baselines NAME,...] [--calm N]
-                                 [--results FILE] [--json | --markdown]
+                                 [--prefer latency] [--without-budget] [--results FILE] [--json | --markdown]
 python -m tests.benchmarks.tuner --read FILE [--json | --markdown]
 
 A ratio is ours over theirs of the regret over time; below 1 means that ours is better. Every run begins at the same bad
@@ -34,14 +34,15 @@ BASELINES: Final = ("start", "defaults", "double-cores", "cores", "hpa", "random
 BASELINE_SEEDS: Final = (1,)
 FAULTS: Final = ("fault-", "noise-15", "rollout")
 GOALS: Final = (
-    ("regret, mean, without noise and faults", 1.05),
-    ("regret, max, without noise and faults", 1.15),
-    ("regret, mean, at 15 % noise", 1.10),
-    ("regret, max, at 15 % noise", 1.25),
+    ("regret, mean, without noise and faults", 1.03),
+    ("regret, max, without noise and faults", 1.10),
+    ("regret, mean, at 15 % noise", 1.06),
+    ("regret, max, at 15 % noise", 1.15),
     ("regret, max, after faults", 1.15),
-    ("T10, median", 3),
+    ("T10, median", 2),
     ("T10, max", 6),
     ("unsafe trials", 0),
+    ("growths after an interval in which the objective was truly met with room", 0),
 )
 CALM_GOALS: Final = (
     ("from the best: changes other than probes in 100 intervals", 1),
@@ -61,7 +62,11 @@ def main() -> int:
     else:
         told = list(_told(options))
     ours, theirs, calm = sorted_out(told)
-    goals = [*goal_rows(GOALS, figures(ours)), *goal_rows(CALM_GOALS, calm_figures(calm)), *peer_rows(ours, theirs)]
+    goals = [
+        *goal_rows(GOALS, figures(ours, latency=options.prefer == "latency")),
+        *goal_rows(CALM_GOALS, calm_figures(calm)),
+        *peer_rows(ours, theirs),
+    ]
     if options.json:
         _print_rows(scenario_rows(ours, theirs) if options.read else ())
         _print_rows(goals)
@@ -76,6 +81,8 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.tuner", description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", help="scenarios whose name begins so")
+    parser.add_argument("--prefer", choices=("cost", "latency"), default="cost", help="what all policies prefer")
+    parser.add_argument("--without-budget", action="store_true", help="pools are limited by their bounds alone")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--baselines", default=",".join(BASELINES), help="names, separated by commas")
     parser.add_argument("--calm", type=int, default=1, help="seeds of the runs that begin at the best setting")
@@ -91,7 +98,10 @@ Results = Mapping[str, Sequence[Mapping[str, Any]]]
 
 def _told(options: argparse.Namespace) -> Iterator[Mapping[str, Any]]:
     """What is told of each run; a scenario's are written as soon as it is done, so that a run cut short keeps them."""
-    scenarios = [load_scenario(file) for file in sorted(SCENARIOS.glob(f"{options.only}*.yaml"))]
+    found = (load_scenario(file) for file in sorted(SCENARIOS.glob(f"{options.only}*.yaml")))
+    scenarios = [scenario.preferring(options.prefer) for scenario in found]
+    if options.without_budget:
+        scenarios = [scenario.without_budget() for scenario in scenarios]
     baselines = [name for name in options.baselines.split(",") if name]
     plan = {"paceline": range(1, options.seeds + 1), **dict.fromkeys(baselines, BASELINE_SEEDS)}
     if options.results:
@@ -193,7 +203,7 @@ def goal_rows(goals: Sequence[tuple[str, float]], values: Sequence[float | None]
             }
 
 
-def figures(ours: Results) -> tuple[float | None, ...]:
+def figures(ours: Results, *, latency: bool = False) -> tuple[float | None, ...]:
     """In the order of `GOALS`; None where no scenario of the kind was run."""
     calm = [result for name, results in ours.items() if not name.startswith(FAULTS) for result in results]
     noisy = [result for name, results in ours.items() if name.startswith("noise-15") for result in results]
@@ -209,6 +219,8 @@ def figures(ours: Results) -> tuple[float | None, ...]:
         median(t10s) if t10s else None,
         max(t10s, default=None),
         sum(result["unsafeTrials"] for result in every),
+        # With `prefer: latency` growing while the objective is met is what was asked for.
+        None if latency else sum(result["growthsWhileMet"] for result in every),
     )
 
 

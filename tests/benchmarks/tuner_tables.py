@@ -9,7 +9,7 @@ from rich.table import Table
 Results = Mapping[str, Sequence[Mapping[str, Any]]]
 COLUMNS: Final = (
     *("scenario", "regret", "over time", "T10", "above the objective", "reversals in 100", "changes in the last 20"),
-    "unsafe",
+    *("growths while met", "unsafe"),
 )
 CALMNESS: Final = ("objectiveViolations", "reversalsPer100", "changesLast20")
 
@@ -70,8 +70,9 @@ def goal_table(goals: Iterable[Mapping[str, Any]]) -> Table:
 
 
 def markdown(ours: Results, theirs: Results, goals: Iterable[Mapping[str, Any]]) -> str:
-    """Scenarios, goals, and the regret over time beside the simpler ways."""
-    return "\n\n".join("\n".join(rows) for rows in (_scenarios(ours), _goals(goals), _peers(ours, theirs)))
+    """Scenarios, goals, the regret over time beside the simpler ways, and what each of them spent for what."""
+    tables = (_scenarios(ours), _goals(goals), _peers(ours, theirs), _spending(ours, theirs))
+    return "\n\n".join("\n".join(rows) for rows in tables)
 
 
 def _scenarios(ours: Results) -> list[str]:
@@ -85,6 +86,7 @@ def _scenarios(ours: Results) -> list[str]:
             f"{_over_time(results):.2f}",
             "never" if None in t10s else f"{max(t10s)}",
             *(f"{mean(result[key] for result in results):.3g}" for key in CALMNESS),
+            f"{sum(result['growthsWhileMet'] for result in results)}",
             f"{sum(result['unsafeTrials'] for result in results)}",
         )
         rows.append(_row((name, *cells)))
@@ -115,6 +117,22 @@ def _peers(ours: Results, theirs: Results) -> list[str]:
     unsafe = [sum(r["unsafeTrials"] for rs in ours.values() for r in rs)]
     unsafe += [sum(told[s][name]["unsafeTrials"] for s in told) for name in names]
     rows.append(_row(("unsafe intervals", *map(str, unsafe))))
+    return rows
+
+
+def _spending(ours: Results, theirs: Results) -> list[str]:
+    """A row a way: the share of the intervals inside the objective, and what a pod took for it, over all scenarios."""
+    rows = [_row(("over all intervals", "inside the objective", "workers", "connections", "memory")), _rule(5)]
+    told = {"Paceline": [result for results in ours.values() for result in results]}
+    told |= {
+        name: [r for results in theirs.values() for r in results if r["controller"] == name] for name in peers(theirs)
+    }
+    for name, results in told.items():
+        workers, connections, memory = (
+            mean(result["spent"][what] for result in results) for what in ("workers", "connections", "memoryBytes")
+        )
+        inside = mean(1 - result["objectiveViolations"] / max(1, len(result["decisions"])) for result in results)
+        rows.append(_row((name, f"{inside:.1%}", f"{workers:.2f}", f"{connections:.1f}", f"{memory / 2**20:.0f} MiB")))
     return rows
 
 

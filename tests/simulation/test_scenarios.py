@@ -40,6 +40,28 @@ def test_it_ends_near_the_best_of_all_settings_and_breaks_nothing(name: str) -> 
     assert result["t10"] is not None
     assert result["t10"] <= 6
     assert result["unsafeTrials"] == 0
+    assert result["growthsWhileMet"] == 0, "judged by the simulator's truth, not by the controller's model"
+
+
+@pytest.mark.invariant
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_example_far_below_its_objective_only_gives_back(seed: int) -> None:
+    """k8s/examples/auto.yaml: two pods, 100 requests a second each, 1 ms of CPU; p95 of 4 ms where 45 are asked for."""
+    example = parse_scenario(
+        {
+            "name": "example",
+            "intervals": 20,
+            "fleet": {"replicas": 2},
+            "service": {"cpuPerRequest": "1ms"},
+            "database": {"time": "1ms"},
+            "load": [{"from": 0, "requestsPerSecond": 200}],
+            "policy": {"workers": {"min": 1, "max": 4}, "pools": [{"name": "postgres", "min": 2, "max": 20}]},
+        }
+    )
+    (result,) = simulate_scenario(example, {"paceline": [seed]})
+
+    assert result["final"]["values"] == {"workers": 1, "pools": {"postgres": 2}, "caches": {}}
+    assert (result["growthsWhileMet"], result["changes"]) == (0, 1)
 
 
 def test_lost_telemetry_shrinks_nothing() -> None:

@@ -54,7 +54,7 @@ def _looked_at(situation: Situation) -> Situation:
     """Without a window that cannot be, and with whether the objective is met with room."""
     situation = sound(situation)
     model = model_of(situation)
-    return replace(situation, enough=nothing_grows(remembering(situation, model), model))
+    return replace(situation, enough=nothing_grows(remembering(situation, model), model, situation.memory.noise))
 
 
 def foresee(situation: Situation) -> tuple[Decision, Memory]:

@@ -196,6 +196,17 @@ class Scenario(_Part):
         except InvalidSpec as error:
             raise UsageError(f"scenario {self.name}: policy: {'; '.join(error.problems)}") from error
 
+    def preferring(self, preference: Literal["cost", "latency"]) -> "Scenario":
+        """The same under a policy that prefers this."""
+        objective = {**self.policy.get("objective", {"p95": "45ms"}), "prefer": preference}
+        return self.model_copy(update={"policy": {**self.policy, "objective": objective}})
+
+    def without_budget(self) -> "Scenario":
+        """The same under a policy whose pools draw from no budget: their bounds alone limit them."""
+        pools = self.policy.get("pools", [{"name": "postgres", "min": 1, "max": 40}])
+        free = [{name: value for name, value in pool.items() if name != "budgetRef"} for pool in pools]
+        return self.model_copy(update={"policy": {**self.policy, "pools": free}})
+
     def start_values(self) -> Values:
         """What pods start with: one worker, five connections, no cache where the file does not say."""
         caches = {name: {"ttlSeconds": ttl} for name, ttl in self.start.caches.items()}

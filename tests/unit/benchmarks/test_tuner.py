@@ -11,13 +11,14 @@ from tests.benchmarks import tuner
 
 def told(scenario: str, controller: str = "paceline", seed: int = 1, **figures: Any) -> dict[str, Any]:
     calm = {"regret": 1.0, "regretCumulative": 1.0, "t10": 0, "objectiveViolations": 0, "reversalsPer100": 0}
-    rest = {"changesLast20": 0, "unsafeTrials": 0, "decisions": []}
+    rest: dict[str, Any] = {"changesLast20": 0, "growthsWhileMet": 0, "unsafeTrials": 0, "decisions": []}
+    rest["spent"] = {"workers": 2.0, "connections": 8.0, "memoryBytes": 240 << 20}
     return {"scenario": scenario, "controller": controller, "seed": seed, **calm, **rest, **figures}
 
 
 RUNS = (
     told("cpu-constant", regret=1.02, regretCumulative=2.0, t10=2),
-    told("cpu-constant", seed=2, regret=1.04, regretCumulative=4.0, t10=3, objectiveViolations=1),
+    told("cpu-constant", seed=2, regret=1.04, regretCumulative=4.0, t10=3, objectiveViolations=1, growthsWhileMet=1),
     told("cpu-constant", "cores", regretCumulative=6.0, unsafeTrials=40),
     told("cpu-constant from the best", decisions=[{"changes": [1], "reason": "Probe"}]),
 )
@@ -39,11 +40,13 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 def test_the_page_has_the_worst_seed_and_each_simpler_way(read: Any) -> None:
     lines = read("--markdown").splitlines()
 
-    assert "| cpu-constant | 1.04 | 3.00 | 3 | 0.5 | 0 | 0 | 0 |" in lines
+    assert "| cpu-constant | 1.04 | 3.00 | 3 | 0.5 | 0 | 0 | 1 | 0 |" in lines
     assert "| `cpu-constant` | 3 | 6 |" in lines
     assert "| geometric mean | 3 | 6 |" in lines
     assert "| unsafe intervals | 0 | 40 |" in lines
-    assert "| regret, max, without noise and faults | 1.04 |  | ≤ 1.15: met |" in lines
+    assert "| regret, max, without noise and faults | 1.04 |  | ≤ 1.1: met |" in lines
+    assert "| growths after an interval in which the objective was truly met with room | 1 |  | ≤ 0: missed |" in lines
+    assert "| cores | 100.0% | 2.00 | 8.0 | 240 MiB |" in lines
     assert "| from the best: probes in 100 intervals | 1 |  | ≤ 4: met |" in lines
 
 

@@ -75,7 +75,12 @@ def _fastest(memory: Memory, query_seconds: Mapping[str, float]) -> Mapping[str,
 
 def noise_of(memory: Memory) -> float:
     """The standard deviation of log p95 between windows in which nothing changed; 0 until there were a few."""
-    return sqrt(memory.noise.variance) if memory.noise.windows >= LEAST_NOISE_WINDOWS else 0.0
+    return deviation(memory.noise)
+
+
+def deviation(noise: Noise) -> float:
+    """The same, of noise alone."""
+    return sqrt(noise.variance) if noise.windows >= LEAST_NOISE_WINDOWS else 0.0
 
 
 def overhead_of(memory: Memory) -> float:

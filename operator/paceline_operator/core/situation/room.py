@@ -15,8 +15,8 @@ from paceline_operator.core.model.policy import Objective, Prefer
 from paceline_operator.core.model.tunables import WORKERS, Kind, Values
 from paceline_operator.core.queueing.predict import Model
 from paceline_operator.core.queueing.waits import FULL
-from paceline_operator.core.situation.experience import load_of, recall
-from paceline_operator.core.situation.memory import Busy
+from paceline_operator.core.situation.experience import deviation, load_of, recall, same_load
+from paceline_operator.core.situation.memory import Busy, Noise
 from paceline_operator.core.situation.situation import Situation
 
 HEADROOM: Final = 1.25
@@ -25,6 +25,8 @@ REMEMBERED: Final = timedelta(hours=1)
 SLOT: Final = timedelta(minutes=5)
 """The busiest minute is remembered by slots of this length: thirteen at most."""
 MOST_SLOTS: Final = REMEMBERED // SLOT + 1
+NOISY: Final = 0.08
+"""From this noise on a single window tells nothing: the objective counts as missed once two in a row say so."""
 TURNED_AWAY: Final = 0.001
 """Share of the requests that admission may refuse while the objective counts as met: a burst now and then."""
 
@@ -49,12 +51,15 @@ def planned_rise(situation: Situation) -> float:
     return HEADROOM * max(1.0, busiest / now) if now > 0 else HEADROOM
 
 
-def met_with_room(situation: Situation, model: Model | None) -> bool:
-    """Whether the objective is met now and would be under the load to plan for; False where nothing was measured."""
+def met_with_room(situation: Situation, model: Model | None, last: Noise | None = None) -> bool:
+    """Whether the objective is met now and would be under the load to plan for; False where nothing was measured.
+
+    `last` is what was known of the noise, and of the window before, when this window was still to come.
+    """
     observation, objective = situation.observation, situation.policy.objective
     if observation is None or objective is None or not observation.requests:
         return False
-    p95 = p95_now(situation, observation)
+    p95 = p95_now(situation, observation, last or Noise())
     if p95 is None or p95 > objective.p95.total_seconds() or _failing(observation, objective):
         return False
     rise = planned_rise(situation)
@@ -64,16 +69,19 @@ def met_with_room(situation: Situation, model: Model | None) -> bool:
     return expected is not None and expected <= objective.p95.total_seconds()
 
 
-def nothing_grows(situation: Situation, model: Model | None) -> bool:
+def nothing_grows(situation: Situation, model: Model | None, last: Noise | None = None) -> bool:
     """Whether the policy prefers cost and has what it wants; more speed is for `prefer: latency`."""
     objective = situation.policy.objective
-    return objective is not None and objective.prefer is Prefer.COST and met_with_room(situation, model)
+    return objective is not None and objective.prefer is Prefer.COST and met_with_room(situation, model, last)
 
 
-def p95_now(situation: Situation, observation: Observation) -> float | None:
+def p95_now(situation: Situation, observation: Observation, last: Noise) -> float | None:
     """Seconds, over the windows in which these values had such a load: a single one may be off by chance."""
     known = recall(situation, situation.values, load_of(observation))
-    return known.p95_seconds if known else observation.p95
+    p95, before = known.p95_seconds if known else observation.p95, last.last
+    if p95 is None or before is None or last.generation != situation.fleet.generation or deviation(last) < NOISY:
+        return p95
+    return min(p95, before.p95_seconds) if same_load(before.load, load_of(observation)) else p95
 
 
 def expected_p95(model: Model, values: Values, p95_seconds: float, rise: float) -> float | None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from paceline_operator.core.choice.cost import cost
 from paceline_operator.core.choice.learning import model_of, remembering
 from paceline_operator.core.decide import decide
 from paceline_operator.core.guards.growth import left_alone
@@ -13,8 +14,18 @@ from paceline_operator.core.measure.observation import CacheObservation
 from paceline_operator.core.model.decision import Change, Decision, Reason, apply_changes, growing
 from paceline_operator.core.model.policy import Bounds, TunableSpec
 from paceline_operator.core.model.tunables import ADMISSION_MAX, ADMISSION_MIN, WORKERS, cache
-from paceline_operator.core.situation.memory import Busy, Drowned, Known, Memory, Oversized, Pending, Probing
-from paceline_operator.core.situation.room import nothing_grows
+from paceline_operator.core.situation.memory import (
+    Busy,
+    Drowned,
+    Known,
+    Memory,
+    Noise,
+    Oversized,
+    Pending,
+    Probing,
+    Rejected,
+)
+from paceline_operator.core.situation.room import HEADROOM, nothing_grows, planned_rise
 from paceline_operator.core.situation.situation import Budget, Fleet, Member, Situation
 from situations import (
     COST,
@@ -37,6 +48,7 @@ from situations import (
     workers_spec,
 )
 
+LESS = (values(1, 3),) * 4
 RESPONSES = cache("responses")
 PAGES = TunableSpec(RESPONSES, bounds=Bounds(5, 300))
 
@@ -179,7 +191,7 @@ def test_nothing_grows_while_the_objective_is_met_with_room(given_situation: Sit
 def nothing_grows_in(given_situation: Situation) -> bool:
     """By the very rule, on what is remembered once the window was seen."""
     model = model_of(given_situation)
-    return nothing_grows(remembering(given_situation, model), model)
+    return nothing_grows(remembering(given_situation, model), model, given_situation.memory.noise)
 
 
 def test_the_last_guard_stops_whatever_has_come_so_far() -> None:
@@ -194,3 +206,60 @@ def test_the_last_guard_stops_whatever_has_come_so_far() -> None:
     assert left_alone(calm, less) is less
     assert left_alone(calm, replace(grown, tuned=False)).changes
     assert left_alone(situation(), grown) is grown
+
+
+def test_one_window_is_no_reason_to_grow_where_windows_differ_by_chance() -> None:
+    """p95 of 47 ms once, in a service whose windows differ by 15 %; and twice in a row."""
+    late = {"duration": answers(0.047, 0.0145), "loop_lag": seconds(0.001, 10_000)}
+    noise = Noise(0.0225, 10, measured(p95_seconds=0.029, requests_per_second=800.0), generation=17)
+    first = served(4, 8, policy=policy(objective=COST), window=late, memory=Memory(noise=noise))
+
+    decision, memory = decide(first)
+    again, _ = decide(replace(first, memory=memory, now=NOW + timedelta(minutes=1)))
+
+    assert not growing(first.values, apply_changes(first.values, decision.changes)), decision.message
+    assert growing(first.values, apply_changes(first.values, again.changes)), again.message
+
+
+def test_requests_that_fail_though_in_time_are_no_reason_to_give_back() -> None:
+    failing = served(4, 8, policy=policy(objective=COST), window={"errors": 4000}, memory=Memory(wanted=LESS))
+    decision, _ = decide(failing)
+
+    assert decision.changes == ()
+
+
+def test_what_would_no_longer_do_is_not_given_back_to() -> None:
+    """Less was wanted in the last windows, but this one would not bear the most of it."""
+    busier = served(
+        4, 8, policy=policy(workers_spec(4, 8), pool_spec(), objective=COST),
+        memory=Memory(wanted=(values(4, 1),) * 4, rejected=(Rejected(values(4, 7), NOW + timedelta(minutes=9)),)),
+    )  # fmt: skip
+    decision, _ = decide(busier)
+
+    assert decision.changes == ()
+
+
+def test_without_a_window_the_usual_headroom_is_planned_for() -> None:
+    assert planned_rise(situation(observation=None)) == HEADROOM
+
+
+def test_cost_counts_memory_where_pods_say_how_many_workers_it_holds() -> None:
+    roomy, tight = (served(2, 4, window={"most_workers": most}) for most in (None, 4))
+    assert cost(tight, tight.values) > cost(roomy, roomy.values)
+    pools_only = served(2, 4, policy=policy(pool_spec()), window={"most_workers": 4})
+    assert cost(pools_only, pools_only.values) == 4 / 40
+    assert cost(served(2, 4, policy=policy(TunableSpec(WORKERS, pinned=2))), values(2, 4)) == 0.0
+    assert cost(situation(observation=None), values(4, 8)) == (4 / 8 + 4 / 8 * 8 / 40) / 2
+
+
+@pytest.mark.parametrize(
+    ("share", "met"),
+    [
+        pytest.param(0.98, False, id="loops that never rest have no room"),
+        pytest.param(0.5, True, id="half busy, and far below the objective"),
+    ],
+)
+def test_without_a_model_loops_say_whether_there_is_room(share: float, met: bool) -> None:
+    window = observation(loop_lag=seconds(0.0, 0), cpu_seconds=share * 60 * 4 * 4)
+
+    assert nothing_grows_in(situation(policy=policy(objective=COST), observation=window)) is met

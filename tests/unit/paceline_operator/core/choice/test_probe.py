@@ -39,6 +39,7 @@ def due(**changes: Any) -> Situation:
 @pytest.mark.parametrize(
     ("given_situation", "objective"),
     [
+        pytest.param(replace(due(), observation=None), OBJECTIVE, id="nothing was measured"),
         pytest.param(due(), COST, id="cost does not try anything without room"),
         pytest.param(due(fleet=fleet(total=5, reporting=4, applied=5)), OBJECTIVE, id="a pod is silent"),
         pytest.param(
