@@ -21,6 +21,7 @@ from paceline_api.windows import Quota, Verdict, Windows
 
 _IPV6_PREFIX_BITS: Final = 64  # what one household or one machine is given: all of it is one client
 _NO_ADDRESS: Final = "-"
+_UNREADABLE: Final = "?"  # all of these are one client, or each new text would have a quota of its own
 
 _UNCOUNTED: Final = Unavailable("requests cannot be counted now; try again")
 
@@ -39,7 +40,10 @@ def client_key(scope: Scope) -> str:
     address: str = client[0]
     if ":" not in address:
         return address
-    parsed = IPv6Address(address.partition("%")[0])
+    try:
+        parsed = IPv6Address(address.partition("%")[0])
+    except ValueError:  # another server's middleware may put anything there
+        return _UNREADABLE
     return str(parsed.ipv4_mapped or IPv6Network((parsed, _IPV6_PREFIX_BITS), strict=False))
 
 

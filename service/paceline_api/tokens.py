@@ -80,8 +80,8 @@ class Tokens:
         return claims
 
     async def revoke(self, claims: Claims) -> None:
-        """Refuses the token from now on, everywhere. Redis forgets it when it would have expired anyhow."""
-        seconds = ceil(claims.expires_at - self._clock())
+        """Refuses the token from now on, everywhere. Redis forgets it when it has expired by the clocks of all pods."""
+        seconds = ceil(claims.expires_at - self._clock()) + _CLOCK_SKEW_SECONDS
         if seconds > 0:
             await self._redis.set(_REVOKED + claims.token_id, b"", ex=seconds)
 

@@ -87,7 +87,7 @@ class Windows:
             return judge(self.quota, self.quota.amount + 1, known.ends - now)
         verdict: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, []).append(verdict)
-        if self._counting is None:
+        if self._counting is None or self._counting.done():
             self._counting = asyncio.create_task(self._count())
         return await verdict
 
@@ -104,6 +104,9 @@ class Windows:
                 verdicts = await self._add({key: len(each) for key, each in hits.items()})
             except Exception as error:
                 _fail(hits, error)
+            except asyncio.CancelledError:  # the application stops: nobody must wait for ever
+                _fail(hits, ConnectionError("counting was cancelled"))
+                raise
             else:
                 _resolve(hits, verdicts)
         self._counting = None

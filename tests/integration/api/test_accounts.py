@@ -100,7 +100,7 @@ async def test_what_was_revoked_here_is_refused_elsewhere_until_it_expires(
     async with start(signing) as other:
         assert_problem(await other.get("/auth/me", headers=headers), 401, "InvalidToken")
     (key,) = await redis.keys("auth:revoked:*")
-    assert 0 < await redis.ttl(key) <= 900
+    assert 900 < await redis.ttl(key) <= 960, "a minute longer, for a pod whose clock is behind"
 
 
 async def test_the_password_is_stored_as_a_hash_only(client: httpx2.AsyncClient, database: asyncpg.Connection) -> None:

@@ -128,6 +128,19 @@ async def test_a_caller_that_gives_up_leaves_the_others_alone(redis: Redis, give
     assert (await windows.hit("key")).admitted
 
 
+async def test_counting_that_was_cancelled_starts_again_and_lets_nobody_wait(redis: Redis) -> None:
+    windows = Windows(redis, Quota("api", 5, 60))
+    await redis.client_pause(300)
+    waiting = asyncio.create_task(windows.hit("a"))
+    while windows._counting is None:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.01)
+    windows._counting.cancel()
+    with pytest.raises(ConnectionError):
+        await asyncio.wait_for(waiting, 5)
+    assert (await asyncio.wait_for(windows.hit("b"), 5)).admitted
+
+
 @pytest.mark.parametrize(("fail_open", "status"), [(True, 200), (False, 503)])
 @pytest.mark.parametrize("kind", ["closed_port", "silent_port"])
 async def test_without_redis_the_setting_decides(

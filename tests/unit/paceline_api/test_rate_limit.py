@@ -21,8 +21,14 @@ QUOTA = Quota("api", 100, 60)
         (("::ffff:192.0.2.7", 1), "192.0.2.7"),
         (("fe80::1%eth0", 1), "fe80::/64"),
         (None, "-"),
+        (("192.0.2.7:443", 0), "?"),
+        (("[2001:db8::1]:443", 0), "?"),
+        (("unix:/a:b", 0), "?"),
     ],
-    ids=["IPv4", "IPv6", "the same network", "another network", "IPv4 in IPv6", "with a zone", "a Unix socket"],
+    ids=[
+        *["IPv4", "IPv6", "the same network", "another network", "IPv4 in IPv6", "with a zone", "a Unix socket"],
+        *["with a port", "in brackets", "no address"],
+    ],
 )
 def test_one_client(client: tuple[str, int] | None, key: str) -> None:
     assert client_key({"client": client}) == key

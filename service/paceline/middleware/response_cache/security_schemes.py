@@ -68,7 +68,7 @@ def _lines(
 _ADVICE: Mapping[str, str] = {
     "header": "name it in headers (a response for each value), in bypass (such requests are never cached) or in ignore",
     "cookie": "name it in cookies (a response for each value), or cookie in ignore; requests with it bypass the cache",
-    "query parameter": "the route never sees it; name it in query (a response for each value)",
+    "query parameter": "cached responses are made without it; name it in query (a response for each value)",
 }
 
 

@@ -22,6 +22,7 @@ from paceline.middleware.response_cache.shown import (
     key_of,
     line_key,
     line_of,
+    undeclared_credential,
 )
 from paceline.middleware.response_cache.surroundings import Surroundings
 from paceline.resources.cache.cache import Cache
@@ -82,6 +83,8 @@ class Served:
         self._prefix = f"{fingerprint(route, host)}:"
         self._raw = path.encode()
         self._lines: dict[tuple[Any, ...], tuple[str, Shown]] = {}
+        self._credentials: dict[bytes, str | None] = {}
+        """By query, the parameter for which a request bypasses the cache."""
         self._wholes: dict[tuple[str, Headers], tuple[str, Shown]] = {}
         self._by_headers = bool(route.headers or route.cookies)
         self._quick = not (route.query or self._by_headers or "{" in path)
@@ -101,7 +104,20 @@ class Served:
                     others = [header]
                 else:
                     others.append(header)
+        query = scope["query_string"]
+        if query and (name := self._credential_in(query)) is not None:
+            return f"the query parameter {name}", None, b""
         return _NOTHING if others is None else self._read(scope, others)
+
+    def _credential_in(self, query: bytes) -> str | None:
+        if query in self._credentials:
+            return self._credentials[query]
+        found = undeclared_credential(self._declared, query)
+        if len(query) <= _MOST_REMEMBERED_BYTES:
+            if len(self._credentials) >= _MOST_LINES:
+                self._credentials.clear()
+            self._credentials[query] = found
+        return found
 
     def key(self, scope: Scope, origin: bytes | None) -> tuple[str, Shown]:
         """The key of a request, and what the route is shown of it."""

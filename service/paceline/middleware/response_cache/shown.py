@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from urllib.parse import quote, quote_from_bytes, unquote_to_bytes
 
 from paceline.asgi import Scope
+from paceline.middleware.response_cache.credentials import is_credential
 from paceline.middleware.response_cache.route import CachedRoute, Declared
 
 _NAME: Final = itemgetter(0)
@@ -83,6 +84,16 @@ def _plain(escaped: bytes) -> bytes:
 
 def _escaped(plain: bytes) -> bytes:
     return quote_from_bytes(plain, safe=" ").replace(" ", "+").encode()
+
+
+def undeclared_credential(declared: Declared, query: bytes) -> str | None:
+    """A parameter that the route does not see, and whose name says that it tells who the client is; None: there is
+    none."""
+    for each in query.split(b"&"):
+        name = _plain(each.partition(b"=")[0])
+        if name not in declared.query and is_credential(name.lower()):
+            return name.decode("utf-8", "replace")
+    return None
 
 
 def declared_headers(declared: Declared, scope: Scope) -> Headers:

@@ -215,6 +215,23 @@ async def test_credentials_bypass_the_cache(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "name", [b"api_key", b"access_token", b"Token", b"%74oken", b"X-Amz-Signature", b"sid", b"user"]
+)
+async def test_a_credential_in_an_undeclared_parameter_bypasses_too(name: bytes) -> None:
+    site = Site(lambda scope: (200, [], scope["query_string"]), query=("page",))
+    for secret in (b"ada", b"bob", b"ada"):
+        got = await site.get(query_string=b"page=1&" + name + b"=" + secret)
+        assert (secret in got.body, got.hit) == (True, False)
+    assert (await site.get(query_string=b"page=1")).body == b"page=1"
+    assert (await site.get(query_string=b"page=1&utm_source=x&_=1&key%ff=")).body == b"page=1"
+    site = Site(lambda scope: (200, [], scope["query_string"]), query=("token",))
+    assert [(await site.get(query_string=b"token=" + value)).body for value in (b"a", b"b", b"a")] == [
+        *[b"token=a", b"token=b", b"token=a"]
+    ]
+    assert site.calls == 2
+
+
+@pytest.mark.parametrize(
     "name",
     [
         "accept",
