@@ -16,6 +16,8 @@ from serving import Served, eventually, serve_command, serving
 
 APPLICATIONS = Path(__file__).parent / "applications"
 WORKERS = 2
+START_SECONDS = 120.0
+"""Four processes import an application and its drivers: half a minute on a machine with ten times as much to do."""
 Run = Callable[[str, str], AbstractContextManager[Served]]
 
 
@@ -62,7 +64,7 @@ def run(tmp_path: Path, shop_environment: dict[str, str]) -> Run:
     def start(server: str, target: str) -> Iterator[Served]:
         environment = {**shop_environment, "PACELINE_WORKERS": str(WORKERS)}
         with serving(_command(server, target, tmp_path), tmp_path, environment, APPLICATIONS) as served:
-            eventually(lambda: served.ended() or _answers(served), f"{target} answers")
+            eventually(lambda: served.ended() or _answers(served), f"{target} answers", START_SECONDS)
             assert not served.ended(), served.stderr
             yield served
 

@@ -77,7 +77,7 @@ async def test_a_session_of_a_request_is_not_used_after_it(
 
 @pytest.mark.invariant
 async def test_a_refresh_with_a_session_of_its_own_keeps_nobody_waiting(
-    engine: AsyncEngine, tunables: tune.Tunables, stale: Any
+    engine: AsyncEngine, tunables: tune.Tunables, stale: Any, eventually: Any
 ) -> None:
     async def refresh(currency: str) -> float:
         async with AsyncSession(engine) as db:
@@ -86,3 +86,8 @@ async def test_a_refresh_with_a_session_of_its_own_keeps_nobody_waiting(
     found = await responses(*application(engine, tunables, refresh=refresh), stale)
     assert [status for status, _ in found] == [200] * REQUESTS
     assert tunables.report()["caches"]["balances"]["staleHits"] == REQUESTS - 1
+
+    async def refreshed() -> bool:
+        return bool(engine.pool.checkedout() == 0)  # type: ignore[attr-defined]
+
+    await eventually(refreshed, "the last refresh gave its connection back")
