@@ -45,6 +45,7 @@ class BlockingLimiter:
         # Each waiter sleeps on a lock of its own, which is released to wake it: nobody is woken in vain.
         self._waiters: OrderedDict[int, threading.Lock] = OrderedDict()
         self._tickets = 0
+        self._turned_away: dict[int, Exception] = {}
 
     @property
     def waiting(self) -> int:
@@ -78,6 +79,8 @@ class BlockingLimiter:
         except BaseException:  # interrupted by a signal handler that raises
             self._withdraw(ticket, give_back=True)
             raise
+        if self._turned_away and (error := self._turned_away.pop(ticket, None)) is not None:
+            raise error
         if not granted and self._withdraw(ticket):
             self.wait.record(self._clock() - started)
             raise self._timed_out(timeout or 0.0)
@@ -91,13 +94,21 @@ class BlockingLimiter:
         with self._lock:
             self._give_back()
 
+    def turn_away(self, error: Callable[[], Exception]) -> None:
+        """Raises the error for all that wait: their pool was closed."""
+        with self._lock:
+            for ticket, turn in self._waiters.items():
+                self._turned_away[ticket] = error()
+                turn.release()
+            self._waiters.clear()
+
     def _withdraw(self, ticket: int, *, give_back: bool = False) -> bool:
         """Leaves the queue; False if the permit was granted meanwhile, which `give_back` returns."""
         with self._lock:
             if self._waiters.pop(ticket, None) is not None:
                 self.timeouts += not give_back
                 return True
-            if give_back:
+            if give_back and self._turned_away.pop(ticket, None) is None:
                 self._give_back()
             return False
 

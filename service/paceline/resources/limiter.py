@@ -66,6 +66,13 @@ class Limiter:
         self.wait.record_bounded(0.0)
         return self._clock()
 
+    def turn_away(self, error: Callable[[], Exception]) -> None:
+        """Raises the error for all that wait: their pool was closed."""
+        while self._waiters:
+            turn, _ = self._waiters.popitem(last=False)
+            if not turn.done() and not turn.get_loop().is_closed():
+                turn.set_exception(error())
+
     def force(self) -> float:
         """A permit at once, whatever the limit: for what is in use already."""
         self.in_use += 1

@@ -95,6 +95,10 @@ class _PsycopgPool(LimitedPool):
             self._closing += 1
         return surplus
 
+    def _closed_error(self) -> Exception:
+        error: Exception = _errors().PoolClosed(f"pool {self.name!r}: it was closed while a connection was waited for")
+        return error
+
     def _refuse_beyond_max_waiting(self) -> None:
         allowed, limiter = self._pool.max_waiting, self.limiter
         if allowed and limiter.in_use >= limiter.limit and limiter.waiting >= allowed:
@@ -113,7 +117,7 @@ class AsyncPsycopgPool(_PsycopgPool):
         self._tasks: set[asyncio.Task[None]] = set()
 
     def install(self) -> None:
-        put_in_front(self._pool, self, {"getconn": self.acquire, "putconn": self.release})
+        put_in_front(self._pool, self, {"getconn": self.acquire, "putconn": self.release, "close": self.close})
 
     def set_limit(self, limit: int) -> None:
         self.limiter.set_limit(limit)
@@ -155,6 +159,13 @@ class AsyncPsycopgPool(_PsycopgPool):
                 self.limiter.release(granted)
                 self.trim()
 
+    async def close(self, *arguments: Any, **options: Any) -> None:
+        """psycopg_pool's own close; who waits for a permit is told, as those that wait in the pool are."""
+        try:
+            await self._base.close(self._pool, *arguments, **options)
+        finally:
+            self.limiter.turn_away(self._closed_error)
+
     def _start(self, coroutine: Any) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
@@ -181,7 +192,7 @@ class SyncPsycopgPool(_PsycopgPool):
     make_limiter = BlockingLimiter  # type: ignore[assignment]
 
     def install(self) -> None:
-        put_in_front(self._pool, self, {"getconn": self.acquire, "putconn": self.release})
+        put_in_front(self._pool, self, {"getconn": self.acquire, "putconn": self.release, "close": self.close})
 
     def set_limit(self, limit: int) -> None:
         self.limiter.set_limit(limit)
@@ -229,6 +240,13 @@ class SyncPsycopgPool(_PsycopgPool):
             if granted is not None:
                 self.limiter.release(granted)
                 self.trim()
+
+    def close(self, *arguments: Any, **options: Any) -> None:
+        """psycopg_pool's own close; who waits for a permit is told, as those that wait in the pool are."""
+        try:
+            self._base.close(self._pool, *arguments, **options)
+        finally:
+            self.limiter.turn_away(self._closed_error)
 
     def _close_all(self, surplus: list[Any]) -> None:
         for connection in surplus:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 from typing import Any
 
 import asyncpg
@@ -176,3 +177,40 @@ def test_what_cannot_be_limited_is_refused(tunables: tune.Tunables) -> None:
     for null in (AsyncNullConnectionPool, NullConnectionPool):
         with pytest.raises(PoolError, match="null pool"):
             tune.pool(null(open=False, max_size=10), name="p", limit=2, tunables=tunables)
+
+
+@pytest.mark.invariant
+async def test_who_waits_while_the_pool_is_closed_is_told_at_once(
+    pool: AsyncConnectionPool, tunables: tune.Tunables, eventually: Any
+) -> None:
+    tune.pool(pool, name="postgres", limit=1, tunables=tunables)
+    held = await pool.getconn()
+    waiting = [asyncio.create_task(use(pool)) for _ in range(3)]
+
+    async def all_wait() -> bool:
+        return bool(report(tunables)["waiting"] == 3)
+
+    await eventually(all_wait, "three in the queue")
+    await pool.close()
+    async with asyncio.timeout(10):
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(each) for each in outcomes] == [PoolClosed] * 3
+    await pool.putconn(held)
+    assert (report(tunables)["inUse"], report(tunables)["waiting"]) == (0, 0)
+
+
+@pytest.mark.invariant
+def test_threads_that_wait_while_the_pool_is_closed_are_told_at_once(
+    sync_pool: ConnectionPool, tunables: tune.Tunables
+) -> None:
+    tune.pool(sync_pool, name="postgres", limit=1, tunables=tunables)
+    held = sync_pool.getconn()
+    with ThreadPoolExecutor() as threads:
+        waiting = [threads.submit(sync_pool.getconn) for _ in range(3)]
+        deadline = monotonic() + 30
+        while report(tunables)["waiting"] < 3:
+            assert monotonic() < deadline
+        sync_pool.close()
+        assert [type(each.exception(10)) for each in waiting] == [PoolClosed] * 3
+    sync_pool.putconn(held)
+    assert (report(tunables)["inUse"], report(tunables)["waiting"]) == (0, 0)

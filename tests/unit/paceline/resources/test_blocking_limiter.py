@@ -105,3 +105,15 @@ def test_a_grant_in_the_moment_of_the_timeout_is_not_lost() -> None:
         outcomes = list(threads.map(take, range(800)))
     assert limiter.in_use == 0
     assert limiter.timeouts == outcomes.count(False)
+
+
+def test_who_is_turned_away_has_no_permit_to_give_back() -> None:
+    limiter = BlockingLimiter("p", 1)
+    limiter.acquire()
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(limiter.acquire, 60)
+        wait_for(limiter, 1)
+        limiter.turn_away(lambda: ValueError("closed"))
+        with pytest.raises(ValueError, match="closed"):
+            waiting.result(30)
+    assert (limiter.in_use, limiter.waiting, limiter.timeouts) == (1, 0, 0)
