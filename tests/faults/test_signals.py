@@ -38,6 +38,20 @@ def test_signals_without_a_meaning_are_refused_and_nothing_freezes(start_pod: St
     assert pod.stop() == 0
 
 
+@pytest.mark.invariant
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGUSR2", "SIGTTIN", "SIGTTOU"])
+def test_what_is_meant_for_the_server_neither_ends_nor_freezes_a_worker(start_pod: StartPod, name: str) -> None:
+    """Such as `pkill -HUP`, which reaches every process of a pod."""
+    pod = start_pod()
+    workers = pod.ready_workers()
+    with KeepAliveLoad(pod.port, connections=4) as load:
+        psutil.Process(workers[0]).send_signal(getattr(signal, name))
+        eventually(lambda: f"{name} refused by a worker" in pod.stderr, name)
+        assert pod.management("/readyz") == 200
+    assert load.outcome.lost == []
+    assert pod.ready_workers() == workers
+
+
 def test_quit_stops_at_once(start_pod: StartPod) -> None:
     pod = start_pod(workers=2)
     processes = pod.descendants()

@@ -28,16 +28,29 @@ async def keep_running(
     sleep: Callable[[float], Coroutine[Any, Any, None]] = asyncio.sleep,
     clock: Callable[[], float] = monotonic,
 ) -> None:
-    """Runs it until it returns; after an error again, later each time. What goes wrong is logged, never raised."""
+    """Runs it until it returns; after an error again, later each time. What goes wrong is logged, never raised.
+
+    Raises:
+        asyncio.CancelledError: this task was cancelled, whatever the job made of that.
+    """
     delay = 0.0
     while True:
         began = clock()
         try:
             return await job.function()
-        except Exception:
+        except Exception as error:
+            if is_cancelled():
+                logger.exception("%s failed while it was stopped", job.name)
+                raise asyncio.CancelledError from error
             delay = next_delay_seconds(delay, clock() - began)
             logger.exception("%s failed; running it again in %g s", job.name, delay)
         await sleep(delay)
+
+
+def is_cancelled() -> bool:
+    """Whether somebody wants the current task to end. Libraries leak cancellations that nobody asked for."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def next_delay_seconds(former: float, ran_seconds: float) -> float:

@@ -151,8 +151,10 @@ def _said(error: BaseException | None) -> Iterator[str]:
             continue
         seen += 1
         yield text_of(current)
-        yield from (text_of(note) for note in getattr(current, "__notes__", ()) or ())
-        waiting += [current.__cause__, current.__context__, *getattr(current, "exceptions", ())]
+        notes = getattr(current, "__notes__", None)
+        yield from map(text_of, notes if isinstance(notes, (list, tuple)) else (notes,))
+        waiting += [current.__cause__, current.__context__]
+        waiting += current.exceptions if isinstance(current, BaseExceptionGroup) else ()
 
 
 def _seconds(created: Any) -> float:

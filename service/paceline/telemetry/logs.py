@@ -9,9 +9,10 @@ else takes it: as the standard library's handler of last resort, which `basicCon
 """
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Final, TextIO
@@ -72,6 +73,7 @@ def configure(
         given = request_id(current_request.get())
         return {**known, **({"requestId": given} if given else {}), **trace_fields()}
 
+    _wait_for(stream)
     handler = LineHandler(stream)
     handler.setFormatter(TextLines(role) if text else JsonLines(role, context))
     _handlers[:] = [handler]
@@ -80,9 +82,10 @@ def configure(
     logging.captureWarnings(True)
     for name in _SERVERS:
         for logger in (logging.getLogger(name), *_children(name)):
-            logger.handlers[:] = [each for each in logger.handlers if each in _adopted]
+            logger.handlers = [each for each in logger.handlers if each in _adopted]
     _attach_all(handler)
-    sys.excepthook = _log_uncaught
+    if sys.excepthook in (sys.__excepthook__, _log_uncaught):  # else it is the application's
+        sys.excepthook = _log_uncaught
 
 
 def settle() -> None:
@@ -120,10 +123,10 @@ def server_loggers_kept() -> Iterator[None]:
     """Around code of gunicorn or uvicorn that configures their loggers: what the application gave them stays."""
     names = ("gunicorn.error", "gunicorn.access", "uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
     loggers = [logging.getLogger(name) for name in names]
-    before = [(logger, logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
+    before = [(logger, [*logger.handlers], logger.level, logger.propagate) for logger in loggers]
     yield
     for logger, handlers, level, propagate in before:
-        logger.handlers[:], logger.propagate = [*handlers], propagate
+        logger.handlers, logger.propagate = [*handlers], propagate
         logger.setLevel(level)
 
 
@@ -145,6 +148,12 @@ def request_id(scope: Mapping[str, Any] | None) -> str | None:
     return None
 
 
+def _wait_for(stream: TextIO) -> None:
+    """A line waits where its reader is slow: a stream that does not would lose it, or half of it."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.set_blocking(stream.fileno(), True)
+
+
 def _attach_all(handler: LineHandler) -> None:
     for name in (_OWN, *_SERVERS):
         top = logging.getLogger(name)
@@ -155,13 +164,15 @@ def _attach_all(handler: LineHandler) -> None:
     logging.getLogger(_WARNINGS).propagate = True
     if _theirs(logging.getLogger()):
         _give_way()
+    _spare_their_handlers()
 
 
 def _attach(logger: logging.Logger, handler: logging.Handler) -> None:
     """Gives the logger our handler, unless the application gave it one of its own."""
     logger.disabled = False
     theirs = _theirs(logger)
-    logger.handlers[:] = theirs or [handler]
+    # A new list: an application may have given this one to another logger, and any sequence to this.
+    logger.handlers = theirs or [handler]
     logger.propagate = logger.propagate and bool(theirs)
 
 
@@ -179,7 +190,7 @@ def _children(name: str) -> list[logging.Logger]:
 def _settle_child(child: logging.Logger, top: logging.Logger) -> None:
     child.disabled = False
     if not _theirs(child):
-        child.handlers.clear()
+        child.handlers = []
         child.propagate = True
     elif not _theirs(top):  # what the application's handler takes must not come a second time by ours
         child.propagate = False
@@ -203,6 +214,28 @@ def _set_levels(level: int) -> None:
 def _give_way() -> None:
     if isinstance(logging.root.level, _OwnLevel):
         logging.root.setLevel(logging.WARNING)
+
+
+def _spare_their_handlers() -> None:
+    """A handler of the application's gets what it would get without us, where no logger above it has a level.
+
+    So a logger that has one starts at the root's own default instead of ours, until anybody sets a level.
+    """
+    ours = isinstance(logging.root.level, _OwnLevel)
+    for logger in list(logging.root.manager.loggerDict.values()):
+        if not isinstance(logger, logging.Logger) or logger.name.partition(".")[0] in (_OWN, *_SERVERS):
+            continue
+        if logger.level == logging.NOTSET and ours and _theirs(logger) and _level_is_roots(logger):
+            logger.setLevel(_OwnLevel(logging.WARNING))
+        elif isinstance(logger.level, _OwnLevel) and not ours:
+            logger.setLevel(logging.NOTSET)
+
+
+def _level_is_roots(logger: logging.Logger) -> bool:
+    above: logging.Logger | None = logger
+    while above is not None and above.level == logging.NOTSET:
+        above = above.parent
+    return above is logging.root
 
 
 def _log_uncaught(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:

@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
@@ -53,6 +53,8 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
         self._spawn_after = 0.0
         self._stopping = False
         self._announced = inherited is not None
+        self._untold: Callable[[], None] | None = None
+        self._last_warning = ""
         super().__init__(app)
 
     def setup(self, app: Application) -> None:
@@ -67,7 +69,7 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
             self.WORKERS.update(self._inherited.adopt())
             self.worker_age = self._inherited.age
             self.leaving.update(self._inherited.leaving)
-            self._run.write_reloaded(self._inherited.request, self.WORKERS)
+            self._decided(self._inherited.request, self.WORKERS)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (*self.SIGNALS, signal.SIGCHLD))
 
     def wait_for_signals(self, timeout: float = 1.0) -> list[int]:
@@ -82,23 +84,52 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
                 return signals
 
     def _reload(self) -> None:
+        if self._untold is not None and self._attempt("tell of a reload", self._untold):
+            self._untold = None
         decided = self._reloads.look()
         if decided is None:
             return
         request, reason = decided
+        if not reason and self.app.preloaded:
+            logger.info("loading %s anew", self.app.target)
+            reason = start_over(self, request)
         if reason:
             logger.error("reload refused, what runs stays: %s", reason)
-            self._run.write_reloaded(request, self._run.read_reloaded()[1])
-        elif self.app.preloaded:
-            logger.info("loading %s anew", self.app.target)
-            start_over(self, request)
+            self._decided(request, None)
         else:
             logger.info("workers that start from now on load %s anew", self.app.target)
-            self._run.write_reloaded(request, self.WORKERS)
+            self._decided(request, self.WORKERS)
+
+    def _decided(self, request: int, former: Collection[int] | None) -> None:
+        """Tells the agent what has become of a request, in the next pass again where that cannot be written.
+
+        Args:
+            former: the workers of the former code; None if they stay who they were.
+        """
+        pids = None if former is None else tuple(former)
+
+        def tell() -> None:
+            self._run.write_reloaded(request, self._run.read_reloaded()[1] if pids is None else pids)
+
+        self._untold = None if self._attempt("tell of a reload", tell) else tell
+
+    def _attempt(self, what: str, write: Callable[[], None]) -> bool:
+        """Writes to the run folder. Where that fails (it is full, or gone) gunicorn would end the pod."""
+        try:
+            write()
+        except OSError as error:
+            if str(error) != self._last_warning:
+                logger.error("cannot %s: %s", what, error)
+            self._last_warning = str(error)
+            return False
+        self._last_warning = ""
+        return True
 
     def manage_workers(self) -> None:
         self._seen = stamp(self._run.workers)
-        asked = self._run.read_workers()
+        asked = None
+        with suppress(OSError):  # no descriptors left: the next pass reads it
+            asked = self._run.read_workers()
         wanted = self.num_workers if asked is None else max(0, min(asked, self._maximum + 1))
         if wanted != self.num_workers:
             logger.info("workers: %d to %d", self.num_workers, wanted)
@@ -109,12 +140,20 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
 
     def spawn_workers(self) -> None:
         """One worker until one is ready, then the others: start-ups that migrate an empty database would race."""
-        if monotonic() < self._spawn_after:
-            return
         if self._has_served():
             super().spawn_workers()
         elif self.num_workers and not self.WORKERS:
             self.spawn_worker()
+
+    def spawn_worker(self) -> None:
+        """Not for a moment after one could not be started: without processes or descriptors gunicorn ends the pod."""
+        if monotonic() < self._spawn_after:
+            return
+        try:
+            super().spawn_worker()
+        except OSError as error:
+            logger.error("cannot start a worker: %s; trying again every %g s", error, _BOOT_RETRY_SECONDS)
+            self._spawn_after = monotonic() + _BOOT_RETRY_SECONDS
 
     def kill_worker(self, pid: int, sig: int) -> None:
         """Tells a worker to leave only once: gunicorn would say it again on every pass while the worker drains."""
@@ -154,8 +193,9 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
 
     def stop(self, graceful: bool = True) -> None:
         self._stopping = True
+        self._reloads.end()
         # Mostly the supervisor has written it; if that was killed, workers must know that nobody comes after them.
-        self._run.terminating.touch()
+        self._attempt("tell that the pod stops", self._run.terminating.touch)
         super().stop(graceful)
 
     def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
@@ -176,7 +216,7 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
         self.kill_workers(signal.SIGUSR1)
 
     def handle_hup(self) -> None:
-        self._run.request_reload()
+        self._attempt("ask for a reload", self._run.request_reload)
 
     def handle_ttin(self) -> None:
         logger.warning("signal refused: the worker count comes from the tuning document, new code with SIGHUP")
@@ -197,7 +237,7 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
 
 
 def _says_ready(report: Path) -> bool:
-    with suppress(FileNotFoundError):  # the agent removes the reports of workers that are gone
+    with suppress(OSError):  # the agent removes the reports of workers that are gone
         return b'"ready":true' in report.read_bytes()
     return False
 

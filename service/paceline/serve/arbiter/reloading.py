@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Final, Self
@@ -15,6 +16,7 @@ from typing import Any, Final, Self
 import orjson
 from gunicorn.workers.workertmp import WorkerTmp
 
+from paceline import lifeline
 from paceline.errors import UsageError
 from paceline.serve.arbiter.preload import load_application
 from paceline.serve.rundir import RunDir, leave_calls
@@ -37,6 +39,11 @@ class Trial:
         self._process = subprocess.Popen(command, pass_fds=(theirs,), env=environment)  # noqa: S603 - our own module
         os.close(theirs)
 
+    def end(self) -> None:
+        """Kills the process."""
+        with suppress(ProcessLookupError):
+            os.kill(self._process.pid, signal.SIGKILL)
+
     def outcome(self) -> str | None:
         """None while it runs; then why the application cannot be loaded, empty if it can."""
         try:
@@ -55,6 +62,7 @@ class Trial:
 
 def attempt(target: str, descriptor: int) -> None:
     """In the trial's process: tells over the pipe how loading went."""
+    lifeline.die_with_parent(os.getppid(), signal.SIGKILL)
     try:
         load_application(target)
         said = "ok"
@@ -112,8 +120,11 @@ def _heartbeat(descriptor: int) -> WorkerTmp:
     return made
 
 
-def start_over(arbiter: Any, request: int) -> None:
-    """Becomes a fresh arbiter: the same process with the same children and listening sockets. Does not return."""
+def start_over(arbiter: Any, request: int) -> str:
+    """Becomes a fresh arbiter: the same process with the same children and listening sockets.
+
+    Returns only where that is not possible: why.
+    """
     workers = tuple((pid, worker.age, worker.tmp.fileno()) for pid, worker in arbiter.WORKERS.items())
     listeners = tuple(listener.sock.fileno() for listener in arbiter.LISTENERS)
     left = Inheritance(request, listeners, workers, arbiter.worker_age, tuple(arbiter.leaving))
@@ -124,11 +135,19 @@ def start_over(arbiter: Any, request: int) -> None:
     if arbiter.app.process_calls is not None:
         leave_calls(arbiter.app.process_calls.fileno())
     # What comes meanwhile waits: a fresh interpreter would die of it.
-    signal.pthread_sigmask(signal.SIG_BLOCK, (*arbiter.SIGNALS, signal.SIGCHLD))
+    held_back = (*arbiter.SIGNALS, signal.SIGCHLD)
+    signal.pthread_sigmask(signal.SIG_BLOCK, held_back)
     command = [sys.executable, "-P", "-m", "paceline.serve.arbiter", arbiter.app.target]
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.execv(command[0], command)  # noqa: S606 - no shell is wanted
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stdout.flush()
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stderr.flush()
+    try:
+        os.execv(command[0], command)  # noqa: S606 - no shell is wanted
+    except OSError as error:
+        del os.environ[_ENVIRONMENT]
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, held_back)
+        return f"{command[0]} cannot be started: {error.strerror}"
 
 
 class Reloads:
@@ -145,12 +164,28 @@ class Reloads:
     def look(self) -> tuple[int, str] | None:
         """A request and why it cannot be met, empty if it can; None while there is none to decide."""
         if self._trial is None:
-            asked = self._run.read_reload()
-            if asked > self._done:
-                self._request, self._trial = asked, Trial(self._target)
-            return None
+            return self._begin()
         outcome = self._trial.outcome()
         if outcome is None:
             return None
         self._trial, self._done = None, self._request
         return self._request, outcome
+
+    def end(self) -> None:
+        """The pod stops, and waits for nothing that has just begun."""
+        if self._trial is not None:
+            self._trial.end()
+
+    def _begin(self) -> tuple[int, str] | None:
+        try:
+            asked = self._run.read_reload()
+        except OSError:  # no descriptors left: the next look reads it
+            return None
+        if asked <= self._done:
+            return None
+        try:
+            self._request, self._trial = asked, Trial(self._target)
+        except OSError as error:
+            self._done = asked
+            return asked, f"no process can be started to try it: {error.strerror}"
+        return None

@@ -5,6 +5,7 @@ Nothing is started here and nothing imported from the application; whatever is w
 
 import os
 import re
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,9 +17,11 @@ from paceline.serve.addresses import check_free, parse_address
 from paceline.serve.processes import handover
 from paceline.serve.rundir import RunDir
 from paceline.serve.supervisor.folder import claim_run_folder
+from paceline.serve.supervisor.signals import TAKEN
 from paceline.settings import ServeSettings, load_settings
 from paceline.telemetry.export_protocol import check_protocol
 
+_STANDARD_STREAMS: Final = 3
 _TARGET: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
@@ -32,6 +35,9 @@ def serve(application: str, overrides: Mapping[str, str]) -> NoReturn:
     Raises:
         UsageError: names the option or variable that is wrong and what to do.
     """
+    # What comes from now on waits for the supervisor: a SIGHUP, say, would end this process without a word.
+    signal.pthread_sigmask(signal.SIG_BLOCK, TAKEN)
+    open_standard_streams()
     check_target(application)
     os.environ.update(overrides)
     everything = load_settings()
@@ -45,10 +51,21 @@ def serve(application: str, overrides: Mapping[str, str]) -> NoReturn:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(RunDir(folder).metrics)
     calls = handover.make()
     command = supervisor_command(application, settings, folder, lock, calls, temporary=settings.run_dir is None)
-    sys.stdout.flush()
+    if sys.stdout is not None:  # None: it was closed when Python started
+        sys.stdout.flush()
     for descriptor in (lock, *calls):
         os.set_inheritable(descriptor, True)
     os.execv(command[0], command)  # noqa: S606 - no shell is wanted
+
+
+def open_standard_streams() -> None:
+    """Opens those that whoever started this has closed: the next file or socket would be taken for standard error."""
+    for descriptor in range(_STANDARD_STREAMS):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+            os.set_inheritable(opened, True)
 
 
 def check_target(application: str) -> None:

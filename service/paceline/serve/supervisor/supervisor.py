@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -62,7 +63,7 @@ class Supervisor:
         while self._goes_on():
             self._keep_agent()
         status = self._explain()
-        self._plan.run.terminating.touch()
+        self._attempt("tell that the pod stops", self._plan.run.terminating.touch)
         if not (self._gone(self._arbiter) or self._at_once()):
             self._wait(
                 lambda: self._gone(self._arbiter) or self._impatient(), seconds=self._plan.termination_delay_seconds
@@ -174,11 +175,18 @@ class Supervisor:
             case Meaning.STOP | Meaning.STOP_AT_ONCE:
                 self._orders.append(number)
             case Meaning.RELOAD:
-                self._plan.run.request_reload()
+                self._attempt("ask for a reload", self._plan.run.request_reload)
             case Meaning.REOPEN_LOGS if not self._gone(self._arbiter):
                 _kill(self._arbiter, signal.SIGUSR1)
             case Meaning.REFUSED:
                 self._say(refusal(number))
+
+    def _attempt(self, what: str, write: Callable[[], None]) -> None:
+        """Writes to the run folder; where that fails (it is full, or gone) the pod goes on."""
+        try:
+            write()
+        except OSError as error:
+            self._say(f"cannot {what}: {error.strerror or error} ({self._plan.run.path})")
 
     def _gone(self, pid: int) -> bool:
         return pid in self._ended
@@ -240,7 +248,8 @@ def _parse(arguments: Sequence[str]) -> Plan:
 
 
 def _say(message: str) -> None:
-    sys.stderr.write(f"paceline: {message}\n")
+    with suppress(OSError, ValueError):  # nobody reads it any more, or its disk is full: no reason to end the pod
+        sys.stderr.write(f"paceline: {message}\n")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -248,5 +257,8 @@ def main(arguments: Sequence[str]) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, TAKEN)
     plan = _parse(arguments)
     status = Supervisor(plan, _say).run()
-    marker.release(plan.run, clean=status == 0, started=status != _USAGE_ERROR, temporary=plan.temporary)
+    try:
+        marker.release(plan.run, clean=status == 0, started=status != _USAGE_ERROR, temporary=plan.temporary)
+    except OSError as error:
+        _say(f"cannot give back the run folder: {error}")
     return status

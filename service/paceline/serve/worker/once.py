@@ -10,12 +10,14 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from paceline.resources.jobs import Job, keep_running
 from paceline.resources.registry import Tunables
 from paceline.serve.rundir import RunDir
+from paceline.serve.worker.supervised import KeepRunning
 
 _LOOK_SECONDS: Final = 0.2
 
@@ -25,15 +27,20 @@ logger = logging.getLogger("paceline.serve")
 class PodJobs:
     """One a worker; belongs to its event loop."""
 
-    def __init__(self, tunables: Tunables, run: RunDir) -> None:
+    def __init__(self, tunables: Tunables, run: RunDir, supervise: KeepRunning) -> None:
+        """`supervise` runs a task under a name and starts it again where it fails: a lock may be out of reach."""
         self._tunables = tunables
         self._run = run
+        self._supervise = supervise
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Waits for each job's turn, and runs it then."""
         self._tasks = [
-            asyncio.create_task(_run_alone(job, self._run.once(job.name)), name=job.name) for job in self._tunables.jobs
+            asyncio.create_task(
+                self._supervise(job.name, partial(_run_alone, job, self._run.once(job.name))), name=job.name
+            )
+            for job in self._tunables.jobs
         ]
 
     def cancel(self) -> None:

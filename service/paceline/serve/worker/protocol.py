@@ -33,6 +33,14 @@ class TunedProtocol(LimitedProtocol):
             # The newest request: those pipelined before it are responded to first.
             self.cycle.keep_alive = self._was_keep_alive = False
 
+    def idle_seconds(self) -> float:
+        """Since the last response was sent, or since the connection came; 0 where neither is known."""
+        if self._keep_alive.is_set:
+            return self.loop.time() - self._keep_alive.due + self.timeout_keep_alive
+        if self._deadline.is_set:
+            return self.loop.time() - self._deadline.due + self._limits.head_timeout_seconds
+        return 0.0
+
     def close_if_idle(self) -> None:
         """Closes unless a request is being processed, has arrived in part, or lies unread in the kernel."""
         if self.stage is not Stage.HEAD and not self.busy and not self.bytes_waiting():

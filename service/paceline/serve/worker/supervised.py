@@ -8,13 +8,14 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
-from paceline.resources.jobs import next_delay_seconds
+from paceline.resources.jobs import is_cancelled, next_delay_seconds
 
 _MAX_CHARACTERS: Final = 200
 _CREDENTIALS: Final = re.compile(r"://[^/@\s]*@")
 _SOUND_SECONDS: Final = 5.0
 
 Run: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
+KeepRunning: TypeAlias = Callable[[str, Run], Coroutine[Any, Any, None]]
 
 logger = logging.getLogger("paceline.serve")
 
@@ -61,7 +62,14 @@ class SupervisedTasks:
             try:
                 await run()
                 error: Exception = RuntimeError("it ended by itself")
+            except asyncio.CancelledError as raised:
+                if is_cancelled():
+                    raise
+                error = RuntimeError("it was cancelled from within")
+                error.__cause__ = raised
             except Exception as raised:
+                if is_cancelled():
+                    raise asyncio.CancelledError from raised
                 error = raised
             finally:
                 sound.cancel()

@@ -26,11 +26,11 @@ class Patience:
     """How long a draining worker waits, and what it holds to be endless."""
 
     idle_seconds: float
-    """For the next request of an idle connection."""
+    """At most, for the next request of a connection that was busy until just now."""
     busy_seconds: float
     """For requests in progress: the graceful timeout."""
     grace_seconds: float
-    """For what cannot finish."""
+    """For what cannot finish, and until an idle connection counts as silent."""
     endless_types: Collection[str] = ()
     """Lower case, without parameters."""
 

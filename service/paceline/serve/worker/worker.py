@@ -25,7 +25,7 @@ from paceline.serve.worker.once import PodJobs
 from paceline.serve.worker.protocol import TunedProtocol
 from paceline.serve.worker.reporter import TUNING, Measured, Reporter
 from paceline.serve.worker.server import Stages, TunedServer
-from paceline.serve.worker.supervised import SupervisedTasks
+from paceline.serve.worker.supervised import KeepRunning, SupervisedTasks
 from paceline.serve.worker.unfinished import Patience
 from paceline.serve.worker.unregistered import Unregistered, known_addresses
 from paceline.serve.worker.websocket import TunedWebSocket
@@ -37,6 +37,9 @@ from paceline.telemetry.requests import RequestStats
 from paceline.telemetry.tracing import Tracing, log_fields
 
 _HEARTBEAT_SECONDS: Final = 1.0
+
+_NOT_FOR_WORKERS: Final = (signal.SIGHUP, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU)
+"""Meant for servers; sent to all processes of a pod they would end or freeze a worker in the midst of requests."""
 
 logger = logging.getLogger("paceline.serve")
 
@@ -79,6 +82,12 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
         lifeline.die_with_parent(self.ppid, signal.SIGTERM)
         super().init_process()
 
+    def init_signals(self) -> None:
+        super().init_signals()
+        for number in _NOT_FOR_WORKERS:
+            signal.signal(number, _refuse)
+            signal.siginterrupt(number, False)
+
     def handle_usr1(self, sig: int, frame: object) -> None:
         """Reopens log files, the application's own included."""
         logs.reopen_files()
@@ -103,12 +112,13 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
         reporter = Reporter(self.app.run_dir, os.getpid(), measured, degraded=tasks.degraded)
         logs.configure("worker", settings, generation=lambda: reporter.generation, trace_fields=log_fields)
         self.config.access_log = logs.access_log_wanted()  # a line a request costs half as much as the request
-        server = self._server(reporter, measured)
+        server = self._server(reporter, measured, tasks.keep_running)
         server.follow_signals()
         asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, server.stop_now)
         async with tasks.beside({"heartbeat": self._beat}):
             async with tasks.beside(
                 {
+                    "settings of logging": self._settle_logs,
                     TUNING: reporter.follow,
                     "reports": reporter.keep_reporting,
                     "memory": reporter.measure_memory,
@@ -121,7 +131,7 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
             reporter.write()
             await asyncio.to_thread(tracing.shutdown)
 
-    def _server(self, reporter: Reporter, measured: Measured) -> TunedServer:
+    def _server(self, reporter: Reporter, measured: Measured, keep_running: KeepRunning) -> TunedServer:
         self.config.app = instrument(
             self.wsgi,
             self.app.settings.middleware,
@@ -134,7 +144,7 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
         self.config.timeout_keep_alive = settings.keepalive_seconds
         return TunedServer(
             self.config,
-            self._stages(reporter, PodJobs(measured.tunables, self.app.run_dir)),
+            self._stages(reporter, PodJobs(measured.tunables, self.app.run_dir, keep_running)),
             self.share,
             self.app.settings.http,
             patience=_patience(settings),
@@ -169,8 +179,16 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
     async def _beat(self) -> None:
         while True:
             self.notify()
-            logs.settle()
             await asyncio.sleep(min(_HEARTBEAT_SECONDS, self.timeout / 2))
+
+    async def _settle_logs(self) -> None:
+        while True:
+            logs.settle()
+            await asyncio.sleep(_HEARTBEAT_SECONDS)
+
+
+def _refuse(number: int, _: object) -> None:
+    logger.warning("%s refused by a worker: send it to the pod's first process", signal.Signals(number).name)
 
 
 def _patience(settings: ServeSettings) -> Patience:

@@ -128,6 +128,15 @@ def test_text_cannot_look_like_another_line_or_steer_the_terminal() -> None:
     assert "bob\\n12:00:00 worker[1] CRITICAL paid\\r\\x1b[2Jgone\\x9b31m\\u2028more\\u202edesrever" in line
 
 
+@pytest.mark.parametrize("attribute", ["__notes__", "exceptions"])
+@pytest.mark.parametrize("value", [5, "text", ["a\nb", 1], None, Broken()])
+def test_an_exception_with_odd_attributes_keeps_its_traceback(attribute: str, value: Any) -> None:
+    error = ValueError("first\nsecond")
+    setattr(error, attribute, value)
+    lines = _written(TextLines("worker"), record(error=(ValueError, error, None)))
+    assert any(line.startswith(r"ValueError: first\nsecond") for line in lines)
+
+
 def test_nor_can_the_message_of_an_exception_or_of_its_cause() -> None:
     try:
         try:

@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -46,6 +47,8 @@ def _logging_restored() -> Iterator[None]:
         "uvicorn.access",
         "py.warnings",
         "shop",
+        "shop.orders",
+        "shopping",
     )
     loggers = [root, *map(logging.getLogger, names)]
     everything = [each for each in logging.Logger.manager.loggerDict.values() if isinstance(each, logging.Logger)]
@@ -258,6 +261,74 @@ def test_a_handler_that_the_application_gives_a_server_logger_stays_its_own() ->
     configured()
     logging.getLogger("uvicorn.access").info("GET /")
     assert (theirs.getvalue(), stream.getvalue()) == ("GET /\n", "")
+
+
+def test_a_handler_without_a_level_gets_what_it_would_get_without_us() -> None:
+    """The level of loggers that have no handler is ours; theirs is the root logger's own default."""
+    stream, theirs = configured(), io.StringIO()
+    logging.getLogger("shop").addHandler(logging.StreamHandler(theirs))
+    settle()
+    for name in ("shop", "shop.orders"):
+        logging.getLogger(name).info("not said")
+        logging.getLogger(name).warning("%s", name)
+    logging.getLogger("shopping").info("ours to write")
+    assert theirs.getvalue().split() == ["shop", "shop.orders"]
+    assert [line["message"] for line in lines(stream)] == ["ours to write"]
+    logging.getLogger().setLevel(logging.INFO)
+    settle()
+    logging.getLogger("shop").info("by the root's level")
+    assert theirs.getvalue().endswith("by the root's level\n")
+    logging.getLogger("shop").setLevel(logging.ERROR)
+    settle()
+    assert logging.getLogger("shop").level == logging.ERROR
+
+
+def test_a_level_above_a_handler_stays() -> None:
+    configured()
+    theirs = io.StringIO()
+    logging.getLogger("shop").setLevel(logging.DEBUG)
+    logging.getLogger("shop.orders").addHandler(logging.StreamHandler(theirs))
+    settle()
+    logging.getLogger("shop.orders").debug("said")
+    assert theirs.getvalue() == "said\n"
+
+
+def test_handlers_in_any_sequence_and_shared_lists_do_no_harm() -> None:
+    stream, theirs = configured(), io.StringIO()
+    logging.getLogger("uvicorn.error").handlers = (logging.StreamHandler(theirs),)  # type: ignore[assignment]
+    shared = logging.getLogger("uvicorn").handlers
+    logging.getLogger("shop").handlers = shared
+    settle()
+    configured()
+    logging.getLogger("uvicorn.error").error("failed")
+    assert theirs.getvalue() == "failed\n"
+    assert logging.getLogger("shop").handlers is shared
+    logging.getLogger("shop").warning("sold")
+    assert [line["message"] for line in lines(stream)] == ["sold"]
+
+
+def test_an_excepthook_of_the_applications_stays() -> None:
+    configured("arbiter")
+    sys.excepthook = hook = lambda *_: None
+    configured("worker")
+    assert sys.excepthook is hook
+
+
+def test_a_stream_that_would_not_wait_for_its_reader_waits() -> None:
+    """Such as a pipe that the application has given to asyncio; a full one would lose lines, or halves of them."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with open(reading, "rb") as reader, open(writing, "w") as stream:
+        configure("worker", settings("json"), stream=stream)
+        reading_thread = Thread(target=lambda: taken.extend(iter(reader.readline, b"")))
+        taken: list[bytes] = []
+        expected = [f"{number} {'x' * 3000}" for number in range(200)]
+        reading_thread.start()
+        for message in expected:
+            log.info(message)
+        stream.close()
+        reading_thread.join()
+    assert [json.loads(line)["message"] for line in taken] == expected
 
 
 @pytest.mark.parametrize("level", ["debug", "INFO", "error"])

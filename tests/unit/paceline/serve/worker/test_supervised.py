@@ -84,6 +84,38 @@ async def test_the_others_go_on_and_one_that_runs_well_again_is_not_named_any_mo
         assert beats > before
 
 
+async def test_a_cancellation_that_nobody_asked_for_is_a_failure() -> None:
+    """A scope of a library's that leaks: the task would be gone, and nobody would know."""
+    runs = 0
+
+    async def leaking() -> None:
+        nonlocal runs
+        runs += 1
+        if runs == 1:
+            raise asyncio.CancelledError
+        await asyncio.Event().wait()
+
+    tasks = SupervisedTasks(sleep=lambda _: asyncio.sleep(0.001))
+    async with tasks.beside({"tuning": leaking}), asyncio.timeout(30):
+        while runs < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        assert [each["error"] for each in tasks.degraded()] == ["RuntimeError: it was cancelled from within"]
+
+
+async def test_a_task_that_fails_when_it_is_cancelled_still_ends() -> None:
+    async def stubborn() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError as error:
+            raise ValueError("not now") from error
+
+    tasks = SupervisedTasks()
+    async with asyncio.timeout(30):
+        async with tasks.beside({"tuning": stubborn}):
+            await asyncio.sleep(0)
+    assert tasks.degraded() == []
+
+
 async def test_the_end_of_the_body_ends_the_tasks_quietly(caplog: pytest.LogCaptureFixture) -> None:
     tasks = SupervisedTasks()
     async with tasks.beside({"heartbeat": asyncio.Event().wait}):  # type: ignore[dict-item]
