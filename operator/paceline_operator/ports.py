@@ -179,6 +179,13 @@ class Telemetry(Protocol):
         """
 
 
+class Exclusion(Protocol):
+    """Which of several operators works on the policies of a namespace."""
+
+    async def other(self, namespace: str) -> str | None:
+        """Who else does; None where we do, from now on. May raise PlatformUnavailable."""
+
+
 class Span(Protocol):
     """One traced step of a pass."""
 

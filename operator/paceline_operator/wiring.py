@@ -1,6 +1,7 @@
 """The operator process in a cluster: everything is wired in `operator_process`, once. Decides nothing."""
 
 import asyncio
+import os
 import random
 import socket
 import time
@@ -14,6 +15,8 @@ from kubernetes.aio.client import Configuration
 
 from paceline_operator.cluster.api_server import ApiServer, credentials
 from paceline_operator.cluster.kubernetes import KubernetesPlatform
+from paceline_operator.cluster.leases import Holder, Leases
+from paceline_operator.loop.exclusive import ExclusiveReconciler
 from paceline_operator.loop.reconcile import Reconciler
 from paceline_operator.loop.supervisor import LoopSupervisor
 from paceline_operator.ports import PolicyKey, Tracer
@@ -117,21 +120,25 @@ async def operator_process(settings: OperatorSettings, configuration: Configurat
         server = ApiServer(configuration, deadline_seconds=settings.api_timeout_seconds)
         stack.push_async_callback(server.close)
         session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
+        platform = KubernetesPlatform(
+            server,
+            policies_of=watching.policies_of,
+            nudging=settings.nudge,
+            now=_utc_now,
+            reporter=instance,
+        )
+        leases = Leases(server, Holder(instance, os.getpid()), now=_utc_now)
+        stack.push_async_callback(leases.release)
+        stack.callback(asyncio.create_task(leases.keep(), name="leases").cancel)
         reconciler = Reconciler(
-            KubernetesPlatform(
-                server,
-                policies_of=watching.policies_of,
-                nudging=settings.nudge,
-                now=_utc_now,
-                reporter=instance,
-            ),
+            platform,
             PodScraper(session, settings),
             now=_utc_now,
             settings=settings,
             tracer=MeasuringTracer(tracer, metrics, clock=time.monotonic),
         )
         supervisor = LoopSupervisor(
-            reconciler,
+            ExclusiveReconciler(reconciler, leases, platform),
             retry=timedelta(seconds=settings.retry_seconds),
             retry_max=timedelta(seconds=settings.retry_max_seconds),
             random=random.random,

@@ -112,9 +112,34 @@ def test_the_operator_may_neither_change_pods_nor_read_secrets() -> None:
 
 def test_a_namespaced_operator_needs_no_right_outside_its_namespace() -> None:
     objects = rendered("operator.namespaced=true")
-    assert not [kind for kind, _ in objects if kind.startswith(("ClusterRole", "ValidatingAdmission"))]
+    assert not [kind for kind, _ in objects if kind.startswith("ClusterRole")]
     assert environment_of(objects, "operator")["PACELINE_OPERATOR_NAMESPACES"] == "shop"
     assert ("Role", "paceline-operator") in objects
+
+
+@pytest.mark.invariant
+@pytest.mark.parametrize("namespaced", ["true", "false"])
+def test_what_rbac_cannot_narrow_an_admission_policy_does(namespaced: str) -> None:
+    objects = rendered(f"operator.namespaced={namespaced}")
+    policies = {name: body["spec"] for (kind, name), body in objects.items() if kind == "ValidatingAdmissionPolicy"}
+    bound = {body["spec"]["policyName"] for (kind, _), body in objects.items() if kind.endswith("PolicyBinding")}
+    resources = {
+        resource
+        for spec in policies.values()
+        for rule in spec["matchConstraints"]["resourceRules"]
+        for resource in rule["resources"]
+    }
+    assert resources == {"configmaps", "leases", "pods/status"}
+    assert bound == set(policies)
+    for spec in policies.values():
+        (condition,) = spec["matchConditions"]
+        assert condition["expression"].endswith("== 'system:serviceaccount:shop:paceline-operator'")
+        assert spec["failurePolicy"] == "Fail"
+
+
+def test_whoever_may_not_create_admission_policies_goes_without_them_and_without_nudging() -> None:
+    objects = rendered("operator.admissionPolicy=false", "operator.nudge=false")
+    assert not [kind for kind, _ in objects if kind.startswith("ValidatingAdmission")]
 
 
 def test_without_nudging_there_is_no_right_to_it() -> None:
@@ -288,6 +313,9 @@ def test_a_demo_with_a_given_password_is_rendered_the_same_each_time() -> None:
         pytest.param(["service.app=shop.main"], "/service/app", id="a module without its application"),
         pytest.param(["service.nodePort=70000"], "/service/nodePort", id="a port that cannot be"),
         pytest.param(["service.env.A-B=1"], "A-B", id="a name that no variable can have"),
+        pytest.param(
+            ["operator.admissionPolicy=false"], "set operator.nudge=false too", id="a right that nothing narrows"
+        ),
         pytest.param(["operator.maxMode=Loud"], "'Off', 'Recommend', 'Auto'", id="a mode that does not exist"),
         pytest.param(["telemetry.sampleRatio=2"], "/telemetry/sampleRatio", id="more than all requests"),
         pytest.param(

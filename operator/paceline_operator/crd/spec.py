@@ -9,14 +9,25 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from paceline_operator.core.model.durations import parse_duration
 from paceline_operator.core.model.policy import Bounds, Prefer, TunableSpec
 from paceline_operator.core.model.tunables import WORKERS, Tunable, cache, pool
+from paceline_operator.crd.slips import MOST_MINUTES, MOST_MINUTES_OF_A_RESPONSE, slip_in_duration, slip_in_mode
 
 DEFAULT_TARGET_API: Final = "apps/v1"
 
 
-def _duration(value: object) -> timedelta:
+def _read(value: object, most_minutes: int) -> timedelta:
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is not a duration such as 45ms, 60s or 1m30s")
+    if slip := slip_in_duration(value, most_minutes):
+        raise ValueError(slip)
     return parse_duration(value)
+
+
+def _duration(value: object) -> timedelta:
+    return _read(value, MOST_MINUTES)
+
+
+def _response_time(value: object) -> timedelta:
+    return _read(value, MOST_MINUTES_OF_A_RESPONSE)
 
 
 def _preference(value: object) -> object:
@@ -25,6 +36,7 @@ def _preference(value: object) -> object:
 
 
 _Duration = Annotated[timedelta, BeforeValidator(_duration)]
+_ResponseTime = Annotated[timedelta, BeforeValidator(_response_time)]
 _Count = Annotated[int, Field(ge=1, strict=True)]
 _Name = Annotated[str, Field(min_length=1, max_length=63)]
 
@@ -115,7 +127,7 @@ class _RoutesWire(_Wire):
 
 
 class ObjectiveWire(_Wire):
-    p95: _Duration
+    p95: _ResponseTime
     errorRatio: float = Field(default=0.001, ge=0, lt=1)  # noqa: N815
     prefer: Annotated[Prefer, BeforeValidator(_preference)] = Prefer.COST
     routes: _RoutesWire = Field(default_factory=_RoutesWire)
@@ -149,7 +161,7 @@ class BehaviorWire(_Wire):
 
 class SpecWire(_Wire):
     targetRef: TargetWire  # noqa: N815
-    mode: Literal["Off", "Recommend", "Auto"] = "Recommend"
+    mode: Annotated[Literal["Off", "Recommend", "Auto"], BeforeValidator(slip_in_mode)] = "Recommend"
     objective: ObjectiveWire | None = None
     workers: _RangeWire | None = None
     pools: list[_PoolWire] = Field(default_factory=list)

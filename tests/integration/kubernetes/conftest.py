@@ -4,6 +4,7 @@ import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -30,8 +31,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EnvtestServer]:
 
 
 def _grant_the_charts_rights(running: EnvtestServer) -> None:
-    manifests = yaml.safe_load_all((ROOT / "k8s" / "manifests" / "operator.yaml").read_text())
-    role = next(one for one in manifests if one and one["kind"] == "ClusterRole")
+    manifests = [one for one in yaml.safe_load_all((ROOT / "k8s" / "manifests" / "operator.yaml").read_text()) if one]
+    for one in manifests:
+        if one["kind"].startswith("ValidatingAdmissionPolicy"):
+            _narrow(running, one)
+    role = next(one for one in manifests if one["kind"] == "ClusterRole")
     role["metadata"] = {"name": "operator"}
     running.create("/apis/rbac.authorization.k8s.io/v1/clusterroles", role)
     running.create(
@@ -42,6 +46,13 @@ def _grant_the_charts_rights(running: EnvtestServer) -> None:
             "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "operator"}],
         },
     )
+
+
+def _narrow(running: EnvtestServer, rule: dict[str, Any]) -> None:
+    for condition in rule["spec"].get("matchConditions", ()):
+        condition["expression"] = "request.userInfo.username == 'operator'"
+    plural = "validatingadmissionpolicies" if rule["kind"].endswith("Policy") else f"{rule['kind'].lower()}s"
+    running.create(f"/apis/admissionregistration.k8s.io/v1/{plural}", rule)
 
 
 @pytest.fixture

@@ -57,6 +57,15 @@ def test_a_mistake_is_refused_with_words_that_help(
     assert "no such" not in str(refused.value), "a rule must not fail on what another rule refuses"
 
 
+def test_a_mode_without_quotes_is_stored_for_the_operator_to_say_what_it_lacks(
+    server: EnvtestServer, namespace: str
+) -> None:
+    stored = server.create(policies(namespace), policy({**SPEC, "mode": False}))
+    assert stored["spec"]["mode"] is False
+    with pytest.raises(RefusedError, match="Unsupported value: true"):
+        server.create(policies(namespace), policy({**SPEC, "mode": True}, "second"))
+
+
 @pytest.mark.parametrize("duration", ["5s", "1m30s", "1.5h", "6000ms", "99999h"])
 def test_durations_of_every_form_are_accepted(server: EnvtestServer, namespace: str, duration: str) -> None:
     server.create(policies(namespace), policy(changed("behavior.interval", duration)))

@@ -27,13 +27,18 @@ Its writes to ConfigMaps are narrowed to tuning documents by admission.yaml.
   resources: [pods]
   verbs: [list]
 {{- if .Values.operator.nudge }}
-# An annotation through the status subresource makes kubelet look at the mounted document at once.
+# An annotation through the status subresource makes kubelet look at the mounted document at once; admission.yaml allows
+# nothing else of it.
 - apiGroups: [""]
   resources: [pods/status]
   verbs: [patch]
 {{- end }}
 - apiGroups: [""]
   resources: [configmaps]
+  verbs: [get, create, update]
+# Which of two operators works on the policies of a namespace.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
   verbs: [get, create, update]
 - apiGroups: [events.k8s.io]
   resources: [events]

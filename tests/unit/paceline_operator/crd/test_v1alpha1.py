@@ -96,6 +96,31 @@ def test_the_cooldown_is_one_interval_unless_given() -> None:
         pytest.param({"targetRef": None}, "spec.targetRef: Input should be", id="no target"),
         pytest.param({"targetRef": {}}, "spec.targetRef.name: Field required", id="a target without a name"),
         pytest.param({"mode": "On"}, "spec.mode: Input should be 'Off', 'Recommend' or 'Auto'", id="an unknown mode"),
+        pytest.param(
+            {"mode": False}, 'spec.mode: false is what YAML reads of Off without quotes: write mode: "Off"', id="Off"
+        ),
+        pytest.param({"objective": {"p95": "45m"}}, "spec.objective.p95: '45m' is 45 minutes: write 45ms", id="45m"),
+        pytest.param({"mode": True}, "spec.mode: true is what YAML reads of On without quotes", id="On"),
+        pytest.param(
+            {"objective": {"p95": "500m"}},
+            "spec.objective.p95: '500m' is 500 minutes: write 500ms for milliseconds, or 8h20m if you mean that",
+            id="minutes where milliseconds are meant",
+        ),
+        pytest.param(
+            {"behavior": {"interval": "100m"}}, "spec.behavior.interval: '100m' is 100 minutes", id="of an interval"
+        ),
+        pytest.param({"objective": {"p95": "45"}}, "spec.objective.p95: '45' has no unit", id="no unit"),
+        pytest.param(
+            {"objective": {"p95": "5 min"}},
+            "spec.objective.p95: '5 min' is not a duration such as 45ms, 60s or 1m30s: write 5m",
+            id="a unit spelled out",
+        ),
+        pytest.param(
+            {"objective": {"p95": "45MS"}},
+            "spec.objective.p95: '45MS' is not a duration such as 45ms, 60s or 1m30s: write 45ms",
+            id="a unit in capitals",
+        ),
+        pytest.param({"objective": {"p95": "1d"}}, "spec.objective.p95: '1d' is not a duration such as", id="days"),
         pytest.param({"workers": {"value": 0}}, "spec.workers.value: Input should be greater than or", id="no workers"),
         pytest.param({"workers": {"value": "4"}}, "spec.workers.value: Input should be a valid int", id="a text"),
         pytest.param({"workers": {}}, "spec.workers: give either value, or max with an optional min", id="nothing"),

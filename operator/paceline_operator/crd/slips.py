@@ -1,0 +1,56 @@
+"""Values that are written for something else than they say, and what was probably meant. Pure: text in, text out."""
+
+import re
+from typing import Final
+
+from paceline_operator.core.model.durations import format_duration
+
+_MINUTES: Final = re.compile(r"(\d+)m")
+_BARE: Final = re.compile(r"\d+(?:\.\d+)?")
+_UNITS: Final = {
+    "min": "m", "mins": "m", "minute": "m", "minutes": "m", "sec": "s", "secs": "s", "second": "s", "seconds": "s",
+    "msec": "ms", "millis": "ms", "milliseconds": "ms", "usec": "us", "hr": "h", "hour": "h", "hours": "h",
+}  # fmt: skip
+_SPELLED: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)")
+MOST_MINUTES: Final = 99
+"""`500m` is half of a CPU elsewhere in Kubernetes; whoever means so many minutes can write hours."""
+
+
+MOST_MINUTES_OF_A_RESPONSE: Final = 9
+
+
+def slip_in_duration(text: str, most_minutes: int = MOST_MINUTES) -> str | None:
+    """Why a duration is refused although it parses, or would parse if it were written otherwise; None where it is fine.
+
+    | written | told |
+    | --- | --- |
+    | `500m` | 500 minutes: write 500ms for milliseconds, or 8h20m |
+    | `45` | has no unit: write 45ms or 45s |
+    | `5 min` | write 5m |
+    """
+    minutes = _MINUTES.fullmatch(text)
+    if minutes and int(minutes[1]) > most_minutes:
+        hours = format_duration(min(60.0 * int(minutes[1]), 1e9))
+        return f"{text!r} is {minutes[1]} minutes: write {minutes[1]}ms for milliseconds, or {hours} if you mean that"
+    if _BARE.fullmatch(text):
+        return f"{text!r} has no unit and is not a duration such as 45ms, 60s or 1m30s: write {text}ms or {text}s"
+    spelled = _SPELLED.fullmatch(text)
+    if spelled and (unit := _UNITS.get(spelled[2].lower(), spelled[2].lower())) in ("us", "ms", "s", "m", "h"):
+        meant = f"{spelled[1]}{unit}"
+        return None if meant == text else f"{text!r} is not a duration such as 45ms, 60s or 1m30s: write {meant}"
+    return None
+
+
+def slip_in_mode(value: object) -> object:
+    """The mode as given.
+
+    Raises:
+        ValueError: it is what YAML makes of Off or On without quotes.
+    """
+    if isinstance(value, bool):
+        word = "On" if value else "Off"
+        raise ValueError(
+            f'{str(value).lower()} is what YAML reads of {word} without quotes: write mode: "Off" with quotes, '
+            "Recommend or Auto"
+        )
+    return value
