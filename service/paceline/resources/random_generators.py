@@ -5,6 +5,7 @@ reseeds the generator behind `random.random()` by itself, and nothing else. Load
 """
 
 import gc
+import logging
 import os
 import random
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 from paceline.errors import UsageError
 
+_logger = logging.getLogger("paceline.resources")
 _reseeded: list[Any] = []
 """After every fork, in the new process."""
 
@@ -67,7 +69,13 @@ def _reseed_bits(source: Any) -> None:
 
 def _reseed_all() -> None:
     for generator in _reseeded:
-        reseed(generator)
+        try:
+            reseed(generator)
+        except Exception:  # its class has a `seed` of its own; the others must get theirs all the same
+            if isinstance(generator, random.Random):
+                random.Random.seed(generator)
+            else:
+                _logger.exception("%r could not be reseeded after the fork", type(generator))
 
 
 def _is_generator(value: Any) -> bool:

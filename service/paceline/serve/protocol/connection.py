@@ -19,6 +19,7 @@ from paceline.serve.protocol.head import (
     Field,
     framing_head,
     is_valid_host,
+    path_of,
     read_framing,
     size_of,
     takes_websocket,
@@ -194,6 +195,8 @@ class LimitedProtocol(EndingProtocol):
         else:
             self._framing = read_framing(fields, version)
             self.expect_100_continue = self._framing.expects_continue
+        if self.url[:1] != b"/" and (method := self.parser.get_method()) != b"CONNECT":
+            self.url = path_of(self.url, method, [value for name, value in fields if name == b"host"])
         if len(self.headers) > self._limits.max_head_fields:
             raise head_too_large(f"a request has at most {self._limits.max_head_fields} header fields")
         if self._head_bytes + self._part_bytes + _PART_BYTES > self._limits.max_head_bytes:

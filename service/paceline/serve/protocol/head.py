@@ -18,6 +18,7 @@ FRAMING: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"
 """Names of the fields that `read_framing` wants to see."""
 
 _HOST: Final = re.compile(rb"(?:((?:[A-Za-z0-9._~-]|%[0-9A-Fa-f]{2})+)|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{0,5}))?")
+_ABSOLUTE: Final = re.compile(rb"(http|ws)(s?)://([^/?#]*)([/?].*)?", re.IGNORECASE | re.DOTALL)
 _LONGEST_HOST: Final = 255
 _LARGEST_PORT: Final = 65535
 
@@ -69,6 +70,35 @@ def read_framing(fields: Sequence[Field], version: str) -> Framing:
     lengths = [value for name, value in fields if name == b"content-length"]
     expects = version == "1.1" and any(name == b"expect" and value.lower() == b"100-continue" for name, value in fields)
     return Framing(bool(codings) or any(value.strip(b" \t0") for value in lengths), bool(codings), expects)
+
+
+def path_of(target: bytes, method: bytes, hosts: Sequence[bytes]) -> bytes:
+    """What of a request target is below the host: path and query, or `*`. For targets that are not a path already.
+
+    Worked examples, with `Host: api.example`: `http://api.example?page=2` gives `/?page=2`; `http://other.example/` and
+    `GET *` are refused, since one server would go by the target and another by the Host field.
+
+    Args:
+        hosts: the values of the Host field, of which there is one or, with HTTP/1.0, none.
+
+    Raises:
+        Refused: it is neither `*` of OPTIONS, nor a URL that names the same host as the Host field.
+    """
+    if target == b"*" and method == b"OPTIONS":
+        return target
+    match = _ABSOLUTE.fullmatch(target)
+    if match is None:
+        raise malformed("the target is neither a path nor a URL of HTTP")
+    _, secure, host, rest = match.groups()
+    port = b":443" if secure else b":80"
+    if not is_valid_host(host) or any(_plain(host, port) != _plain(each, port) for each in hosts):
+        raise malformed("the target names another host than the Host field")
+    rest = rest or b"/"
+    return rest if rest.startswith(b"/") else b"/" + rest
+
+
+def _plain(host: bytes, port: bytes) -> bytes:
+    return host.strip(b" \t").lower().removesuffix(port).removesuffix(b":")
 
 
 def takes_websocket(method: str, version: str, headers: Iterable[Field], framing: Framing) -> bool:

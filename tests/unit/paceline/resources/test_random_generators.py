@@ -8,6 +8,7 @@ import numpy
 import pytest
 from paceline import tune
 from paceline.errors import UsageError
+from paceline.resources import random_generators
 from paceline.resources.random_generators import generators
 
 _FORK = """
@@ -69,3 +70,17 @@ def test_living_generators_are_found() -> None:
     found = {id(each) for each in generators()}
     assert {id(mine[0]), id(mine[1].bit_generator)} <= found
     assert id(random._inst) not in found
+
+
+def test_one_whose_own_seed_fails_is_reseeded_and_so_are_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Strict(random.Random):
+        def seed(self, *_: object) -> None:  # type: ignore[override]
+            raise RuntimeError("seeded once and for all")
+
+    strict, other = Strict.__new__(Strict), random.Random(1)
+    random.Random.seed(strict, 1)
+    monkeypatch.setattr(random_generators, "_reseeded", [strict, other])
+    before = strict.getstate(), other.getstate()
+    random_generators._reseed_all()
+    assert strict.getstate() != before[0]
+    assert other.getstate() != before[1]

@@ -5,7 +5,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from paceline.serve.protocol.head import Field, Framing, is_valid_host, read_framing, size_of, takes_websocket
+from paceline.serve.protocol.head import (
+    Field,
+    Framing,
+    is_valid_host,
+    path_of,
+    read_framing,
+    size_of,
+    takes_websocket,
+)
 from paceline.serve.protocol.refusal import Refused
 
 pytestmark = pytest.mark.invariant
@@ -78,3 +86,39 @@ def test_a_websocket_has_no_body(method: str) -> None:
 def test_the_size_is_that_of_the_bytes() -> None:
     fields: list[Any] = [(b"host", b"t"), (b"a", b"bc")]
     assert size_of(b"GET /x", fields) == len(b"GET /x HTTP/1.1\r\nhost: t\r\na: bc\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("target", "method", "hosts", "path"),
+    [
+        (b"*", b"OPTIONS", [b"t"], b"*"),
+        (b"http://t/a?b=c", b"GET", [b"t"], b"/a?b=c"),
+        (b"HTTP://T:80", b"GET", [b"t"], b"/"),
+        (b"https://t:443?x", b"GET", [b" t "], b"/?x"),
+        (b"ws://[::1]:9/ws", b"GET", [b"[::1]:9"], b"/ws"),
+        (b"http://t/", b"GET", [], b"/"),
+    ],
+)
+def test_a_target_with_the_same_host_gives_its_path(
+    target: bytes, method: bytes, hosts: list[bytes], path: bytes
+) -> None:
+    assert path_of(target, method, hosts) == path
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"*",
+        b"a",
+        b"?a=b",
+        b"http://other/a",
+        b"http://t:81/",
+        b"http://u@t/",
+        b"http:///a",
+        b"ftp://t/",
+        b"http://[bad/",
+    ],
+)
+def test_a_target_that_two_servers_could_read_differently_is_refused(target: bytes) -> None:
+    with pytest.raises(Refused):
+        path_of(target, b"GET", [b"t"])
