@@ -224,3 +224,11 @@ def take_calls() -> int | None:
         return None
     os.set_inheritable(int(given), False)
     return int(given)
+
+
+def says_ready(report: Path) -> bool:
+    """Whether a worker's report says that it serves; no where it is gone or cannot be read."""
+    try:
+        return b'"ready":true' in report.read_bytes()
+    except OSError:
+        return False

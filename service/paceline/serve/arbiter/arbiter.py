@@ -9,7 +9,6 @@ import signal
 import sys
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from pathlib import Path
 from time import monotonic
 from typing import Final
 
@@ -25,7 +24,7 @@ from paceline.serve.arbiter.log_threads import restart_across_forks
 from paceline.serve.arbiter.preload import fork_hazards, load_application, load_backends, load_server
 from paceline.serve.arbiter.reloading import Inheritance, Reloads, attempt, start_over
 from paceline.serve.arbiter.shared_generators import settle_generators
-from paceline.serve.rundir import RunDir, stamp, take_calls
+from paceline.serve.rundir import RunDir, says_ready, stamp, take_calls
 from paceline.settings import ServeSettings, load_settings
 from paceline.telemetry import logs
 
@@ -101,11 +100,7 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
             self._decided(request, self.WORKERS)
 
     def _decided(self, request: int, former: Collection[int] | None) -> None:
-        """Tells the agent what has become of a request, in the next pass again where that cannot be written.
-
-        Args:
-            former: the workers of the former code; None if they stay who they were.
-        """
+        """Tells the agent, in the next pass again where that fails. `former` None: those of the former code stay so."""
         pids = None if former is None else tuple(former)
 
         def tell() -> None:
@@ -171,7 +166,7 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
             return []
 
         def rank(pid: int) -> tuple[bool, bool, int]:
-            return pid not in self.leaving, _says_ready(self._run.report(pid)), self.WORKERS[pid].age
+            return pid not in self.leaving, says_ready(self._run.report(pid)), self.WORKERS[pid].age
 
         return sorted(self.WORKERS, key=rank)[:count]
 
@@ -233,13 +228,7 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
 
     def _has_served(self) -> bool:
         """Whether any worker of this life was ready once."""
-        return self._announced or any(map(_says_ready, self._run.reports.glob("*.json")))
-
-
-def _says_ready(report: Path) -> bool:
-    with suppress(OSError):  # the agent removes the reports of workers that are gone
-        return b'"ready":true' in report.read_bytes()
-    return False
+        return self._announced or any(map(says_ready, self._run.reports.glob("*.json")))
 
 
 def _is_news(record: logging.LogRecord) -> bool:
