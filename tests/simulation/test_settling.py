@@ -84,7 +84,7 @@ async def test_more_load_is_followed_and_less_gives_connections_back() -> None:
     assert simulation.fleet.condition("ObjectiveMet")["status"] == "True"
 
     simulation.fleet.service = Service(requests_per_second=30, cpu_seconds=0.002, query_seconds=0.006)
-    await simulation.run(40)
+    await simulation.run(75)  # what the busiest minute of the last hour needs stays for that hour
     quiet = simulation.fleet.status["tuning"]["values"]
     assert quiet["workers"] < busy["workers"]
     assert quiet["pools"]["postgres"] < busy["pools"]["postgres"]

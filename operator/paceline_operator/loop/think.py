@@ -46,6 +46,7 @@ def think(world: World, window: Window, now: datetime, *, mode: Mode, telemetry_
     """Advances the windows, and decides if that is due or something must change at once."""
     behavior, fleet = world.policy.behavior, fleet_of(world)
     window = window.advanced(world.states, now, behavior.settle)
+    window = replace(window, minutes=window.minutes.seen(world.states, now, _excluded(world)))
     due = window.due(now, behavior.interval, max(fleet.applied - fleet.newcomers, fleet.applied / 2))
     memory = parse_memory(world.resource.status)
     if memory.pending is not None and memory.pending.generation != fleet.generation:
@@ -96,9 +97,13 @@ def _held(world: World) -> Held | None:
 
 
 def _observed(world: World, window: Window, now: datetime, pods: AbstractSet[str]) -> Observation | None:
-    excluded = world.policy.objective.excluded_routes if world.policy.objective else frozenset()
     states = {uid: state for uid, state in world.states.items() if uid in pods}
-    return observe(window.pod_windows(states, now, world.policy.behavior.interval), excluded)
+    found = observe(window.pod_windows(states, now, world.policy.behavior.interval), _excluded(world))
+    return replace(found, busiest=window.minutes.busiest or None) if found else None
+
+
+def _excluded(world: World) -> frozenset[str]:
+    return world.policy.objective.excluded_routes if world.policy.objective else frozenset()
 
 
 def _decided(situation: Situation, mode: Mode, switches: Switches) -> tuple[Decision | None, Memory]:

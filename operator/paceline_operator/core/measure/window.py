@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from paceline_operator.core.measure.busiest import MINUTE, Minutes
 from paceline_operator.core.measure.observe import PodWindow
 from paceline_operator.core.measure.pods import PodState
 from paceline_operator.core.model.tunables import NOTHING
@@ -38,6 +39,7 @@ class Window:
     decided: datetime | None = None
     not_before: datetime | None = None
     """When a window that held too few samples is looked at again."""
+    minutes: Minutes = field(default_factory=Minutes)
 
     def advanced(self, states: Mapping[str, PodState], now: datetime, settle: timedelta) -> "Window":
         """After a look at the fleet."""
@@ -75,18 +77,18 @@ class Window:
             uid: replace(mark, before=states[uid], began=now) if mark.began and uid in states else mark
             for uid, mark in self.marks.items()
         }
-        return Window(marks, now)
+        return Window(marks, now, minutes=self.minutes.forgotten())
 
     def extended(self, now: datetime, interval: timedelta, longest: timedelta) -> "Window":
         """After a decision that found too few samples: the window goes on, up to `longest`."""
         marks = {uid: mark for uid, mark in self.marks.items() if not mark.began or now - mark.began < longest}
-        return Window(marks, now, now + WHOLE * interval)
+        return Window(marks, now, now + WHOLE * interval, self.minutes)
 
     def next_look(self, now: datetime, settle: timedelta, interval: timedelta) -> timedelta:
-        """Until a pod has settled or a window is whole, whatever comes first, but not at once again."""
+        """Until a pod has settled or a window is whole, or a minute is over, but not at once again."""
         looks = [
             mark.since + settle if mark.began is None else max(mark.began + interval, self.not_before or mark.began)
             for mark in self.marks.values()
         ]
         soonest = min((look for look in looks if look > now), default=now + interval / 4)
-        return max(soonest - now, interval / 20)
+        return max(min(soonest - now, MINUTE), interval / 20)

@@ -26,7 +26,8 @@ SLOT: Final = timedelta(minutes=5)
 """The busiest minute is remembered by slots of this length: thirteen at most."""
 MOST_SLOTS: Final = REMEMBERED // SLOT + 1
 NOISY: Final = 0.08
-"""From this noise on a single window tells nothing: the objective counts as missed once two in a row say so."""
+"""From this noise on a single window tells nothing: the objective counts as missed once two in a row say so, and its
+room once it is missing by more than the noise."""
 TURNED_AWAY: Final = 0.001
 """Share of the requests that admission may refuse while the objective counts as met: a burst now and then."""
 
@@ -66,7 +67,8 @@ def met_with_room(situation: Situation, model: Model | None, last: Noise | None 
     expected = p95 * rise if model is None else expected_p95(model, situation.values, p95, rise)
     if model is None and (observation.busy(situation.values.get(WORKERS, 1.0)) or 0.0) * rise >= FULL:
         return False
-    return expected is not None and expected <= objective.p95.total_seconds()
+    doubt = deviation(last) if last is not None and deviation(last) >= NOISY else 0.0
+    return expected is not None and expected <= (1 + doubt) * objective.p95.total_seconds()
 
 
 def nothing_grows(situation: Situation, model: Model | None, last: Noise | None = None) -> bool:
@@ -81,7 +83,7 @@ def p95_now(situation: Situation, observation: Observation, last: Noise) -> floa
     p95, before = known.p95_seconds if known else observation.p95, last.last
     if p95 is None or before is None or last.generation != situation.fleet.generation or deviation(last) < NOISY:
         return p95
-    return min(p95, before.p95_seconds) if same_load(before.load, load_of(observation)) else p95
+    return min(p95, observation.p95 or p95, before.p95_seconds) if same_load(before.load, load_of(observation)) else p95
 
 
 def expected_p95(model: Model, values: Values, p95_seconds: float, rise: float) -> float | None:

@@ -1,0 +1,62 @@
+"""The busiest minute of a window that is longer than that: a mean over five minutes hides what each of them brought.
+
+Pure: fed with each look at the fleet. Only pods of which both ends of a minute are of one life count.
+"""
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from statistics import mean
+from typing import Final
+
+from paceline_operator.core.measure.pods import PodState
+from paceline_operator.core.model.tunables import NOTHING
+
+MINUTE: Final = timedelta(minutes=1)
+WHOLE: Final = 0.9
+"""Looks come with jitter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What one pod had answered, and for how long it had run, at a look."""
+
+    started_at: str
+    uptime_seconds: float
+    requests: int
+
+
+@dataclass(frozen=True, slots=True)
+class Minutes:
+    """The minute that is being counted, and the busiest so far, in requests a second and pod."""
+
+    began: datetime | None = None
+    counts: Mapping[str, Counted] = field(default_factory=lambda: NOTHING)
+    busiest: float = 0.0
+
+    def seen(
+        self, states: Mapping[str, PodState], now: datetime, excluded: AbstractSet[str] = frozenset()
+    ) -> "Minutes":
+        """After a look at the fleet, without the requests of excluded routes."""
+        if self.began is not None and timedelta() <= now - self.began < WHOLE * MINUTE:
+            return self
+        counts = {uid: _counted(state, excluded) for uid, state in states.items()}
+        rates = [rate for uid, count in counts.items() if (rate := _rate(self.counts.get(uid), count)) is not None]
+        return Minutes(now, counts, max(self.busiest, mean(rates) if rates else 0.0))
+
+    def forgotten(self) -> "Minutes":
+        """For the next window: the minute under way goes on."""
+        return replace(self, busiest=0.0)
+
+
+def _counted(state: PodState, excluded: AbstractSet[str]) -> Counted:
+    requests = sum(counters.count for group, counters in state.requests.items() if group not in excluded)
+    return Counted(state.started_at, state.uptime_seconds, requests)
+
+
+def _rate(before: Counted | None, now: Counted) -> float | None:
+    if before is None or before.started_at != now.started_at:
+        return None
+    seconds, requests = now.uptime_seconds - before.uptime_seconds, now.requests - before.requests
+    return requests / seconds if seconds > 0 and requests >= 0 else None
