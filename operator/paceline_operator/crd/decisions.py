@@ -1,4 +1,7 @@
-"""`status.decisions`: the last changes, each with its reason; a run of holds is one counted entry, oldest first."""
+"""`status.decisions`: the last changes, each with its reason; a run of holds is one counted entry, oldest first.
+
+Both are bounded by themselves, so that holds never push a change out.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +15,7 @@ from paceline_operator.core.model.values import change_to_wire, values_to_wire
 from paceline_operator.crd.measured import parse_time, render_time
 
 MOST_CHANGES: Final = 20
-MOST_ENTRIES: Final = 40
+MOST_HOLDS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +36,15 @@ def appended(
 ) -> tuple[list[dict[str, Any]], bool]:
     """The entries with this decision, and whether it is news: not the repetition of the last one."""
     kept = [dict(entry) for entry in entries]
-    entry = _entry(decided, now)
+    entry = entry_of(decided, now)
     if not decided.applied and kept and _same(kept[-1], entry):
         kept[-1] = _repeated(kept[-1], entry, now, interval)
         return kept, False
-    return _trimmed([*kept, entry]), True
+    return trimmed([*kept, entry]), True
 
 
-def _entry(decided: Decided, now: datetime) -> dict[str, Any]:
+def entry_of(decided: Decided, now: datetime) -> dict[str, Any]:
+    """One decision as the status shows it."""
     decision = decided.decision
     entry: dict[str, Any] = {
         "time": render_time(now),
@@ -72,7 +76,9 @@ def _repeated(last: Mapping[str, Any], entry: dict[str, Any], now: datetime, int
     return {**entry, "since": since, "count": count}
 
 
-def _trimmed(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    changes = [index for index, entry in enumerate(entries) if entry.get("changes")]
-    first = changes[-MOST_CHANGES] if len(changes) > MOST_CHANGES else 0
-    return entries[first:][-MOST_ENTRIES:]
+def trimmed(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The newest changes that were made and, beside them, the newest runs of holds and recommendations."""
+    made = [index for index, entry in enumerate(entries) if entry.get("changes") and not entry.get("recommended")]
+    others = [index for index in range(len(entries)) if index not in set(made)]
+    left = {*made[-MOST_CHANGES:], *others[-MOST_HOLDS:]}
+    return [dict(entry) for index, entry in enumerate(entries) if index in left]

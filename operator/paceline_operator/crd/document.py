@@ -26,6 +26,8 @@ class TuningDocument:
     digest: str
     overrides: Mapping[str, Values] = field(default_factory=lambda: NOTHING)
     """By pod uid: what single pods run in place of the common values."""
+    intent: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
+    """Why the operator wrote it, as `crd/intent.py` has it; pods ignore it."""
 
 
 def build_document(
@@ -34,6 +36,7 @@ def build_document(
     policy: str,
     traceparent: str | None = None,
     overrides: Mapping[str, Values] = NOTHING,
+    intent: Mapping[str, Any] = NOTHING,
 ) -> bytes:
     """The bytes to store. The same arguments give the same bytes."""
     wire: dict[str, Any] = {"schema": SCHEMA, "generation": generation, "policy": policy}
@@ -42,6 +45,8 @@ def build_document(
     wire["values"] = values_to_wire(values)
     if overrides:
         wire["overrides"] = {uid: values_to_wire(overrides[uid]) for uid in sorted(overrides)}
+    if intent:
+        wire["intent"] = dict(intent)
     return orjson.dumps(wire)
 
 
@@ -57,7 +62,9 @@ def parse_document(content: bytes) -> TuningDocument:
             raise ValueError(f"schema {wire['schema']!r}, generation {wire['generation']!r}")
         values = values_from_wire(wire["values"])
         overrides = {str(uid): values_from_wire(v) for uid, v in (wire.get("overrides") or {}).items()}
-        return TuningDocument(int(wire["generation"]), values, str(wire.get("policy", "")), digest(content), overrides)
+        policy, intent = str(wire.get("policy", "")), wire.get("intent")
+        written_for = intent if isinstance(intent, dict) else NOTHING
+        return TuningDocument(int(wire["generation"]), values, policy, digest(content), overrides, written_for)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InvalidState(f"stored tuning document: {type(error).__name__}: {error}") from error
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from paceline_operator.core.measure.pods import PodState
 from paceline_operator.core.model.tunables import Values
@@ -26,9 +27,14 @@ logger = logging.getLogger(__name__)
 
 
 async def write_document(
-    platform: Platform, world: World, values: Values, overrides: Mapping[str, Values], traceparent: str | None
+    platform: Platform,
+    world: World,
+    values: Values,
+    overrides: Mapping[str, Values],
+    traceparent: str | None,
+    intent: Mapping[str, Any],
 ) -> World:
-    """Stores the values as a new generation, above all that anybody has seen; the world with them.
+    """Stores the values, and what they are for, as the next generation; the world with them.
 
     The policy is read anew first: between gathering and acting a person may have changed their mind.
 
@@ -38,8 +44,8 @@ async def write_document(
     fresh = await platform.policy(world.resource.key)
     if fresh is None or _intent(fresh) != _intent(world.resource):
         raise Conflict(f"policy {world.resource.key} changed while it was being worked on")
-    generation = world.highest_generation + 1
-    content = build_document(generation, values, str(world.resource.key), traceparent, overrides)
+    generation = world.next_generation
+    content = build_document(generation, values, str(world.resource.key), traceparent, overrides, intent)
     await platform.write_document(world.workload, content, world.stored.resource_version)
     await platform.nudge(world.workload, generation)
     return replace(world, document=parse_document(content), stored=StoredDocument(content))

@@ -14,6 +14,7 @@ from paceline_operator.core.model.tunables import NOTHING, Kind, Tunable, Values
 from paceline_operator.core.model.values import tunable_from_wire, values_from_wire
 from paceline_operator.core.situation.situation import LEAST_COVERAGE, Fleet, Member
 from paceline_operator.crd.document import MOST_GENERATION, TuningDocument, parse_document
+from paceline_operator.crd.intent import completed
 from paceline_operator.crd.measured import readable
 from paceline_operator.crd.switches import Switches
 from paceline_operator.errors import InvalidState
@@ -65,6 +66,11 @@ class World:
         return max(stored, told if told <= MOST_GENERATION else 0)
 
     @property
+    def next_generation(self) -> int:
+        """Above all that anybody has seen."""
+        return self.highest_generation + 1
+
+    @property
     def in_force(self) -> TuningDocument | None:
         """The stored document, unless pods have moved past it or refuse it: then what they run is the truth.
 
@@ -111,7 +117,10 @@ async def gather(
     """
     workload = naming(await platform.workload(resource.key.namespace, target), policy)
     stored = await platform.document(workload)
-    world = World(resource, policy, switches, workload, stored, parsed(stored, workload), {})
+    document = parsed(stored, workload)
+    # Of a pass that ended between the document and the status.
+    resource = replace(resource, status=completed(resource.status, document, str(resource.key)))
+    world = World(resource, policy, switches, workload, stored, document, {})
     return world.hearing(await telemetry.scrape(workload.staying))
 
 

@@ -12,12 +12,13 @@ from paceline_operator.core.model.decision import Decision, Reason
 from paceline_operator.core.model.policy import Mode, Policy
 from paceline_operator.core.verdict.canary import without_trial
 from paceline_operator.core.verdict.pending import remember
+from paceline_operator.crd.intent import render_intent
 from paceline_operator.crd.switches import Switches
 from paceline_operator.loop.act import end_trial, wait_for_acks, write_document
 from paceline_operator.loop.gather import World, fleet_of, gather
 from paceline_operator.loop.journal import Journal, decision_line, logged
 from paceline_operator.loop.looks import Looks, look, planned
-from paceline_operator.loop.report import Outcome, Reporter
+from paceline_operator.loop.report import Outcome, Reporter, decided
 from paceline_operator.loop.think import think
 from paceline_operator.loop.understand import NotReady, understand
 from paceline_operator.ports import (
@@ -176,29 +177,27 @@ class Reconciler:
             values=thought.situation.values,
             memory=thought.memory,
             decision=thought.decision,
+            document=world.document,
             trace_id=span.traceparent.split("-")[1] if span.traceparent else None,
         )
 
     async def _apply(
         self, world: World, outcome: Outcome, decision: Decision, span: Span, woken: asyncio.Event | None
     ) -> timedelta:
-        values = decision.common(outcome.values)
-        with self._tracer.span("apply"):
-            world = await write_document(self._platform, world, values, decision.overrides, span.traceparent)
-        assert world.document is not None  # just written
-        span.set(generation=world.document.generation)
+        generation, resource = world.next_generation, world.resource
+        memory = remember(outcome.thought.situation, without_trial(outcome.memory), decision, generation)
         outcome = replace(
-            outcome,
-            # Nobody can have acked what has just been written.
-            fleet=replace(fleet_of(world), left_out=outcome.fleet.left_out),
-            values=values,
-            memory=remember(
-                outcome.thought.situation, without_trial(outcome.memory), decision, world.document.generation
-            ),
-            decision=decision,
-            applied=True,
+            outcome, values=decision.common(outcome.values), memory=memory, decision=decision, applied=True
         )
-        await self._report(world.resource, outcome)
+        intent = render_intent(decided(outcome, decision, generation), memory, self._now())
+        with self._tracer.span("apply", generation=generation):
+            world = await write_document(
+                self._platform, world, outcome.values, decision.overrides, span.traceparent, intent
+            )
+        span.set(generation=generation)
+        # Nobody can have acked what has just been written.
+        outcome = replace(outcome, fleet=replace(fleet_of(world), left_out=outcome.fleet.left_out))
+        await self._report(resource, outcome)
         return await self._propagate(world, outcome, woken)
 
     async def _propagate(self, world: World, outcome: Outcome, woken: asyncio.Event | None) -> timedelta:
@@ -257,12 +256,12 @@ def _to_apply(world: World, outcome: Outcome) -> Decision | None:
 
 
 def _taken_back(world: World) -> Decision:
-    generation = world.highest_generation + 1
+    generation = world.next_generation
     message = f"nobody waits for what single pods tried: common values for all pods, as generation {generation}"
     return Decision((), Reason.EXTERNAL_CHANGE, message)
 
 
 def _written_anew(world: World) -> Decision:
     what = "was deleted" if world.stored.content is None else "was not what pods run"
-    message = f"the document {what}: written anew from what runs, as generation {world.highest_generation + 1}"
+    message = f"the document {what}: written anew from what runs, as generation {world.next_generation}"
     return Decision((), Reason.EXTERNAL_CHANGE, message)

@@ -21,6 +21,8 @@ from paceline_operator.crd.conditions import (
     within_budget,
 )
 from paceline_operator.crd.decisions import Decided
+from paceline_operator.crd.document import TuningDocument
+from paceline_operator.crd.intent import completed
 from paceline_operator.crd.status import Report, differs, render_not_ready, render_status
 from paceline_operator.crd.switches import Switches
 from paceline_operator.loop.think import Thought
@@ -58,6 +60,8 @@ class Outcome:
     values: Values
     memory: Memory
     decision: Decision | None
+    document: TuningDocument | None = None
+    """The stored one that the pass found."""
     applied: bool = False
     trace_id: str | None = None
 
@@ -98,8 +102,8 @@ class Reporter:
         return await self._publish(resource, outcome, now)
 
     async def _publish(self, resource: PolicyResource, outcome: Outcome, now: datetime) -> None:
-        report = _report(resource.status, resource.generation, outcome)
-        status, news = render_status(resource.status, report, now)
+        previous = completed(resource.status, outcome.document, str(resource.key))
+        status, news = render_status(previous, _report(previous, resource.generation, outcome), now)
         if differs(resource.status, status):
             await self._platform.write_status(resource, status)
         decision = outcome.decision
@@ -108,19 +112,16 @@ class Reporter:
             await self._platform.record_event(resource, decision.reason.value, decision.message, warning=warning)
 
 
+def decided(outcome: Outcome, decision: Decision, generation: int) -> Decided:
+    """The decision of a pass. A recommendation starts from what is in force; what is applied is in force already."""
+    observation = outcome.thought.observation
+    p95 = observation.p95 if observation else None
+    return Decided(decision, generation, outcome.values, outcome.applied, outcome.trace_id, p95)
+
+
 def _report(previous: Mapping[str, Any], generation: int, outcome: Outcome) -> Report:
     situation = outcome.thought.situation
-    decided, observation = None, situation.observation
-    if outcome.decision is not None:
-        # A recommendation starts from what is in force; what was applied is in force already.
-        decided = Decided(
-            outcome.decision,
-            outcome.fleet.generation,
-            outcome.values,
-            outcome.applied,
-            outcome.trace_id,
-            observation.p95 if observation else None,
-        )
+    decision = outcome.decision
     return Report(
         observed_generation=generation,
         conditions=_conditions(previous, outcome),
@@ -128,8 +129,8 @@ def _report(previous: Mapping[str, Any], generation: int, outcome: Outcome) -> R
         values=outcome.values,
         memory=outcome.memory,
         interval=situation.policy.behavior.interval,
-        observation=observation,
-        decided=decided,
+        observation=situation.observation,
+        decided=None if decision is None else decided(outcome, decision, outcome.fleet.generation),
     )
 
 

@@ -29,7 +29,7 @@ from paceline_operator.crd.conditions import (
     telemetry_available,
     within_budget,
 )
-from paceline_operator.crd.decisions import MOST_CHANGES, MOST_ENTRIES, Decided, appended
+from paceline_operator.crd.decisions import MOST_CHANGES, MOST_HOLDS, Decided, appended
 from paceline_operator.crd.memory import MOST_BYTES, parse_memory, render_pending, render_tuner
 from paceline_operator.crd.status import Report, differs, render_status
 from situations import (
@@ -141,7 +141,7 @@ def test_only_the_last_changes_are_kept() -> None:
         entries, _ = appended(entries, decided(), NOW + number * INTERVAL, INTERVAL)
 
     assert len([entry for entry in entries if entry.get("changes")]) == MOST_CHANGES
-    assert len(entries) <= MOST_ENTRIES
+    assert len(entries) <= MOST_CHANGES + MOST_HOLDS
 
 
 def test_a_transition_has_a_time_and_everything_else_has_not() -> None:

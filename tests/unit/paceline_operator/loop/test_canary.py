@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -183,7 +184,7 @@ async def test_a_policy_that_goes_with_its_trial_fails_for_nothing_else_that_wen
     assert fleet.document_writes == writes
 
 
-async def test_an_operator_killed_before_its_status_was_written_leaves_common_values(reconciler_of: Make) -> None:
+async def test_an_operator_killed_before_its_status_was_written_goes_on_with_the_trial(reconciler_of: Make) -> None:
     fleet = fleet_of()
 
     def killed() -> None:
@@ -196,6 +197,18 @@ async def test_an_operator_killed_before_its_status_was_written_leaves_common_va
         await until_tried(reconciler_of(fleet), fleet)
     fleet.before_status = None
     assert document(fleet)["overrides"]
+
+    await reconciler_of(fleet).reconcile(KEY)
+
+    assert document(fleet)["overrides"]
+    assert fleet.status["pending"]["triedOn"] == list(document(fleet)["overrides"])
+
+
+async def test_overrides_that_no_trial_accounts_for_are_taken_back(reconciler_of: Make) -> None:
+    fleet = fleet_of()
+    await until_tried(reconciler_of(fleet), fleet)
+    fleet.content = json.dumps({name: part for name, part in document(fleet).items() if name != "intent"}).encode()
+    fleet.resources[KEY] = replace(fleet.resources[KEY], status={})
 
     await reconciler_of(fleet).reconcile(KEY)
 
