@@ -1,9 +1,11 @@
 """Situations for tests of the tuning core: valid and dull by default; a test overrides what it is about."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from math import ceil, log2
+from math import ceil, exp, log, log2, sqrt
+from statistics import NormalDist
 from typing import Any
 
 from paceline_operator.core.decide import decide
@@ -30,6 +32,16 @@ def seconds(value: float, count: int = 1000) -> Histogram:
     if value == 0:
         return Histogram(20, count)
     return Histogram(20, 0, {ceil(log2(value) * 2**20) - 1: count}, value * count)
+
+
+def lognormal(p95: float, count: int, cv: float = 1.0) -> Histogram:
+    """As many values as asked for, each at its own quantile of the lognormal distribution with this p95."""
+    sigma = sqrt(log(1 + cv * cv))
+    normal = NormalDist()
+    median = p95 / exp(sigma * normal.inv_cdf(0.95))
+    values = (median * exp(sigma * normal.inv_cdf((rank + 0.5) / count)) for rank in range(count))
+    buckets = Counter(ceil(log2(value) * 16) - 1 for value in values)
+    return Histogram(4, 0, dict(buckets), count * median * exp(sigma * sigma / 2))
 
 
 def workers_spec(minimum: int = 1, maximum: int = 8) -> TunableSpec:

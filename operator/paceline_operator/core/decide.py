@@ -217,7 +217,13 @@ def _decision(situation: Situation, proposal: Proposal, uncapped: tuple[Change, 
     capped = Reason.AT_MAXIMUM if proposal.lever != uncapped[0] else None
     message = f"{', '.join(map(str, proposal.changes))}: {proposal.finding.evidence}"
     return Decision(
-        proposal.changes, proposal.finding.reason, situation.evidence(message), uncapped, capped, tuned=True
+        proposal.changes,
+        proposal.finding.reason,
+        situation.evidence(message),
+        uncapped,
+        capped,
+        tuned=True,
+        promised=proposal.promised if proposal.changes == uncapped else None,
     )
 
 

@@ -5,10 +5,32 @@ from typing import Any, Final
 
 from paceline_operator.core.model.tunables import NOTHING, Values
 from paceline_operator.core.model.values import values_from_wire, values_to_wire
-from paceline_operator.core.situation.memory import Busy, Ceiling, Drowned, Known, Memory, Noise, Probing, Replicas
+from paceline_operator.core.situation.memory import (
+    Busy,
+    Ceiling,
+    Doubt,
+    Drowned,
+    Known,
+    Memory,
+    Noise,
+    Probing,
+    Replicas,
+)
 from paceline_operator.crd.measured import parse_measured, parse_time, readable, render_measured, render_time
 
-LEARNT: Final = ("known", "noise", "probing", "cpu", "fastest", "drowned", "ceiling", "replicas", "busy", "wanted")
+LEARNT: Final = (
+    "known",
+    "noise",
+    "probing",
+    "cpu",
+    "fastest",
+    "drowned",
+    "ceiling",
+    "replicas",
+    "busy",
+    "wanted",
+    "doubts",
+)
 
 
 def render_learnt(memory: Memory) -> dict[str, Any]:
@@ -21,6 +43,7 @@ def render_learnt(memory: Memory) -> dict[str, Any]:
         "fastest": {name: round(seconds, 7) for name, seconds in memory.fastest.items()},
         "busy": [{"since": render_time(slot.since), "load": round(slot.load, 3)} for slot in memory.busy],
         "wanted": [values_to_wire(values) for values in memory.wanted],
+        "doubts": {name: _render_doubt(doubt) for name, doubt in memory.doubts.items()},
         "drowned": {name: _render_drowned(known) for name, known in memory.drowned.items()},
     }
     if memory.probing.after is not None:
@@ -44,6 +67,7 @@ def parse_learnt(tuner: Mapping[str, Any]) -> dict[str, Any]:
         "cpu": readable(lambda: {int(n): float(seconds) for n, seconds in tuner["cpu"].items()}, NOTHING),
         "fastest": readable(lambda: {str(n): float(seconds) for n, seconds in tuner["fastest"].items()}, NOTHING),
         "drowned": readable(lambda: {str(n): _parse_drowned(entry) for n, entry in tuner["drowned"].items()}, NOTHING),
+        "doubts": readable(lambda: {str(n): _parse_doubt(entry) for n, entry in tuner["doubts"].items()}, NOTHING),
         "ceiling": readable(lambda: _parse_ceiling(tuner["ceiling"]), None),
         "replicas": readable(lambda: _parse_replicas(tuner["replicas"]), None),
         "busy": tuple(busy),
@@ -85,6 +109,21 @@ def _parse_noise(wire: Mapping[str, Any]) -> Noise:
 def _parse_probing(wire: Mapping[str, Any]) -> Probing:
     after = parse_time(wire["after"]) if wire.get("after") else None
     return Probing(int(wire["failures"]), after)
+
+
+def _render_doubt(doubt: Doubt) -> dict[str, Any]:
+    return {
+        "seen": round(doubt.seen, 3),
+        "load": round(doubt.load, 3),
+        "template": doubt.template,
+        "until": render_time(doubt.until),
+        "times": doubt.times,
+    }
+
+
+def _parse_doubt(wire: Mapping[str, Any]) -> Doubt:
+    until, times = parse_time(wire["until"]), int(wire["times"])
+    return Doubt(float(wire["seen"]), float(wire["load"]), str(wire["template"]), until, times)
 
 
 def _render_drowned(known: Drowned) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def readable(parse: Callable[[], _Parsed], otherwise: _Parsed) -> _Parsed:
 
 def render_measured(measured: Measured) -> dict[str, Any]:
     """Rounded: what is compared with it is noisier."""
-    return {
+    wire = {
         "p95Seconds": round(measured.p95_seconds, 6),
         "errorRatio": round(measured.error_ratio, 6),
         "requestsPerSecond": round(measured.requests_per_second, 2),
@@ -37,6 +37,7 @@ def render_measured(measured: Measured) -> dict[str, Any]:
         "pods": measured.pods,
         "mix": {group: round(share, 3) for group, share in measured.mix.items()},
     }
+    return {**wire, "interval": [round(bound, 6) for bound in measured.interval]} if measured.interval else wire
 
 
 def parse_measured(wire: Mapping[str, Any]) -> Measured:
@@ -48,4 +49,5 @@ def parse_measured(wire: Mapping[str, Any]) -> Measured:
         int(wire["samples"]),
         int(wire.get("pods", 1)),
         {str(group): float(share) for group, share in (wire.get("mix") or {}).items()},
+        (float(wire["interval"][0]), float(wire["interval"][1])) if wire.get("interval") else None,
     )

@@ -27,7 +27,7 @@ def render_tuner(memory: Memory) -> dict[str, Any]:
         "version": VERSION,
         "changes": [render_time(time) for time in memory.changes],
         "rollbacks": [render_time(time) for time in memory.rollbacks],
-        "rejected": [{"values": values_to_wire(r.values), "until": render_time(r.until)} for r in memory.rejected],
+        "rejected": [_render_rejected(rejected) for rejected in memory.rejected],
         "oversized": {name: {"windows": o.windows, "needed": o.needed} for name, o in memory.oversized.items()},
     }
     if memory.first is not None:
@@ -42,7 +42,7 @@ def render_tuner(memory: Memory) -> dict[str, Any]:
 
 def render_pending(pending: Pending) -> dict[str, Any]:
     """`status.pending`."""
-    wire = {
+    wire: dict[str, Any] = {
         "generation": pending.generation,
         "reason": pending.reason.value,
         "changes": [change_to_wire(change) for change in pending.changes],
@@ -51,6 +51,8 @@ def render_pending(pending: Pending) -> dict[str, Any]:
         "deadline": render_time(pending.deadline),
         "voids": pending.voids,
     }
+    if pending.promised is not None:
+        wire["promised"] = round(pending.promised, 4)
     uids = {"triedOn": list(pending.tried_on), "failing": list(pending.failing)}
     return {**wire, "template": pending.template, **{name: listed for name, listed in uids.items() if listed}}
 
@@ -88,8 +90,15 @@ def _parse_pending(wire: Mapping[str, Any] | None) -> Pending | None:
         tried_on=tuple(str(uid) for uid in wire.get("triedOn") or ()),
         template=str(wire.get("template") or ""),
         failing=tuple(str(uid) for uid in wire.get("failing") or ()),
+        promised=None if wire.get("promised") is None else float(wire["promised"]),
     )
 
 
+def _render_rejected(rejected: Rejected) -> dict[str, Any]:
+    wire = {"values": values_to_wire(rejected.values), "until": render_time(rejected.until)}
+    return {**wire, "load": round(rejected.load, 3), "template": rejected.template} if rejected.load else wire
+
+
 def _parse_rejected(wire: Mapping[str, Any]) -> Rejected:
-    return Rejected(values_from_wire(wire["values"]), parse_time(wire["until"]))
+    load, template = float(wire.get("load", 0.0)), str(wire.get("template", ""))
+    return Rejected(values_from_wire(wire["values"]), parse_time(wire["until"]), load, template)

@@ -11,7 +11,8 @@ from paceline_operator.core.model.policy import Objective, TunableSpec
 from paceline_operator.core.model.tunables import WORKERS, Kind, Tunable, Values
 from paceline_operator.core.queueing.predict import Model
 from paceline_operator.core.queueing.queueing import BURSTINESS, servers_needed
-from paceline_operator.core.situation.experience import database_is_slow, load_of, recall
+from paceline_operator.core.situation.doubts import believed
+from paceline_operator.core.situation.experience import database_is_slow, is_rejected, load_of, recall
 from paceline_operator.core.situation.situation import Situation
 
 
@@ -30,7 +31,8 @@ def candidates(situation: Situation, model: Model, objective: Objective) -> Iter
     for workers in range(int(least), int(most) + 1):
         for sizes in _bundles(situation, model, objective, float(workers)):
             values = {**situation.values, WORKERS: float(workers), **sizes}
-            candidate = None if endangers(situation, values) else judged(situation, model, values)
+            barred = endangers(situation, values) or is_rejected(situation, values)
+            candidate = None if barred else judged(situation, model, values)
             if candidate is not None:
                 yield candidate
     yield from (known for known in _known(situation, least, most) if not _burdens(situation, model, known.values))
@@ -53,6 +55,8 @@ def _known(situation: Situation, least: float, most: float) -> Iterator[Candidat
     for known in situation.memory.known:
         values = {**situation.values, **known.values}
         if not (least <= values.get(WORKERS, least) <= most and _allowed(situation, values)):
+            continue
+        if is_rejected(situation, values):
             continue
         found = recall(situation, values, load)
         if found is not None:
@@ -78,7 +82,17 @@ def judged(situation: Situation, model: Model, values: Values) -> Candidate | No
     if predicted is None:
         return None
     factor = max(_correction(situation, model, situation.values), _correction_of(situation, model, values))
-    return Candidate(values, predicted * factor, measured=False)
+    return Candidate(values, _believable(situation, model, values, predicted * factor), measured=False)
+
+
+def _believable(situation: Situation, model: Model, values: Values, predicted: float) -> float:
+    """The prediction, its gain cut down to what is believed of it."""
+    share = believed(situation, values)
+    now = model.p95(situation.values.get(WORKERS, 1.0), named_pools(situation.values)) if share < 1 else None
+    if now is None:
+        return predicted
+    current = now * _correction(situation, model, situation.values)
+    return predicted if predicted >= current else current - share * (current - predicted)
 
 
 def _correction_of(situation: Situation, model: Model, values: Values) -> float:

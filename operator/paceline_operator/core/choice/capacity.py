@@ -32,7 +32,8 @@ def propose(situation: Situation, model: Model, objective: Objective) -> Proposa
     # Half of the tolerance is what the choice asks for; the limit on proposals asks for the whole of it.
     severity = 1 + choice.gain / least_gain(situation) * situation.policy.behavior.tolerance
     finding = Finding(reason, changes[0].tunable, max(severity, 1 + 2 * situation.policy.behavior.tolerance), evidence)
-    return Proposal(finding, changes, predicted=True)
+    promised = 1 - choice.best.p95_seconds / choice.current.p95_seconds
+    return Proposal(finding, changes, predicted=True, promised=promised if promised > 0 else None)
 
 
 def out_of_bounds(situation: Situation, model: Model, objective: Objective) -> Decision | None:

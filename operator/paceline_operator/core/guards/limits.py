@@ -17,10 +17,15 @@ from paceline_operator.core.laws.recommend import Proposal, carried_pools
 from paceline_operator.core.model.decision import Change, Reason, apply_changes, differences
 from paceline_operator.core.model.durations import format_duration
 from paceline_operator.core.model.tunables import WORKERS, Kind, Values
+from paceline_operator.core.situation.doubts import doubt_of
+from paceline_operator.core.situation.experience import load_of, same_load
+from paceline_operator.core.situation.memory import Rejected
 from paceline_operator.core.situation.situation import Situation
 
 TURNED_AWAY: Final = 0.001
 """Share of the requests; a burst now and then is what admission is for."""
+BELIEVED: Final = 0.5
+"""The least share of a promised gain that must have been seen for more of the same to be tried without a model."""
 GIVING_BACK: Final = frozenset({Reason.WORKERS_OVERSIZED, Reason.POOL_OVERSIZED})
 
 Limit: TypeAlias = Callable[[Situation, Proposal], Proposal | Hold]
@@ -177,13 +182,31 @@ def recently_rejected(situation: Situation, proposal: Proposal) -> Proposal | Ho
         return proposal
     after = apply_changes(situation.values, proposal.changes)
     for rejected in situation.memory.rejected:
-        if _tuned(rejected.values) == _tuned(after) and situation.now < rejected.until:
+        if _tuned(rejected.values) == _tuned(after) and _holds(situation, rejected):
             wait = format_duration(rejected.until - situation.now)
             return Hold(
                 Reason.COOLING_DOWN,
                 f"{proposal.finding.evidence}; {_listed(proposal.changes)} did not do before, not again for {wait}",
             )
     return proposal
+
+
+def _holds(situation: Situation, rejected: Rejected) -> bool:
+    """What was rolled back may do under another load, or for other pods."""
+    if rejected.template and rejected.template != situation.fleet.template:
+        return False
+    now = load_of(situation.observation) if situation.observation else rejected.load
+    return situation.now < rejected.until and (not rejected.load or same_load(rejected.load, now))
+
+
+def gained_nothing(situation: Situation, proposal: Proposal) -> Proposal | Hold:
+    """More of what gained next to nothing is not tried under such a load. The model knows by itself."""
+    doubt = doubt_of(situation, proposal.lever.tunable)
+    if proposal.predicted or doubt is None or doubt.seen >= BELIEVED or not _grows(proposal.lever):
+        return proposal
+    wait = format_duration(doubt.until - situation.now)
+    message = f"more of {proposal.lever.tunable} gained nothing under such a load, not again for {wait}"
+    return Hold(Reason.COOLING_DOWN, f"{proposal.finding.evidence}; {message}")
 
 
 def _tuned(values: Values) -> Values:
@@ -224,6 +247,7 @@ LIMITS: Final[tuple[Limit, ...]] = (
     pods_missing,
     requests_turned_away,
     recently_rejected,
+    gained_nothing,
     cooling_down,
     change_rate,
     enough,

@@ -38,6 +38,8 @@ class Proposal:
     changes: tuple[Change, ...]
     predicted: bool = False
     """Chosen by the model, which knows the constraints and what has been tried."""
+    promised: float | None = None
+    """Share of p95 that the model says is gained by all of the changes."""
 
     @property
     def lever(self) -> Change:

@@ -84,6 +84,8 @@ class Decision:
     """How many pods meet the objective with room; None where it cannot be told."""
     tried_on: tuple[str, ...] = ()
     """Uids of the pods that get the changes first; empty: all pods."""
+    promised: float | None = None
+    """Share of p95 that the model says is gained; None where it says nothing."""
 
     def common(self, values: Values) -> Values:
         """What all pods run after the decision whose common values were `values`: a trial leaves those as they are."""

@@ -100,6 +100,18 @@ def database_is_slow(memory: Memory, name: str, query_seconds: float) -> bool:
     return query_seconds > SLOW_QUERY * memory.fastest.get(name, query_seconds)
 
 
+def is_rejected(situation: Situation, values: Values) -> bool:
+    """Whether these values were rolled back under such a load, by pods of this template."""
+    load, tuned = load_of(situation.observation) if situation.observation else 0.0, _tuned(situation, values)
+    return any(
+        _tuned(situation, rejected.values) == tuned
+        and situation.now < rejected.until
+        and rejected.template == situation.fleet.template
+        and _same(rejected.load, load)
+        for rejected in situation.memory.rejected
+    )
+
+
 def same_load(one: float, other: float) -> bool:
     """Whether two request rates are near enough to compare what was measured under them."""
     return _same(one, other)

@@ -3,11 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from math import exp, sqrt
+from typing import Any, Final
 
 from paceline_operator.core.measure.observation import Observation
 from paceline_operator.core.model.decision import Change, Reason
 from paceline_operator.core.model.tunables import NOTHING, Values
+
+SURELY: Final = 2.576
+"""Standard deviations: a value is outside them by chance once in a hundred times."""
+BY_CHANCE: Final = 3.58 / 1.96 * SURELY
+"""Half of the interval of a lognormal p95 (CV 1) times √n, where the window was not kept bucket by bucket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +27,8 @@ class Measured:
     pods: int = 1
     mix: Mapping[str, float] = field(default_factory=lambda: NOTHING)
     """Share of the requests by route group."""
+    interval: tuple[float, float] | None = None
+    """Where the true p95 lies, with 99 % confidence; None where the window was too small to tell."""
 
     @classmethod
     def of(cls, observation: Observation) -> "Measured | None":
@@ -28,7 +36,18 @@ class Measured:
         p95, seen = observation.p95, observation
         if p95 is None:
             return None
-        return cls(p95, seen.error_ratio, seen.requests_per_second, seen.requests, seen.pods, seen.mix)
+        interval = seen.duration.interval(0.95, SURELY)
+        return cls(p95, seen.error_ratio, seen.requests_per_second, seen.requests, seen.pods, seen.mix, interval)
+
+    @property
+    def low(self) -> float:
+        """Of the interval; as of a lognormal distribution where there is none."""
+        return self.interval[0] if self.interval else self.p95_seconds * exp(-BY_CHANCE / sqrt(max(1, self.samples)))
+
+    @property
+    def high(self) -> float:
+        """Of the interval; as of a lognormal distribution where there is none."""
+        return self.interval[1] if self.interval else self.p95_seconds * exp(BY_CHANCE / sqrt(max(1, self.samples)))
 
     @property
     def load(self) -> float:
@@ -54,6 +73,8 @@ class Pending:
     """Of the pods when the change was made: what another one does is not due to the change."""
     failing: tuple[str, ...] = ()
     """Uids of the pods that were failing when the change was made: that they fail again is not due to it."""
+    promised: float | None = None
+    """Share of p95 that the model said would be gained; None where it said nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +83,24 @@ class Rejected:
 
     values: Values
     until: datetime
+    load: float = 0.0
+    """Under which they were rolled back, in requests a second and pod; 0: whatever the load."""
+    template: str = ""
+    """Of the pods then; empty: whatever the pods."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Growing a tunable gained less than the model promised: what it promises of more of it is cut down."""
+
+    seen: float
+    """Share of the promise that was seen, in [0, 1]."""
+    load: float
+    """Requests a second and pod then: much more of them may need what these did not."""
+    template: str
+    until: datetime
+    times: int = 1
+    """How often in a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +209,8 @@ class Memory:
     """The busiest minutes of the last hour, oldest first: what to plan for."""
     wanted: tuple[Values, ...] = ()
     """The cheapest setting that would do, by window, the newest last."""
+    doubts: Mapping[str, Doubt] = field(default_factory=lambda: NOTHING)
+    """By tunable: how far the model is believed when it promises a gain of more of it."""
     first: Measured | None = None
     """The first window ever measured: what tuning has gained is told against it."""
     unknown: Mapping[str, Any] = field(default_factory=lambda: NOTHING)

@@ -15,7 +15,7 @@ from paceline_operator.core.model.tunables import WORKERS, Kind
 from paceline_operator.core.situation.experience import seen_on_trial
 from paceline_operator.core.situation.memory import Measured, Memory, Pending
 from paceline_operator.core.situation.situation import Member, Situation
-from paceline_operator.core.verdict.compare import meets_cheaper, most_rise, slower
+from paceline_operator.core.verdict.compare import meets_cheaper, slower
 from paceline_operator.core.verdict.errors import more_errors
 from paceline_operator.core.verdict.restarts import blamed
 from paceline_operator.core.verdict.rollback import deployed_since, on_trial, roll_back, under_judgement
@@ -156,7 +156,9 @@ def _judged(situation: Situation, pending: Pending, tried: Measured, others: Mea
     message = (
         f"{', '.join(map(str, pending.changes))} for all pods, tried{on_trial(pending, situation.fleet.total)}: {p95s}"
     )
-    decision = Decision(pending.changes, pending.reason, situation.evidence(message), tuned=True)
+    decision = Decision(
+        pending.changes, pending.reason, situation.evidence(message), tuned=True, promised=pending.promised
+    )
     return decision, without_trial(situation.memory)
 
 
@@ -165,7 +167,7 @@ def _objection(situation: Situation, tried: Measured, others: Measured) -> str:
         return f"errors {others.error_ratio:.2%} → {tried.error_ratio:.2%}"
     if meets_cheaper(situation, tried):
         return ""
-    return slower(others, tried, most_rise(situation, min(tried.samples, others.samples)))
+    return slower(situation, others, tried)
 
 
 def _text(measured: Measured) -> str:

@@ -1,19 +1,25 @@
 """Compares the window after a change with the one before it: do they compare at all, and is the later one worse?
 
-Slower is a p95 beyond the dead band `max(10 %, tolerance, 3 σ, √2 · 3.58/√n)`, or surely by more than 5 %. σ is the
-noise between windows in which nothing changed; the last term is what two windows of n requests differ by chance.
-Source: the 95 % interval of a lognormal p95 (CV 1) is ± 8 % at n = 2000, ± 2.5 % at 20000.
+Slower is a p95 that rose by more than the dead band max(10 %, tolerance, 3 σ), and surely rose at all. σ is the noise
+between windows in which nothing changed. Each window's p95 has an interval by binomial order statistics
+(`core/measure/histogram.py`); that of their ratio r follows from both, without a distribution being assumed:
 
-| n | chance | dead band | surely worse from |
-| --- | --- | --- | --- |
-| 200 | 36 % | 36 % | 43 % |
-| 2000 | 11 % | 11 % | 17 % |
-| 20000 | 3.6 % | 10 % | 9 % |
+    ln r - √(ln²(after/after.low) + ln²(before.high/before)) … ln r + √(ln²(after.high/after) + ln²(before/before.low))
+
+Source: G. Y. Zou, A. Donner, "Construction of confidence limits about effect measures", Statistics in Medicine 27,
+2008.
+Worked example: 20 ms in [19.2, 20.9], then 23 ms in [22, 24.1]: r = 1.15, ln r = 0.140, halves 0.044 and 0.044:
+0.140 ± 0.063, a rise by 8 to 22 %: it surely rose, and by more than 10 %.
+
+p95 also rises where only more of the requests are slow ones. As much of the requests as went to other routes, and one
+in a hundred at least, may be why: unless p95 less that share is higher than p95 was before, the windows do not compare.
+Worked example: 4.4 % of the requests are reports of 2 s, then 5.2 %: p95 5 ms → 2 s, but p94 is 5 ms.
 """
 
-from math import hypot, sqrt
+from math import exp, hypot, log, sqrt
 from typing import Final
 
+from paceline_operator.core.measure.observation import Observation
 from paceline_operator.core.model.durations import format_duration
 from paceline_operator.core.model.policy import Prefer
 from paceline_operator.core.situation.experience import noise_of, same_load
@@ -22,39 +28,61 @@ from paceline_operator.core.situation.situation import Situation
 
 LEAST_DEAD_BAND: Final = 0.10
 CHANCE: Final = sqrt(2) * 3.58
-SURELY_WORSE: Final = 1.05
+"""Over √n: what the p95s of two windows of n requests differ by chance."""
 MIX_MOVED: Final = 0.15
 """Share of the requests that went to other routes, above which two windows do not compare."""
+UNSEEN: Final = 0.01
+"""Share of the requests that may have become slow ones without any route group telling."""
+ALIKE: Final = 1.02
+"""Two quantiles whose ratio is smaller are equal: half of a bucket."""
 
 
 def confounded(baseline: Measured, measured: Measured) -> bool:
     """Whether load or route mix moved so that they may be why p95 did. Faster under more of the same load is not."""
-    groups = baseline.mix.keys() | measured.mix.keys()
-    moved = sum(abs(baseline.mix.get(group, 0.0) - measured.mix.get(group, 0.0)) for group in groups) / 2
-    if baseline.mix and moved > MIX_MOVED:
+    if baseline.mix and mix_moved(baseline, measured) > MIX_MOVED:
         return True
     better = measured.p95_seconds <= baseline.p95_seconds
     return not same_load(baseline.load, measured.load) and not (better and measured.load > baseline.load)
 
 
-def slower(baseline: Measured, measured: Measured, allowed: float) -> str:
-    """Says by how much p95 rose, where that is more than the allowed ratio; else empty."""
-    ratio = measured.p95_seconds / max(baseline.p95_seconds, 1e-6)
-    if ratio <= allowed:
+def mix_moved(baseline: Measured, measured: Measured) -> float:
+    """The share of the requests that went to other routes; 0 where nobody names any."""
+    groups = baseline.mix.keys() | measured.mix.keys() if baseline.mix else frozenset[str]()
+    return sum(abs(baseline.mix.get(group, 0.0) - measured.mix.get(group, 0.0)) for group in groups) / 2
+
+
+def more_slow_ones(baseline: Measured, measured: Measured, seen: Observation) -> bool:
+    """Whether p95 rose because more of the requests are slow ones, and not because requests are slower."""
+    share = max(UNSEEN, mix_moved(baseline, measured))
+    quantile = seen.duration.quantile(0.95 - share) or 0.0
+    return measured.p95_seconds > ALIKE * baseline.p95_seconds >= quantile
+
+
+def slower(situation: Situation, baseline: Measured, measured: Measured) -> str:
+    """Says by how much p95 rose, where it surely rose and by more than the dead band; else empty."""
+    least, ratio, _ = ratio_interval(baseline, measured)
+    allowed = 1 + dead_band(situation.policy.behavior.tolerance, noise_of(situation.memory))
+    if ratio <= allowed or least <= 1:
         return ""
-    before, after = format_duration(baseline.p95_seconds), format_duration(measured.p95_seconds)
-    return f"p95 {before} → {after}, ×{ratio:.2f} > {allowed:.2f}"
+    return f"{described(baseline, measured)}, ×{ratio:.2f} > {allowed:.2f}"
 
 
-def most_rise(situation: Situation, samples: int) -> float:
-    """The largest ratio of two p95s, the smaller window having so many samples, that takes no change back."""
-    band = dead_band(situation.policy.behavior.tolerance, samples, noise_of(situation.memory))
-    return min(1 + band, SURELY_WORSE * (1 + uncertain(situation, samples)))
+def described(baseline: Measured, measured: Measured) -> str:
+    """`p95 20ms → 24ms`."""
+    return f"p95 {format_duration(baseline.p95_seconds)} → {format_duration(measured.p95_seconds)}"
 
 
-def dead_band(tolerance: float, samples: int, noise: float = 0.0) -> float:
+def ratio_interval(baseline: Measured, measured: Measured) -> tuple[float, float, float]:
+    """The later p95 over the earlier one: the least it can be, what was measured, the most; with 99 % confidence."""
+    before, after = max(baseline.p95_seconds, 1e-6), max(measured.p95_seconds, 1e-6)
+    down = hypot(_log(after, measured.low), _log(baseline.high, before))
+    up = hypot(_log(measured.high, after), _log(before, baseline.low))
+    return after / before * exp(-down), after / before, after / before * exp(up)
+
+
+def dead_band(tolerance: float, noise: float = 0.0) -> float:
     """By how much, as a share, p95 may rise before a change is taken back."""
-    return max(LEAST_DEAD_BAND, tolerance, 3 * noise, CHANCE / sqrt(samples))
+    return max(LEAST_DEAD_BAND, tolerance, 3 * noise)
 
 
 def uncertain(situation: Situation, samples: int) -> float:
@@ -68,3 +96,7 @@ def meets_cheaper(situation: Situation, measured: Measured) -> bool:
     if objective is None or objective.prefer is not Prefer.COST:
         return False
     return measured.p95_seconds <= objective.p95.total_seconds()
+
+
+def _log(larger: float, smaller: float) -> float:
+    return max(0.0, log(larger / max(smaller, 1e-6)))

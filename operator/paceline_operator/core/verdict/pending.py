@@ -36,6 +36,7 @@ def remember(situation: Situation, memory: Memory, decision: Decision, generatio
         tried_on=decision.tried_on,
         template=situation.fleet.template,
         failing=failing(situation),
+        promised=decision.promised,
     )
     if decision.tried_on:
         return replace(memory, pending=pending)

@@ -13,9 +13,11 @@ from paceline_operator.core.situation.memory import Ceiling, Memory, Pending, Pr
 from paceline_operator.core.situation.situation import Situation
 from paceline_operator.core.verdict.restarts import grew
 
-REJECTED_FOR: Final = 10
-"""Windows for which values that were rolled back are not tried again."""
-MOST_REJECTED: Final = 8
+REJECTED_FOR: Final = 60
+"""Windows for which values that were rolled back are not tried again, under the same load and pod template."""
+DISPROVED_FOR: Final = 10
+"""Windows for which nothing of the kind is tried, once fewer connections made a slow database no faster."""
+MOST_REJECTED: Final = 16
 BREAKER_ROLLBACKS: Final = 3
 BREAKER_TIME: Final = timedelta(hours=1)
 """So many changes taken back within this time, and tuning rests for as long."""
@@ -30,8 +32,8 @@ def roll_back(
     """The way back, and the memory with the values as rejected; `kept_from`: pods cannot live with so many workers."""
     judged = under_judgement(situation.values, pending)
     back = way_back(judged, pending)
-    until = situation.now + REJECTED_FOR * situation.policy.behavior.interval
-    rejected = (*situation.memory.rejected, Rejected(dict(judged), until))[-MOST_REJECTED:]
+    until = situation.now + DISPROVED_FOR * situation.policy.behavior.interval
+    rejected = (*situation.memory.rejected, _rejected(situation, pending, judged))[-MOST_REJECTED:]
     undone = (", ".join(map(str, back)) or "nothing left to undo") + on_trial(pending, situation.fleet.total)
     message = f"{undone}: {why} (after {pending.reason}, {_age(situation, pending)} ago)"
     ceiling = _ceiling(situation, pending) if kept_from else situation.memory.ceiling
@@ -40,6 +42,11 @@ def roll_back(
         pools = (change.tunable for change in back if change.tunable.kind is Kind.POOL)
         memory = replace(memory, drowned=disproved(situation, pools, until))
     return Decision(back, reason, situation.evidence(message)), failed(situation, pending, memory)
+
+
+def _rejected(situation: Situation, pending: Pending, judged: Values) -> Rejected:
+    until = situation.now + REJECTED_FOR * situation.policy.behavior.interval
+    return Rejected(dict(judged), until, pending.baseline.load, situation.fleet.template)
 
 
 def way_back(judged: Values, pending: Pending) -> tuple[Change, ...]:

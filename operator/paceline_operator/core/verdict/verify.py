@@ -1,8 +1,9 @@
 """Judges a change by the window after it: keep it, or go back to what was. A change that a deploy met is not judged at
 all: its values stay, and whatever the new pods need is decided anew from what they report.
 
-Kept unless p95 rose beyond the dead band (`core/verdict/compare.py`) or errors rose. A probe is kept only if it gained
-1.5 % and more than the noise. Where load or route mix moved, another window is waited for.
+What grew is kept for what it gained, what was given back while the objective is met (`core/verdict/gain.py`); either
+goes back where errors rose. A probe is kept only if it gained 1.5 % and more than the noise. Where load or route mix
+moved, another window is waited for.
 """
 
 from dataclasses import replace
@@ -11,13 +12,24 @@ from typing import Final
 from paceline_operator.core.laws.contention import NO_MORE, drowning, endangers, no_relief
 from paceline_operator.core.laws.diagnose import all_lent
 from paceline_operator.core.model.decision import Decision, Reason, apply_changes
-from paceline_operator.core.model.durations import format_duration
 from paceline_operator.core.model.tunables import WORKERS
+from paceline_operator.core.situation.doubts import doubted, trusted
 from paceline_operator.core.situation.memory import Measured, Memory, Pending, Probing
 from paceline_operator.core.situation.situation import Situation
 from paceline_operator.core.verdict.bought import not_worth
-from paceline_operator.core.verdict.compare import confounded, most_rise, slower, uncertain
+from paceline_operator.core.verdict.compare import (
+    MIX_MOVED,
+    confounded,
+    described,
+    meets_cheaper,
+    mix_moved,
+    more_slow_ones,
+    ratio_interval,
+    slower,
+    uncertain,
+)
 from paceline_operator.core.verdict.errors import more_errors
+from paceline_operator.core.verdict.gain import Gain, gain, grown, seen_share
 from paceline_operator.core.verdict.restarts import blamed
 from paceline_operator.core.verdict.rollback import deployed_since, failed, gap, roll_back, way_back
 
@@ -63,28 +75,62 @@ def _starved(situation: Situation, pending: Pending, measured: Measured) -> tupl
     if endangers(situation, apply_changes(situation.values, way_back(situation.values, pending))):
         # What was before is no way out, either: the law of drowned databases knows a better one.
         return None, failed(situation, pending, replace(situation.memory, pending=None))
-    before, after = format_duration(pending.baseline.p95_seconds), format_duration(measured.p95_seconds)
-    return _judged(situation, pending, measured, f"p95 {before} → {after}, and {name} drowns in its connections")
+    objection = f"{described(pending.baseline, measured)}, and {name} drowns in its connections"
+    return _judged(situation, pending, measured, objection)
 
 
 def _compared(situation: Situation, pending: Pending, measured: Measured) -> tuple[Decision | None, Memory]:
-    failing = more_errors(pending.baseline, measured, situation.allowed_error_ratio)
-    if confounded(pending.baseline, measured) and not failing:
+    baseline = pending.baseline
+    if more_errors(baseline, measured, situation.allowed_error_ratio):
+        return _judged(situation, pending, measured, f"errors {baseline.error_ratio:.2%} → {measured.error_ratio:.2%}")
+    if confounded(baseline, measured) or _only_more_slow_ones(situation, baseline, measured):
         return _void(situation, pending, measured)
-    return _judged(situation, pending, measured, _objection(situation, pending, measured))
+    if _in_vain(situation, pending, measured):
+        return _judged(situation, pending, measured, _objection(situation, pending, measured))
+    if situation.enough or (not grown(situation.values, pending) and meets_cheaper(situation, measured)):
+        return _judged(situation, pending, measured, "")
+    if pending.reason is Reason.PROBE:
+        return _judged(situation, pending, measured, _objection(situation, pending, measured))
+    return _weighed(situation, pending, measured)
+
+
+def _weighed(situation: Situation, pending: Pending, measured: Measured) -> tuple[Decision | None, Memory]:
+    """By what it gained. That too little was seen of a promise is learnt for all sizes of what grew."""
+    found, why = gain(situation, pending, measured, situation.values, last=_last(pending))
+    if found is Gain.UNCLEAR:
+        return None, _again(situation, pending)
+    decision, memory = _judged(situation, pending, measured, why or not_worth(situation, pending, measured))
+    more = grown(situation.values, pending)
+    if decision is None:
+        return None, trusted(memory, more)
+    return decision, doubted(situation, memory, more, seen_share(pending, measured), pending.baseline.load)
+
+
+def _only_more_slow_ones(situation: Situation, baseline: Measured, measured: Measured) -> bool:
+    seen = situation.observation
+    return seen is not None and bool(slower(situation, baseline, measured)) and more_slow_ones(baseline, measured, seen)
+
+
+def _last(pending: Pending) -> bool:
+    return pending.voids + 1 >= MOST_VOIDS
+
+
+def _again(situation: Situation, pending: Pending) -> Memory:
+    return replace(situation.memory, pending=replace(pending, voids=pending.voids + 1))
 
 
 def _void(situation: Situation, pending: Pending, measured: Measured) -> tuple[Decision | None, Memory]:
     """Load or mix moved: another window may tell. In the end only what is slow under no more load goes back."""
-    if pending.voids + 1 < MOST_VOIDS:
-        again = replace(pending, voids=pending.voids + 1)
-        return None, replace(situation.memory, pending=again)
+    if not _last(pending):
+        return None, _again(situation, pending)
     objective = situation.policy.objective
+    baseline = pending.baseline
     met = objective is not None and measured.p95_seconds <= objective.p95.total_seconds()
-    if met or measured.load > pending.baseline.load or measured.p95_seconds <= pending.baseline.p95_seconds:
+    if met or measured.load > baseline.load or measured.p95_seconds <= baseline.p95_seconds:
         return _judged(situation, pending, measured, "")
-    before, after = format_duration(pending.baseline.p95_seconds), format_duration(measured.p95_seconds)
-    return _judged(situation, pending, measured, f"p95 {before} → {after} though the load fell")
+    if mix_moved(baseline, measured) > MIX_MOVED or _only_more_slow_ones(situation, baseline, measured):
+        return _judged(situation, pending, measured, "")
+    return _judged(situation, pending, measured, f"{described(baseline, measured)} though the load fell")
 
 
 def _grew(pending: Pending) -> bool:
@@ -114,22 +160,16 @@ def _after_gain(situation: Situation, pending: Pending, measured: Measured) -> P
 
 
 def _objection(situation: Situation, pending: Pending, measured: Measured) -> str:
+    """Of a pool that grew in vain, or of a probe."""
     baseline = pending.baseline
-    if more_errors(baseline, measured, situation.allowed_error_ratio):
-        return f"errors {baseline.error_ratio:.2%} → {measured.error_ratio:.2%}"
     if _in_vain(situation, pending, measured):
-        return f"{pending.changes[0]} answers no more requests: the database is what limits"
-    if situation.enough:
-        return ""
+        return f"{pending.changes[0]} serves no more requests: the database is what limits"
     little = not_worth(situation, pending, measured)
     if little:
         return little
-    samples = min(measured.samples, baseline.samples)
-    if pending.reason is Reason.PROBE:
-        allowed = 1 - max(PROBE_GAIN, uncertain(situation, samples) / 2)
-    else:
-        allowed = most_rise(situation, samples)
-    return slower(baseline, measured, allowed)
+    _, ratio, _ = ratio_interval(baseline, measured)
+    allowed = 1 - max(PROBE_GAIN, uncertain(situation, min(measured.samples, baseline.samples)) / 2)
+    return "" if ratio <= allowed else f"{described(baseline, measured)}, ×{ratio:.2f} > {allowed:.2f}"
 
 
 def _in_vain(situation: Situation, pending: Pending, measured: Measured) -> bool:

@@ -12,6 +12,7 @@ from paceline_operator.core.model.values import values_to_wire
 from paceline_operator.core.situation.memory import (
     Busy,
     Ceiling,
+    Doubt,
     Known,
     Measured,
     Memory,
@@ -43,6 +44,7 @@ MEASURED = st.builds(
     COUNTS,
     st.integers(1, 1000),
     st.dictionaries(NAMES, st.integers(0, 1000).map(lambda n: n / 1000), max_size=3),
+    st.none() | st.tuples(MICROS, MICROS),
 )
 CHANGES = st.builds(Change, TUNABLES, st.none() | st.integers(0, 1000).map(float), st.integers(0, 1000).map(float))
 PENDING = st.builds(
@@ -57,6 +59,7 @@ PENDING = st.builds(
     few(NAMES),
     NAMES,
     few(NAMES),
+    st.none() | st.integers(0, 10**4).map(lambda n: n / 1e4),
 )
 
 
@@ -67,7 +70,22 @@ MEMORIES = st.builds(
     rollbacks=few(TIMES),
     pending=st.none() | PENDING,
     last_known_good=VALUES,
-    rejected=few(st.builds(Rejected, VALUES, TIMES)),
+    rejected=few(
+        st.builds(Rejected, VALUES, TIMES)
+        | st.builds(Rejected, VALUES, TIMES, st.integers(1, 10**6).map(lambda n: n / 1000), NAMES)
+    ),
+    doubts=st.dictionaries(
+        NAMES,
+        st.builds(
+            Doubt,
+            st.integers(0, 1000).map(lambda n: n / 1000),
+            COUNTS.map(lambda n: n / 1000),
+            NAMES,
+            TIMES,
+            st.integers(1, 9),
+        ),
+        max_size=3,
+    ),
     oversized=st.dictionaries(NAMES, st.builds(Oversized, COUNTS, COUNTS), max_size=3),
     known=few(st.builds(Known, VALUES, COUNTS.map(lambda n: n / 1000), MICROS, COUNTS, TIMES)),
     noise=NOISE,

@@ -117,7 +117,7 @@ def test_a_pool_that_grew_in_vain_goes_back() -> None:
 
     assert decision is not None
     assert decision.changes == (Change(POSTGRES, 8, 4),)
-    assert "postgres 4→8 answers no more requests" in decision.message
+    assert "postgres 4→8 serves no more requests" in decision.message
 
 
 @pytest.mark.parametrize(
@@ -126,9 +126,6 @@ def test_a_pool_that_grew_in_vain_goes_back() -> None:
         pytest.param(Change(POSTGRES, 4, 8), collapsed(requests_per_second=360.0), id="more is answered"),
         pytest.param(Change(POSTGRES, 4, 8), collapsed(duration=seconds(0.7, 20_000)), id="it is faster"),
         pytest.param(Change(POSTGRES, 7, 8), collapsed(), id="it grew too little to tell"),
-        pytest.param(Change(WORKERS, 2, 4), collapsed(), id="workers grew"),
-        pytest.param(Change(POSTGRES, 4, 8), collapsed(pools=postgres_seen()), id="some are idle"),
-        pytest.param(Change(POSTGRES, 4, 8), collapsed(pools={}), id="nothing is seen of the pool"),
     ],
 )
 def test_otherwise_growth_stays(grown: Change, window: Observation) -> None:
@@ -137,6 +134,25 @@ def test_otherwise_growth_stays(grown: Change, window: Observation) -> None:
 
     assert decision is None
     assert memory.pending is None
+
+
+@pytest.mark.parametrize(
+    ("grown", "window"),
+    [
+        pytest.param(Change(WORKERS, 2, 4), collapsed(), id="workers grew"),
+        pytest.param(Change(POSTGRES, 4, 8), collapsed(pools=postgres_seen()), id="some are idle"),
+        pytest.param(Change(POSTGRES, 4, 8), collapsed(pools={}), id="nothing is seen of the pool"),
+    ],
+)
+def test_growth_that_gained_nothing_goes_back_without_a_word_on_the_database(
+    grown: Change, window: Observation
+) -> None:
+    change = pending(changes=(grown,), reason=Reason.POOL_WAIT_HIGH, baseline=measured(p95_seconds=0.88))
+    decision, memory = verify(situation(observation=window, memory=Memory(pending=change)))
+
+    assert decision is not None
+    assert "and no more requests were served" in decision.message
+    assert memory.doubts[str(grown.tunable)].seen == 0
 
 
 def test_a_pool_that_is_all_lent_goes_before_lag_that_does_not_explain_it() -> None:

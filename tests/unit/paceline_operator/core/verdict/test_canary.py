@@ -15,7 +15,7 @@ from paceline_operator.core.model.decision import Change, Decision, Reason, appl
 from paceline_operator.core.model.policy import Behavior, Bounds, TunableSpec
 from paceline_operator.core.model.tunables import WORKERS, Values, cache
 from paceline_operator.core.situation.experience import recall
-from paceline_operator.core.situation.memory import Ceiling, Memory, Pending
+from paceline_operator.core.situation.memory import Ceiling, Measured, Memory, Pending
 from paceline_operator.core.situation.situation import Budget, Member, Situation
 from paceline_operator.core.verdict.canary import described, judge, tried_first, without_trial
 from paceline_operator.core.verdict.pending import remember
@@ -27,7 +27,7 @@ from situations import (
     POSTGRES,
     ended,
     fleet,
-    measured,
+    lognormal,
     observation,
     pending,
     policy,
@@ -40,6 +40,7 @@ from situations import (
 
 MORE = (Change(WORKERS, 4, 5), Change(POSTGRES, 8, 7))
 BACK = (Change(WORKERS, 5, 4), Change(POSTGRES, 7, 8))
+LOGNORMAL = lognormal(0.020, 20_000)
 CHANGE = Decision(MORE, Reason.LOOP_LAG_HIGH, "workers 4→5, postgres 8→7: loop lag; n=1", tuned=True)
 TRIED = values(5, 7)
 
@@ -165,7 +166,10 @@ def test_what_is_no_trial_stays(memory: Memory) -> None:
         pytest.param(tried(seen(duration=seconds(0.0215))), Reason.LOOP_LAG_HIGH, "for all", id="within the dead band"),
         pytest.param(tried(seen(duration=seconds(0.024))), Reason.ROLLED_BACK, "p95 20ms → 24ms", id="slower"),
         pytest.param(
-            tried(seen(requests=200, duration=seconds(0.026))), Reason.LOOP_LAG_HIGH, "for all", id="few samples"
+            tried(seen(requests=200, duration=lognormal(0.024, 200)), observation=observation(duration=LOGNORMAL)),
+            Reason.LOOP_LAG_HIGH,
+            "for all",
+            id="few samples",
         ),
         pytest.param(tried(seen(errors=10)), Reason.ROLLED_BACK, "errors 0.00% → 0.25%", id="more errors"),
         pytest.param(tried(seen(requests=200, errors=3)), Reason.LOOP_LAG_HIGH, "for all", id="errors by chance"),
@@ -306,7 +310,7 @@ def test_a_promoted_change_is_verified_as_any_other() -> None:
 
     assert memory.pending is not None
     assert memory.pending.tried_on == ()
-    assert memory.pending.baseline == measured(pods=5, p95_seconds=memory.pending.baseline.p95_seconds)
+    assert memory.pending.baseline == Measured.of(observation(pods=5))
 
 
 def test_a_probe_need_gain_nothing_on_single_pods() -> None:
