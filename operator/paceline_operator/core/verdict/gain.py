@@ -5,7 +5,7 @@
 | something grew, the objective was missed | it is surely met now, or half of the promised gain is seen |
 | something grew, the objective was met | half of the promised gain is seen |
 | something grew without a promise: queues were full | p95 may have fallen by 5 %, or 5 % more was served |
-| something was given back, the objective was met | the objective is still met |
+| something was given back, the objective was met | it is still met; where chance leaves it open, p95 is not slower |
 | anything else | p95 is not slower (`core/verdict/compare.py`) |
 
 Where chance leaves it open, one more window is waited for; then what was measured counts. Worked example: 2 → 4 workers
@@ -18,7 +18,7 @@ from typing import Final
 
 from paceline_operator.core.model.decision import apply_changes, growing
 from paceline_operator.core.model.durations import format_duration
-from paceline_operator.core.model.policy import Prefer
+from paceline_operator.core.model.policy import Objective, Prefer
 from paceline_operator.core.model.tunables import Kind, Tunable, Values
 from paceline_operator.core.situation.memory import Measured, Pending
 from paceline_operator.core.situation.situation import Situation
@@ -55,7 +55,10 @@ def gain(situation: Situation, pending: Pending, measured: Measured, judged: Val
         return _promised(situation, pending, measured, pending.promised, last=last)
     if grew and _missed(situation, pending.baseline) and _by_much(pending):
         return _unpromised(pending, measured)
-    return _given_back(situation, pending, measured, last=last)
+    objective = situation.policy.objective
+    if grew or objective is None or objective.prefer is Prefer.LATENCY or _missed(situation, pending.baseline):
+        return _not_slower(situation, pending, measured)
+    return _given_back(situation, pending, measured, objective, last=last)
 
 
 def seen_share(pending: Pending, measured: Measured) -> float:
@@ -91,16 +94,19 @@ def _unpromised(pending: Pending, measured: Measured) -> tuple[Gain, str]:
     return Gain.TOO_LITTLE, f"{described(pending.baseline, measured)}, and no more requests were served"
 
 
-def _given_back(situation: Situation, pending: Pending, measured: Measured, *, last: bool) -> tuple[Gain, str]:
-    objective = situation.policy.objective
-    if objective is None or objective.prefer is Prefer.LATENCY or _missed(situation, pending.baseline):
-        objection = slower(situation, pending.baseline, measured)
-        return (Gain.TOO_LITTLE, objection) if objection else (Gain.ENOUGH, "")
+def _not_slower(situation: Situation, pending: Pending, measured: Measured) -> tuple[Gain, str]:
+    objection = slower(situation, pending.baseline, measured)
+    return (Gain.TOO_LITTLE, objection) if objection else (Gain.ENOUGH, "")
+
+
+def _given_back(
+    situation: Situation, pending: Pending, measured: Measured, objective: Objective, *, last: bool
+) -> tuple[Gain, str]:
     limit = objective.p95.total_seconds()
     if measured.p95_seconds <= limit:
         return Gain.ENOUGH, ""
-    if measured.low <= limit and not last:
-        return Gain.UNCLEAR, ""
+    if measured.low <= limit:
+        return _not_slower(situation, pending, measured) if last else (Gain.UNCLEAR, "")
     text = f"{described(pending.baseline, measured)}, above the objective of {format_duration(objective.p95)}"
     return Gain.TOO_LITTLE, text
 

@@ -118,7 +118,7 @@ def test_growth_without_a_promise(change: tuple[Change, ...], window: Observatio
     [
         pytest.param(0.044, 0, "kept", id="slower, and met"),
         pytest.param(0.0455, 0, "waits", id="missed by chance, perhaps"),
-        pytest.param(0.0455, 1, "back", id="missed twice"),
+        pytest.param(0.0455, 1, "back", id="missed twice, and slower"),
         pytest.param(0.060, 0, "back", id="surely missed"),
     ],
 )
