@@ -199,3 +199,10 @@ async def test_every_field_of_a_status_is_in_the_crd() -> None:
         seen |= fleet.status.keys()
 
     assert seen == set(status["properties"])
+
+
+def test_cores_are_read_and_may_be_missing() -> None:
+    wire = ModelPod("pod", start_values(), start_values()).state(Service())
+    assert parse_state(wire).cpu.cores == 64
+    del wire["cpu"]["cores"]
+    assert parse_state(wire).cpu.cores is None

@@ -179,6 +179,7 @@ class ModelPod:
             "admission": None,
             "cpu": {
                 "limit": service.cpu_limit,
+                "cores": 64,
                 "usageSeconds": self.cpu_seconds,
                 "periods": round(self.uptime * 10),
                 "throttledPeriods": 0,

@@ -199,12 +199,13 @@ def _memory(memory: Mapping[str, Any]) -> PodMemory:
 
 
 def _cpu(cpu: Mapping[str, Any]) -> Cpu:
-    limit = cpu["limit"]
+    limit, cores = cpu["limit"], cpu.get("cores")
     return Cpu(
         None if limit is None else number(limit, "cpu.limit"),
         number(cpu["usageSeconds"], "cpu.usageSeconds"),
         count(cpu["periods"], "cpu.periods"),
         count(cpu["throttledPeriods"], "cpu.throttledPeriods"),
+        None if cores is None else count(cores, "cpu.cores"),
     )
 
 

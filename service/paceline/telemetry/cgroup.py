@@ -3,6 +3,8 @@
 Folders are arguments: tests hand in recorded ones.
 """
 
+import contextlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +89,13 @@ class CgroupV1:
         used = int((self.memory_folder / "memory.usage_in_bytes").read_text())
         inactive = _read_table(self.memory_folder / "memory.stat").get("total_inactive_file", 0)
         return Memory(limit if limit < _UNLIMITED_BYTES else None, max(0, used - inactive))
+
+
+def cores() -> int:
+    """Of the node that this process may run on, whatever its CPU limit."""
+    with contextlib.suppress(AttributeError, OSError):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def find_cgroup(

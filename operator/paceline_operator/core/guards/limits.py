@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 from paceline_operator.core.guards.gates import Hold, first_of
 from paceline_operator.core.guards.growth import enough
-from paceline_operator.core.laws.constraints import budgeted, fitted, within_budgets
+from paceline_operator.core.laws.constraints import budgeted, fitted, useful_workers, within_budgets
 from paceline_operator.core.laws.contention import endangers
 from paceline_operator.core.laws.recommend import Proposal, carried_pools
 from paceline_operator.core.model.decision import Change, Reason, apply_changes, differences
@@ -73,6 +73,8 @@ def at_maximum(situation: Situation, proposal: Proposal) -> Proposal | Hold:
     allowed = situation.policy.tunables[lever.tunable].allowed(lever.new)
     if lever.tunable.kind is Kind.POOL and situation.observation is not None:
         allowed = min(allowed, max(situation.observation.pools[lever.tunable.name].cap, 1))
+    if lever.tunable == WORKERS and _grows(lever):
+        allowed = min(allowed, useful_workers(situation))
     if lever.old is not None and (allowed > lever.old if _grows(lever) else allowed < lever.old):
         return replace(proposal, changes=(replace(lever, new=allowed), *proposal.changes[1:]))
     limit = "maximum" if _grows(lever) else "minimum"

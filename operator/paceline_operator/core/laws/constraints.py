@@ -1,7 +1,7 @@
 """What must hold at every instant, whatever the signals say: bounds, memory, connection budgets."""
 
 from collections.abc import Iterator, Mapping
-from math import floor
+from math import floor, inf
 
 from paceline_operator.core.laws.contention import most_connections
 from paceline_operator.core.model.policy import TunableSpec
@@ -17,12 +17,22 @@ def most_workers(situation: Situation) -> float:
     limits = [spec.bounds.maximum]
     if situation.observation and situation.observation.most_workers is not None:
         limits.append(max(situation.observation.most_workers, 1.0))
+    limits.append(useful_workers(situation))
     ceiling = situation.memory.ceiling
     if ceiling is not None and ceiling.template == situation.fleet.template:
         limits.append(ceiling.workers - 1)
     if situation.fleet.unregistered or WORKERS in situation.fleet.clamped:
         limits.append(now)
     return max(spec.bounds.minimum, min(limits))
+
+
+def useful_workers(situation: Situation) -> float:
+    """A worker for each core of the node that a pod may run on: more would share them. No limit where no pod says.
+
+    The CPU limit is another matter: workers may spend it side by side, on as many cores as there are.
+    """
+    cores = situation.observation.cores if situation.observation else None
+    return float(cores) if cores else inf
 
 
 def pool_limit(situation: Situation, spec: TunableSpec, workers: float) -> float:

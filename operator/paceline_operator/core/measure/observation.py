@@ -54,6 +54,8 @@ class Observation:
     """CPU time of all pods in the window."""
     cpu_limit: float | None = None
     """Cores of a pod, the smallest; None where none has a limit."""
+    cores: int | None = None
+    """Of its node that a pod may run on, the fewest; None where none says."""
     most_workers: int | None = None
     """What memory has room for in the pod that has least; None where it cannot be told."""
     turned_away: int = 0

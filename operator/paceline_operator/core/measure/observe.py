@@ -155,6 +155,7 @@ def _cpu_delta(before: Cpu, after: Cpu) -> Cpu:
         after.usage_seconds - before.usage_seconds,
         _increase(after.periods, before.periods),
         _increase(after.throttled_periods, before.throttled_periods),
+        after.cores,
     )
 
 
@@ -174,6 +175,7 @@ def _merged(deltas: list[_PodDelta]) -> Observation:
         caches=_merged_caches([delta.caches for delta in deltas]),
         cpu_seconds=sum(delta.cpu.usage_seconds for delta in deltas),
         cpu_limit=min((delta.cpu.limit for delta in deltas if delta.cpu.limit), default=None),
+        cores=min((delta.cpu.cores for delta in deltas if delta.cpu.cores), default=None),
         most_workers=_most_workers(deltas),
         mix=_mix(deltas),
         turned_away=sum(delta.turned_away for delta in deltas),

@@ -62,6 +62,8 @@ class Cpu:
     usage_seconds: float = 0.0
     periods: int = 0
     throttled_periods: int = 0
+    cores: int | None = None
+    """Of its node that the pod may run on; None where it does not say."""
 
 
 @dataclass(frozen=True, slots=True)

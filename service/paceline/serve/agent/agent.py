@@ -27,7 +27,7 @@ from paceline.serve.rundir import RunDir, take_calls
 from paceline.settings import Settings, load_settings
 from paceline.telemetry import logs
 from paceline.telemetry.app_metrics import AppMetrics
-from paceline.telemetry.cgroup import Cgroup, Cpu, find_cgroup
+from paceline.telemetry.cgroup import Cgroup, Cpu, cores, find_cgroup
 from paceline.telemetry.metrics import METRICS
 
 LOOK_SECONDS: Final = 0.05
@@ -63,7 +63,7 @@ async def run(settings: Settings) -> None:
 
     def state(groups: Collection[str] | None) -> dict[str, Any]:
         look()
-        usage = Usage(read_cpu(cgroup, reports), read_memory(cgroup, reports))
+        usage = Usage(read_cpu(cgroup, reports), read_memory(cgroup, reports), cores())
         clocks = Clocks(monotonic(), datetime.now(UTC), started, started_wall)
         named = reports.groups if groups is None else groups
         return build_state(serve, capacity.status, reports, usage, clocks, named)

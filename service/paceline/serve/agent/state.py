@@ -51,6 +51,8 @@ class Usage:
 
     cpu: Cpu
     memory: Memory
+    cores: int | None = None
+    """Of the node that the pod may run on."""
 
 
 def build_state(
@@ -79,6 +81,7 @@ def build_state(
         **reports.totals(groups),
         "cpu": {
             "limit": usage.cpu.limit_cores,
+            "cores": usage.cores,
             "usageSeconds": usage.cpu.usage_seconds,
             "periods": usage.cpu.periods,
             "throttledPeriods": usage.cpu.throttled_periods,

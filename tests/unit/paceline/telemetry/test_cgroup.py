@@ -1,7 +1,8 @@
+import os
 from pathlib import Path
 
 import pytest
-from paceline.telemetry.cgroup import CgroupV1, CgroupV2, Cpu, Memory, find_cgroup
+from paceline.telemetry.cgroup import CgroupV1, CgroupV2, Cpu, Memory, cores, find_cgroup
 
 
 def lay(folder: Path, **files: str) -> Path:
@@ -103,3 +104,9 @@ def test_cpu_and_cpuacct_mounted_together(v1: Path, tmp_path: Path) -> None:
 def test_where_there_is_no_cgroup(tmp_path: Path, lines: str | None) -> None:
     path = tmp_path / "nowhere" if lines is None else membership(tmp_path, lines)
     assert find_cgroup(tmp_path / "nothing", path) is None
+
+
+def test_cores_are_those_that_this_process_may_run_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cores() == len(os.sched_getaffinity(0))
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert cores() == os.cpu_count()

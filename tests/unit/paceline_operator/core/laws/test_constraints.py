@@ -168,3 +168,19 @@ def test_a_pool_is_limited_by_what_its_pods_clamp_and_by_a_budget_that_cannot_be
 
 def test_a_budget_that_no_known_pool_draws_from_limits_nothing() -> None:
     assert within_budgets(situation(budgets={MAIN: Budget(1, 4)}), values())
+
+
+@pytest.mark.parametrize(
+    ("cores", "most"),
+    [pytest.param(None, 8, id="nobody says"), pytest.param(3, 3, id="three"), pytest.param(64, 8, id="many")],
+)
+def test_a_worker_for_each_core_of_the_node_and_no_more(cores: int | None, most: int) -> None:
+    assert most_workers(situation(observation=observation(cores=cores))) == most
+
+
+def test_loops_that_lag_on_two_cores_get_no_third_worker() -> None:
+    lagging = observation(loop_lag=seconds(0.05), cores=2, requests_per_second=333.0)
+    decision, _ = decide(situation(values=values(2, 8), observation=lagging))
+    assert all(change.tunable != WORKERS for change in decision.changes)
+    more, _ = decide(situation(values=values(2, 8), observation=replace(lagging, cores=None)))
+    assert more.changes[0].tunable == WORKERS

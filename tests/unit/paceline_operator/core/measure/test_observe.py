@@ -169,3 +169,12 @@ def test_one_slow_pod_of_many_is_left_out_and_many_slow_ones_are_how_it_is() -> 
     half = observe([quick] * 3 + [late] * 3)
     assert half is not None
     assert (half.pods, half.left_out) == (6, 0)
+
+
+def test_the_fewest_cores_of_the_pods_that_say_any_count() -> None:
+    def ends(cores: int | None) -> PodWindow:
+        return PodWindow(BEFORE, state(110, 1600, cpu=Cpu(2.0, 150.0, 1100, 110, cores)))
+
+    seen = observe([ends(8), ends(4), ends(None)])
+    assert seen is not None
+    assert seen.cores == 4

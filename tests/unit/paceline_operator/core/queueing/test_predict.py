@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from paceline_operator.core.measure.observation import Observation
-from paceline_operator.core.queueing.fit import fit
+from paceline_operator.core.queueing.fit import fit, longest_slice
 from paceline_operator.core.queueing.predict import Model
 from paceline_operator.core.queueing.waits import FULL, Wait
 from situations import observation, postgres_seen, seconds
@@ -133,3 +133,26 @@ def test_what_the_quota_delays_keeps_its_connections() -> None:
     lent = throttled.checkouts("postgres", 4) * (throttled.hold_seconds("postgres", 4) or 0.0)
     assert throttled.p95(4, {"postgres": 0.999 * lent / FULL}) is None
     assert throttled.p95(4, {"postgres": 2 * lent}) is not None
+
+
+def test_lag_that_the_cpu_time_does_not_explain_is_there_with_any_number_of_workers() -> None:
+    """A noisy neighbour: loops that hardly compute lag by 40 ms."""
+    window = busy(cpu_limit=None, cpu_seconds=20_000 * 0.002, loop_lag=seconds(0.040), duration=seconds(0.067, 20_000))
+    fitted = fit(window, 2, POOLS)
+    assert fitted is not None
+    more = fitted.p95(8, POOLS)
+    assert more is not None
+    assert more > 0.95 * 0.067
+
+
+def test_lag_of_a_busy_loop_goes_with_more_workers() -> None:
+    window = busy(cpu_limit=None, cpu_seconds=20_000 * 0.016, loop_lag=seconds(0.016), duration=seconds(0.067, 20_000))
+    fitted = fit(window, 2, POOLS)
+    assert fitted is not None
+    more = fitted.p95(4, POOLS)
+    assert more is not None
+    assert more < 0.8 * 0.067
+
+
+def test_how_long_a_turn_on_the_loop_may_be() -> None:
+    assert longest_slice(0.004, 2) == pytest.approx(0.00625)
