@@ -76,18 +76,20 @@ def parse_learnt(tuner: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _render_known(known: Known) -> dict[str, Any]:
-    return {
+    wire = {
         "values": values_to_wire(known.values),
         "load": round(known.load, 3),
         "p95": round(known.p95_seconds, 6),
         "n": known.windows,
         "time": render_time(known.time),
     }
+    return {**wire, "template": known.template} if known.template else wire
 
 
 def _parse_known(wire: Mapping[str, Any]) -> Known:
     values = values_from_wire(wire["values"])
-    return Known(values, float(wire["load"]), float(wire["p95"]), int(wire["n"]), parse_time(wire["time"]))
+    time, template = parse_time(wire["time"]), str(wire.get("template", ""))
+    return Known(values, float(wire["load"]), float(wire["p95"]), int(wire["n"]), time, template)
 
 
 def _parse_busy(wire: Mapping[str, Any]) -> Busy:

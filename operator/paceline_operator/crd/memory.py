@@ -18,7 +18,7 @@ from paceline_operator.crd.measured import parse_measured, parse_time, readable,
 
 VERSION: Final = 1
 MOST_BYTES: Final = 16 << 10
-_KNOWN: Final = {"version", "changes", "rollbacks", "rejected", "oversized", "first"} | set(LEARNT)
+_KNOWN: Final = {"version", "changes", "rollbacks", "rejected", "oversized", "first", "tried"} | set(LEARNT)
 
 
 def render_tuner(memory: Memory) -> dict[str, Any]:
@@ -30,6 +30,8 @@ def render_tuner(memory: Memory) -> dict[str, Any]:
         "rejected": [_render_rejected(rejected) for rejected in memory.rejected],
         "oversized": {name: {"windows": o.windows, "needed": o.needed} for name, o in memory.oversized.items()},
     }
+    if memory.tried:
+        wire["tried"] = memory.tried
     if memory.first is not None:
         wire["first"] = render_measured(memory.first)
     wire |= render_learnt(memory)
@@ -51,6 +53,8 @@ def render_pending(pending: Pending) -> dict[str, Any]:
         "deadline": render_time(pending.deadline),
         "voids": pending.voids,
     }
+    if pending.past is not None:
+        wire["past"] = render_measured(pending.past)
     if pending.promised is not None:
         wire["promised"] = round(pending.promised, 4)
     uids = {"triedOn": list(pending.tried_on), "failing": list(pending.failing)}
@@ -70,6 +74,7 @@ def parse_memory(status: Mapping[str, Any]) -> Memory:
             lambda: {n: Oversized(int(o["windows"]), int(o["needed"])) for n, o in tuner.get("oversized", {}).items()},
             {},
         ),
+        tried=str(tuner.get("tried") or ""),
         first=readable(lambda: parse_measured(tuner["first"]), None),
         unknown={name: value for name, value in tuner.items() if name not in _KNOWN},
         **parse_learnt(tuner),
@@ -90,6 +95,7 @@ def _parse_pending(wire: Mapping[str, Any] | None) -> Pending | None:
         tried_on=tuple(str(uid) for uid in wire.get("triedOn") or ()),
         template=str(wire.get("template") or ""),
         failing=tuple(str(uid) for uid in wire.get("failing") or ()),
+        past=parse_measured(wire["past"]) if wire.get("past") else None,
         promised=None if wire.get("promised") is None else float(wire["promised"]),
     )
 

@@ -1,5 +1,6 @@
 """The spec of a TuningPolicy as pydantic models: shapes, and rules between fields. Meaning is given in `v1alpha1`."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated, Any, Final, Literal
@@ -139,8 +140,17 @@ class ObjectiveWire(_Wire):
         return self
 
 
+def _pods(value: object) -> int | float:
+    """`3` → 3, `"10%"` → 0.1; a share is a float."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    if isinstance(value, str) and (found := re.fullmatch(r"(\d{1,2}|100)%", value)):
+        return int(found[1]) / 100
+    raise ValueError(f"{value!r} is neither a number of pods such as 1 nor a share of them such as 10%")
+
+
 class _CanaryWire(_Wire):
-    pods: int = Field(default=1, ge=0, strict=True)
+    pods: Annotated[int | float, BeforeValidator(_pods)] = 1
 
 
 class BehaviorWire(_Wire):

@@ -75,5 +75,6 @@ def _behavior(wire: BehaviorWire) -> Behavior:
         cooldown=wire.interval if wire.cooldown is None else wire.cooldown,
         max_changes_per_hour=wire.maxChangesPerHour,
         stabilization_windows=wire.stabilizationWindows,
-        canary_pods=wire.canary.pods,
+        canary_pods=wire.canary.pods if isinstance(wire.canary.pods, int) else 0,
+        canary_share=wire.canary.pods if isinstance(wire.canary.pods, float) else None,
     )

@@ -1,11 +1,12 @@
 """What the fleet reported for one window, merged. What nobody reported is None or empty, never zero."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from math import inf, isfinite
 
-from paceline_operator.core.measure.histogram import Histogram
+from paceline_operator.core.measure.histogram import Histogram, merge
 from paceline_operator.core.model.tunables import NOTHING
 
 
@@ -33,6 +34,16 @@ class CacheObservation:
     """By TTL in seconds: the hit ratio it would have given, on a sample of the keys."""
     ghost_lookups: int = 0
     """Lookups in the sample, of one ghost TTL."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodFigures:
+    """What one pod served in the window."""
+
+    requests: int
+    errors: int
+    requests_per_second: float
+    duration: Histogram
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +77,23 @@ class Observation:
     """Pods that are so much slower than the others that nothing is tuned on them."""
     mix: Mapping[str, float] = field(default_factory=lambda: NOTHING)
     """Share of the requests by route group."""
+
+    each: Mapping[str, PodFigures] = field(default_factory=lambda: NOTHING)
+    """By pod uid, of the pods that say theirs."""
+
+    def of(self, uids: AbstractSet[str]) -> "Observation | None":
+        """What these pods served; the rest of the figures are still the fleet's. None where one of them is missing."""
+        if not uids or not uids <= self.each.keys():
+            return None
+        found = [self.each[uid] for uid in sorted(uids)]
+        return replace(
+            self,
+            pods=len(found),
+            requests=sum(pod.requests for pod in found),
+            errors=sum(pod.errors for pod in found),
+            requests_per_second=sum(pod.requests_per_second for pod in found),
+            duration=merge(pod.duration for pod in found),
+        )
 
     @property
     def sound(self) -> bool:

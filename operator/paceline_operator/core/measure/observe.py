@@ -11,7 +11,7 @@ from math import floor
 from typing import Final
 
 from paceline_operator.core.measure.histogram import CounterReset, Histogram, merge
-from paceline_operator.core.measure.observation import CacheObservation, Observation, PoolObservation
+from paceline_operator.core.measure.observation import CacheObservation, Observation, PodFigures, PoolObservation
 from paceline_operator.core.measure.pods import (
     CacheCounters,
     Cpu,
@@ -73,6 +73,7 @@ def observe(windows: Iterable[PodWindow], excluded_routes: frozenset[str] = froz
 
 @dataclass(frozen=True, slots=True)
 class _PodDelta:
+    uid: str
     seconds: float
     workers: float
     requests: int
@@ -94,6 +95,7 @@ def _delta(window: PodWindow, excluded: frozenset[str]) -> _PodDelta:
     routes = [(now, before.requests.get(group, NO_REQUESTS)) for group, now in counted.items()]
     increases = [_increase(now.count, old.count) for now, old in routes]
     return _PodDelta(
+        uid=after.uid,
         seconds=window.seconds,
         workers=after.values.get(WORKERS, 1),
         requests=sum(increases),
@@ -179,7 +181,12 @@ def _merged(deltas: list[_PodDelta]) -> Observation:
         most_workers=_most_workers(deltas),
         mix=_mix(deltas),
         turned_away=sum(delta.turned_away for delta in deltas),
+        each={delta.uid: _figures(delta) for delta in deltas if delta.uid},
     )
+
+
+def _figures(delta: _PodDelta) -> PodFigures:
+    return PodFigures(delta.requests, delta.errors, delta.requests / delta.seconds, delta.duration)
 
 
 def _merged_pool(found: list[tuple[_PodDelta, PoolCounters]]) -> PoolObservation:

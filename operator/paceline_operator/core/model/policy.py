@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from math import ceil
 from typing import Final
 
 from paceline_operator.core.model.tunables import NOTHING, Tunable
@@ -79,7 +80,13 @@ class Behavior:
     stabilization_windows: int = 5
     """What is given back is the least that was needed in each of so many windows."""
     canary_pods: int = 1
-    """How many pods try a change of workers before the others; 0: none."""
+    """How many pods try a change of workers or pools before the others; 0: none."""
+    canary_share: float | None = None
+    """The same as a share of the pods, in place of the number."""
+
+    def canaries(self, pods: int) -> int:
+        """How many of so many pods try a change first. Worked example: 10 % of 24 pods → 3."""
+        return self.canary_pods if self.canary_share is None else ceil(self.canary_share * pods - 1e-9)
 
     @property
     def settle(self) -> timedelta:

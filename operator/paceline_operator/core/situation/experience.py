@@ -39,7 +39,8 @@ def recall(situation: Situation, values: Values, load: float) -> Known | None:
     """What these values gave under such a load, not too long ago."""
     oldest = situation.now - KEPT_WINDOWS * situation.policy.behavior.interval
     tuned = _tuned(situation, values)
-    found = [k for k in situation.memory.known if k.values == tuned and _same(k.load, load) and k.time >= oldest]
+    ours = [k for k in situation.memory.known if k.template == situation.fleet.template]
+    found = [k for k in ours if k.values == tuned and _same(k.load, load) and k.time >= oldest]
     return found[-1] if found else None
 
 
@@ -65,7 +66,9 @@ def learned(
 
 def seen_on_trial(situation: Situation, values: Values, measured: Measured) -> tuple[Known, ...]:
     """What is known, with what single pods gave under values that are not in force."""
-    newest = Known(_tuned(situation, values), measured.load, measured.p95_seconds, 1, situation.now)
+    newest = Known(
+        _tuned(situation, values), measured.load, measured.p95_seconds, 1, situation.now, situation.fleet.template
+    )
     return (*situation.memory.known, newest)[-MOST_KNOWN:]
 
 
@@ -130,13 +133,14 @@ def _known(situation: Situation, observation: Observation) -> tuple[Known, ...]:
     if p95 is None:
         return situation.memory.known
     before = recall(situation, values, load)
-    newest = Known(values, load, p95, 1, situation.now)
+    newest = Known(values, load, p95, 1, situation.now, situation.fleet.template)
     if before is not None and _surprising(situation.memory, p95 / before.p95_seconds):
-        return (newest,)  # the same values under the same load: something else has changed, for all of them
+        # The same values under the same load: something else has changed, for all that these pods gave.
+        return (*(known for known in situation.memory.known if known.template != newest.template), newest)
     if before is not None:
         weight = max(NEWEST, 1 / (before.windows + 1))
         mixed = weight * p95 + (1 - weight) * before.p95_seconds
-        newest = Known(values, load, mixed, before.windows + 1, situation.now)
+        newest = Known(values, load, mixed, before.windows + 1, situation.now, situation.fleet.template)
     others = tuple(known for known in situation.memory.known if known is not before)
     return (*others, newest)[-MOST_KNOWN:]
 

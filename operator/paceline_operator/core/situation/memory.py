@@ -73,6 +73,8 @@ class Pending:
     """Of the pods when the change was made: what another one does is not due to the change."""
     failing: tuple[str, ...] = ()
     """Uids of the pods that were failing when the change was made: that they fail again is not due to it."""
+    past: Measured | None = None
+    """What the pods that try it did before; `baseline` is then what the others did."""
     promised: float | None = None
     """Share of p95 that the model said would be gained; None where it said nothing."""
 
@@ -120,6 +122,8 @@ class Known:
     p95_seconds: float
     windows: int
     time: datetime
+    template: str = ""
+    """Of the pods: what another one gave says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +215,8 @@ class Memory:
     """The cheapest setting that would do, by window, the newest last."""
     doubts: Mapping[str, Doubt] = field(default_factory=lambda: NOTHING)
     """By tunable: how far the model is believed when it promises a gain of more of it."""
+    tried: str = ""
+    """Uid of the last pod that tried something: the next one is another's turn."""
     first: Measured | None = None
     """The first window ever measured: what tuning has gained is told against it."""
     unknown: Mapping[str, Any] = field(default_factory=lambda: NOTHING)

@@ -1,7 +1,9 @@
-"""A change of workers is carried out on some pods first, and judged against the others over the same time.
+"""A change of workers or pools is carried out on some pods first, and judged against their own past and the others.
 
-Only such a change: what a pool size or a TTL does to a shared database shows when all pods have it. Only while the
-objective is met: where it is missed, every request would pay for the wait.
+A pod that was slower than the others before is no slower for the change: what counts is how its p95 moved over how
+theirs did (`slower_than_others`). Pods take turns. TTLs are not tried, nor fewer connections for a database that its
+clients slow down: what they do shows when all pods have them. Only while the objective is met: where it is missed,
+every request would pay for the wait.
 """
 
 from dataclasses import replace
@@ -11,11 +13,11 @@ from paceline_operator.core.laws.constraints import within_budgets
 from paceline_operator.core.measure.observation import Observation
 from paceline_operator.core.model.decision import Change, Decision, Reason, apply_changes, growing
 from paceline_operator.core.model.durations import format_duration
-from paceline_operator.core.model.tunables import WORKERS, Kind
+from paceline_operator.core.model.tunables import Kind
 from paceline_operator.core.situation.experience import seen_on_trial
 from paceline_operator.core.situation.memory import Measured, Memory, Pending
 from paceline_operator.core.situation.situation import Member, Situation
-from paceline_operator.core.verdict.compare import meets_cheaper, slower
+from paceline_operator.core.verdict.compare import meets_cheaper, slower, slower_than_others
 from paceline_operator.core.verdict.errors import more_errors
 from paceline_operator.core.verdict.restarts import blamed
 from paceline_operator.core.verdict.rollback import deployed_since, on_trial, roll_back, under_judgement
@@ -75,7 +77,8 @@ def _can_be_tried(situation: Situation, decision: Decision) -> bool:
         return False  # it has just been tried
     p95 = observation.p95
     met = p95 is not None and p95 <= objective.p95.total_seconds()
-    return met and any(change.tunable == WORKERS for change in decision.changes) and all(map(_local, decision.changes))
+    shared = decision.reason is Reason.DATABASE_SATURATED
+    return met and not shared and bool(decision.changes) and all(map(_local, decision.changes))
 
 
 def _local(change: Change) -> bool:
@@ -83,11 +86,13 @@ def _local(change: Change) -> bool:
 
 
 def _pods(situation: Situation) -> tuple[str, ...]:
-    """The first by uid, at most half of them; none where a window would tell too little."""
+    """The next by uid after the one that tried something last, at most half of them; none where a window would tell too
+    little."""
     sound = sorted(
         member.uid for member in situation.fleet.members if member.ready and member.applied and member.addressable
     )
-    count = min(situation.policy.behavior.canary_pods, len(sound) // 2)
+    count = min(situation.policy.behavior.canaries(situation.fleet.total), len(sound) // 2)
+    sound = sorted(sound, key=lambda uid: (uid <= situation.memory.tried, uid))
     observation = situation.observation
     if observation is None or len(sound) < LEAST_PODS:
         return ()
@@ -147,9 +152,9 @@ def _broken(situation: Situation, pending: Pending, members: list[Member]) -> tu
 
 
 def _judged(situation: Situation, pending: Pending, tried: Measured, others: Measured) -> tuple[Decision, Memory]:
-    objection = _objection(situation, tried, others)
+    objection = _objection(situation, pending, tried, others)
     if objection:
-        decision, memory = roll_back(situation, pending, Reason.ROLLED_BACK, f"{objection} against the other pods")
+        decision, memory = roll_back(situation, pending, Reason.ROLLED_BACK, f"{objection} on the other pods")
         known = seen_on_trial(situation, under_judgement(situation.values, pending), tried)
         return decision, replace(memory, known=known)
     p95s = f"p95 {_text(tried)} where it was tried, {_text(others)} elsewhere"
@@ -162,12 +167,16 @@ def _judged(situation: Situation, pending: Pending, tried: Measured, others: Mea
     return decision, without_trial(situation.memory)
 
 
-def _objection(situation: Situation, tried: Measured, others: Measured) -> str:
-    if more_errors(others, tried, situation.allowed_error_ratio):
-        return f"errors {others.error_ratio:.2%} → {tried.error_ratio:.2%}"
+def _objection(situation: Situation, pending: Pending, tried: Measured, others: Measured) -> str:
+    past, allowed = pending.past, situation.allowed_error_ratio
+    if more_errors(others, tried, allowed) and (past is None or more_errors(past, tried, allowed)):
+        return f"errors {tried.error_ratio:.2%} where it was tried, {others.error_ratio:.2%}"
     if meets_cheaper(situation, tried):
         return ""
-    return slower(situation, others, tried)
+    if past is not None:
+        return slower_than_others(situation, past, tried, pending.baseline, others)
+    worse = slower(situation, others, tried)
+    return f"p95 {_text(tried)} where it was tried, {_text(others)}" if worse else ""
 
 
 def _text(measured: Measured) -> str:

@@ -67,6 +67,19 @@ def slower(situation: Situation, baseline: Measured, measured: Measured) -> str:
     return f"{described(baseline, measured)}, ×{ratio:.2f} > {allowed:.2f}"
 
 
+def slower_than_others(situation: Situation, past: Measured, tried: Measured, then: Measured, others: Measured) -> str:
+    """The same of pods on trial, by the difference of differences: how p95 moved on them over how it moved elsewhere.
+
+    Worked example: 25 ms, then 26 ms on the pod that tries it, 20 ms, then 21 ms elsewhere: 1.04 / 1.05 = 0.99.
+    """
+    least, own, _ = ratio_interval(past, tried)
+    _, usual, most = ratio_interval(then, others)
+    ratio, allowed = own / usual, 1 + dead_band(situation.policy.behavior.tolerance, noise_of(situation.memory))
+    if ratio <= allowed or ratio * exp(-hypot(_log(own, least), _log(most, usual))) <= 1:
+        return ""
+    return f"{described(past, tried)} where it was tried, {described(then, others).removeprefix('p95 ')}"
+
+
 def described(baseline: Measured, measured: Measured) -> str:
     """`p95 20ms → 24ms`."""
     return f"p95 {format_duration(baseline.p95_seconds)} → {format_duration(measured.p95_seconds)}"

@@ -22,7 +22,7 @@ def remember(situation: Situation, memory: Memory, decision: Decision, generatio
         return memory
     recent = tuple(time for time in memory.changes if situation.now - time < timedelta(hours=1))
     memory = replace(memory, changes=(*recent, situation.now))
-    baseline = Measured.of(situation.observation) if situation.observation else None
+    past, baseline = _before(situation, decision)
     if not decision.tuned or baseline is None:
         return memory
     behavior = situation.policy.behavior
@@ -36,11 +36,24 @@ def remember(situation: Situation, memory: Memory, decision: Decision, generatio
         tried_on=decision.tried_on,
         template=situation.fleet.template,
         failing=failing(situation),
+        past=past,
         promised=decision.promised,
     )
     if decision.tried_on:
-        return replace(memory, pending=pending)
+        return replace(memory, pending=pending, tried=decision.tried_on[-1])
     return replace(memory, pending=pending, oversized={}, rejected=_outgrown(situation, memory, decision))
+
+
+def _before(situation: Situation, decision: Decision) -> tuple[Measured | None, Measured | None]:
+    """What the pods of a trial did in the window that led to it, and what the others did; nothing of the former where
+    all pods get the change, or where pods cannot be told apart."""
+    observation, tried = situation.observation, frozenset(decision.tried_on)
+    if observation is None:
+        return None, None
+    own, others = observation.of(tried), observation.of(observation.each.keys() - tried)
+    if own is None or others is None:
+        return None, Measured.of(observation)
+    return Measured.of(own), Measured.of(others)
 
 
 def _outgrown(situation: Situation, memory: Memory, decision: Decision) -> tuple[Rejected, ...]:

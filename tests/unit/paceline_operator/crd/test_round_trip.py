@@ -59,6 +59,7 @@ PENDING = st.builds(
     few(NAMES),
     NAMES,
     few(NAMES),
+    st.none() | MEASURED,
     st.none() | st.integers(0, 10**4).map(lambda n: n / 1e4),
 )
 
@@ -87,7 +88,7 @@ MEMORIES = st.builds(
         max_size=3,
     ),
     oversized=st.dictionaries(NAMES, st.builds(Oversized, COUNTS, COUNTS), max_size=3),
-    known=few(st.builds(Known, VALUES, COUNTS.map(lambda n: n / 1000), MICROS, COUNTS, TIMES)),
+    known=few(st.builds(Known, VALUES, COUNTS.map(lambda n: n / 1000), MICROS, COUNTS, TIMES, st.just("") | NAMES)),
     noise=NOISE,
     probing=st.builds(Probing, COUNTS, st.none() | TIMES),
     cpu=st.dictionaries(st.integers(1, 64), MICROS, max_size=3),
@@ -96,6 +97,7 @@ MEMORIES = st.builds(
     replicas=st.none() | st.builds(Replicas, COUNTS, TIMES),
     busy=few(st.builds(Busy, TIMES, COUNTS.map(lambda n: n / 1000))),
     wanted=few(VALUES),
+    tried=st.just("") | NAMES,
     first=st.none() | MEASURED,
     unknown=st.dictionaries(
         NAMES.map(lambda name: f"newer {name}"), COUNTS | NAMES | few(COUNTS).map(list), max_size=2

@@ -198,3 +198,17 @@ def test_a_target_that_cannot_be_read_is_none() -> None:
 def test_every_example_parses(path: Path) -> None:
     for manifest in parse_manifests(path.read_text()):
         assert parse_policy(manifest.spec, manifest.namespace).tunables
+
+
+@pytest.mark.parametrize(
+    ("pods", "of_24"),
+    [pytest.param(3, 3, id="a number"), pytest.param("10%", 3, id="a share"), pytest.param(0, 0, id="none")],
+)
+def test_pods_of_a_trial_are_a_number_or_a_share(pods: object, of_24: int) -> None:
+    assert parse_policy({**TARGET, "behavior": {"canary": {"pods": pods}}}).behavior.canaries(24) == of_24
+
+
+@pytest.mark.parametrize("pods", [-1, True, "3", "101%", "-5%", "ten", 0.5])
+def test_other_pods_of_a_trial_are_refused(pods: object) -> None:
+    with pytest.raises(InvalidSpec, match="neither a number of pods"):
+        parse_policy({**TARGET, "behavior": {"canary": {"pods": pods}}})

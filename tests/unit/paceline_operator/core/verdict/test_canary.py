@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paceline_operator.core.decide import decide
 from paceline_operator.core.laws.constraints import within_budgets
-from paceline_operator.core.measure.observation import Observation
+from paceline_operator.core.measure.observation import Observation, PodFigures
 from paceline_operator.core.model.decision import Change, Decision, Reason, apply_changes
 from paceline_operator.core.model.policy import Behavior, Bounds, TunableSpec
 from paceline_operator.core.model.tunables import WORKERS, Values, cache
@@ -116,7 +116,21 @@ def cost() -> Any:
         pytest.param(asked(observation=None), CHANGE, (), id="nothing measured"),
         pytest.param(asked(policy=policy(objective=None)), CHANGE, (), id="no objective"),
         pytest.param(asked(), replace(CHANGE, tuned=False), (), id="what a person or a bound demands"),
-        pytest.param(asked(), replace(CHANGE, changes=MORE[1:]), (), id="a pool alone"),
+        pytest.param(asked(), replace(CHANGE, changes=MORE[1:]), ("a",), id="a pool alone"),
+        pytest.param(
+            asked(), replace(CHANGE, reason=Reason.DATABASE_SATURATED), (), id="what shows when all pods have it"
+        ),
+        pytest.param(asked(memory=Memory(tried="a")), CHANGE, ("b",), id="pods take turns"),
+        pytest.param(asked(memory=Memory(tried="f")), CHANGE, ("a",), id="and begin anew"),
+        pytest.param(
+            asked(policy=policy(behavior=Behavior(min_samples=1000, canary_share=0.25))),
+            CHANGE,
+            ("a", "b"),
+            id="a quarter of six",
+        ),
+        pytest.param(
+            asked(policy=policy(behavior=Behavior(min_samples=1000, canary_share=0.0))), CHANGE, (), id="no share"
+        ),
         pytest.param(
             asked(), replace(CHANGE, changes=(*MORE, Change(cache("responses"), 60, 30))), (), id="with a cache"
         ),
@@ -164,14 +178,18 @@ def test_what_is_no_trial_stays(memory: Memory) -> None:
     [
         pytest.param(tried(seen()), Reason.LOOP_LAG_HIGH, "for all pods, tried", id="as fast"),
         pytest.param(tried(seen(duration=seconds(0.0215))), Reason.LOOP_LAG_HIGH, "for all", id="within the dead band"),
-        pytest.param(tried(seen(duration=seconds(0.024))), Reason.ROLLED_BACK, "p95 20ms → 24ms", id="slower"),
+        pytest.param(
+            tried(seen(duration=seconds(0.024))), Reason.ROLLED_BACK, "p95 24ms where it was tried, 20ms", id="slower"
+        ),
         pytest.param(
             tried(seen(requests=200, duration=lognormal(0.024, 200)), observation=observation(duration=LOGNORMAL)),
             Reason.LOOP_LAG_HIGH,
             "for all",
             id="few samples",
         ),
-        pytest.param(tried(seen(errors=10)), Reason.ROLLED_BACK, "errors 0.00% → 0.25%", id="more errors"),
+        pytest.param(
+            tried(seen(errors=10)), Reason.ROLLED_BACK, "errors 0.25% where it was tried, 0.00%", id="more errors"
+        ),
         pytest.param(tried(seen(requests=200, errors=3)), Reason.LOOP_LAG_HIGH, "for all", id="errors by chance"),
         pytest.param(tried(seen(requests=200, errors=6)), Reason.ROLLED_BACK, "errors", id="errors beyond chance"),
         pytest.param(
@@ -368,3 +386,41 @@ def test_no_mixture_of_pods_breaks_bounds_or_budget(
     assert sum(running) <= connections
     for override in decision.overrides.values():
         assert all(given.policy.tunables[tunable].allowed(value) == value for tunable, value in override.items())
+
+
+def figures(p95: float, requests: int = 4000, errors: int = 0) -> PodFigures:
+    return PodFigures(requests, errors, requests / 60, lognormal(p95, requests))
+
+
+def slow_from_the_start(since: float, *, errors: int = 0) -> tuple[Decision, Memory]:
+    """Pod `a` took 25 ms before its trial, the others 20 ms; since then as given, and 21 ms elsewhere."""
+    each = {"a": figures(0.025, errors=errors), **{uid: figures(0.020) for uid in "bcdef"}}
+    before = asked(observation=observation(pods=6, each=each))
+    memory = remember(before, Memory(), tried_first(before, CHANGE), 18)
+    assert memory.pending is not None
+    assert memory.pending.past is not None
+    assert memory.pending.baseline.pods == 5
+    others = observation(pods=5, duration=lognormal(0.021, 20_000))
+    return decide(tried(seen(duration=lognormal(since, 4000), errors=errors), memory=memory, observation=others))
+
+
+def test_a_pod_that_was_slower_before_is_compared_with_its_own_past() -> None:
+    decision, memory = slow_from_the_start(0.0262)
+    assert decision.reason is Reason.LOOP_LAG_HIGH
+    assert memory.tried == "a"
+    decision, _ = slow_from_the_start(0.034)
+    assert decision.reason is Reason.ROLLED_BACK
+    assert "p95 25" in decision.message
+
+
+def test_a_pod_that_failed_more_before_is_compared_with_its_own_past() -> None:
+    assert slow_from_the_start(0.0262, errors=200)[0].reason is Reason.LOOP_LAG_HIGH
+
+
+def test_the_figures_of_single_pods() -> None:
+    window = observation(each={"a": figures(0.02, 100, 1), "b": figures(0.04, 300, 2)})
+    both = window.of({"a", "b"})
+    assert both is not None
+    assert (both.pods, both.requests, both.errors, both.requests_per_second) == (2, 400, 3, pytest.approx(400 / 60))
+    assert window.of(set()) is None
+    assert window.of({"a", "c"}) is None
