@@ -4,6 +4,7 @@ Imports none of it.
 """
 
 import asyncio
+import sys
 from contextlib import nullcontext
 from functools import partial
 from typing import Any, Final
@@ -65,6 +66,7 @@ class AiohttpPool(LimitedPool):
             "connect": self.connect,
             "_release": self.release,
             "_create_connection": self.open_connection,
+            "close": self.close,
         }
         if self._addresses is not None:
             methods["_resolve_host"] = self._addresses.resolve
@@ -182,6 +184,15 @@ class AiohttpPool(LimitedPool):
                 self.limiter.release(granted)
                 self.trim()
 
+    def close(self, *arguments: Any, **options: Any) -> Any:
+        """aiohttp's own close; who waits is told, as those that wait in the connector are."""
+        try:
+            return self._base.close(self._connector, *arguments, **options)
+        finally:
+            self.limiter.turn_away(_closed_error)
+            if self._turns is not None:
+                self._turns.turn_away(_closed_error)
+
     async def _make_room(self) -> None:
         """Closes idle connections, which are to other hosts, and waits for those that close."""
         while self.open >= self.needed:
@@ -216,3 +227,8 @@ class AiohttpPool(LimitedPool):
         closed.cancelled() or closed.exception()  # nobody else reads it
         self._live.discard(protocol)
         self._one_is_gone.set()
+
+
+def _closed_error() -> Exception:
+    error: Exception = sys.modules["aiohttp"].ClientConnectionError("Connector is closed")
+    return error

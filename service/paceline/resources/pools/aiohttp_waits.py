@@ -3,7 +3,7 @@
 A permit that is held meanwhile would keep requests to other hosts waiting, although the pool has room for them.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -44,6 +44,11 @@ class HostTurns:
         limiter = self._limiters[key]
         limiter.release(granted)
         self._forget_if_unused(key, limiter)
+
+    def turn_away(self, error: Callable[[], Exception]) -> None:
+        """Raises the error for all that wait."""
+        for limiter in [*self._limiters.values()]:
+            limiter.turn_away(error)
 
     def take_over(self, in_use: Mapping[Any, Iterable[Any]]) -> None:
         """Counts connections by host that were in use before there was a limit."""

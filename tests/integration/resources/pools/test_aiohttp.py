@@ -208,3 +208,27 @@ async def test_what_cannot_be_limited_is_refused(cap: int, limit: int, problem: 
     async with ClientSession(connector=TCPConnector(limit=cap)) as session:
         with pytest.raises(PoolError, match=problem):
             tune.pool(session, name="upstream", limit=limit, tunables=tunables)
+
+
+@pytest.mark.invariant
+@pytest.mark.parametrize("options", [{"limit": 20}, {"limit": 20, "limit_per_host": 1}], ids=["limit", "per host"])
+async def test_who_waits_while_the_session_is_closed_is_told_at_once(
+    options: dict[str, int], servers: Servers, tunables: tune.Tunables
+) -> None:
+    (url, _), _ = servers
+    session = ClientSession(connector=TCPConnector(**options))
+    tune.pool(session, name="upstream", limit=1 if "limit_per_host" not in options else 5, tunables=tunables)
+    held = asyncio.create_task(use(session, f"{url}60"))
+    while not report(tunables)["inUse"]:  # noqa: ASYNC110 - the limiter tells nobody
+        await asyncio.sleep(0)
+    waiting = [asyncio.create_task(use(session, url)) for _ in range(3)]
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert not any(task.done() for task in waiting)
+    await session.close()
+    async with asyncio.timeout(10):
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all(isinstance(each, aiohttp.ClientConnectionError) for each in outcomes)
+    held.cancel()
+    await asyncio.gather(held, return_exceptions=True)
+    assert (report(tunables)["inUse"], report(tunables)["waiting"]) == (0, 0)
