@@ -8,9 +8,9 @@ import pytest
 from paceline_operator.core.decide import decide
 from paceline_operator.core.measure.histogram import merge
 from paceline_operator.core.measure.observation import Observation
-from paceline_operator.core.model.decision import Change, Reason
+from paceline_operator.core.model.decision import Change, Decision, Reason
 from paceline_operator.core.model.policy import Objective, Prefer
-from paceline_operator.core.model.tunables import WORKERS
+from paceline_operator.core.model.tunables import WORKERS, cache
 from paceline_operator.core.situation.doubts import believed, doubt_of, trusted
 from paceline_operator.core.situation.memory import Doubt, Measured, Memory, Pending
 from paceline_operator.core.situation.situation import Situation
@@ -249,3 +249,20 @@ def test_an_interval_without_buckets_is_that_of_a_lognormal() -> None:
     assert (rough.low, rough.high) == (pytest.approx(0.018, abs=0.0001), pytest.approx(0.0222, abs=0.0001))
     fine = before(0.020, 2000)
     assert (fine.low, fine.high) == (pytest.approx(0.0182, abs=0.0002), pytest.approx(0.0224, abs=0.0004))
+
+
+def test_a_longer_ttl_need_only_leave_the_objective_met() -> None:
+    responses = cache("responses")
+    longer = pending(changes=(Change(responses, 30, 60),), baseline=before(0.030), reason=Reason.CACHE_MISSES_HIGH)
+    assert judged(longer, after(0.044), values={**values(), responses: 60.0})[0] == "kept"
+
+
+def test_a_probe_that_took_more_must_gain_a_tenth_too() -> None:
+    fast = policy(objective=Objective(timedelta(milliseconds=45), prefer=Prefer.LATENCY))
+    change = pending(changes=MORE_WORKERS, baseline=before(0.020), reason=Reason.PROBE)
+    assert judged(change, after(0.0190), policy=fast)[0] == "back"
+
+
+def test_nothing_is_judged_that_nothing_was_measured_before() -> None:
+    change = Decision(MORE_WORKERS, Reason.LOOP_LAG_HIGH, "more", tuned=True)
+    assert remember(situation(observation=None), Memory(), change, 18).pending is None
