@@ -69,7 +69,7 @@ def announce(state: ServerState) -> None:
             connection.shutdown()
 
 
-def close_idle(state: ServerState, *, silent_seconds: float) -> None:
+def close_idle(state: ServerState, *, silent_seconds: float = 0.0) -> None:
     """Closes the connections that nobody is using at this moment, nor has for so long."""
     for connection in list(state.connections):
         if isinstance(connection, TunedProtocol) and connection.idle_seconds() >= silent_seconds:
