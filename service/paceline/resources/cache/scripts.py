@@ -37,4 +37,6 @@ def refused(error: BaseException) -> bool:
     names = {
         kind.__name__ for kind in type(error).__mro__ if kind.__module__ in ("redis.exceptions", "valkey.exceptions")
     }
-    return "MaxConnectionsError" in names or (bool({"ResponseError", "DataError"} & names) and not _TROUBLE & names)
+    if "MaxConnectionsError" in names or str(error) == "Too many connections":  # so in older redis-py
+        return True
+    return bool({"ResponseError", "DataError"} & names) and not _TROUBLE & names
