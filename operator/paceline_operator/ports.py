@@ -1,4 +1,4 @@
-"""What the loop needs of the world, as protocols and frozen values.
+"""What the loop needs of its surroundings, as protocols and frozen values.
 
 `cluster/kubernetes.py` fulfils them with an API server, `cluster/local.py` with a folder and processes on loopback.
 """

@@ -19,7 +19,7 @@ from paceline_operator.core.model.policy import Mode
 from paceline_operator.crd.document import build_document, parse_document
 from paceline_operator.crd.switches import Switches
 from paceline_operator.crd.v1alpha1 import parse_policy
-from paceline_operator.loop.gather import World
+from paceline_operator.loop.gather import Gathered
 from paceline_operator.loop.think import Thought, think
 from paceline_operator.ports import Pod, PolicyKey, PolicyResource, StoredDocument, Workload
 from paceline_operator.telemetry.state import parse_state
@@ -168,7 +168,7 @@ def pass_seconds(bodies: Bodies) -> float:
         RuntimeError: no decision fell, or it rests on less than all pods: then the measurement is worth nothing.
     """
     pods = tuple(bodies.after)
-    first = think(_world(bodies.before, pods), Window(), START, mode=Mode.AUTO, telemetry_age_seconds=0.0)
+    first = think(_gathered(bodies.before, pods), Window(), START, mode=Mode.AUTO, telemetry_age_seconds=0.0)
     started = time.process_time()
     thought = _thought(bodies.after, pods, first.window)
     elapsed = time.process_time() - started
@@ -178,15 +178,15 @@ def pass_seconds(bodies: Bodies) -> float:
 
 
 def _thought(bodies: Mapping[str, bytes], pods: Sequence[str], window: Window) -> Thought:
-    return think(_world(bodies, pods), window, START + INTERVAL, mode=Mode.AUTO, telemetry_age_seconds=0.0)
+    return think(_gathered(bodies, pods), window, START + INTERVAL, mode=Mode.AUTO, telemetry_age_seconds=0.0)
 
 
-def _world(bodies: Mapping[str, bytes], pods: Sequence[str]) -> World:
+def _gathered(bodies: Mapping[str, bytes], pods: Sequence[str]) -> Gathered:
     policy = parse_policy(SPEC, "shop")
     states = {uid: parse_state(orjson.loads(body)) for uid, body in bodies.items()}
     found = tuple(Pod(uid, uid, f"http://{uid}/state", ready=True) for uid in pods)
     content = build_document(7, next(iter(states.values())).values, "shop/api")
-    return World(
+    return Gathered(
         resource=PolicyResource(PolicyKey("shop", "api"), "one", 1, "1", START, SPEC),
         policy=policy,
         switches=Switches(),

@@ -1,1 +1,1 @@
-"""Gather → decide → apply → report, for each policy, for ever. Talks to the world through `ports` only."""
+"""Gather → decide → apply → report, for each policy, for ever. Talks to its surroundings through `ports` only."""

@@ -12,7 +12,7 @@ from paceline_operator.core.measure.pods import PodState
 from paceline_operator.core.model.tunables import Values
 from paceline_operator.crd.document import MOST_GENERATION, build_document, parse_document
 from paceline_operator.crd.switches import switched
-from paceline_operator.loop.gather import World, parsed
+from paceline_operator.loop.gather import Gathered, parsed
 from paceline_operator.ports import (
     Conflict,
     Platform,
@@ -28,27 +28,27 @@ logger = logging.getLogger(__name__)
 
 async def write_document(
     platform: Platform,
-    world: World,
+    gathered: Gathered,
     values: Values,
     overrides: Mapping[str, Values],
     traceparent: str | None,
     intent: Mapping[str, Any],
-) -> World:
-    """Stores the values, and what they are for, as the next generation; the world with them.
+) -> Gathered:
+    """Stores the values, and what they are for, as the next generation; what was gathered, with them.
 
     The policy is read anew first: between gathering and acting a person may have changed their mind.
 
     Raises:
         Conflict: the policy or the document has changed since it was read; nothing was written.
     """
-    fresh = await platform.policy(world.resource.key)
-    if fresh is None or _intent(fresh) != _intent(world.resource):
-        raise Conflict(f"policy {world.resource.key} changed while it was being worked on")
-    generation = world.next_generation
-    content = build_document(generation, values, str(world.resource.key), traceparent, overrides, intent)
-    await platform.write_document(world.workload, content, world.stored.resource_version)
-    await platform.nudge(world.workload, generation)
-    return replace(world, document=parse_document(content), stored=StoredDocument(content))
+    fresh = await platform.policy(gathered.resource.key)
+    if fresh is None or _intent(fresh) != _intent(gathered.resource):
+        raise Conflict(f"policy {gathered.resource.key} changed while it was being worked on")
+    generation = gathered.next_generation
+    content = build_document(generation, values, str(gathered.resource.key), traceparent, overrides, intent)
+    await platform.write_document(gathered.workload, content, gathered.stored.resource_version)
+    await platform.nudge(gathered.workload, generation)
+    return replace(gathered, document=parse_document(content), stored=StoredDocument(content))
 
 
 async def end_trial(platform: Platform, telemetry: Telemetry, key: PolicyKey, target: TargetRef) -> None:
@@ -82,12 +82,12 @@ def _intent(resource: PolicyResource) -> tuple[object, ...]:
 
 
 async def wait_for_acks(
-    telemetry: Telemetry, world: World, *, woken: asyncio.Event | None, poll: timedelta, longest: timedelta
-) -> World:
-    """The world with its pods' reports once all have acked, at the deadline, or as soon as `woken` is set."""
-    generation = world.document.generation if world.document else 0
+    telemetry: Telemetry, gathered: Gathered, *, woken: asyncio.Event | None, poll: timedelta, longest: timedelta
+) -> Gathered:
+    """What was gathered, with the pods' reports once all have acked, at the deadline, or as soon as `woken` is set."""
+    generation = gathered.document.generation if gathered.document else 0
     # Those that did not report before will hardly ack now; later looks see them.
-    event, waiting = woken or asyncio.Event(), tuple(pod for pod in world.pods if pod.uid in world.states)
+    event, waiting = woken or asyncio.Event(), tuple(pod for pod in gathered.pods if pod.uid in gathered.states)
     for _ in range(max(1, round(longest / poll))):
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(event.wait(), poll.total_seconds())
@@ -97,4 +97,4 @@ async def wait_for_acks(
         waiting = tuple(pod for pod in waiting if acks.get(pod.uid) != generation)
         if not waiting:
             break
-    return world.hearing(await telemetry.scrape(world.pods))
+    return gathered.with_reports(await telemetry.scrape(gathered.pods))

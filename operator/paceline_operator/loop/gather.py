@@ -1,4 +1,4 @@
-"""Gathers the world of one policy, and reads it: the first half of a pass. The reading is pure."""
+"""Gathers what a decision on one policy needs: the first half of a pass. The reading is pure."""
 
 import logging
 from collections import Counter
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Gathered:
     """What one pass has read. `states` holds the pods that report, by uid; `troubles` why others do not."""
 
     resource: PolicyResource
@@ -88,7 +88,7 @@ class World:
         """Uids of the pods that the stored document gives values of their own."""
         return frozenset(self.document.overrides) if self.document else frozenset()
 
-    def hearing(self, reports: Mapping[str, PodState | Trouble]) -> "World":
+    def with_reports(self, reports: Mapping[str, PodState | Trouble]) -> "Gathered":
         """With newer reports. A generation that no document can have had is nobody's."""
         most = max(MOST_GENERATION, self._known_generation)
         states, troubles = {}, {}
@@ -109,7 +109,7 @@ async def gather(
     policy: Policy,
     target: TargetRef,
     switches: Switches,
-) -> World:
+) -> Gathered:
     """Reads target, document and pods.
 
     Raises:
@@ -120,8 +120,8 @@ async def gather(
     document = parsed(stored, workload)
     # Of a pass that ended between the document and the status.
     resource = replace(resource, status=completed(resource.status, document, str(resource.key)))
-    world = World(resource, policy, switches, workload, stored, document, {})
-    return world.hearing(await telemetry.scrape(workload.staying))
+    gathered = Gathered(resource, policy, switches, workload, stored, document, {})
+    return gathered.with_reports(await telemetry.scrape(workload.staying))
 
 
 def naming(workload: Workload, policy: Policy) -> Workload:
@@ -157,37 +157,37 @@ TUNING: Final = "tuning"
 """The task of a worker that follows new values, as the runtime names it in `/state`."""
 
 
-def fleet_of(world: World) -> Fleet:
+def fleet_of(gathered: Gathered) -> Fleet:
     """How far the pods are, as the core sees it."""
-    states = world.states
-    generation = world.in_force.generation if world.in_force else world.highest_generation
-    names = {pod.uid: pod.name for pod in world.pods}
+    states = gathered.states
+    generation = gathered.in_force.generation if gathered.in_force else gathered.highest_generation
+    names = {pod.uid: pod.name for pod in gathered.pods}
     return Fleet(
-        total=len(world.pods),
+        total=len(gathered.pods),
         reporting=len(states),
         applied=sum(1 for state in states.values() if acked(state, generation)),
         generation=generation,
-        rolling_out=world.workload.rolling_out,
-        replicas=world.workload.replicas,
-        template=world.workload.template,
+        rolling_out=gathered.workload.rolling_out,
+        replicas=gathered.workload.replicas,
+        template=gathered.workload.template,
         too_old=tuple(names.get(uid, uid) for uid, state in states.items() if not state.understands),
         shrink_blocked=next((s.refused_message for s in states.values() if s.refused_reason == "ShrinkBlocked"), ""),
         unregistered=tuple(sorted({address for state in states.values() for address in state.unregistered})),
         cannot_tune=_degraded(names, states, lambda task: task == TUNING),
         cannot_measure=_degraded(names, states, lambda task: task != TUNING),
-        unknown=_unknown(world, states),
-        clamped=_clamped({uid: state for uid, state in states.items() if uid not in world.on_trial}),
-        members=tuple(_member(pod, states.get(pod.uid), generation) for pod in world.pods),
-        idle=sum(1 for pod in world.pods if pod.trouble is not None and pod.uid not in states),
-        newcomers=_newcomers(world),
-        left_out=left_out(world.workload, states, world.troubles, generation),
+        unknown=_unknown(gathered, states),
+        clamped=_clamped({uid: state for uid, state in states.items() if uid not in gathered.on_trial}),
+        members=tuple(_member(pod, states.get(pod.uid), generation) for pod in gathered.pods),
+        idle=sum(1 for pod in gathered.pods if pod.trouble is not None and pod.uid not in states),
+        newcomers=_newcomers(gathered),
+        left_out=left_out(gathered.workload, states, gathered.troubles, generation),
     )
 
 
-def _newcomers(world: World) -> int:
-    behavior = world.policy.behavior
+def _newcomers(gathered: Gathered) -> int:
+    behavior = gathered.policy.behavior
     whole = (behavior.settle + WHOLE * behavior.interval).total_seconds()
-    return sum(1 for state in world.states.values() if state.uptime_seconds < whole)
+    return sum(1 for state in gathered.states.values() if state.uptime_seconds < whole)
 
 
 def _degraded(names: Mapping[str, str], states: Mapping[str, PodState], counts: Callable[[str], bool]) -> str:
@@ -222,37 +222,37 @@ def choosable(policy: Policy, states: Iterable[PodState]) -> Policy:
     return policy if len(tunables) == len(policy.tunables) else replace(policy, tunables=tunables)
 
 
-def _unknown(world: World, states: Mapping[str, PodState]) -> tuple[str, ...]:
+def _unknown(gathered: Gathered, states: Mapping[str, PodState]) -> tuple[str, ...]:
     """Names that are asked for, in the document or in the policy, and that no worker registered."""
     running = running_values(states.values())
-    named = {str(tunable) for tunable in world.policy.tunables if running and tunable not in running}
+    named = {str(tunable) for tunable in gathered.policy.tunables if running and tunable not in running}
     return tuple(sorted(named.union(*(state.unknown for state in states.values()))))
 
 
-def values_in_force(world: World) -> Values:
+def values_in_force(gathered: Gathered) -> Values:
     """What the fleet is meant to run.
 
     The document, and for tunables that the policy names and it lacks, what pods run. Without a document that holds:
     what pods run that have read one, else what the status says, else what pods run. Of tunables that the policy does
     not name only those count that differ from their start value, so that nothing moves when a document is written anew.
     """
-    states = tuple(world.states.values())
+    states = tuple(gathered.states.values())
     running = running_values(states)
-    named = {tunable: value for tunable, value in running.items() if tunable in world.policy.tunables}
-    if world.in_force is not None:
-        return {**named, **world.in_force.values}
+    named = {tunable: value for tunable, value in running.items() if tunable in gathered.policy.tunables}
+    if gathered.in_force is not None:
+        return {**named, **gathered.in_force.values}
     tuned = tuple(state for state in states if state.generation)
     start = start_values(tuned)
     taught = {
         tunable: value
         for tunable, value in running_values(tuned).items()
-        if tunable in world.policy.tunables or start.get(tunable) != value
+        if tunable in gathered.policy.tunables or start.get(tunable) != value
     }
-    return {**named, **_status_values(world), **taught}
+    return {**named, **_status_values(gathered), **taught}
 
 
-def _status_values(world: World) -> Values:
-    tuning = world.resource.status.get("tuning") or {}
+def _status_values(gathered: Gathered) -> Values:
+    tuning = gathered.resource.status.get("tuning") or {}
     try:
         return values_from_wire(tuning.get("values") or {}) if tuning.get("generation") else NOTHING
     except (KeyError, TypeError, ValueError, AttributeError):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from paceline_operator.loop.gather import World
+from paceline_operator.loop.gather import Gathered
 from paceline_operator.loop.left_out import acked
 from paceline_operator.ports import Pod, Telemetry
 
@@ -27,10 +27,10 @@ class Looks:
         return min(FIRST * 2**self.made, rest) if self.missing else rest
 
 
-def planned(world: World, generation: int, before: Looks | None, due: datetime) -> Looks:
+def planned(gathered: Gathered, generation: int, before: Looks | None, due: datetime) -> Looks:
     """After a whole pass. Looks for one generation are counted on: a pod that never acks costs ever less."""
-    missing = (pod for pod in world.pods if pod.state_url is not None and pod.trouble is None)
-    silent = tuple(pod for pod in missing if not _has_acked(world, pod, generation))
+    missing = (pod for pod in gathered.pods if pod.state_url is not None and pod.trouble is None)
+    silent = tuple(pod for pod in missing if not _has_acked(gathered, pod, generation))
     made = before.made if before is not None and before.generation == generation else 0
     return Looks(generation, silent, due, made)
 
@@ -41,6 +41,6 @@ async def look(telemetry: Telemetry, looks: Looks) -> Looks | None:
     return None if looks.generation in acks.values() else replace(looks, made=looks.made + 1)
 
 
-def _has_acked(world: World, pod: Pod, generation: int) -> bool:
-    state = world.states.get(pod.uid)
+def _has_acked(gathered: Gathered, pod: Pod, generation: int) -> bool:
+    state = gathered.states.get(pod.uid)
     return state is not None and acked(state, generation)

@@ -1,4 +1,4 @@
-"""One pass over one policy: gather → decide → apply → report. Level-based: every pass reads the world anew."""
+"""One pass over one policy: gather → decide → apply → report. Level-based: every pass reads everything anew."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ from paceline_operator.core.verdict.pending import remember
 from paceline_operator.crd.intent import render_intent
 from paceline_operator.crd.switches import Switches
 from paceline_operator.loop.act import end_trial, wait_for_acks, write_document
-from paceline_operator.loop.gather import World, fleet_of, gather
+from paceline_operator.loop.gather import Gathered, fleet_of, gather
 from paceline_operator.loop.journal import Journal, decision_line, logged
 from paceline_operator.loop.looks import Looks, look, planned
 from paceline_operator.loop.report import Outcome, Reporter, decided
@@ -124,22 +124,24 @@ class Reconciler:
     async def _pass(self, resource: PolicyResource, span: Span, woken: asyncio.Event | None) -> timedelta:
         policy, target, switches = await understand(self._platform, resource)
         with self._tracer.span("observe"):
-            world = await self._gather(resource, policy, target, switches)
+            gathered = await self._gather(resource, policy, target, switches)
         track = self._tracks.setdefault(resource.key, _Track(self._now(), target))
         track.target = target
         healed = track.healed is not None and self._now() - track.healed < HEALED
-        world = replace(world, healed=healed)
-        outcome = await self._decide(world, span)
-        decision = _to_apply(world, outcome)
+        gathered = replace(gathered, healed=healed)
+        outcome = await self._decide(gathered, span)
+        decision = _to_apply(gathered, outcome)
         if decision is not None:
             track.healed = self._now() if outcome.thought.rewrite else track.healed
-            return await self._apply(world, outcome, decision, span, woken)
+            return await self._apply(gathered, outcome, decision, span, woken)
         await self._report(resource, outcome)
         if outcome.decision is not None:
             self._journal(decision_line(resource.key, outcome, outcome.decision, self._now()))
-        return self._next(world, outcome)
+        return self._next(gathered, outcome)
 
-    async def _gather(self, resource: PolicyResource, policy: Policy, target: TargetRef, switches: Switches) -> World:
+    async def _gather(
+        self, resource: PolicyResource, policy: Policy, target: TargetRef, switches: Switches
+    ) -> Gathered:
         try:
             return await gather(self._platform, self._telemetry, resource, policy, target, switches)
         except TargetNotFound as error:
@@ -152,18 +154,20 @@ class Reconciler:
             return AT_ONCE
         return timedelta(seconds=self._settings.idle_seconds)
 
-    async def _decide(self, world: World, span: Span) -> Outcome:
-        now, resource = self._now(), world.resource
+    async def _decide(self, gathered: Gathered, span: Span) -> Outcome:
+        now, resource = self._now(), gathered.resource
         track = self._tracks[resource.key]
-        if world.states:
+        if gathered.states:
             track.reported = now
-        mode = world.policy.mode.capped(Mode(self._settings.max_mode))
+        mode = gathered.policy.mode.capped(Mode(self._settings.max_mode))
         age = (now - track.reported).total_seconds()
         with self._tracer.span("decide") as deciding:
             # In a thread, so that probes and events are answered meanwhile; one at a time, since each thread that
             # computes makes them wait for the interpreter's lock.
             async with self._thinking:
-                thought = await asyncio.to_thread(think, world, track.window, now, mode=mode, telemetry_age_seconds=age)
+                thought = await asyncio.to_thread(
+                    think, gathered, track.window, now, mode=mode, telemetry_age_seconds=age
+                )
             if thought.decision is not None:
                 deciding.set(reason=thought.decision.reason.value)
                 span.set(reason=thought.decision.reason.value)
@@ -172,55 +176,58 @@ class Reconciler:
         return Outcome(
             thought=thought,
             mode=mode,
-            switches=world.switches,
+            switches=gathered.switches,
             fleet=thought.situation.fleet,
             values=thought.situation.values,
             memory=thought.memory,
             decision=thought.decision,
-            document=world.document,
+            document=gathered.document,
             trace_id=span.traceparent.split("-")[1] if span.traceparent else None,
         )
 
     async def _apply(
-        self, world: World, outcome: Outcome, decision: Decision, span: Span, woken: asyncio.Event | None
+        self, gathered: Gathered, outcome: Outcome, decision: Decision, span: Span, woken: asyncio.Event | None
     ) -> timedelta:
-        generation, resource = world.next_generation, world.resource
+        generation, resource = gathered.next_generation, gathered.resource
         memory = remember(outcome.thought.situation, without_trial(outcome.memory), decision, generation)
         outcome = replace(
             outcome, values=decision.common(outcome.values), memory=memory, decision=decision, applied=True
         )
         intent = render_intent(decided(outcome, decision, generation), memory, self._now())
         with self._tracer.span("apply", generation=generation):
-            world = await write_document(
-                self._platform, world, outcome.values, decision.overrides, span.traceparent, intent
+            gathered = await write_document(
+                self._platform, gathered, outcome.values, decision.overrides, span.traceparent, intent
             )
         span.set(generation=generation)
         # Nobody can have acked what has just been written.
-        outcome = replace(outcome, fleet=replace(fleet_of(world), left_out=outcome.fleet.left_out))
+        outcome = replace(outcome, fleet=replace(fleet_of(gathered), left_out=outcome.fleet.left_out))
         await self._report(resource, outcome)
-        return await self._propagate(world, outcome, woken)
+        return await self._propagate(gathered, outcome, woken)
 
-    async def _propagate(self, world: World, outcome: Outcome, woken: asyncio.Event | None) -> timedelta:
+    async def _propagate(self, gathered: Gathered, outcome: Outcome, woken: asyncio.Event | None) -> timedelta:
         with self._tracer.span("propagate") as span:
-            world = await wait_for_acks(
+            gathered = await wait_for_acks(
                 self._telemetry,
-                world,
+                gathered,
                 woken=woken,
                 poll=timedelta(seconds=self._settings.ack_poll_seconds),
                 longest=timedelta(seconds=self._settings.ack_wait_seconds),
             )
-            fleet = fleet_of(world)
+            fleet = fleet_of(gathered)
             span.set(applied=fleet.applied, pods=fleet.total)
         if outcome.decision is not None:
             acked = replace(outcome, fleet=fleet)
-            self._journal(decision_line(world.resource.key, acked, outcome.decision, self._now()))
-        resource = await self._platform.policy(world.resource.key)
-        if resource is None or (resource.uid, resource.generation) != (world.resource.uid, world.resource.generation):
+            self._journal(decision_line(gathered.resource.key, acked, outcome.decision, self._now()))
+        resource = await self._platform.policy(gathered.resource.key)
+        if resource is None or (resource.uid, resource.generation) != (
+            gathered.resource.uid,
+            gathered.resource.generation,
+        ):
             return AT_ONCE
         # The decision and its window were told with the change itself.
         situation = replace(outcome.thought.situation, observation=None)
         track = self._tracks[resource.key]
-        window = track.window.advanced(world.states, self._now(), world.policy.behavior.settle)
+        window = track.window.advanced(gathered.states, self._now(), gathered.policy.behavior.settle)
         settled = replace(
             outcome,
             thought=replace(outcome.thought, situation=situation, window=window),
@@ -229,39 +236,39 @@ class Reconciler:
             applied=False,
         )
         await self._report(resource, settled)
-        return AT_ONCE if woken is not None and woken.is_set() else self._next(world, settled)
+        return AT_ONCE if woken is not None and woken.is_set() else self._next(gathered, settled)
 
     async def _report(self, resource: PolicyResource, outcome: Outcome) -> None:
         await self._reporter.outcome(resource, outcome, self._now())
         self._tracks[resource.key].window = outcome.thought.window
 
-    def _next(self, world: World, outcome: Outcome) -> timedelta:
-        behavior, track, now = world.policy.behavior, self._tracks[world.resource.key], self._now()
+    def _next(self, gathered: Gathered, outcome: Outcome) -> timedelta:
+        behavior, track, now = gathered.policy.behavior, self._tracks[gathered.resource.key], self._now()
         wait = outcome.thought.window.next_look(now, behavior.settle, behavior.interval)
         if outcome.fleet.converged:
             track.looks = None
             return wait
-        track.looks = planned(world, outcome.fleet.generation, track.looks, now + wait)
+        track.looks = planned(gathered, outcome.fleet.generation, track.looks, now + wait)
         return track.looks.wait(now)
 
 
-def _to_apply(world: World, outcome: Outcome) -> Decision | None:
+def _to_apply(gathered: Gathered, outcome: Outcome) -> Decision | None:
     """What has to be written, if anything; only what single pods tried is taken back in every mode."""
     thought, decision = outcome.thought, outcome.decision
     if outcome.mode is Mode.AUTO and not outcome.switches.paused and decision is not None and decision.changes:
         return decision
     if thought.rewrite:
-        return _written_anew(world)
-    return _taken_back(world) if thought.take_back else None
+        return _written_anew(gathered)
+    return _taken_back(gathered) if thought.take_back else None
 
 
-def _taken_back(world: World) -> Decision:
-    generation = world.next_generation
+def _taken_back(gathered: Gathered) -> Decision:
+    generation = gathered.next_generation
     message = f"nobody waits for what single pods tried: common values for all pods, as generation {generation}"
     return Decision((), Reason.EXTERNAL_CHANGE, message)
 
 
-def _written_anew(world: World) -> Decision:
-    what = "was deleted" if world.stored.content is None else "was not what pods run"
-    message = f"the document {what}: written anew from what runs, as generation {world.next_generation}"
+def _written_anew(gathered: Gathered) -> Decision:
+    what = "was deleted" if gathered.stored.content is None else "was not what pods run"
+    message = f"the document {what}: written anew from what runs, as generation {gathered.next_generation}"
     return Decision((), Reason.EXTERNAL_CHANGE, message)

@@ -16,7 +16,7 @@ from paceline_operator.core.situation.memory import Memory
 from paceline_operator.core.situation.situation import LEAST_COVERAGE, Held, Situation
 from paceline_operator.crd.memory import parse_memory
 from paceline_operator.crd.switches import Switches
-from paceline_operator.loop.gather import World, choosable, fleet_of, values_in_force
+from paceline_operator.loop.gather import Gathered, choosable, fleet_of, values_in_force
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,68 +42,68 @@ class Thought:
         return self.situation.values
 
 
-def think(world: World, window: Window, now: datetime, *, mode: Mode, telemetry_age_seconds: float) -> Thought:
+def think(gathered: Gathered, window: Window, now: datetime, *, mode: Mode, telemetry_age_seconds: float) -> Thought:
     """Advances the windows, and decides if that is due or something must change at once."""
-    behavior, fleet = world.policy.behavior, fleet_of(world)
-    window = window.advanced(world.states, now, behavior.settle)
-    window = replace(window, minutes=window.minutes.seen(world.states, now, _excluded(world)))
+    behavior, fleet = gathered.policy.behavior, fleet_of(gathered)
+    window = window.advanced(gathered.states, now, behavior.settle)
+    window = replace(window, minutes=window.minutes.seen(gathered.states, now, _excluded(gathered)))
     due = window.due(now, behavior.interval, max(fleet.applied - fleet.newcomers, fleet.applied / 2))
-    memory = parse_memory(world.resource.status)
+    memory = parse_memory(gathered.resource.status)
     if memory.pending is not None and memory.pending.generation != fleet.generation:
         memory = replace(memory, pending=None)  # what was being judged is no longer in force
     situation = Situation(
-        policy=choosable(world.policy, world.states.values()),
-        values=values_in_force(world),
+        policy=choosable(gathered.policy, gathered.states.values()),
+        values=values_in_force(gathered),
         fleet=fleet,
         now=now,
-        observation=_observed(world, window, now, world.states.keys() - world.on_trial) if due else None,
-        trial=_observed(world, window, now, world.on_trial) if due else None,
+        observation=_observed(gathered, window, now, gathered.states.keys() - gathered.on_trial) if due else None,
+        trial=_observed(gathered, window, now, gathered.on_trial) if due else None,
         memory=memory,
         telemetry_age_seconds=telemetry_age_seconds,
-        held=_held(world),
+        held=_held(gathered),
     )
-    decision, memory = _decided(situation, mode, world.switches)
-    if not due and not _urgent(world, decision, mode):
+    decision, memory = _decided(situation, mode, gathered.switches)
+    if not due and not _urgent(gathered, decision, mode):
         decision, memory = None, situation.memory
-    if mode is not Mode.AUTO or world.switches.paused:
+    if mode is not Mode.AUTO or gathered.switches.paused:
         memory = replace(memory, pending=None)  # nobody waits for a verdict while nothing may be changed
     return Thought(
         situation,
         decision,
         memory,
-        _after(window, situation, world) if due else window,
-        rewrite=mode is Mode.AUTO and not world.switches.paused and _rewrite(world),
-        take_back=bool(world.on_trial) and (memory.pending is None or not memory.pending.tried_on),
+        _after(window, situation, gathered) if due else window,
+        rewrite=mode is Mode.AUTO and not gathered.switches.paused and _rewrite(gathered),
+        take_back=bool(gathered.on_trial) and (memory.pending is None or not memory.pending.tried_on),
     )
 
 
-def _urgent(world: World, decision: Decision | None, mode: Mode) -> bool:
+def _urgent(gathered: Gathered, decision: Decision | None, mode: Mode) -> bool:
     """Worth saying between two decisions: a change to make, a switch that was thrown, a spec whose recommendation
     nobody has seen."""
     if decision is None:
         return False
-    if world.switches.paused or world.switches.held:
-        said = [entry.get("reason") for entry in world.resource.status.get("decisions") or ()]
+    if gathered.switches.paused or gathered.switches.held:
+        said = [entry.get("reason") for entry in gathered.resource.status.get("decisions") or ()]
         return said[-1:] != [decision.reason] or (bool(decision.changes) and mode is Mode.AUTO)
-    unseen = world.resource.status.get("observedGeneration") != world.resource.generation
+    unseen = gathered.resource.status.get("observedGeneration") != gathered.resource.generation
     return bool(decision.changes) and (mode is Mode.AUTO or unseen)
 
 
-def _held(world: World) -> Held | None:
-    held = world.switches.held
+def _held(gathered: Gathered) -> Held | None:
+    held = gathered.switches.held
     if held is None or held.values is not None:
         return held
-    return replace(held, values=start_values(world.states.values()))
+    return replace(held, values=start_values(gathered.states.values()))
 
 
-def _observed(world: World, window: Window, now: datetime, pods: AbstractSet[str]) -> Observation | None:
-    states = {uid: state for uid, state in world.states.items() if uid in pods}
-    found = observe(window.pod_windows(states, now, world.policy.behavior.interval), _excluded(world))
+def _observed(gathered: Gathered, window: Window, now: datetime, pods: AbstractSet[str]) -> Observation | None:
+    states = {uid: state for uid, state in gathered.states.items() if uid in pods}
+    found = observe(window.pod_windows(states, now, gathered.policy.behavior.interval), _excluded(gathered))
     return replace(found, busiest=window.minutes.busiest or None) if found else None
 
 
-def _excluded(world: World) -> frozenset[str]:
-    return world.policy.objective.excluded_routes if world.policy.objective else frozenset()
+def _excluded(gathered: Gathered) -> frozenset[str]:
+    return gathered.policy.objective.excluded_routes if gathered.policy.objective else frozenset()
 
 
 def _decided(situation: Situation, mode: Mode, switches: Switches) -> tuple[Decision | None, Memory]:
@@ -115,17 +115,17 @@ def _decided(situation: Situation, mode: Mode, switches: Switches) -> tuple[Deci
     return decide(situation) if mode is Mode.AUTO else foresee(situation)
 
 
-def _after(window: Window, situation: Situation, world: World) -> Window:
+def _after(window: Window, situation: Situation, gathered: Gathered) -> Window:
     behavior, observation, now = situation.policy.behavior, situation.observation, situation.now
     if observation is None:
         return replace(window, decided=now)
     if observation.requests < behavior.min_samples:
         return window.extended(now, behavior.interval, behavior.longest_window)
-    return window.begun_anew(world.states, now)
+    return window.begun_anew(gathered.states, now)
 
 
-def _rewrite(world: World) -> bool:
-    understood = sum(1 for state in world.states.values() if state.understands)
-    if understood < LEAST_COVERAGE * len(world.states):
+def _rewrite(gathered: Gathered) -> bool:
+    understood = sum(1 for state in gathered.states.values() if state.understands)
+    if understood < LEAST_COVERAGE * len(gathered.states):
         return False
-    return world.in_force is None and (world.highest_generation > 0 or world.stored.content is not None)
+    return gathered.in_force is None and (gathered.highest_generation > 0 or gathered.stored.content is not None)
