@@ -90,7 +90,7 @@ def why(
 @app.command()
 def decide(
     policy: Annotated[Path, typer.Option(metavar="FILE", help="A manifest with one TuningPolicy.")],
-    observation: Annotated[Path, typer.Option(metavar="FILE", help="Answers of /state, or {before: [], after: []}.")],
+    observation: Annotated[Path, typer.Option(metavar="FILE", help="Responses of /state, or {before: [], after: []}.")],
     history: Annotated[Path | None, typer.Option(metavar="FILE", help="A TuningPolicy with a status.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One object on stdout.")] = False,
 ) -> None:

@@ -127,7 +127,7 @@ class TargetNotFound(Exception):
 
 
 class PlatformUnavailable(Exception):
-    """The API server, or what stands for it, did not answer; try later, change nothing."""
+    """The API server, or what stands for it, did not respond; try later, change nothing."""
 
 
 class PlatformRefused(PlatformUnavailable):

@@ -40,7 +40,7 @@ def replay(policy: Path, observation: Path, history: Path | None) -> tuple[Situa
 
     Args:
         policy: a manifest with one TuningPolicy.
-        observation: `/state` answers of pods: `{"before": [...], "after": [...]}`, or only those of now, which then
+        observation: `/state` responses of pods: `{"before": [...], "after": [...]}`, or only those of now, which then
             count from the start of their pods.
         history: a TuningPolicy with a status, or the status alone; what the loop remembers.
 
@@ -134,7 +134,7 @@ def _states(path: Path) -> tuple[Mapping[str, PodState], Mapping[str, PodState]]
     except InvalidState as error:
         raise UsageError(f"--observation {path}: {error}") from error
     except (TypeError, AttributeError) as error:
-        raise UsageError(f"--observation {path}: holds something else than answers of /state") from error
+        raise UsageError(f"--observation {path}: holds something other than responses of /state") from error
     if not after:
         raise UsageError(f"--observation {path}: holds no pod's /state")
     return before, after

@@ -23,7 +23,7 @@ class OperatorSettings(BaseSettings):
     nudge: bool = True
     """Ask kubelet to sync the document at once (0.3–1.1 s instead of 57–89 s); needs patch on pods/status."""
     scrape_timeout_seconds: float = Field(default=2.0, gt=0)
-    """A pod that does not answer /state in this time counts as not reporting."""
+    """A pod that does not respond to /state in this time counts as not reporting."""
     scrape_concurrency: int = Field(default=64, ge=1)
     """Pods asked at the same time."""
     scrape_max_bytes: int = Field(default=1 << 20, ge=1024)

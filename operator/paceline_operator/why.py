@@ -36,7 +36,7 @@ async def tell(key: PolicyKey, at: datetime, *, folder: Path | None, jaeger: str
 
     Raises:
         UsageError: there is no such policy, or no access to a cluster.
-        OperatorError: the API server did not answer.
+        OperatorError: the API server did not respond.
     """
     try:
         policy = await (_from_cluster(key) if folder is None else LocalPlatform(folder, now=lambda: at).policy(key))

@@ -99,16 +99,16 @@ class ApiServer:
         content_type: str = "application/json",
     ) -> Mapping[str, Any]:
         try:
-            status, answer = await self._exchange(method, path, query, body, content_type)
+            status, response = await self._exchange(method, path, query, body, content_type)
         except TimeoutError as error:
             raise PlatformUnavailable(
-                f"the API server did not answer {method} {path} within {self._deadline_seconds:g} s"
+                f"the API server did not respond {method} {path} within {self._deadline_seconds:g} s"
             ) from error
         except (aiohttp.ClientError, OSError) as error:
             raise PlatformUnavailable(f"the API server cannot be reached for {method} {path}: {error}") from error
         if status < 300:
-            return _parse(method, path, answer)
-        raise error_of(status, f"{method} {path}", answer)
+            return _parse(method, path, response)
+        raise error_of(status, f"{method} {path}", response)
 
     async def _exchange(
         self,
@@ -118,7 +118,7 @@ class ApiServer:
         body: Mapping[str, Any] | None,
         content_type: str,
     ) -> tuple[int, bytes]:
-        # The generated methods would build a model object for each pod; the raw answer is parsed once, in place.
+        # The generated methods would build a model object for each pod; the raw response is parsed once, in place.
         method, url, headers, data, _ = await self._client.param_serialize(
             method,
             path,
@@ -131,9 +131,9 @@ class ApiServer:
         return response.status, await response.read()  # type: ignore[no-untyped-call]
 
 
-def _parse(method: str, path: str, answer: bytes) -> Mapping[str, Any]:
+def _parse(method: str, path: str, response: bytes) -> Mapping[str, Any]:
     try:
-        parsed: Mapping[str, Any] = orjson.loads(answer)
+        parsed: Mapping[str, Any] = orjson.loads(response)
     except orjson.JSONDecodeError as error:
-        raise PlatformUnavailable(f"the answer to {method} {path} is not JSON: is this an API server?") from error
+        raise PlatformUnavailable(f"the response to {method} {path} is not JSON: is this an API server?") from error
     return parsed

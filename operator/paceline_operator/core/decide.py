@@ -249,5 +249,5 @@ def _slow_database(situation: Situation, model: Model | None) -> str:
     for name, pool in model.pools.items() if model else ():
         if database_is_slow(situation.memory, name, pool.query_seconds):
             now, well = format_duration(pool.query_seconds), format_duration(situation.memory.fastest[name])
-            return f"{name} answers in {now}, {well} when all was well; more connections would not help"
+            return f"{name} responds in {now}, {well} when all was well; more connections would not help"
     return ""

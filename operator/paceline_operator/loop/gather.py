@@ -74,7 +74,7 @@ class Gathered:
     def in_force(self) -> TuningDocument | None:
         """The stored document, unless pods have moved past it or refuse it: then what they run is the truth.
 
-        A few that say so are believed once: a single pod must not keep all others from being tuned.
+        A few that say so are followed once: a single pod must not keep all others from being tuned.
         """
         document = self.document
         if document is None:

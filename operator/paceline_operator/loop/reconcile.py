@@ -162,7 +162,7 @@ class Reconciler:
         mode = gathered.policy.mode.capped(Mode(self._settings.max_mode))
         age = (now - track.reported).total_seconds()
         with self._tracer.span("decide") as deciding:
-            # In a thread, so that probes and events are answered meanwhile; one at a time, since each thread that
+            # In a thread, so that probes and events are handled meanwhile; one at a time, since each thread that
             # computes makes them wait for the interpreter's lock.
             async with self._thinking:
                 thought = await asyncio.to_thread(

@@ -88,7 +88,7 @@ class Reporter:
     async def outcome(self, resource: PolicyResource, outcome: Outcome, now: datetime) -> None:
         """The status of a pass; an Event for a change, and for a hold that asks a person to look.
 
-        The status of a change that has been made must not be lost, so a conflict is answered by writing onto what is
+        The status of a change that has been made must not be lost, so after a conflict it is written onto what is
         there now; it speaks of the spec that was worked on either way.
         """
         for _ in range(STATUS_ATTEMPTS - 1):

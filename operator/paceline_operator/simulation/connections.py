@@ -58,7 +58,7 @@ def give_back(
     worker = workers[which]
     successor: int = worker.pool_head
     if successor == NOBODY:
-        worker.lent -= 1
+        worker.checked_out -= 1
     else:
         worker.pool_head = requests[successor].next
         query(now, successor, load, fleet, requests, pods, heap, count)

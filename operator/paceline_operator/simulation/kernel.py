@@ -1,4 +1,4 @@
-"""The path of every request through a fleet, compiled: loop slice → (miss) pool → database → loop slice → … → answer.
+"""The path of every request through a fleet, compiled: loop slice → (miss) pool → database → loop slice → … → response.
 
 A pod is W single-threaded event loops under one CFS quota per 100 ms. A request is routed to a loop at random, queues
 there, and runs one slice more than it makes queries. A query takes a connection of its worker's pool, first come first
@@ -60,8 +60,8 @@ def play(seed: int, rates: NDArray[np.float64], cpu_seconds: NDArray[np.float64]
     latencies, slots, counts = np.zeros(most), np.arange(most)[::-1].copy(), np.zeros(1, COUNTS)
     counts["free"] = most
     _play(seed, rates, load, fleet, requests, workers, pods, heap, slots, latencies, counts)
-    answered = int(counts["answered"][0])
-    return Played(pods, latencies[:answered], len(rates) - load.warm_up, int(counts["events"][0]))
+    completed = int(counts["completed"][0])
+    return Played(pods, latencies[:completed], len(rates) - load.warm_up, int(counts["events"][0]))
 
 
 @numba.njit(cache=True)
@@ -151,7 +151,7 @@ def _slice_done(
     latencies: NDArray[np.float64],
     count: Any,
 ) -> int:
-    """A request has run: it gives its connection back, and queries again or is answered. Returns its worker."""
+    """A request has run: it gives its connection back, and queries again or is complete. Returns its worker."""
     request = requests[slot]
     worker: int = request.worker
     workers[worker].busy = 0
@@ -159,15 +159,15 @@ def _slice_done(
         give_back(now, slot, load, fleet, requests, workers, pods, heap, count)
     if request.queries_left > 0:
         request.queued = now
-        if workers[worker].lent < fleet.pool:
-            workers[worker].lent += 1
+        if workers[worker].checked_out < fleet.pool:
+            workers[worker].checked_out += 1
             query(now, slot, load, fleet, requests, pods, heap, count)
         else:
             wait_for_connection(slot, requests, workers[worker])
         return worker
     if request.arrived >= load.warm_up:
-        latencies[count.answered] = now - request.arrived
-        count.answered += 1
+        latencies[count.completed] = now - request.arrived
+        count.completed += 1
     if now >= load.warm_up:
         pod = pods[worker // fleet.workers]
         pod.requests += 1
@@ -180,7 +180,7 @@ def _slice_done(
 
 @numba.njit(cache=True)
 def _query_done(now: float, slot: int, requests: Records, workers: Records, count: Any) -> int:
-    """The database has answered: the request is ready again. Returns its worker."""
+    """The database has responded: the request is ready again. Returns its worker."""
     count.active -= 1
     request = requests[slot]
     request.queries_left -= 1
@@ -194,5 +194,5 @@ def _query_done(now: float, slot: int, requests: Records, workers: Records, coun
 def _note_unanswered(end: float, load: Load, requests: Records, latencies: NDArray[np.float64], count: Any) -> None:
     for slot in range(len(requests)):
         if requests[slot].arrived >= load.warm_up:
-            latencies[count.answered] = end - requests[slot].arrived
-            count.answered += 1
+            latencies[count.completed] = end - requests[slot].arrived
+            count.completed += 1

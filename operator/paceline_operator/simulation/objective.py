@@ -51,7 +51,7 @@ class Judge:
         return self._scored(conditions, values, WHOLE, len(FRESH_SEEDS))
 
     def p95(self, conditions: Conditions, values: Values) -> float:
-        """Seconds, on all fresh seeds; what was not answered counts with its age."""
+        """Seconds, on all fresh seeds; a request without a response counts with its age."""
         return self._played(conditions, values, WHOLE, len(FRESH_SEEDS))
 
     def met_with_room(self, conditions: Conditions, values: Values) -> bool:

@@ -43,7 +43,7 @@ WORKER: Final = np.dtype(
         ("ready_tail", np.int64),
         ("pool_head", np.int64),
         ("pool_tail", np.int64),
-        ("lent", np.int64),
+        ("checked_out", np.int64),
         ("busy", np.int64),
     ]
 )
@@ -64,7 +64,7 @@ POD: Final = np.dtype(
 
 
 COUNTS: Final = np.dtype(
-    [("pending", np.int64), ("active", np.int64), ("free", np.int64), ("answered", np.int64), ("events", np.int64)]
+    [("pending", np.int64), ("active", np.int64), ("free", np.int64), ("completed", np.int64), ("events", np.int64)]
 )
 """Events in the heap, queries in the database, unused slots, latencies noted, events played."""
 
@@ -102,7 +102,7 @@ class Played(NamedTuple):
 
     pods: Records
     latencies: NDArray[np.float64]
-    """Of every measured request in seconds; one that was not answered counts with its age at the end."""
+    """Of every measured request in seconds; one without a response counts with its age at the end."""
     seconds: float
     events: int
 

@@ -1,6 +1,6 @@
 """Readers of single figures, names and lists of a report. Each gives what it says or raises ValueError with the place.
 
-A report is written by whoever answers on the pod's port: nothing of it may make a pass fail, fill the operator's
+A report is written by whatever listens on the pod's port: nothing of it may make a pass fail, fill the operator's
 memory, or reach a status that the API server would refuse.
 """
 

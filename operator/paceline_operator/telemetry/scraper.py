@@ -1,6 +1,6 @@
 """GET /state of every pod. A pod that is slow or down, or whose report cannot be read, says why: missing is not zero.
 
-Whoever answers on a pod's port may send anything, for as long as they like. Each response has a deadline and a most
+Whatever listens on a pod's port may send anything, for as long as they like. Each response has a deadline and a most
 bytes, and so have all that are read at the same time: `_SMALL_BYTES` each, and more for a few at a time.
 """
 

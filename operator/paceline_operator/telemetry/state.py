@@ -53,7 +53,7 @@ def parse_state(wire: Mapping[str, Any]) -> PodState:
 
 
 def parse_ack(wire: Mapping[str, Any]) -> int | None:
-    """The generation that the pod runs; None while anything of it is pending. Nothing else of the answer is looked at.
+    """The generation that the pod runs; None while anything of it is pending. Nothing else is looked at.
 
     Raises:
         InvalidState: a field is missing or of another shape.
@@ -67,7 +67,7 @@ def _understood(wire: Mapping[str, Any], parse: Callable[[Mapping[str, Any]], _P
             raise ValueError(f"schema {shown(wire['schema'])}, expected {SCHEMA!r}")
         return parse(wire)
     except KeyError as error:
-        raise InvalidState(f"/state lacks the field {error}: does a runtime of this version answer there?") from error
+        raise InvalidState(f"/state lacks the field {error}: does a runtime of this version serve it?") from error
     except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise InvalidState(f"/state is not as {SCHEMA} says: {f'{error}'[:LONGEST_TEXT]}") from error
 

@@ -19,7 +19,7 @@ def assert_unavailable(answer: httpx2.Response) -> None:
     assert answer.headers["retry-after"] == "1"
     assert answer.json() == {
         "error": "Unavailable",
-        "detail": "a database did not answer in time; try again",
+        "detail": "a database did not respond in time; try again",
         "request_id": answer.headers["x-request-id"],
     }
 

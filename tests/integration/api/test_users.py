@@ -49,7 +49,7 @@ async def test_a_failure_that_stays_is_502_after_three_attempts(
 ) -> None:
     upstream.faults["users"] = Fault(status=503, delay_seconds=0)
     answer = await asking.get("/users/8")
-    assert_problem(answer, 502, "UpstreamFailed", "upstream: /users/8 was answered with status 503")
+    assert_problem(answer, 502, "UpstreamFailed", "upstream: /users/8 returned status 503")
     assert upstream.asked["users"] == 3
 
 
@@ -58,7 +58,7 @@ async def test_a_failure_that_will_not_pass_is_not_repeated(
 ) -> None:
     upstream.faults["users"] = Fault(status=500, delay_seconds=0)
     answer = await asking.get("/users/8")
-    assert_problem(answer, 502, "UpstreamFailed", "upstream: /users/8 was answered with status 500")
+    assert_problem(answer, 502, "UpstreamFailed", "upstream: /users/8 returned status 500")
     assert upstream.asked["users"] == 1
 
 
@@ -68,14 +68,14 @@ async def test_another_answer_than_agreed_is_502(
 ) -> None:
     upstream.faults["users"] = Fault(body=body, delay_seconds=0)
     answer = await asking.get("/users/8")
-    assert_problem(answer, 502, "UpstreamFailed", "upstream: /users/8 was answered with something else than agreed")
+    assert_problem(answer, 502, "UpstreamFailed", "upstream: /users/8 returned something other than agreed")
 
 
 async def test_no_answer_within_the_deadline_is_504(start: Start, settings: Settings, upstream: LocalUpstream) -> None:
     upstream.faults["users"] = Fault(delay_seconds=60)
     async with start(changed(settings, "upstream", url=upstream.url, deadline_seconds=0.2)) as client:
         answer = await client.get("/users/8")
-    assert_problem(answer, 504, "UpstreamTooSlow", "upstream: no answer to /users/8 within the deadline")
+    assert_problem(answer, 504, "UpstreamTooSlow", "upstream: no response to /users/8 within the deadline")
 
 
 async def test_an_attempt_that_takes_too_long_is_repeated(

@@ -1,11 +1,11 @@
-"""The bounds of the pods' own admission law, by what a worker answers in time. Off unless the policy names it.
+"""The bounds of the pods' own admission law, by what a worker serves in time. Off unless the policy names it.
 
 | bound | size | why |
 | --- | --- | --- |
-| max | ⌈1.5·XT + 3·√(XT)⌉, X answers a second and worker in time, T the objective | with more, none would be in time |
-| min | max(2, ⌈X·S⌉), X all answers a second and worker, S their mean duration | so many there are anyway (Little) |
+| max | ⌈1.5·XT + 3·√(XT)⌉, X responses in time a second and worker, T the objective | with more, none were in time |
+| min | max(2, ⌈X·S⌉), X all responses a second and worker, S their mean duration | so many there are anyway (Little) |
 
-Both within the policy's bounds. 3·√ is what random arrivals need beyond their mean. Worked example: 100 answers a
+Both within the policy's bounds. 3·√ is what random arrivals need beyond their mean. Worked example: 100 responses a
 second and worker, all in 45 ms, 20 ms on average: ⌈6.75 + 6.36⌉ = 14 and max(2, 2) = 2.
 """
 
@@ -50,14 +50,14 @@ def with_admission(situation: Situation, decision: Decision, memory: Memory) -> 
 
 
 def size(observation: Observation, objective: Objective, workers: float, allowed: Bounds) -> tuple[float, float] | None:
-    """Minimum and maximum for a worker; None where nothing was answered."""
+    """Minimum and maximum for a worker; None where there was no response."""
     mean = observation.duration.mean
     if mean is None or not observation.pods:
         return None
     promised = objective.p95.total_seconds()
-    answers = observation.requests_per_second / (observation.pods * workers)
-    useful = answers * observation.duration.share_within(promised) * promised
-    least = allowed.clamp(max(LEAST, ceil(answers * mean)))
+    responses = observation.requests_per_second / (observation.pods * workers)
+    useful = responses * observation.duration.share_within(promised) * promised
+    least = allowed.clamp(max(LEAST, ceil(responses * mean)))
     most = allowed.clamp(ceil(SPARE * useful + BURST * sqrt(useful)))
     return least, max(least, most)
 

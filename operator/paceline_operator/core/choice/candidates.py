@@ -11,7 +11,7 @@ from paceline_operator.core.model.policy import Objective, TunableSpec
 from paceline_operator.core.model.tunables import WORKERS, Kind, Tunable, Values
 from paceline_operator.core.queueing.predict import Model
 from paceline_operator.core.queueing.queueing import BURSTINESS, servers_needed
-from paceline_operator.core.situation.doubts import believed
+from paceline_operator.core.situation.doubts import trusted_share
 from paceline_operator.core.situation.experience import database_is_slow, is_rejected, load_of, recall
 from paceline_operator.core.situation.situation import Situation
 
@@ -86,8 +86,8 @@ def judged(situation: Situation, model: Model, values: Values) -> Candidate | No
 
 
 def _believable(situation: Situation, model: Model, values: Values, predicted: float) -> float:
-    """The prediction, its gain cut down to what is believed of it."""
-    share = believed(situation, values)
+    """The prediction, its gain cut down to what experience allows."""
+    share = trusted_share(situation, values)
     now = model.p95(situation.values.get(WORKERS, 1.0), named_pools(situation.values)) if share < 1 else None
     if now is None:
         return predicted

@@ -51,7 +51,7 @@ def remembering(situation: Situation, model: Model | None) -> Situation:
     situation = replace(situation, memory=replace(situation.memory, busy=busy))
     found = drowned(situation, observation, objective)
     if found:
-        # What a drowned database answered says nothing of the settings when it is well, nor of the noise.
+        # What a drowned database completed says nothing of the settings when it is well, nor of the noise.
         noise = replace(situation.memory.noise, last=None)
         return replace(situation, memory=replace(situation.memory, drowned=remembered(situation, found), noise=noise))
     taught = learned(situation, observation, _query_seconds(observation, model), queue_full=model is None)

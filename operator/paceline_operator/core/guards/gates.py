@@ -49,7 +49,7 @@ def not_reporting(situation: Situation) -> Hold | None:
     if age > STALE_AFTER.total_seconds():
         return Hold(Reason.TELEMETRY_STALE, f"no pod has reported for {format_duration(age)}; values stay as they are")
     return Hold(
-        Reason.NOT_REPORTING, f"none of {fleet.total} pods answers /state on a port named paceline; values stay"
+        Reason.NOT_REPORTING, f"none of {fleet.total} pods responds to /state on a port named paceline; values stay"
     )
 
 

@@ -24,7 +24,7 @@ from paceline_operator.core.situation.situation import Situation
 
 TURNED_AWAY: Final = 0.001
 """Share of the requests; a burst now and then is what admission is for."""
-BELIEVED: Final = 0.5
+TRUSTED: Final = 0.5
 """The least share of a promised gain that must have been seen for more of the same to be tried without a model."""
 GIVING_BACK: Final = frozenset({Reason.WORKERS_OVERSIZED, Reason.POOL_OVERSIZED})
 
@@ -204,7 +204,7 @@ def _holds(situation: Situation, rejected: Rejected) -> bool:
 def gained_nothing(situation: Situation, proposal: Proposal) -> Proposal | Hold:
     """More of what gained next to nothing is not tried under such a load. The model knows by itself."""
     doubt = doubt_of(situation, proposal.lever.tunable)
-    if proposal.predicted or doubt is None or doubt.seen >= BELIEVED or not _grows(proposal.lever):
+    if proposal.predicted or doubt is None or doubt.seen >= TRUSTED or not _grows(proposal.lever):
         return proposal
     wait = format_duration(doubt.until - situation.now)
     message = f"more of {proposal.lever.tunable} gained nothing under such a load, not again for {wait}"

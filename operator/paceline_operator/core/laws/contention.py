@@ -1,10 +1,10 @@
 """How many connections a database bears before it drowns in them, and what is remembered of the time it did.
 
 By the Universal Scalability Law a query takes `R(N) = R(1) · (1 + σ(N-1) + κN(N-1))` with N of them active. Beyond
-some N fewer are answered a second, not more: one burst then lends all connections, and they stay lent, since fewer
-requests are answered than come. It may go well for many windows; the one in which it does not is remembered. Of N and
-R(N), and of R when all was well, κ' = (R(N)/R - 1)/N²; with a load of `a` Erlang when well, it answers all that comes
-with up to
+some N fewer queries complete a second, not more: one burst then checks out all connections, and they stay checked out,
+since fewer requests complete than come. It may go well for many windows; the one in which it does not is remembered.
+Of N and R(N), and of R when all was well, κ' = (R(N)/R - 1)/N²; with a load of `a` Erlang when well, it keeps up with
+up to
 
     (1 + √(1 - 4a²κ')) / (2aκ')  connections, and most with 1/√κ' of them.
 
@@ -18,7 +18,7 @@ from datetime import datetime
 from math import sqrt
 from typing import Final
 
-from paceline_operator.core.laws.diagnose import LAG_IN_HOLD, all_lent
+from paceline_operator.core.laws.diagnose import LAG_IN_HOLD, exhausted
 from paceline_operator.core.measure.observation import Observation, PoolObservation
 from paceline_operator.core.model.decision import Change
 from paceline_operator.core.model.policy import Objective
@@ -30,10 +30,10 @@ from paceline_operator.core.situation.memory import Drowned
 from paceline_operator.core.situation.situation import Situation
 
 PAST_ITS_PEAK: Final = 2.0
-"""With κ' as the only reason, queries take twice as long as when all is well where most are answered a second. Until
+"""With κ' as the only reason, queries take twice as long as when all is well where most complete a second. Until
 then more connections are better."""
-LENT: Final = 0.5
-"""Share of the connections that were lent on average: then all of them were for a good part of the window."""
+CHECKED_OUT: Final = 0.5
+"""Share of the connections that were checked out on average: then all of them were for a good part of the window."""
 NO_MORE: Final = 1.05
 """As many, as far as two windows can tell."""
 STEP_BACK: Final = 0.8
@@ -43,15 +43,15 @@ BARRED_FOR: Final = 192
 DISPROVED: Final = 0
 """In place of how often it drowned: fewer connections were tried and made things worse."""
 MOST_DOUBLINGS: Final = 5
-ANSWERED: Final = 0.95
-"""A database that answers this share of what is asked for, or more, is slow, but has not drowned."""
+COMPLETED: Final = 0.95
+"""A database that completes this share of what is asked for, or more, is slow, but has not drowned."""
 REMEMBERED: Final = 12
-"""Windows: while queues are full, answers say little of what is asked for, so the most of the last few is taken."""
+"""Windows: while queues are full, responses say little of what is asked for, so the most of the last few is taken."""
 
 
 def drowned(situation: Situation, observation: Observation, objective: Objective) -> Mapping[str, Drowned]:
-    """By pool: what is to be remembered of a window in which its connections were all lent, and less was answered than
-    was asked for.
+    """By pool: what is to be remembered of a window in which all its connections were checked out, and less was
+    completed than was asked for.
 
     Whether the database drowned in them or there were too few is told by how long queries take when all is well; where
     that is not known yet, time will tell.
@@ -92,11 +92,11 @@ def disproved(situation: Situation, pools: Iterable[Tunable], until: datetime) -
 
 
 def no_relief(observation: Observation, changes: Iterable[Change], before: float, after: float) -> str:
-    """Fewer connections, all of them lent, and fewer answers a second: they are not what slows the database down."""
+    """Fewer connections, all of them checked out, and fewer responses a second: they do not slow the database down."""
     for change in changes:
         seen = observation.pools.get(change.tunable.name)
-        if seen is not None and after < before / NO_MORE and all_lent(seen, change.new):
-            return f"{before:.0f} → {after:.0f} answers a second: fewer connections do not help {change.tunable}"
+        if seen is not None and after < before / NO_MORE and exhausted(seen, change.new):
+            return f"{before:.0f} → {after:.0f} responses a second: fewer connections do not help {change.tunable}"
     return ""
 
 
@@ -119,7 +119,7 @@ def most_connections(situation: Situation, name: str) -> float | None:
 
 
 def bears(load: float, coherency: float) -> float:
-    """The most connections with which all that comes is answered, or with which most is where that is less.
+    """The most connections with which all that comes is served, or with which most is where that is less.
 
     Worked example: 26 Erlang at κ' = 2.6e-4 → 114; 33 Erlang → 62.
     """
@@ -152,12 +152,12 @@ def _pools(situation: Situation, observation: Observation) -> Iterator[tuple[Tun
 
 def _starved(seen: PoolObservation, size: float, objective: Objective) -> bool:
     waited = seen.wait.quantile(0.99) or 0.0
-    lent = seen.arrivals_per_worker * (seen.hold.mean or 0.0) if seen.hold.count >= LEAST_CHECKOUTS else 0.0
-    return lent >= LENT * size and waited > objective.p95.total_seconds()
+    in_use = seen.arrivals_per_worker * (seen.hold.mean or 0.0) if seen.hold.count >= LEAST_CHECKOUTS else 0.0
+    return in_use >= CHECKED_OUT * size and waited > objective.p95.total_seconds()
 
 
 def _query_seconds(observation: Observation, seen: PoolObservation, size: float) -> float | None:
-    """Of a query while all connections are lent, by Little's law; None where lag is a great part of what is held."""
+    """Of a query while the pool is exhausted, by Little's law; None where lag is a great part of what is held."""
     lag, hold = observation.loop_lag.mean, seen.hold.mean or 0.0
     if lag is None or lag > LAG_IN_HOLD * hold:
         return None
@@ -184,8 +184,8 @@ def asked_for(situation: Situation, name: str) -> float:
 
 
 def _falls_behind(situation: Situation, observation: Observation) -> bool:
-    """Whether less is answered than is asked for; taken for granted where nothing is known of better times."""
-    return load_of(observation) < ANSWERED * _load(situation, observation) or not _lately(situation)
+    """Whether less is completed than is asked for; taken for granted where nothing is known of better times."""
+    return load_of(observation) < COMPLETED * _load(situation, observation) or not _lately(situation)
 
 
 def _load(situation: Situation, observation: Observation) -> float:

@@ -1,8 +1,8 @@
 """Names what limits the service, in the order loop lag, throttling, pool wait, oversized pool.
 
 Loop lag comes first: a coroutine keeps its connection until the loop resumes it, so a slow loop looks like a small
-pool (a 6 ms query held its connection for 17 ms at two workers, for 4 s when saturated). Only a pool that is always
-lent, and whose holds lag does not explain, goes before it.
+pool (a 6 ms query held its connection for 17 ms at two workers, for 4 s when saturated). Only an exhausted
+pool whose holds lag does not explain goes before it.
 Thresholds: docs/tuning.md. Worked example, objective p95 45 ms: loop lag is high above 5.4 ms, a pool's p99
 wait above 3.6 ms.
 """
@@ -43,7 +43,7 @@ SLACK: Final = 1.25
 """A pool larger than this times what is needed is oversized; the gap to 1 keeps growing and shrinking apart."""
 OVERSIZED_WINDOWS: Final = 5
 ALL_LENT: Final = 0.9
-"""From this share of its connections on a pool counts as always lent."""
+"""From this share of its connections on a pool counts as exhausted."""
 LAG_IN_HOLD: Final = 0.25
 """Where loops that lag make up more of a hold than this, the hold says nothing of the database."""
 LEAST_LAG_SAMPLES: Final = 20
@@ -77,24 +77,24 @@ def diagnose(
         _pool_waits(situation, observation, objective, measured_only=lag is not None),
         key=lambda finding: -finding.severity,
     )
-    first = tuple(finding for finding in waits if all_lent_by_itself(situation, observation, finding.tunable))
+    first = tuple(finding for finding in waits if exhausted_by_itself(situation, observation, finding.tunable))
     rest = tuple(finding for finding in waits if finding not in first)
     limits = first + ((lag,) if lag else ()) + rest
     return limits or tuple(_oversized(situation))
 
 
-def all_lent(seen: PoolObservation, size: float) -> bool:
-    """Whether a pool's connections were lent nearly all the time."""
+def exhausted(seen: PoolObservation, size: float) -> bool:
+    """Whether a pool's connections were checked out nearly all the time."""
     return size > 0 and seen.arrivals_per_worker * (seen.hold.mean or 0.0) >= ALL_LENT * size
 
 
-def all_lent_by_itself(situation: Situation, observation: Observation, tunable: Tunable | None) -> bool:
-    """Whether a pool is always lent and lag is no great part of the time that its connections are held."""
+def exhausted_by_itself(situation: Situation, observation: Observation, tunable: Tunable | None) -> bool:
+    """Whether a pool is exhausted and lag is no great part of the time that its connections are held."""
     if tunable is None:
         return False
     seen, lag = observation.pools[tunable.name], observation.loop_lag.mean
     explained = lag is None or lag > LAG_IN_HOLD * (seen.hold.mean or 0.0)
-    return all_lent(seen, situation.values[tunable]) and not explained
+    return exhausted(seen, situation.values[tunable]) and not explained
 
 
 def connections_needed(pool: PoolObservation, objective: Objective, share: float = 1.0) -> int | None:

@@ -3,7 +3,7 @@
 | law | condition | step |
 | --- | --- | --- |
 | loop lag → workers | lag > 12 % of the objective | W+1; 2W when lag > 5 times that |
-| pool wait → pool | p99 wait > 8 % of the objective, or > 2 ms with P < c* | max(P+1, min(c*, 2P)); 4P if always lent |
+| pool wait → pool | p99 wait > 8 % of the objective, or > 2 ms with P < c* | max(P+1, min(c*, 2P)); 4P if exhausted |
 | oversized → pool | P > 1.25 c* for 5 windows | ⌈1.25 c*⌉ |
 """
 
@@ -15,9 +15,9 @@ from paceline_operator.core.laws.diagnose import (
     DOUBLE_ABOVE,
     SLACK,
     Finding,
-    all_lent,
-    all_lent_by_itself,
     connections_needed,
+    exhausted,
+    exhausted_by_itself,
 )
 from paceline_operator.core.measure.observation import Observation
 from paceline_operator.core.model.decision import Change, Reason
@@ -27,7 +27,7 @@ from paceline_operator.core.situation.situation import Situation
 
 MOST_GROWTH: Final = 2.0
 MOST_GROWTH_STARVED: Final = 4.0
-"""Times its size that a pool may become in one step; the second where all its connections are always lent."""
+"""Times its size that a pool may become in one step; the second where it is exhausted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +68,13 @@ def _wanted(situation: Situation, finding: Finding, old: float) -> float:
 
 
 def _most_growth(situation: Situation, finding: Finding) -> float:
-    """A pool that is always lent has seen fewer arrivals than there are, so that what they need is the least there is
+    """An exhausted pool has seen fewer arrivals than there are, so that what they need is the least there is
     need for; only small pools need more than twice what they have.
 
-    Worked example: one connection, always lent for 15 ms: 1.25 Erlang with bursts need 5; it becomes 4.
+    Worked example: one connection, always checked out, for 15 ms: 1.25 Erlang with bursts need 5; it becomes 4.
     """
     observation = situation.observation
-    if observation is not None and all_lent_by_itself(situation, observation, finding.tunable):
+    if observation is not None and exhausted_by_itself(situation, observation, finding.tunable):
         return MOST_GROWTH_STARVED
     return MOST_GROWTH
 
@@ -84,7 +84,7 @@ def carried_pools(
 ) -> tuple[Change, ...]:
     """The pools that move with the workers, so that the fleet's connections do not multiply with them.
 
-    `P' = max(⌈P·W/W'⌉, min(P, c*(W')))`, never above P when workers are added; P where all were lent.
+    `P' = max(⌈P·W/W'⌉, min(P, c*(W')))`, never above P when workers are added; P where the pool was exhausted.
     Worked example: 2 → 4 workers with a pool of 5 of which each worker then needs 4: max(⌈10/4⌉, min(5, 4)) = 4.
     A pool with a budget keeps its total instead: ⌊P·W/W'⌋, at least its minimum.
     """
@@ -100,7 +100,7 @@ def _carried(
     if size is None or workers.old is None:
         return None
     total = size * workers.old
-    if seen is not None and workers.new > workers.old and all_lent(seen, size):
+    if seen is not None and workers.new > workers.old and exhausted(seen, size):
         new = size
     elif spec.budget is not None:
         new = float(floor(total / workers.new))

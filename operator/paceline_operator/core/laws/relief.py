@@ -1,11 +1,11 @@
 """Fewer connections for a database that its own clients slow down.
 
 Queries that run side by side wait for each other: by the Universal Scalability Law a query takes
-`R(N) = R(1) · (1 + σ(N-1) + κN(N-1))` with N of them active, and beyond some N fewer are answered a second, not more.
-From outside it looks like a pool that is too small: connections are all lent, requests wait for one. Two signs tell.
-The database was faster once, and the connections it needed then are fewer than it has now. Or the pool may grow no
-further, or has grown in vain: then half of it is tried, and kept unless that made things worse. Once it has drowned,
-`contention` knows how many connections it bears.
+`R(N) = R(1) · (1 + σ(N-1) + κN(N-1))` with N of them active, and beyond some N fewer queries complete a second, not
+more. From outside it looks like a pool that is too small: it is exhausted, and requests wait. Two signs tell the two
+apart. The database was faster once, and the connections it needed then are fewer than it has now. Or the pool may not
+grow any further, or has grown in vain: then half of it is tried, and kept unless that made things worse. Once it has
+drowned, `contention` knows how many connections it bears.
 
 Source: N. Gunther, Guerrilla Capacity Planning, ch. 4. Worked example, σ = 0.003 and κ = 0.0001: 390 active queries
 take 17 times as long as one, 80 take 1.9 times.
@@ -21,7 +21,7 @@ from paceline_operator.core.laws.diagnose import (
     SLACK,
     WAIT_SHARE,
     Finding,
-    all_lent,
+    exhausted,
     longest_wait_seconds,
     slow_database,
 )
@@ -111,12 +111,12 @@ def relief(situation: Situation, observation: Observation, objective: Objective)
 
 
 def half(situation: Situation, observation: Observation, objective: Objective) -> Proposal | None:
-    """Half of a pool that is always lent and cannot grow: a database with less to do at once may answer more."""
+    """Half of an exhausted pool that cannot grow: a database with less to do at once may complete more."""
     if (observation.p95 or 0.0) <= objective.p95.total_seconds():
         return None
     for tunable, size, seen, hold in _waited_for(situation, observation, objective):
-        if size > 1 and all_lent(seen, size):
-            evidence = f"all connections of {tunable} are lent, {format_duration(hold)} each, and more would not help"
+        if size > 1 and exhausted(seen, size):
+            evidence = f"all connections of {tunable} are in use, {format_duration(hold)} each, and more would not help"
             return _saturated(
                 situation, (Change(tunable, size, float(ceil(size / 2))),), f"{evidence}; fewer are tried"
             )

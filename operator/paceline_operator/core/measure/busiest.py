@@ -20,7 +20,7 @@ WHOLE: Final = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What one pod had answered, and for how long it had run, at a look."""
+    """What one pod had served, and for how long it had run, at a look."""
 
     started_at: str
     uptime_seconds: float

@@ -88,7 +88,7 @@ def _explained(measured: float, work: float, waits: float) -> tuple[float, float
 
 
 def longest_slice(cpu_seconds: float, passes: float) -> float:
-    """The longest S of the event loop that the CPU time of a request lets believe, with so many passes of the loop.
+    """The longest S of the event loop that the CPU time of a request allows for, with so many passes of the loop.
 
     Worked example: 4 ms of CPU in two passes: slices of 2 ms, S = 4 · 0.78 · 2 ms = 6.25 ms. A loop busy 15 % of the
     time lags 1.1 ms by that; of 40 ms measured, 39 ms are not the requests' doing.

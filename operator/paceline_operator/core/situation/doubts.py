@@ -1,4 +1,4 @@
-"""How far the model is believed when it says that more of something gains.
+"""How far the model is trusted when it says that more of something gains.
 
 A trial that gained less than half of its promise goes back, and the model's error is learnt for all sizes: what it
 promises of more workers, or of a larger pool, counts only by the share that was seen. So loop lag that does not
@@ -26,14 +26,14 @@ BUSY: Final = 0.7
 """Loops that compute for this share of the time lag because of it, whatever was seen when they did not."""
 
 
-def believed(situation: Situation, values: Values) -> float:
+def trusted_share(situation: Situation, values: Values) -> float:
     """The share of the gain that the model promises of these values which is to be expected, in [0, 1]."""
     grown = growing(situation.values, values)
     return min((doubt.seen for tunable in grown if (doubt := doubt_of(situation, tunable)) is not None), default=1.0)
 
 
 def doubt_of(situation: Situation, tunable: Tunable) -> Doubt | None:
-    """The doubt that holds now; None where the model is believed."""
+    """The doubt that holds now; None where the model is trusted."""
     doubt, observation = situation.memory.doubts.get(str(tunable)), situation.observation
     if doubt is None or observation is None or situation.now >= doubt.until:
         return None

@@ -49,7 +49,7 @@ def learned(
 ) -> Memory:
     """The memory with a window added; of a pool that is not in `query_seconds` nothing new is known.
 
-    Where a queue was full, CPU time went into requests that were not answered in this window, or had come before it:
+    Where a queue was full, CPU time went into requests that were not complete in this window, or had come before it:
     what a request costs is not known then. While a database is slow p95 moves otherwise than when all is well, and
     that it became slow, or well again, is no noise.
     """

@@ -155,10 +155,10 @@ class Ceiling:
 
 @dataclass(frozen=True, slots=True)
 class Drowned:
-    """A database that got so many queries at once that it answered fewer than were asked for."""
+    """A database that got so many queries at once that it completed fewer than were asked for."""
 
     connections: float
-    """Of the whole fleet, all of them lent."""
+    """Of the whole fleet, all of them checked out."""
     query_seconds: float
     """Of a query then."""
     checkouts: float
@@ -204,7 +204,7 @@ class Memory:
     cpu: Mapping[int, float] = field(default_factory=lambda: NOTHING)
     """CPU seconds of a request by worker count: what one more worker costs is learnt from them."""
     fastest: Mapping[str, float] = field(default_factory=lambda: NOTHING)
-    """By pool: seconds of a query when its database was well; creeps up, so that a lasting change is believed."""
+    """By pool: seconds of a query when its database was well; creeps up, so that a lasting change is accepted."""
     drowned: Mapping[str, Drowned] = field(default_factory=lambda: NOTHING)
     """By pool: the fewest connections that its database drowned in."""
     ceiling: Ceiling | None = None
@@ -214,7 +214,7 @@ class Memory:
     wanted: tuple[Values, ...] = ()
     """The cheapest setting that would do, by window, the newest last."""
     doubts: Mapping[str, Doubt] = field(default_factory=lambda: NOTHING)
-    """By tunable: how far the model is believed when it promises a gain of more of it."""
+    """By tunable: how far the model is trusted when it promises a gain of more of it."""
     tried: str = ""
     """Uid of the last pod that tried something: the next one is another's turn."""
     first: Measured | None = None

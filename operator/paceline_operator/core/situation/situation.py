@@ -152,7 +152,7 @@ class Situation:
 
     @property
     def overloaded(self) -> bool:
-        """Whether loops lag longer than a whole answer may take: then few answers are no sign of little traffic."""
+        """Whether loops lag longer than a whole response may take: then few responses are no sign of little traffic."""
         lag, objective = self.observation.loop_lag_p95 if self.observation else None, self.policy.objective
         return lag is not None and objective is not None and lag > objective.p95.total_seconds()
 

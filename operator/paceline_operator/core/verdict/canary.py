@@ -105,7 +105,7 @@ def _least(situation: Situation) -> int:
 
 
 def _measured(situation: Situation, observation: Observation | None) -> Measured | None:
-    """None where a group of pods has not answered enough to be judged."""
+    """None where a group of pods has not served enough to be judged."""
     if observation is None or not observation.sound or observation.requests < _least(situation):
         return None
     return Measured.of(observation)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from paceline_operator.core.laws.contention import NO_MORE, drowning, endangers, no_relief
-from paceline_operator.core.laws.diagnose import all_lent
+from paceline_operator.core.laws.diagnose import exhausted
 from paceline_operator.core.model.decision import Decision, Reason, apply_changes
 from paceline_operator.core.model.tunables import WORKERS
 from paceline_operator.core.situation.doubts import doubted, trusted
@@ -61,7 +61,7 @@ def verify(situation: Situation) -> tuple[Decision | None, Memory]:
 
 
 def _starved(situation: Situation, pending: Pending, measured: Measured) -> tuple[Decision | None, Memory] | None:
-    """The verdict where fewer are answered because of a database, not because of another load; else None."""
+    """The verdict where fewer requests complete because of a database, not because of another load; else None."""
     observation, objective = situation.observation, situation.policy.objective
     if observation is None or objective is None or measured.p95_seconds <= pending.baseline.p95_seconds:
         return None
@@ -173,7 +173,7 @@ def _objection(situation: Situation, pending: Pending, measured: Measured) -> st
 
 
 def _in_vain(situation: Situation, pending: Pending, measured: Measured) -> bool:
-    """Whether a pool that grew by a quarter or more is still always lent and no more is answered: by Little's law each
+    """Whether a pool that grew by a quarter or more is still exhausted and no more is completed: by Little's law each
     connection is held longer by as much as there are more of them."""
     lever, baseline = pending.changes[0], pending.baseline
     seen = situation.observation.pools.get(lever.tunable.name) if situation.observation else None
@@ -182,4 +182,4 @@ def _in_vain(situation: Situation, pending: Pending, measured: Measured) -> bool
     if seen is None or lever.tunable == WORKERS or not lever.old or lever.new < VAIN_GROWTH * lever.old:
         return False
     no_more = measured.requests_per_second <= NO_MORE * baseline.requests_per_second
-    return all_lent(seen, lever.new) and no_more and measured.p95_seconds >= baseline.p95_seconds / NO_MORE
+    return exhausted(seen, lever.new) and no_more and measured.p95_seconds >= baseline.p95_seconds / NO_MORE

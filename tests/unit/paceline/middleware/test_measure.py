@@ -150,9 +150,9 @@ async def test_other_scopes_reach_the_application_as_they_are(kind: str, tracing
         pytest.param([{**START, "status": 499}, BODY], 0, id="so is 499"),
         pytest.param([{**START, "status": 500}, BODY], 1, id="500 is a failure"),
         pytest.param([{**START, "status": 503}, BODY], 1, id="so is 503"),
-        pytest.param([], 1, id="no answer is a failure"),
+        pytest.param([], 1, id="no response is a failure"),
         pytest.param(
-            [{"type": "http.response.early_hint", "links": []}, START, BODY], 0, id="an early hint is no answer yet"
+            [{"type": "http.response.early_hint", "links": []}, START, BODY], 0, id="an early hint is no response yet"
         ),
     ],
 )

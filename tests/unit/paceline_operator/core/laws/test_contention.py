@@ -1,4 +1,4 @@
-"""A database that drowned in its connections: how many it bears is known then, and no more are lent for long."""
+"""A database that drowned in its connections: how many it bears is known then, and no more are handed out for long."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -59,9 +59,9 @@ def window(rps: float, workers: int = 3, **changes: Any) -> Observation:
 
 
 def drowning_window(rps: float = 1600.0, **changes: Any) -> Observation:
-    """All five connections of each worker are lent, and waited for for seconds."""
-    lent = pool_seen(wait=seconds(5.0), hold=seconds(150 / rps, 20_000), arrivals_per_worker=rps / 30)
-    return window(rps, **{"duration": seconds(5.0, 20_000), "pools": {"postgres": lent}, **changes})
+    """All five connections of each worker are checked out, and waited for for seconds."""
+    exhausted = pool_seen(wait=seconds(5.0), hold=seconds(150 / rps, 20_000), arrivals_per_worker=rps / 30)
+    return window(rps, **{"duration": seconds(5.0, 20_000), "pools": {"postgres": exhausted}, **changes})
 
 
 def fleet_of_ten(**changes: Any) -> Situation:
@@ -343,7 +343,7 @@ def test_fewer_connections_that_answer_less_were_not_why() -> None:
 
     assert decision is not None
     assert decision.changes == (Change(POSTGRES, 5, 8),)
-    assert "2000 → 1600 answers a second: fewer connections do not help postgres" in decision.message
+    assert "2000 → 1600 responses a second: fewer connections do not help postgres" in decision.message
     assert memory.drowned["postgres"].times == 0
     after = replace(fewer, memory=memory, values=values(3, 8))
     assert most_connections(after, "postgres") is None

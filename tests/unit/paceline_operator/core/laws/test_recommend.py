@@ -78,7 +78,7 @@ from situations import (
             situation(values=values(4, 2), observation=observation(pools=WAITING)),
             (postgres(2, 8),),
             Reason.POOL_WAIT_HIGH,
-            id="a pool that is always lent grows at most to four times its size",
+            id="an exhausted pool grows at most to four times its size",
         ),
         pytest.param(
             situation(

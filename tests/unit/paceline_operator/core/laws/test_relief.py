@@ -37,9 +37,9 @@ WELL = Memory(fastest={"postgres": 0.006})
 
 
 def collapsed(**changes: Any) -> Observation:
-    """All eight connections of each worker are lent, 80 ms each; requests wait; loops idle. p95 is 0.9 s."""
-    lent = pool_seen(wait=seconds(0.5), hold=seconds(0.08, 20_000), arrivals_per_worker=98.0)
-    return observation(**{"duration": seconds(0.9, 20_000), "pools": {"postgres": lent}, **changes})
+    """All eight connections of each worker are checked out, 80 ms each; requests wait; loops idle. p95 is 0.9 s."""
+    exhausted = pool_seen(wait=seconds(0.5), hold=seconds(0.08, 20_000), arrivals_per_worker=98.0)
+    return observation(**{"duration": seconds(0.9, 20_000), "pools": {"postgres": exhausted}, **changes})
 
 
 def crowded(**changes: Any) -> Situation:
@@ -93,7 +93,7 @@ def test_a_pool_that_may_not_grow_is_halved() -> None:
     assert remember(stuck, memory, decision, 18).rejected[-1].values == values(4, 8), "the way back is barred"
 
 
-def test_a_pool_is_halved_only_if_it_is_all_lent_and_the_objective_missed() -> None:
+def test_a_pool_is_halved_only_if_it_is_exhausted_and_the_objective_missed() -> None:
     stuck = crowded(policy=policy(workers_spec(), pool_spec(1, 8)), memory=Memory())
     idle = postgres_seen(wait=seconds(0.5), hold=seconds(0.08, 20_000), arrivals_per_worker=40.0)
     assert half(stuck, collapsed(pools=idle), OBJECTIVE) is None
@@ -155,7 +155,7 @@ def test_growth_that_gained_nothing_goes_back_without_a_word_on_the_database(
     assert memory.doubts[str(grown.tunable)].seen == 0
 
 
-def test_a_pool_that_is_all_lent_goes_before_lag_that_does_not_explain_it() -> None:
+def test_a_pool_that_is_exhausted_goes_before_lag_that_does_not_explain_it() -> None:
     lag = collapsed(loop_lag=seconds(0.010))
     found = diagnose(situation(observation=lag), lag, OBJECTIVE)
     assert [finding.reason for finding in found] == [Reason.POOL_WAIT_HIGH, Reason.LOOP_LAG_HIGH]
@@ -165,7 +165,7 @@ def test_a_pool_that_is_all_lent_goes_before_lag_that_does_not_explain_it() -> N
     assert [finding.reason for finding in found] == [Reason.LOOP_LAG_HIGH, Reason.POOL_WAIT_HIGH]
 
 
-def test_workers_that_are_added_leave_an_all_lent_pool_its_size() -> None:
+def test_workers_that_are_added_leave_an_exhausted_pool_its_size() -> None:
     changes = carried_pools(situation(), collapsed(), OBJECTIVE, Change(WORKERS, 4, 8))
     assert changes == ()
     idle = carried_pools(situation(), observation(), OBJECTIVE, Change(WORKERS, 4, 8))

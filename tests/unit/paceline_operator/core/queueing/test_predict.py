@@ -78,7 +78,7 @@ def test_predictions_are_positive_and_more_load_is_never_faster(workers: int) ->
         pytest.param(observation(), id="no CPU seconds"),
         pytest.param(busy(requests=0), id="no requests"),
         pytest.param(busy(requests_per_second=2000.0), id="a loop that never rests"),
-        pytest.param(busy(pools=postgres_seen(hold=seconds(0.4, 20_000))), id="a pool that is always lent"),
+        pytest.param(busy(pools=postgres_seen(hold=seconds(0.4, 20_000))), id="an exhausted pool"),
         pytest.param(busy(cpu_seconds=5e-324), id="CPU time that no request can have taken"),
         pytest.param(busy(requests_per_second=0.0), id="requests that came at no rate"),
         pytest.param(busy(cpu_seconds=float("nan")), id="CPU time that is no number"),

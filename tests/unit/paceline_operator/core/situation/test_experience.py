@@ -103,7 +103,7 @@ def test_where_a_queue_was_full_the_price_of_a_request_is_not_known() -> None:
     assert swamped.cpu == {2: 0.0040}
 
 
-def test_a_database_is_slow_compared_with_itself_and_a_lasting_change_is_believed() -> None:
+def test_a_database_is_slow_compared_with_itself_and_a_lasting_change_is_accepted() -> None:
     memory = learned(situation(), observation(), {"postgres": 0.006})
     assert not database_is_slow(memory, "postgres", 0.008)
     assert database_is_slow(memory, "postgres", 0.018)

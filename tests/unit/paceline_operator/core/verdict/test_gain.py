@@ -11,7 +11,7 @@ from paceline_operator.core.measure.observation import Observation
 from paceline_operator.core.model.decision import Change, Decision, Reason
 from paceline_operator.core.model.policy import Objective, Prefer
 from paceline_operator.core.model.tunables import WORKERS, cache
-from paceline_operator.core.situation.doubts import believed, doubt_of, trusted
+from paceline_operator.core.situation.doubts import doubt_of, trusted, trusted_share
 from paceline_operator.core.situation.memory import Doubt, Measured, Memory, Pending
 from paceline_operator.core.situation.situation import Situation
 from paceline_operator.core.verdict.pending import remember
@@ -157,7 +157,7 @@ def bimodal(slow: float) -> Any:
     return merge((lognormal(0.005, 20_000 - number, 0.1), lognormal(2.0, number, 0.1)))
 
 
-def test_what_gained_nothing_is_neither_retried_under_this_load_nor_believed_of_other_counts() -> None:
+def test_what_gained_nothing_is_neither_retried_under_this_load_nor_expected_of_other_counts() -> None:
     change = pending(changes=MORE_WORKERS, baseline=before(0.067), promised=0.5)
     verdict, memory = judged(change, after(0.068), fleet=fleet(template="t"))
 
@@ -169,9 +169,9 @@ def test_what_gained_nothing_is_neither_retried_under_this_load_nor_believed_of_
 
     now = situation(memory=memory, values=values(2, 8), fleet=fleet(template="t"), observation=after(0.067))
     for count in (3, 4, 8):
-        assert believed(now, values(count, 8)) == 0
-    assert believed(now, values(1, 8)) == 1
-    assert believed(now, values(2, 7)) == 1
+        assert trusted_share(now, values(count, 8)) == 0
+    assert trusted_share(now, values(1, 8)) == 1
+    assert trusted_share(now, values(2, 7)) == 1
 
 
 def doubting(**changes: Any) -> Situation:
