@@ -105,10 +105,13 @@ class Judge:
                 yield values
 
     def _ttls(self) -> list[float]:
-        """With `prefer: cost` the one that pods start with: staleness is no way to save."""
+        """With `prefer: cost` the one that pods start with, as far as it is allowed: staleness is no way to save."""
         if self.tuned.cache is None:
             return [0.0]
-        return [self.start.get(self.tuned.cache, 60.0)] if self._counts_cost else self._sizes(self.tuned.cache, 60)
+        spec, start = self.policy.tunables.get(self.tuned.cache), self.start.get(self.tuned.cache, 60.0)
+        if self._counts_cost:
+            return [start if spec is None else spec.allowed(start)]
+        return self._sizes(self.tuned.cache, 60)
 
     def cost(self, values: Values) -> float:
         """The mean share of workers, connections and memory of what the bounds allow, in [0, 1]."""

@@ -4,6 +4,7 @@ Those of libraries are reseeded after the fork, numpy's global one among them. T
 only it knows whether it counts on the sequence, and `tune.fork_safe` is how it says that it does not.
 """
 
+import contextlib
 import gc
 import os
 import sys
@@ -92,8 +93,10 @@ def _attributes(value: Any) -> dict[str, Any]:
         return {}
     if issubclass(kind, type):
         return dict(type.__getattribute__(value, "__dict__"))
-    inner = object.__getattribute__(value, "__dict__") if kind.__dictoffset__ else {}
-    return inner if type(inner) is dict else {}
+    with contextlib.suppress(Exception):  # extension types have a dict without showing it; classes, a property
+        inner = object.__getattribute__(value, "__dict__")
+        return inner if type(inner) is dict else {}
+    return {}
 
 
 def _kind(generator: Any) -> str:

@@ -91,6 +91,7 @@ def test_short_rounds_lose_no_setting_that_matters() -> None:
     """Beside the best of settings that are all played to the end, where bursts make short plays misleading."""
     policy = {
         **SMALL["policy"],
+        "objective": {**SMALL["policy"]["objective"], "prefer": "latency"},
         "workers": {"min": 1, "max": 6},
         "pools": [{"name": "postgres", "min": 1, "max": 6, "budgetRef": {"name": "main"}}],
         "caches": [{"name": "responses", "ttl": {"min": "2s", "max": "9s"}, "maxStaleness": "20s"}],
