@@ -101,10 +101,13 @@ def _parse_pending(wire: Mapping[str, Any] | None) -> Pending | None:
 
 
 def _render_rejected(rejected: Rejected) -> dict[str, Any]:
-    wire = {"values": values_to_wire(rejected.values), "until": render_time(rejected.until)}
-    return {**wire, "load": round(rejected.load, 3), "template": rejected.template} if rejected.load else wire
+    wire: dict[str, Any] = {"values": values_to_wire(rejected.values), "until": render_time(rejected.until)}
+    if rejected.load:
+        wire |= {"load": round(rejected.load, 3), "template": rejected.template}
+    return {**wire, "grown": list(rejected.grown)} if rejected.grown else wire
 
 
 def _parse_rejected(wire: Mapping[str, Any]) -> Rejected:
     load, template = float(wire.get("load", 0.0)), str(wire.get("template", ""))
-    return Rejected(values_from_wire(wire["values"]), parse_time(wire["until"]), load, template)
+    grown = tuple(str(name) for name in wire.get("grown", ()))
+    return Rejected(values_from_wire(wire["values"]), parse_time(wire["until"]), load, template, grown)

@@ -16,7 +16,7 @@ from paceline_operator.core.model.decision import growing
 from paceline_operator.core.model.policy import Objective, Prefer
 from paceline_operator.core.model.tunables import WORKERS, Kind, Values
 from paceline_operator.core.queueing.predict import Model
-from paceline_operator.core.situation.memory import Memory
+from paceline_operator.core.situation.memory import Memory, Rejected
 from paceline_operator.core.situation.room import expected_p95, planned_rise
 from paceline_operator.core.situation.situation import Situation
 
@@ -97,8 +97,16 @@ def cheapest(situation: Situation, bar: Bar, found: Iterable[Candidate]) -> Cand
 
 def too_little(situation: Situation, values: Values) -> bool:
     """Whether as much, or more, has not done of late: what was outgrown or taken back is not gone back to at once."""
-    lately = (rejected.values for rejected in situation.memory.rejected if situation.now < rejected.until)
-    return values != situation.values and any(not growing(tried, _sized(values)) for tried in lately)
+    lately = (rejected for rejected in situation.memory.rejected if situation.now < rejected.until)
+    return values != situation.values and any(_as_little(tried, values) for tried in lately)
+
+
+def _as_little(rejected: Rejected, values: Values) -> bool:
+    """Of what had to grow together, each must be more than it was: more connections for as few workers did not do."""
+    if rejected.grown:
+        tried = {str(tunable): value for tunable, value in rejected.values.items()}
+        return any(str(t) in rejected.grown and value <= tried.get(str(t), 0.0) for t, value in values.items())
+    return not growing(rejected.values, _sized(values))
 
 
 def cost(situation: Situation, values: Values) -> float:

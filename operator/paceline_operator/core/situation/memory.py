@@ -89,6 +89,8 @@ class Rejected:
     """Under which they were rolled back, in requests a second and pod; 0: whatever the load."""
     template: str = ""
     """Of the pods then; empty: whatever the pods."""
+    grown: tuple[str, ...] = ()
+    """What they had too little of, where they were outgrown, as `str(tunable)`; empty where they were rolled back."""
 
 
 @dataclass(frozen=True, slots=True)

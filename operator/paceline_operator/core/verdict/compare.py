@@ -112,4 +112,4 @@ def meets_cheaper(situation: Situation, measured: Measured) -> bool:
 
 
 def _log(larger: float, smaller: float) -> float:
-    return max(0.0, log(larger / max(smaller, 1e-6)))
+    return max(0.0, log(max(larger, 1e-6) / max(smaller, 1e-6)))

@@ -6,14 +6,14 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from paceline_operator.core.choice.cost import cost
+from paceline_operator.core.choice.cost import cost, too_little
 from paceline_operator.core.choice.learning import model_of, remembering
 from paceline_operator.core.decide import decide
 from paceline_operator.core.guards.growth import left_alone
 from paceline_operator.core.measure.observation import CacheObservation
 from paceline_operator.core.model.decision import Change, Decision, Reason, apply_changes, growing
 from paceline_operator.core.model.policy import Bounds, TunableSpec
-from paceline_operator.core.model.tunables import ADMISSION_MAX, ADMISSION_MIN, WORKERS, cache
+from paceline_operator.core.model.tunables import ADMISSION_MAX, ADMISSION_MIN, WORKERS, Values, cache
 from paceline_operator.core.situation.memory import (
     Busy,
     Drowned,
@@ -237,6 +237,22 @@ def test_what_would_no_longer_do_is_not_given_back_to() -> None:
     decision, _ = decide(busier)
 
     assert decision.changes == ()
+
+
+@pytest.mark.parametrize(
+    ("grown", "fewer", "little"),
+    [
+        pytest.param(("workers",), values(3, 9), True, id="as many workers with more connections each"),
+        pytest.param(("workers",), values(4, 2), False, id="a worker more"),
+        pytest.param(("workers", "postgres"), values(4, 8), True, id="a worker more, without the connections"),
+        pytest.param(("workers", "postgres"), values(4, 9), False, id="more of both"),
+        pytest.param((), values(3, 9), False, id="rolled back: more of anything may do"),
+        pytest.param((), values(3, 7), True, id="rolled back: less of everything does not"),
+    ],
+)
+def test_what_was_outgrown_needs_more_of_what_grew(grown: tuple[str, ...], fewer: Values, little: bool) -> None:
+    outgrown = Rejected(values(3, 8), NOW + timedelta(minutes=9), grown=grown)
+    assert too_little(situation(values=values(6, 20), memory=Memory(rejected=(outgrown,))), fewer) is little
 
 
 def test_without_a_window_the_usual_headroom_is_planned_for() -> None:

@@ -201,6 +201,15 @@ from situations import (
         ),
         pytest.param(
             situation(
+                memory=Memory(rejected=(Rejected(values(5, 7), NOW + timedelta(minutes=9), template="another"),)),
+                observation=observation(loop_lag=LAGGING),
+            ),
+            (workers(4, 5), postgres(8, 7)),
+            Reason.LOOP_LAG_HIGH,
+            id="or by pods of another template",
+        ),
+        pytest.param(
+            situation(
                 observation=observation(loop_lag=LAGGING),
                 policy=policy(admission=Bounds(4, 64)),
                 values={**values(), ADMISSION_MAX: 5.0, ADMISSION_MIN: 4.0, ADMISSION_P95: 0.045},

@@ -128,3 +128,8 @@ def test_the_share_within_a_limit_counts_whole_buckets() -> None:
     assert histogram.share_within(3.0) == 0.8
     assert histogram.share_within(0.5) == 0.2
     assert Histogram().share_within(1.0) == 1.0
+
+
+def test_few_values_say_nothing_of_a_high_quantile() -> None:
+    assert Histogram(0, 0, {0: 80}).interval(0.95, 2.58) is None
+    assert Histogram(0, 0, {0: 2000}).interval(0.95, 2.58) is not None

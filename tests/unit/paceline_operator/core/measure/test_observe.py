@@ -178,3 +178,13 @@ def test_the_fewest_cores_of_the_pods_that_say_any_count() -> None:
     seen = observe([ends(8), ends(4), ends(None)])
     assert seen is not None
     assert seen.cores == 4
+
+
+def test_pods_that_name_themselves_are_told_apart() -> None:
+    seen = observe([PodWindow(BEFORE, state(110, 1600, uid="a")), PodWindow(BEFORE, state(120, 1400))])
+
+    assert seen is not None
+    assert seen.each.keys() == {"a"}
+    one = seen.of({"a"})
+    assert one is not None
+    assert one.requests == 600

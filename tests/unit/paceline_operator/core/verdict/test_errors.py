@@ -35,6 +35,10 @@ def test_the_worked_example() -> None:
     assert g_statistic(200, 20_000, 300, 20_000) == pytest.approx(20.4, abs=0.1)
 
 
+def test_an_empty_window_tells_nothing() -> None:
+    assert g_statistic(0, 0, 30, 2_000) == g_statistic(30, 2_000, 0, 0) == 0
+
+
 @pytest.mark.parametrize(("ratio", "samples"), [(0.01, 20_000), (0.02, 20_000), (0.01, 2_000), (0.002, 2_000)])
 def test_windows_in_which_nothing_changed_are_not_blamed(ratio: float, samples: int) -> None:
     """A fixed limit of 0.1 points took 15 to 37 % of such changes back."""
