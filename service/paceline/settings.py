@@ -39,12 +39,12 @@ class ServeSettings(BaseSettings):
     preload: bool = True
     """Load the application before forking (6x less private memory per worker)."""
     keepalive_seconds: float = Field(default=5.0, gt=0)
-    """How long an idle client connection stays open."""
+    """How long an idle client connection stays open; bounds the drain of a removed worker."""
     graceful_timeout_seconds: float = Field(default=30.0, gt=0)
     """Longest request that a draining worker waits for."""
     drain_grace_seconds: float = Field(default=1.0, ge=0)
-    """How long a draining worker waits for what cannot finish: event streams, requests whose client sends no more; an
-    idle connection is closed once it has been silent for so long."""
+    """How long a draining worker waits for what cannot finish: event streams, requests whose client sends no more,
+    connections that were never used. Idle ones stay for their keep-alive time: the next request may be on its way."""
     endless_types: str = "text/event-stream,multipart/x-mixed-replace"
     """Media types, separated by commas, of responses to GET that have no end; a drain ends them after its grace."""
     worker_timeout_seconds: float = Field(default=30.0, gt=0)

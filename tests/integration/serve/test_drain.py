@@ -97,26 +97,24 @@ def test_a_stream_on_a_removed_worker_ends_soon(start_arbiter: StartArbiter, not
     assert _rest(stream).endswith(LAST_CHUNK)
 
 
-def test_idle_connections_do_not_hold_the_drain(start_arbiter: StartArbiter, notes: Path) -> None:
-    """Neither those that have had a response nor those that never sent a byte: nobody is about to ask anything."""
+def test_unused_connections_do_not_hold_the_drain(start_arbiter: StartArbiter, notes: Path) -> None:
     pod = start_arbiter("streaming:app", keepalive_seconds=25)
-    used = _ask(pod, "POST /upload HTTP/1.1\nHost: t\nContent-Length: 2\n\nab")
-    _read_until(used, b"\r\n\r\n2")
     unused = socket.create_connection(("127.0.0.1", pod.port))
     time.sleep(0.2)
     assert _seconds_to_stop(pod) < SOON_SECONDS
-    assert (_rest(used), _rest(unused)) == (b"", b"")
+    assert _rest(unused) == b""
 
 
 @pytest.mark.invariant
-def test_a_connection_that_is_busy_may_send_its_next_request(start_arbiter: StartArbiter, notes: Path) -> None:
-    pod = start_arbiter("streaming:app", keepalive_seconds=5, drain_grace_seconds=4)
-    busy = _ask(pod, "POST /upload HTTP/1.1\nHost: t\nContent-Length: 2\n\nab")
-    _read_until(busy, b"\r\n\r\n2")
+def test_a_connection_that_was_used_may_send_its_next_request(start_arbiter: StartArbiter, notes: Path) -> None:
+    """Well after the drain grace: who sends a request every other second must not lose one to a removed worker."""
+    pod = start_arbiter("streaming:app", keepalive_seconds=5, drain_grace_seconds=0.5)
+    used = _ask(pod, "POST /upload HTTP/1.1\nHost: t\nContent-Length: 2\n\nab")
+    _read_until(used, b"\r\n\r\n2")
     pod.process.send_signal(signal.SIGTERM)
-    time.sleep(1)
-    busy.sendall(b"POST /upload HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n\r\nabc")
-    last = _rest(busy)
+    time.sleep(2)
+    used.sendall(b"POST /upload HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n\r\nabc")
+    last = _rest(used)
     assert last.endswith(b"3")
     assert b"connection: close" in last
     assert pod.process.wait(DEADLINE_SECONDS) == 0

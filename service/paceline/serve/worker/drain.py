@@ -1,8 +1,8 @@
 """How a worker lets go of its connections without losing a request: the lame duck.
 
 A worker that closes idle keep-alive connections at once loses the requests already on the wire (31 to 58 in 7 s of
-scaling under load). So it waits for each connection's next request and answers that with `connection: close`. One
-that has been silent for the drain grace is not about to send one, and is closed.
+scaling under load). So it waits for each connection's next request, and responds to that with `connection: close`. A
+connection that has not sent a byte for the drain grace is closed.
 It does not wait for what cannot finish: `unfinished` says what that is.
 """
 
@@ -41,7 +41,10 @@ async def drain(state: ServerState, patience: Patience, *, hurry: Callable[[], b
         waited = monotonic() - started
         if waited >= patience.busy_seconds:
             break
-        close_idle(state, silent_seconds=patience.grace_seconds if waited < patience.idle_seconds else 0.0)
+        if waited >= patience.idle_seconds:
+            close_idle(state)
+        else:
+            close_unused(state, patience.grace_seconds)
         expect_ends(state, patience)
         left.end_what_cannot_finish(waited)
         await asyncio.sleep(_LOOK_SECONDS)
@@ -69,10 +72,17 @@ def announce(state: ServerState) -> None:
             connection.shutdown()
 
 
-def close_idle(state: ServerState, *, silent_seconds: float = 0.0) -> None:
-    """Closes the connections that nobody is using at this moment, nor has for so long."""
+def close_idle(state: ServerState) -> None:
+    """Closes the connections that nobody is using at this moment."""
     for connection in list(state.connections):
-        if isinstance(connection, TunedProtocol) and connection.idle_seconds() >= silent_seconds:
+        if isinstance(connection, TunedProtocol):
+            connection.close_if_idle()
+
+
+def close_unused(state: ServerState, seconds: float) -> None:
+    """Closes the connections that are so old and have never sent a byte."""
+    for connection in list(state.connections):
+        if isinstance(connection, TunedProtocol) and connection.unused_seconds() >= seconds:
             connection.close_if_idle()
 
 

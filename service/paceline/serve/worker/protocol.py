@@ -33,11 +33,9 @@ class TunedProtocol(LimitedProtocol):
             # The newest request: those pipelined before it are responded to first.
             self.cycle.keep_alive = self._was_keep_alive = False
 
-    def idle_seconds(self) -> float:
-        """Since the last response was sent, or since the connection came; 0 where neither is known."""
-        if self._keep_alive.is_set:
-            return self.loop.time() - self._keep_alive.due + self.timeout_keep_alive
-        if self._deadline.is_set:
+    def unused_seconds(self) -> float:
+        """Since the connection came, as long as its client has sent nothing; else 0."""
+        if self.cycle is None and self.stage is Stage.BETWEEN and self._deadline.is_set:
             return self.loop.time() - self._deadline.due + self._limits.head_timeout_seconds
         return 0.0
 
