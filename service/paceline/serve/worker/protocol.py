@@ -35,7 +35,7 @@ class TunedProtocol(LimitedProtocol):
 
     def unused_seconds(self) -> float:
         """Since the connection came, as long as its client has sent nothing; else 0."""
-        if self.cycle is None and self.stage is Stage.BETWEEN and self._deadline.is_set:
+        if self._active is None and self.stage is Stage.BETWEEN and self._deadline.is_set:
             return self.loop.time() - self._deadline.due + self._limits.head_timeout_seconds
         return 0.0
 
