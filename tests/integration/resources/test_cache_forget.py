@@ -101,7 +101,7 @@ async def test_who_asks_after_a_forget_does_not_get_a_fetch_of_another_process_t
     finally:
         shop.open.set()
     assert (await early, await late[-1]) == (1, 2)
-    assert await there(1) == 2
+    assert await there(1) >= 2, "the older fetch has not been stored; a newer one may be due"
 
 
 async def test_after_a_pause_of_the_process_memory_does_not_serve_what_was_forgotten_meanwhile(
