@@ -33,7 +33,7 @@ async def test_named_it_is_written_and_not_named_any_more_it_is_off(reconciler_o
     assert fleet.document_writes == writes
 
 
-async def test_it_is_sized_once_and_tuning_goes_on(reconciler_of: Make, drive: Drive) -> None:
+async def test_it_is_sized_once_for_each_worker_count_and_tuning_goes_on(reconciler_of: Make, drive: Drive) -> None:
     fleet = ModelledFleet({**CHOOSING, "admission": ADMISSION})
     await drive(reconciler_of(fleet), fleet, 1200)
 
@@ -42,7 +42,9 @@ async def test_it_is_sized_once_and_tuning_goes_on(reconciler_of: Make, drive: D
     assert 4 <= admission["min"] <= admission["max"] < 256
     assert admission["p95Seconds"] > 0
     sizings = [entry for entry in fleet.status["decisions"] if entry["reason"] == "AdmissionSized"]
-    assert 1 <= len(sizings) <= 4
+    changes = [change for entry in fleet.status["decisions"] for change in entry.get("changes", ())]
+    moved = sum(change["tunable"] == "workers" for change in changes)
+    assert 1 <= len(sizings) <= 2 + moved, "once when it is switched on, once measured, and with each worker count"
     assert any(entry["reason"] not in ("AdmissionSized", "PinnedBySpec") for entry in fleet.status["decisions"])
 
 
