@@ -34,7 +34,7 @@ async def write_document(
     traceparent: str | None,
     intent: Mapping[str, Any],
 ) -> Gathered:
-    """Stores the values, and what they are for, as the next generation; what was gathered, with them.
+    """Stores the values, and what they are for, as the next generation; returns the gathered state with them.
 
     The policy is read anew first: between gathering and acting a person may have changed their mind.
 

@@ -31,7 +31,7 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """The pod's memory; `per_worker_bytes` is what one more worker will take, None before any was weighed."""
+    """The pod's memory; `per_worker_bytes` is what one more worker will take, None before any was measured."""
 
     limit_bytes: int | None
     used_bytes: int

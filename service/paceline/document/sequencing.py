@@ -22,7 +22,7 @@ SETTLE_SECONDS: Final = 1.0
 count allowed, a new worker reads the old values."""
 
 WEIGH_SECONDS: Final = 5.0
-"""How long a worker is given to say what it weighs, before the next is added on what the pod uses alone."""
+"""How long a worker is given to report its memory, before the next is added on what the pod uses alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from paceline_operator.core.situation.situation import LEAST_COVERAGE, Fleet, Si
 from paceline_operator.core.verdict.rollback import BREAKER_ROLLBACKS, BREAKER_TIME
 
 STALE_AFTER: Final = timedelta(minutes=10)
-RESTLESS: Final = 2.5
+UNSETTLED: Final = 2.5
 """Where the number of pods changes again within so many intervals, it is not waited for."""
 NAMED: Final = 3
 """Pods that a message names; the status has more of them."""
@@ -93,7 +93,7 @@ def replicas_changed(situation: Situation) -> Hold | None:
     replicas, interval = situation.memory.replicas, situation.policy.behavior.interval
     if replicas is None or not situation.fleet.replicas or replicas.count == situation.fleet.replicas:
         return None
-    if situation.now - replicas.since < RESTLESS * interval:
+    if situation.now - replicas.since < UNSETTLED * interval:
         return None
     return Hold(
         Reason.ROLLOUT_IN_PROGRESS,

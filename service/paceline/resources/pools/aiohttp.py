@@ -36,7 +36,7 @@ _CLOSE_SECONDS = 2.0
 class AiohttpPool(LimitedPool):
     """A permit belongs to one connection, from `connect` to `_release`: to the end of the body, or of a WebSocket.
 
-    aiohttp's own limit counts connections that are lent; ours counts idle ones too, whatever their host. A connection
+    aiohttp's own limit counts those checked out; ours counts idle ones too, whatever their host. A connection
     to another host is closed, and gone, before one too many is opened.
     """
 
@@ -198,7 +198,7 @@ class AiohttpPool(LimitedPool):
         while self.open >= self.needed:
             closing = any(not protocol.is_connected() for protocol in self._live)
             if not closing and not self._close_idle():
-                return  # all are lent: under an earlier, higher limit, under which this one was granted too
+                return  # all are checked out: under an earlier, higher limit, under which this one was granted too
             self._one_is_gone.clear()
             await self._one_is_gone.wait()
 

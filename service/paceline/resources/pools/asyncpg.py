@@ -32,9 +32,9 @@ _CLOSE_SECONDS = 2.0
 
 
 class AsyncpgPool(LimitedPool):
-    """Server connections never exceed the limit, except those lent under an earlier, higher one.
+    """Server connections never exceed the limit, except those checked out under an earlier, higher one.
 
-    A permit lives exactly as long as asyncpg's own mark that a connection is lent (`holder._in_use`): it comes back on
+    A permit lives exactly as long as asyncpg's own mark that it is checked out (`holder._in_use`): it comes back on
     release, and also when the server kills the connection or a reset fails, where `Pool.release` never gets to know.
     """
 
@@ -135,13 +135,13 @@ class AsyncpgPool(LimitedPool):
             self._close_idle()
             under_way = {*self._connecting, *self._closing.values()}
             if not under_way:
-                # All are lent under an earlier, higher limit, under which this one was granted too.
+                # All are checked out under an earlier, higher limit, under which this one was granted too.
                 self._surplus = True
                 return
             await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
 
     def _kept(self) -> int:
-        """Connections lent, or idle and not about to close."""
+        """Connections checked out, or idle and not about to close."""
         kept: Iterator[bool] = (holder._in_use is not None or holder.is_connected() for holder in self._pool._holders)
         about_to_close = (bool(holder.is_connected()) for holder in self._closing)
         return sum(kept) - sum(about_to_close)
@@ -166,7 +166,7 @@ class AsyncpgPool(LimitedPool):
             del self._closing[holder]
             queue = self._pool._queue
             queue.put_nowait(holder)
-            queue._queue.insert(0, queue._queue.pop())  # to the bottom: open ones are lent first
+            queue._queue.insert(0, queue._queue.pop())  # to the bottom: open ones are given out first
 
     def _returned(self, granted: float, _: "asyncio.Future[None]") -> None:
         self.limiter.release(granted)

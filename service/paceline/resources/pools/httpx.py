@@ -139,18 +139,18 @@ class HttpxPool(LimitedPool):
         """Closes idle connections, which are to other hosts, where a new one would be one too many."""
         while self.open >= self.needed and not any(each.can_handle_request(origin) for each in _idle(pool)):
             if not self._closing and not self._close_idle():
-                return  # all are lent: under an earlier, higher limit, under which this one was granted too
+                return  # all are checked out: under an earlier, higher limit, under which this one was granted too
             await asyncio.wait(self._closing, return_when=asyncio.FIRST_COMPLETED)
 
     def _held(self) -> int:
-        """Connections lent, or idle and not about to close."""
+        """Connections checked out, or idle and not about to close."""
         return sum(not connection.is_closed() for pool in self._pools for connection in pool._connections)
 
     def _close_idle(self) -> bool:
         """Starts to close an idle connection; False if there is none."""
         for pool in self._pools:
             for connection in _idle(pool):
-                pool._connections.remove(connection)  # nobody may be lent it while it closes
+                pool._connections.remove(connection)  # nobody is given it while it closes
                 task = asyncio.get_running_loop().create_task(_close(connection))
                 self._closing.add(task)
                 task.add_done_callback(self._closing.discard)

@@ -53,7 +53,7 @@ class LimitedPool(ABC):
     @property
     @abstractmethod
     def open(self) -> int:
-        """Connections that the server may see: lent, idle, being opened or closed."""
+        """Connections that the server may see: checked out, idle, being opened or closed."""
 
     @property
     @abstractmethod

@@ -175,7 +175,7 @@ class PymongoPool(LimitedPool):
         """Closes idle connections, which are to other servers, and waits for those that close."""
         while self.open >= self.needed:
             if not self._closing and not self._close_idle():
-                return  # all are lent: under an earlier, higher limit, under which this one was granted too
+                return  # all are checked out: under an earlier, higher limit, under which this one was granted too
             await asyncio.wait(self._closing, return_when=asyncio.FIRST_COMPLETED)
 
     def _close_idle(self) -> bool:
@@ -184,7 +184,7 @@ class PymongoPool(LimitedPool):
         if not idle:
             return False
         longest = max(idle, key=lambda connections: connections[-1].idle_time_seconds())
-        # Taken out of the queue, so that nobody may be lent it while it closes.
+        # Taken out of the queue, so that nobody is given it while it closes.
         task = asyncio.get_running_loop().create_task(_close(longest.pop()))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)

@@ -73,11 +73,11 @@ class RedisPool(LimitedPool):
         return [each._writer.transport for each in connections if each.is_connected]
 
     def trim(self) -> None:
-        idle, lent = self._pool._available_connections, self._pool._in_use_connections
-        if len(idle) + len(lent) <= self.needed or not loop_runs():
+        idle, in_use = self._pool._available_connections, self._pool._in_use_connections
+        if len(idle) + len(in_use) <= self.needed or not loop_runs():
             return  # without a loop the next release does it
-        while idle and len(idle) + len(lent) > self.needed:
-            # The one idle longest. Taken out of the list, so that nobody may be lent it while it closes.
+        while idle and len(idle) + len(in_use) > self.needed:
+            # The one idle longest. Taken out of the list, so that nobody is given it while it closes.
             self._start_closing(idle.pop(0))
 
     async def acquire(self, *arguments: Any, **options: Any) -> Any:

@@ -177,7 +177,7 @@ class Capacity:
         return CompleteValues(self._settings.workers, self._known.start.pools, self._known.start.caches)
 
     def _workers_at_once(self, wanted: CompleteValues) -> int:
-        """Where memory is limited, only as many as the pod starts with anyway: the others are weighed one by one."""
+        """Where memory is limited, only as many as the pod starts with anyway: the others are measured one by one."""
         limited = self._memory().limit_bytes is not None
         return min(wanted.workers, self._settings.workers) if limited else wanted.workers
 
