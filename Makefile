@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
+JOBS   ?= 3
 STAMP  := $(VENV)/.installed
 LOWEST := $(VENV)-lowest
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-deps
@@ -31,8 +32,9 @@ $(LOWEST)/.installed: requirements.lowest.lock pyproject.toml
 run: $(STAMP) ## the whole platform on this machine, mis-tuned, tuning itself (ARGS="--for 90s")
 	$(BIN)/paceline up --demo $(ARGS)
 
-test: $(STAMP) ## every test this machine can run; the cluster suites too with KUBECONFIG or KUBEBUILDER_ASSETS
-	$(BIN)/python -m pytest $(ARGS)
+# More processes than cores: most tests wait for processes, sockets and pods.
+test: $(STAMP) ## every test this machine can run; the cluster suites too with KUBECONFIG or KUBEBUILDER_ASSETS (JOBS=0: one by one)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 fuzz: $(STAMP) ## the property tests and fuzzers with 100,000 examples each; hours (ARGS="-k cache_key")
 	PACELINE_FUZZ=1 $(BIN)/python -m pytest -m fuzz --timeout=0 $(ARGS)

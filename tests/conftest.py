@@ -2,6 +2,9 @@
 
 With PACELINE_STRICT=1 (CI) an unexpected skip fails the run. With `--reruns 1` (CI) a failed test runs once more, an
 `invariant` never; each that passed only then is listed as FLAKY, and more than three of them fail the run.
+
+With `-n` (make test) processes share the modules among them. All that uses a cluster or an API server runs in one of
+them, and first: it takes longest.
 """
 
 import os
@@ -19,6 +22,9 @@ hypothesis.settings.load_profile("noisy")
 TESTS = Path(__file__).parent
 EXPECTED_SKIPS = ("benchmark: run by `make bench`",)
 MOST_FLAKY = 3
+# The cheap and telling ones first: a broken core is seen in seconds, not after the cluster suites.
+ONE_BY_ONE = ("unit", "contract", "simulation", "integration", "faults", "cluster", "e2e", "benchmarks")
+SIDE_BY_SIDE = ("cluster", "e2e", "integration", "faults", "simulation", "unit", "contract", "benchmarks")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -35,13 +41,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="apiserver: neither KUBECONFIG nor KUBEBUILDER_ASSETS is set"))
         if item.get_closest_marker("invariant") and item.config.pluginmanager.hasplugin("rerunfailures"):
             item.add_marker(pytest.mark.flaky(reruns=0))
-    # The cheap and telling ones first: a broken core is seen in seconds, not after the cluster suites.
-    order = ("unit", "contract", "simulation", "integration", "faults", "cluster", "e2e")
-    items.sort(key=lambda item: _rank(item.path.relative_to(TESTS).parts[0], order))
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    order = SIDE_BY_SIDE if "PYTEST_XDIST_WORKER" in os.environ else ONE_BY_ONE
+    items.sort(key=lambda item: order.index(item.path.relative_to(TESTS).parts[0]))
 
 
-def _rank(folder: str, order: tuple[str, ...]) -> int:
-    return order.index(folder) if folder in order else len(order)
+def _group(item: pytest.Item) -> str:
+    needs_cluster = item.get_closest_marker("cluster") or item.get_closest_marker("apiserver")
+    return "cluster" if needs_cluster else str(item.path.relative_to(TESTS))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -70,6 +77,8 @@ def _crash(report: pytest.TestReport) -> str:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:
+        return  # one of several processes: the first one sums up
     if len(flaky(reporter)) > MOST_FLAKY:
         reporter.write_line(f"{len(flaky(reporter))} flaky tests, more than {MOST_FLAKY}: mend them", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
