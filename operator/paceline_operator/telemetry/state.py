@@ -13,8 +13,8 @@ from paceline_operator.core.measure.pods import (
     PoolCounters,
     RequestCounters,
 )
-from paceline_operator.core.model.tunables import Values
-from paceline_operator.core.model.values import values_from_wire
+from paceline_operator.core.model.tunables import DESCRIPTORS, Tunable, Values, Wire
+from paceline_operator.core.model.values import SECTIONS, entries, tunable_to_wire, values_from_wire
 from paceline_operator.errors import InvalidState
 from paceline_operator.telemetry.reading import (
     LONGEST_TEXT,
@@ -132,15 +132,14 @@ def _clamp(entry: Mapping[str, Any]) -> str:
 def _values(wire: object, where: str) -> Values:
     """Every value in force; a status and a document can hold each of them."""
     found = mapping(wire, where)
-    if found.get("workers") is not None:
-        count(found["workers"], f"{where}.workers", MOST_VALUE)
-    for pool, size in named(found.get("pools") or {}, f"{where}.pools"):
-        count(size, f"{where}.pools.{pool}", MOST_VALUE)
-    for cache, entry in named(found.get("caches") or {}, f"{where}.caches"):
-        number(entry["ttlSeconds"], f"{where}.caches.{cache}", MOST_VALUE)
-    for field, value in named(found.get("admission") or {}, f"{where}.admission"):
-        if value is not None:
-            number(value, f"{where}.admission.{field}", MOST_VALUE)
+    for section, kind in SECTIONS.items():
+        descriptor, given = DESCRIPTORS[kind], found.get(section)
+        if given is None:
+            continue
+        by_name = given if descriptor.wire is Wire.ONE else dict(named(given, f"{where}.{section}"))
+        for key, value in entries(descriptor, by_name):
+            read = count if descriptor.whole else number
+            read(value, f"{where}.{tunable_to_wire(Tunable(kind, key))}", MOST_VALUE)
     return values_from_wire(found)
 
 

@@ -16,7 +16,7 @@ from paceline_operator.core.laws.contention import endangers
 from paceline_operator.core.laws.recommend import Proposal, carried_pools
 from paceline_operator.core.model.decision import Change, Reason, apply_changes, differences
 from paceline_operator.core.model.durations import format_duration
-from paceline_operator.core.model.tunables import WORKERS, Kind, Values
+from paceline_operator.core.model.tunables import WORKERS, Kind, Values, Verdict
 from paceline_operator.core.situation.doubts import doubt_of
 from paceline_operator.core.situation.experience import load_of, same_load
 from paceline_operator.core.situation.memory import Rejected
@@ -212,8 +212,8 @@ def gained_nothing(situation: Situation, proposal: Proposal) -> Proposal | Hold:
 
 
 def _tuned(values: Values) -> Values:
-    """Without the bounds of admission, which move by themselves and are never judged."""
-    return {tunable: value for tunable, value in values.items() if tunable.kind is not Kind.ADMISSION}
+    """Without what moves by itself and is never judged."""
+    return {t: value for t, value in values.items() if t.descriptor.verdict is not Verdict.NONE}
 
 
 def cooling_down(situation: Situation, proposal: Proposal) -> Proposal | Hold:

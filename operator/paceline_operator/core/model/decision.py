@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from paceline_operator.core.model.tunables import WORKERS, Kind, Tunable, Values
+from paceline_operator.core.model.tunables import Kind, Tunable, Values, Verdict, in_a_pod
 
 
 class Reason(StrEnum):
@@ -105,7 +105,7 @@ def apply_changes(values: Values, changes: tuple[Change, ...]) -> Values:
 def growing(before: Values, after: Values) -> tuple[Tunable, ...]:
     """What a pod would have more of: workers, connections in all its workers, the longest age of a cached response.
 
-    Bounds of admission cost nothing and do not count.
+    What is never judged costs nothing and does not count.
 
     | before | after | grows |
     | --- | --- | --- |
@@ -113,12 +113,8 @@ def growing(before: Values, after: Values) -> tuple[Tunable, ...]:
     | 4 workers of 4 connections | 2 of 9 | connections: 16 → 18 |
     | TTL 60s | 90s | the TTL |
     """
-    found = (tunable for tunable in after if tunable in before and tunable.kind is not Kind.ADMISSION)
-    return tuple(tunable for tunable in found if _in_a_pod(after, tunable) > _in_a_pod(before, tunable))
-
-
-def _in_a_pod(values: Values, tunable: Tunable) -> float:
-    return values[tunable] * (values.get(WORKERS, 1.0) if tunable.kind is Kind.POOL else 1.0)
+    found = (tunable for tunable in after if tunable in before and tunable.descriptor.verdict is not Verdict.NONE)
+    return tuple(tunable for tunable in found if in_a_pod(after, tunable) > in_a_pod(before, tunable))
 
 
 def differences(old: Values, new: Values) -> tuple[Change, ...]:

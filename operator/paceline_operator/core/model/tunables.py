@@ -1,8 +1,12 @@
-"""What may change while a service runs, and the values that it has."""
+"""What may change while a service runs: a descriptor for each kind of it, and the values that it has.
 
-from collections.abc import Mapping
+The rest of the operator asks the descriptor: how a value travels, what a pod has of it, whether growing it must gain
+something, whether single pods can try it. So a new kind is a line in `Kind`, its descriptor and its law.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
@@ -20,24 +24,100 @@ class Kind(StrEnum):
     ADMISSION = "admission"
 
 
+class Wire(Enum):
+    """The form of a section of `values`, in documents, `/state` and status."""
+
+    ONE = "one number for the pod: 4"
+    BY_NAME = "a number a name: {postgres: 8}"
+    OBJECT_BY_NAME = "an object a name, with one field: {responses: {ttlSeconds: 60}}"
+    FIELDS = "one object for the pod, a number a field: {min: 16, max: 512}"
+
+
+class Verdict(Enum):
+    """What is asked of a value that grew."""
+
+    MUST_GAIN = "half of the gain that was promised is seen"
+    MUST_NOT_HARM = "responses are no slower than before"
+    NONE = "it is never judged"
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """All there is to say of a kind of tunable."""
+
+    unit: str
+    section: str
+    """Its name in `values`."""
+    wire: Wire
+    verdict: Verdict
+    fields: tuple[str, ...] = ()
+    """Of an object."""
+    required: tuple[str, ...] = ()
+    """Fields without which the object is off, as it is where one of them is 0."""
+    whole: bool = True
+    """Whether its values are whole numbers."""
+    per_worker: bool = False
+    """Whether each worker has as much: a pod then has it times its workers."""
+    pod_local: bool = True
+    """Whether what it does shows on the pods that have it, so that some can try it before the others."""
+    prefix: str = ""
+    """In front of its name where people read it."""
+    text: Callable[[float], str] = "{:g}".format
+    """A value as people write it."""
+
+
+def _admission(value: float) -> str:
+    return f"{value:g}" if value else "off"
+
+
+DESCRIPTORS: Final[Mapping[Kind, Descriptor]] = {
+    Kind.WORKERS: Descriptor("processes of a pod", "workers", Wire.ONE, Verdict.MUST_GAIN),
+    Kind.POOL: Descriptor("connections of a worker", "pools", Wire.BY_NAME, Verdict.MUST_GAIN, per_worker=True),
+    Kind.CACHE: Descriptor(
+        "seconds that an entry is fresh",
+        "caches",
+        Wire.OBJECT_BY_NAME,
+        Verdict.MUST_NOT_HARM,
+        fields=("ttlSeconds",),
+        whole=False,
+        pod_local=False,
+        text=format_duration,
+    ),
+    Kind.ADMISSION: Descriptor(
+        "requests in flight of a worker",
+        "admission",
+        Wire.FIELDS,
+        Verdict.NONE,
+        fields=("min", "max", "p95Seconds"),
+        required=("min", "max"),
+        whole=False,
+        pod_local=False,
+        prefix="admission.",
+        text=_admission,
+    ),
+}
+"""In the order of the wire; where two share a section, the first one is what is read."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Tunable:
-    """A value that changes while the service runs.
-
-    Its unit: processes, connections per worker, seconds of TTL, requests in flight per worker.
-    """
+    """A value that changes while the service runs; `name` as the application registered it, or a field."""
 
     kind: Kind
     name: str = ""
 
+    @property
+    def descriptor(self) -> Descriptor:
+        return DESCRIPTORS[self.kind]
+
     def __str__(self) -> str:
-        return f"admission.{self.name}" if self.kind is Kind.ADMISSION else self.name or self.kind.value
+        return f"{self.descriptor.prefix}{self.name}" or self.kind.value
 
     def describe(self, value: float) -> str:
         """The value as people write it: `4`, `60s`, `off`."""
-        if self.kind is Kind.ADMISSION and not value:
-            return "off"
-        return format_duration(value) if self.kind is Kind.CACHE or self == ADMISSION_P95 else f"{value:g}"
+        if self == ADMISSION_P95 and value:
+            return format_duration(value)
+        return self.descriptor.text(value)
 
 
 WORKERS: Final = Tunable(Kind.WORKERS)
@@ -59,3 +139,8 @@ def pool(name: str) -> Tunable:
 def cache(name: str) -> Tunable:
     """The TTL of a cache, in seconds."""
     return Tunable(Kind.CACHE, name)
+
+
+def in_a_pod(values: Values, tunable: Tunable) -> float:
+    """What a pod has of it. Worked example: 4 workers of 5 connections → 20."""
+    return values[tunable] * (values.get(WORKERS, 1.0) if tunable.descriptor.per_worker else 1.0)

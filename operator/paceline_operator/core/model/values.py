@@ -1,32 +1,31 @@
-"""Values and changes in the form that documents, `/state` and status share: `{"workers", "pools", "caches"}`."""
+"""Values and changes in the form that documents, `/state` and status share: `{"workers", "pools", "caches"}`.
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
-from typing import Any
+What the form is, each kind's descriptor says.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from paceline_operator.core.model.decision import Change
-from paceline_operator.core.model.tunables import (
-    ADMISSION_MAX,
-    ADMISSION_MIN,
-    ADMISSION_P95,
-    WORKERS,
-    Kind,
-    Tunable,
-    Values,
-    cache,
-    pool,
-)
+from paceline_operator.core.model.tunables import DESCRIPTORS, Descriptor, Kind, Tunable, Values, Wire
+
+SECTIONS: Final[Mapping[str, Kind]] = {
+    section: next(kind for kind, each in DESCRIPTORS.items() if each.section == section)
+    for section in dict.fromkeys(each.section for each in DESCRIPTORS.values())
+}
+"""What is read from a section of `values`."""
 
 
 def values_to_wire(values: Values) -> dict[str, Any]:
     """`{"workers": 4, "pools": {"postgres": 8}, "caches": {"responses": {"ttlSeconds": 60}}, "admission": {…}}`."""
-    wire: dict[str, Any] = {"workers": int(values[WORKERS])} if WORKERS in values else {}
-    wire["pools"] = {tunable.name: int(values[tunable]) for tunable in _of(values, Kind.POOL)}
-    wire["caches"] = {tunable.name: {"ttlSeconds": _number(values[tunable])} for tunable in _of(values, Kind.CACHE)}
-    if values.get(ADMISSION_MIN) and values.get(ADMISSION_MAX):
-        wire["admission"] = {"min": int(values[ADMISSION_MIN]), "max": int(values[ADMISSION_MAX])}
-        if values.get(ADMISSION_P95):
-            wire["admission"]["p95Seconds"] = _number(values[ADMISSION_P95])
+    wire: dict[str, Any] = {}
+    for kind, descriptor in DESCRIPTORS.items():
+        found = {tunable.name: values[tunable] for tunable in sorted(values) if tunable.kind is kind}
+        section = _section(descriptor, found)
+        if isinstance(section, dict):
+            section = {**wire.get(descriptor.section, {}), **section}
+        if section is not None:
+            wire[descriptor.section] = section
     return wire
 
 
@@ -37,22 +36,49 @@ def values_from_wire(wire: Mapping[str, Any]) -> Values:
         ValueError, KeyError, TypeError, AttributeError: not values.
     """
     values: dict[Tunable, float] = {}
-    if wire.get("workers") is not None:
-        values[WORKERS] = int(wire["workers"])
-    values |= {pool(name): int(size) for name, size in (wire.get("pools") or {}).items()}
-    values |= {cache(name): _number(entry["ttlSeconds"]) for name, entry in (wire.get("caches") or {}).items()}
-    admission = wire.get("admission") or {}
-    if "min" in admission and "max" in admission:
-        found = {tunable: admission.get(tunable.name) for tunable in (ADMISSION_MIN, ADMISSION_MAX, ADMISSION_P95)}
-        values |= {tunable: _number(value) for tunable, value in found.items() if value is not None}
+    for section, kind in SECTIONS.items():
+        descriptor, found = DESCRIPTORS[kind], wire.get(section)
+        read = int if descriptor.whole else _number
+        if found is not None:
+            values |= {Tunable(kind, name): read(value) for name, value in entries(descriptor, found)}
     return values
+
+
+def entries(descriptor: Descriptor, section: Any) -> Iterator[tuple[str, Any]]:
+    """The values in a section of the wire, unread, by name.
+
+    Raises:
+        KeyError, TypeError, AttributeError: not such a section.
+    """
+    match descriptor.wire:
+        case Wire.ONE:
+            yield "", section
+        case Wire.BY_NAME:
+            yield from section.items()
+        case Wire.OBJECT_BY_NAME:
+            yield from ((name, entry[descriptor.fields[0]]) for name, entry in section.items())
+        case _:
+            given = {name: section[name] for name in descriptor.fields if section.get(name) is not None}
+            yield from given.items() if given.keys() >= {*descriptor.required} else ()
+
+
+def _section(descriptor: Descriptor, values: Mapping[str, float]) -> Any:
+    """None where nothing is to be written."""
+    match descriptor.wire:
+        case Wire.ONE:
+            return _number(values[""]) if values else None
+        case Wire.BY_NAME:
+            return {name: _number(value) for name, value in values.items()}
+        case Wire.OBJECT_BY_NAME:
+            return {name: {descriptor.fields[0]: _number(value)} for name, value in values.items()}
+    given = {name: _number(values[name]) for name in descriptor.fields if values.get(name)}
+    return given if given.keys() >= {*descriptor.required} else None
 
 
 def tunable_to_wire(tunable: Tunable) -> str:
     """`workers`, `pools.NAME`, `caches.NAME` or `admission.NAME`."""
-    if tunable.kind is Kind.ADMISSION:
-        return str(tunable)
-    return "workers" if tunable == WORKERS else f"{tunable.kind.value}s.{tunable.name}"
+    section = tunable.descriptor.section
+    return f"{section}.{tunable.name}" if tunable.name else section
 
 
 def tunable_from_wire(text: str) -> Tunable:
@@ -61,17 +87,15 @@ def tunable_from_wire(text: str) -> Tunable:
     Raises:
         ValueError: names no tunable.
     """
-    kind, _, name = text.partition(".")
-    makers: dict[str, Callable[[str], Tunable]] = {
-        "pools": pool,
-        "caches": cache,
-        "admission": partial(Tunable, Kind.ADMISSION),
-    }
-    if text == "workers":
-        return WORKERS
-    if kind not in makers or not name:
-        raise ValueError(f"{text!r} names no tunable: workers, pools.NAME, caches.NAME or admission.NAME")
-    return makers[kind](name)
+    section, _, name = text.partition(".")
+    kind = SECTIONS.get(section)
+    if kind is None or bool(name) is (DESCRIPTORS[kind].wire is Wire.ONE):
+        raise ValueError(f"{text!r} names no tunable: {', '.join(map(_path, DESCRIPTORS.values()))}")
+    return Tunable(kind, name)
+
+
+def _path(descriptor: Descriptor) -> str:
+    return descriptor.section if descriptor.wire is Wire.ONE else f"{descriptor.section}.NAME"
 
 
 def change_to_wire(change: Change) -> dict[str, Any]:
@@ -88,10 +112,6 @@ def change_from_wire(wire: Mapping[str, Any]) -> Change:
     """
     old = wire.get("old")
     return Change(tunable_from_wire(wire["tunable"]), None if old is None else _number(old), _number(wire["new"]))
-
-
-def _of(values: Values, kind: Kind) -> Iterator[Tunable]:
-    return (tunable for tunable in sorted(values) if tunable.kind is kind)
 
 
 def _number(value: float) -> float:

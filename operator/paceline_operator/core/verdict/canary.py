@@ -13,7 +13,6 @@ from paceline_operator.core.laws.constraints import within_budgets
 from paceline_operator.core.measure.observation import Observation
 from paceline_operator.core.model.decision import Change, Decision, Reason, apply_changes, growing
 from paceline_operator.core.model.durations import format_duration
-from paceline_operator.core.model.tunables import Kind
 from paceline_operator.core.situation.experience import seen_on_trial
 from paceline_operator.core.situation.memory import Measured, Memory, Pending
 from paceline_operator.core.situation.situation import Member, Situation
@@ -82,7 +81,7 @@ def _can_be_tried(situation: Situation, decision: Decision) -> bool:
 
 
 def _local(change: Change) -> bool:
-    return change.old is not None and change.tunable.kind in (Kind.WORKERS, Kind.POOL)
+    return change.old is not None and change.tunable.descriptor.pod_local
 
 
 def _pods(situation: Situation) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from typing import Final
 from paceline_operator.core.model.decision import apply_changes, growing
 from paceline_operator.core.model.durations import format_duration
 from paceline_operator.core.model.policy import Objective, Prefer
-from paceline_operator.core.model.tunables import Kind, Tunable, Values
+from paceline_operator.core.model.tunables import Tunable, Values, Verdict
 from paceline_operator.core.situation.memory import Measured, Pending
 from paceline_operator.core.situation.situation import Situation
 from paceline_operator.core.verdict.compare import described, ratio_interval, slower
@@ -50,7 +50,7 @@ def grown(judged: Values, pending: Pending) -> tuple[Tunable, ...]:
 
 def gain(situation: Situation, pending: Pending, measured: Measured, judged: Values, *, last: bool) -> tuple[Gain, str]:
     """What is to be said of the change, and in words why it goes back; `last`: there is no other window to wait for."""
-    grew = [tunable for tunable in grown(judged, pending) if tunable.kind is not Kind.CACHE]
+    grew = [tunable for tunable in grown(judged, pending) if tunable.descriptor.verdict is Verdict.MUST_GAIN]
     if grew and pending.promised is not None:
         return _promised(situation, pending, measured, pending.promised, last=last)
     if grew and _missed(situation, pending.baseline) and _by_much(pending):

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from paceline_operator.core.model.decision import Decision, Reason
-from paceline_operator.core.model.tunables import Kind
+from paceline_operator.core.model.tunables import Verdict
 from paceline_operator.core.situation.memory import Measured, Memory, Pending, Rejected
 from paceline_operator.core.situation.situation import Situation
 from paceline_operator.core.verdict.restarts import failing
@@ -64,5 +64,5 @@ def _outgrown(situation: Situation, memory: Memory, decision: Decision) -> tuple
         return memory.rejected
     until = situation.now + OUTGROWN_FOR * situation.policy.behavior.interval
     more = (change for change in decision.changes if change.old is not None and change.new > change.old)
-    grown = tuple(str(change.tunable) for change in more if change.tunable.kind in (Kind.WORKERS, Kind.POOL))
+    grown = tuple(str(each.tunable) for each in more if each.tunable.descriptor.verdict is Verdict.MUST_GAIN)
     return (*memory.rejected, Rejected(dict(situation.values), until, grown=grown))[-MOST_REJECTED:]

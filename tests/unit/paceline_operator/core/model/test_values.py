@@ -7,9 +7,12 @@ from paceline_operator.core.model.tunables import (
     ADMISSION_MAX,
     ADMISSION_MIN,
     ADMISSION_P95,
+    DESCRIPTORS,
     WORKERS,
+    Kind,
     Tunable,
     cache,
+    in_a_pod,
     pool,
 )
 from paceline_operator.core.model.values import (
@@ -70,6 +73,18 @@ def test_changes_read_like_sentences() -> None:
     assert str(Change(pool("postgres"), None, 5)) == "postgres ?→5"
     assert str(Change(ADMISSION_MAX, 0, 512)) == "admission.max off→512"
     assert str(Change(ADMISSION_P95, 0.045, 0.1)) == "admission.p95Seconds 45ms→100ms"
+
+
+def test_a_pod_has_the_connections_of_all_its_workers() -> None:
+    four = {WORKERS: 4, pool("postgres"): 5, cache("responses"): 60}
+
+    assert [in_a_pod(four, tunable) for tunable in four] == [4, 20, 60]
+    assert in_a_pod({pool("postgres"): 5}, pool("postgres")) == 5
+
+
+def test_every_kind_has_a_descriptor_that_says_where_it_is_on_the_wire() -> None:
+    assert {*DESCRIPTORS} == {*Kind}
+    assert {each.section for each in DESCRIPTORS.values()} == WIRE.keys()
 
 
 def test_a_mode_is_capped_by_a_less_powerful_one() -> None:
