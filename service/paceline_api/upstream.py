@@ -57,12 +57,12 @@ async def _user(request: Request) -> Response:
     number = request.path_params["id"]
     name = _NAMES[number % len(_NAMES)]
     user = {"id": number, "name": name, "email": f"{name.lower()}.{number}@example.org"}
-    return await _answer(request, "users", user if number <= USERS else None)
+    return await _respond(request, "users", user if number <= USERS else None)
 
 
 async def _part(request: Request) -> Response:
     part = request.path_params["part"]
-    return await _answer(request, part, _PARTS.get(part))
+    return await _respond(request, part, _PARTS.get(part))
 
 
 _PARTS: Final[dict[str, Any]] = {
@@ -72,7 +72,7 @@ _PARTS: Final[dict[str, Any]] = {
 }
 
 
-async def _answer(request: Request, part: str, content: Any) -> Response:
+async def _respond(request: Request, part: str, content: Any) -> Response:
     request.app.state.asked[part] += 1
     fault = _fault(request.app.state, part)
     await asyncio.sleep(fault.delay_seconds)

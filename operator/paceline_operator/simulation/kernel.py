@@ -100,7 +100,7 @@ def _play(
             workers[which].busy = 0
         if worker != NOBODY:
             run_next(now, worker, load, fleet, requests, workers, pods, heap, count)
-    _note_unanswered(end, load, requests, latencies, count)
+    _note_unfinished(end, load, requests, latencies, count)
 
 
 @numba.njit(cache=True)
@@ -191,7 +191,7 @@ def _query_done(now: float, slot: int, requests: Records, workers: Records, coun
 
 
 @numba.njit(cache=True)
-def _note_unanswered(end: float, load: Load, requests: Records, latencies: NDArray[np.float64], count: Any) -> None:
+def _note_unfinished(end: float, load: Load, requests: Records, latencies: NDArray[np.float64], count: Any) -> None:
     for slot in range(len(requests)):
         if requests[slot].arrived >= load.warm_up:
             latencies[count.completed] = end - requests[slot].arrived

@@ -9,7 +9,7 @@ import orjson
 
 from paceline.document.model import PROCESSES
 
-_ANSWER_SECONDS: Final = 2.0
+_TIMEOUT_SECONDS: Final = 2.0
 _POLL_SECONDS: Final = 0.1
 
 
@@ -48,7 +48,7 @@ async def ask(port: int) -> Running | None:
 
 async def _get(port: int, path: str) -> tuple[int, bytes] | None:
     try:
-        async with asyncio.timeout(_ANSWER_SECONDS):
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             try:
                 writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())

@@ -44,7 +44,7 @@ def valkey(
             command,
             program="Valkey",
             log=home / "valkey.log",
-            is_ready=lambda pid: _answers(chosen, pid, password),
+            is_ready=lambda pid: _serves(chosen, pid, password),
             stop=signal.SIGTERM,
         )
         stack.enter_context(server)
@@ -63,7 +63,7 @@ def _binary() -> Path:
     return binary
 
 
-def _answers(port: int, pid: int, password: str | None) -> bool:
+def _serves(port: int, pid: int, password: str | None) -> bool:
     """Whether it is process `pid` that serves there: on a port that was taken, another would."""
     try:
         with socket.create_connection(("127.0.0.1", port), 1) as connection, connection.makefile("rb") as lines:

@@ -13,7 +13,7 @@ from paceline.document.model import AdmissionValues
 from paceline.resources.admission.law import Limit, Reason, Window, advance, begin, within
 
 WINDOW_SECONDS: Final = 1.0
-LEAST_ANSWERS: Final = 50
+FEWEST_REQUESTS: Final = 50
 
 
 class Admission:
@@ -60,7 +60,7 @@ class Admission:
         now = self._clock()
         self._durations.append(now - began)
         self._failed += failed
-        if now - self._opened >= WINDOW_SECONDS and len(self._durations) >= LEAST_ANSWERS:
+        if now - self._opened >= WINDOW_SECONDS and len(self._durations) >= FEWEST_REQUESTS:
             self._close_window(now)
 
     def report(self) -> dict[str, Any] | None:

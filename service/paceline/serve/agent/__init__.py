@@ -1,1 +1,1 @@
-"""The only reader of the tuning document: sequences changes, adds up workers' reports, answers the management port."""
+"""The only reader of the tuning document: sequences changes, adds up workers' reports, serves the management port."""

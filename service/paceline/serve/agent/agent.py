@@ -1,4 +1,4 @@
-"""The agent process: reads the tuning document, carries it out, merges workers' reports, answers the management port.
+"""The agent process: reads the tuning document, carries it out, merges workers' reports, serves the management port.
 
     python -m paceline.serve.agent
 

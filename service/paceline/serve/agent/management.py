@@ -24,8 +24,8 @@ from paceline.telemetry.metrics import StateCollector
 _TEXT: Final = "text/plain; charset=utf-8"
 
 
-class Answer(NamedTuple):
-    """One response; bodies are short and made at once."""
+class Response(NamedTuple):
+    """Status, content type and body; bodies are short and made at once."""
 
     status: int
     content_type: str
@@ -47,30 +47,30 @@ def management_app(
     """
     registry = _registry(StateCollector(lambda: state(None)), app_metrics)
 
-    def livez(_: bytes) -> Answer:
-        return Answer(200, _TEXT, b"alive\n")
+    def livez(_: bytes) -> Response:
+        return Response(200, _TEXT, b"alive\n")
 
-    def readyz(_: bytes) -> Answer:
+    def readyz(_: bytes) -> Response:
         reason = unready()
-        return Answer(503, _TEXT, f"not ready: {reason}\n".encode()) if reason else Answer(200, _TEXT, b"ready\n")
+        return Response(503, _TEXT, f"not ready: {reason}\n".encode()) if reason else Response(200, _TEXT, b"ready\n")
 
-    def metrics(_: bytes) -> Answer:
-        return Answer(200, CONTENT_TYPE_LATEST, generate_latest(registry))
+    def metrics(_: bytes) -> Response:
+        return Response(200, CONTENT_TYPE_LATEST, generate_latest(registry))
 
-    def whole_state(query: bytes) -> Answer:
-        return Answer(200, "application/json", orjson.dumps(state(_asked_groups(query))))
+    def whole_state(query: bytes) -> Response:
+        return Response(200, "application/json", orjson.dumps(state(_asked_groups(query))))
 
     routes = {"/livez": livez, "/readyz": readyz, "/metrics": metrics, "/state": whole_state}
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         route = routes.get(scope["path"])
         if scope["method"] not in ("GET", "HEAD"):
-            answer = Answer(405, _TEXT, b"read-only: GET or HEAD\n")
+            response = Response(405, _TEXT, b"read-only: GET or HEAD\n")
         elif route is None:
-            answer = Answer(404, _TEXT, f"there are {' '.join(routes)}\n".encode())
+            response = Response(404, _TEXT, f"there are {' '.join(routes)}\n".encode())
         else:
-            answer = route(scope["query_string"])
-        await _send(send, answer)
+            response = route(scope["query_string"])
+        await _send(send, response)
 
     return app
 
@@ -87,16 +87,16 @@ def _registry(*collectors: Collector | None) -> CollectorRegistry:
     return registry
 
 
-async def _send(send: Any, answer: Answer) -> None:
+async def _send(send: Any, response: Response) -> None:
     headers = [
-        (b"content-type", answer.content_type.encode()),
-        (b"content-length", str(len(answer.body)).encode()),
+        (b"content-type", response.content_type.encode()),
+        (b"content-length", str(len(response.body)).encode()),
         (b"cache-control", b"no-store"),
     ]
-    if answer.status == 405:
+    if response.status == 405:
         headers.append((b"allow", b"GET, HEAD"))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})
 
 
 class ManagementServer(uvicorn.Server):

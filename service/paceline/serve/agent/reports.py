@@ -34,7 +34,7 @@ class _Seen:
 
 @dataclass(slots=True)
 class Reports:
-    """Every report of one pod's life; `read` once a pass, the rest answers from what was read."""
+    """Every report of one pod's life; `read` once a pass, the rest works from what was read."""
 
     run_dir: RunDir
     started_at: Callable[[int], int | None]
@@ -132,11 +132,11 @@ def process_started(pid: int) -> int | None:
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return None if Path("/proc/self/stat").exists() else _answers(pid)
+        return None if Path("/proc/self/stat").exists() else _pid_taken(pid)
     return None if fields[0] in (b"Z", b"X") else int(fields[_STAT_STARTED])
 
 
-def _answers(pid: int) -> int | None:
+def _pid_taken(pid: int) -> int | None:
     """Without /proc: only whether the pid is taken."""
     try:
         os.kill(pid, 0)

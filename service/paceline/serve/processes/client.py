@@ -41,7 +41,7 @@ class PodPool:
                 content = await read_frame(reader)
                 if content is None:
                     raise ProcessDied(f"pool {self._spec.pool!r}: the pod's process pool ended; its calls are lost")
-                if kind == wire.ANSWER:
+                if kind == wire.RESULT:
                     return content
                 raise _error(kind, content)
         finally:

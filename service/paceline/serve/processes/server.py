@@ -104,8 +104,8 @@ class Server:
 
 async def _run(pool: ProcessPool, call: bytes, writer: asyncio.StreamWriter) -> None:
     try:
-        answer = await pool.run(call, lambda: writer.write(frame(wire.STARTED)))
-        reply = frame(wire.ANSWER) + frame(answer)
+        result = await pool.run(call, lambda: writer.write(frame(wire.STARTED)))
+        reply = frame(wire.RESULT) + frame(result)
     except PoolFull as error:
         refusal = wire.Refusal(str(error), error.retry_after_seconds)
         reply = frame(wire.FULL) + frame(refusal.to_bytes())

@@ -2,7 +2,7 @@
 
 pool    "taken"
 worker  {"pool", "limit", "cap", "queue"}    the packed call    (closes early: the call is cancelled)
-pool    "started"                            then "answer" and the packed answer
+pool    "started"                            then "result" and the packed result
         or at any time "full" and a Refusal, or "died" and a sentence
 """
 
@@ -13,7 +13,7 @@ import orjson
 
 TAKEN = b"taken"
 STARTED = b"started"
-ANSWER = b"answer"
+RESULT = b"result"
 FULL = b"full"
 DIED = b"died"
 

@@ -83,8 +83,8 @@ class EndingProtocol(HttpToolsProtocol):
             return False
         # No recv(MSG_PEEK): the event loop does not hand out its socket for reading.
         descriptor = self.transport.get_extra_info("socket").fileno()
-        answer = fcntl.ioctl(descriptor, _FIONREAD, _INT.pack(0))
-        return bool(_INT.unpack(answer)[0])
+        waiting = fcntl.ioctl(descriptor, _FIONREAD, _INT.pack(0))
+        return bool(_INT.unpack(waiting)[0])
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._active = cycle

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from paceline.document.model import AdmissionValues
-from paceline.resources.admission.limiter import LEAST_ANSWERS, Admission
+from paceline.resources.admission.limiter import FEWEST_REQUESTS, Admission
 
 SERVERS = 10
 SECONDS = 0.050
@@ -108,7 +108,7 @@ def test_a_window_takes_a_second_and_fifty_answers() -> None:
     now = [0.0]
     admission = Admission(clock=lambda: now[0])
     admission.set_bounds(AdmissionValues(1, 100, p95_seconds=0.010))
-    for _ in range(LEAST_ANSWERS - 1):
+    for _ in range(FEWEST_REQUESTS - 1):
         began = admission.admit()
         assert began is not None
         now[0] += 1.0
