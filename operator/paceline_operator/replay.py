@@ -16,13 +16,14 @@ from paceline_operator.core.decide import foresee
 from paceline_operator.core.guards.explicit import explicit_changes
 from paceline_operator.core.measure.histogram import Histogram
 from paceline_operator.core.measure.observe import PodWindow, observe
-from paceline_operator.core.measure.pods import CacheCounters, Lookups, PodState, PoolCounters, running_values
+from paceline_operator.core.measure.pods import CacheCounters, Lookups, PodState, PoolCounters, kinds, running_values
 from paceline_operator.core.model.decision import Decision, apply_changes
 from paceline_operator.core.model.durations import format_duration
 from paceline_operator.core.model.policy import Policy
 from paceline_operator.core.model.tunables import WORKERS, Values
 from paceline_operator.core.model.values import change_to_wire, values_to_wire
 from paceline_operator.core.queueing.fit import fit
+from paceline_operator.core.situation.apart import told_apart
 from paceline_operator.core.situation.experience import overhead_of
 from paceline_operator.core.situation.memory import Memory
 from paceline_operator.core.situation.situation import Fleet, Situation
@@ -60,6 +61,7 @@ def replay(policy: Path, observation: Path, history: Path | None) -> tuple[Situa
         observation=observe(windows, excluded),
         memory=replace(_memory(history), pending=None),
     )
+    situation = told_apart(situation, kinds(after.values()))
     return situation, foresee(situation)[0]
 
 
@@ -156,6 +158,7 @@ def _at_start(state: PodState) -> PodState:
         state.generation,
         values=state.values,
         pools=dict.fromkeys(state.pools, NO_WAIT),
+        queues=dict.fromkeys(state.queues, NO_WAIT),
         caches={
             name: CacheCounters(cache.ttl_seconds, none, Histogram(), dict.fromkeys(cache.ghosts, none))
             for name, cache in state.caches.items()

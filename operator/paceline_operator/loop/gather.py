@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import urlencode
@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from paceline_operator.core.measure.pods import PodState, running_values, start_values
 from paceline_operator.core.measure.window import WHOLE
 from paceline_operator.core.model.policy import Policy
-from paceline_operator.core.model.tunables import NOTHING, Kind, Tunable, Values
+from paceline_operator.core.model.tunables import NOTHING, Tunable, Values
 from paceline_operator.core.model.values import tunable_from_wire, values_from_wire
 from paceline_operator.core.situation.situation import LEAST_COVERAGE, Fleet, Member
 from paceline_operator.crd.document import MOST_GENERATION, TuningDocument, parse_document
@@ -206,20 +206,6 @@ def _member(pod: Pod, state: PodState | None, generation: int) -> Member:
     if state is None:
         return seen
     return replace(seen, applied=acked(state, generation), addressable=state.uid == pod.uid, values=state.values)
-
-
-def choosable(policy: Policy, states: Iterable[PodState]) -> Policy:
-    """The policy without bounds on pools whose size counts per pod: those are pinned, or stay as they are.
-
-    The laws know connections per worker; CPU work in processes competes with the workers for the pod's cores.
-    """
-    per_pod = frozenset[str]().union(*(state.per_pod for state in states))
-    tunables = {
-        tunable: spec
-        for tunable, spec in policy.tunables.items()
-        if tunable.kind is not Kind.POOL or tunable.name not in per_pod or spec.pinned is not None
-    }
-    return policy if len(tunables) == len(policy.tunables) else replace(policy, tunables=tunables)
 
 
 def _unknown(gathered: Gathered, states: Mapping[str, PodState]) -> tuple[str, ...]:

@@ -7,16 +7,17 @@ from datetime import datetime
 from paceline_operator.core.decide import decide, foresee
 from paceline_operator.core.measure.observation import Observation
 from paceline_operator.core.measure.observe import observe
-from paceline_operator.core.measure.pods import start_values
+from paceline_operator.core.measure.pods import kinds, start_values
 from paceline_operator.core.measure.window import Window
 from paceline_operator.core.model.decision import Decision, Reason
 from paceline_operator.core.model.policy import Mode
 from paceline_operator.core.model.tunables import Values
+from paceline_operator.core.situation.apart import told_apart
 from paceline_operator.core.situation.memory import Memory
 from paceline_operator.core.situation.situation import LEAST_COVERAGE, Held, Situation
 from paceline_operator.crd.memory import parse_memory
 from paceline_operator.crd.switches import Switches
-from paceline_operator.loop.gather import Gathered, choosable, fleet_of, values_in_force
+from paceline_operator.loop.gather import Gathered, fleet_of, values_in_force
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def think(gathered: Gathered, window: Window, now: datetime, *, mode: Mode, tele
     if memory.pending is not None and memory.pending.generation != fleet.generation:
         memory = replace(memory, pending=None)  # what was being judged is no longer in force
     situation = Situation(
-        policy=choosable(gathered.policy, gathered.states.values()),
+        policy=gathered.policy,
         values=values_in_force(gathered),
         fleet=fleet,
         now=now,
@@ -62,6 +63,7 @@ def think(gathered: Gathered, window: Window, now: datetime, *, mode: Mode, tele
         telemetry_age_seconds=telemetry_age_seconds,
         held=_held(gathered),
     )
+    situation = told_apart(situation, kinds(gathered.states.values()))
     decision, memory = _decided(situation, mode, gathered.switches)
     if not due and not _urgent(gathered, decision, mode):
         decision, memory = None, situation.memory

@@ -13,8 +13,8 @@ from paceline_operator.core.measure.pods import (
     PoolCounters,
     RequestCounters,
 )
-from paceline_operator.core.model.tunables import DESCRIPTORS, Tunable, Values, Wire
-from paceline_operator.core.model.values import SECTIONS, entries, tunable_to_wire, values_from_wire
+from paceline_operator.core.model.tunables import DESCRIPTORS, Kind, Tunable, Values, Wire
+from paceline_operator.core.model.values import SECTIONS, entries, reported, tunable_to_wire, values_from_wire
 from paceline_operator.errors import InvalidState
 from paceline_operator.telemetry.reading import (
     LONGEST_TEXT,
@@ -33,9 +33,6 @@ from paceline_operator.telemetry.reading import (
 
 SCHEMA: Final = "paceline.dev/state/v1"
 DOCUMENTS: Final = "tuning/v1"
-PER_POD: Final = "processes"
-"""`kind` of the pools whose size counts per pod: a law of connections per worker says nothing of them."""
-
 MOST_GENERATION: Final = 2**63 - 1
 MOST_BUCKETS: Final = 8192
 """Of all histograms of a report that are not empty: about a megabyte in the operator's memory."""
@@ -83,7 +80,7 @@ def _generation(tuning: Mapping[str, Any]) -> int:
 
 
 def _parse(wire: Mapping[str, Any]) -> PodState:
-    tuning, pools = mapping(wire["tuning"], "tuning"), dict(named(wire["pools"], "pools"))
+    tuning, pools = mapping(wire["tuning"], "tuning"), _pools(wire["pools"])
     refused = mapping(tuning["refused"] or {}, "tuning.refused")
     clamped = listed(tuning["clamped"], "tuning.clamped")
     state = PodState(
@@ -102,8 +99,8 @@ def _parse(wire: Mapping[str, Any]) -> PodState:
         start_values=_values(wire["startValues"], "startValues"),
         requests=_groups(wire["requests"]),
         loop_lag=histogram(wire["loopLag"], "loopLag"),
-        pools={key: _pool(pool, f"pools.{key}") for key, pool in pools.items() if pool["kind"] != PER_POD},
-        per_pod=frozenset(key for key, pool in pools.items() if pool["kind"] == PER_POD),
+        pools={each.name: counters for each, counters in pools.items() if each.kind is Kind.POOL},
+        queues={each: counters for each, counters in pools.items() if each.kind is not Kind.POOL},
         caches={key: _cache(cache, f"caches.{key}") for key, cache in named(wire["caches"], "caches")},
         unregistered=_texts((entry["address"] for entry in listed(wire["unregistered"], "unregistered")), "address"),
         degraded=tuple(_degraded(entry) for entry in listed(wire.get("degraded") or [], "degraded")),
@@ -160,6 +157,10 @@ def _requests(group: Mapping[str, Any]) -> RequestCounters:
     )
 
 
+def _pools(wire: object) -> Mapping[Tunable, PoolCounters]:
+    return {reported("pools", pool["kind"], key): _pool(pool, f"pools.{key}") for key, pool in named(wire, "pools")}
+
+
 def _pool(pool: Mapping[str, Any], where: str) -> PoolCounters:
     return PoolCounters(
         limit=count(pool["limit"], f"{where}.limit", MOST_VALUE),
@@ -210,7 +211,7 @@ def _cpu(cpu: Mapping[str, Any]) -> Cpu:
 
 def _require_few_buckets(state: PodState) -> None:
     found = [state.loop_lag, *(group.duration for group in state.requests.values())]
-    found += [each for pool in state.pools.values() for each in (pool.wait, pool.hold)]
+    found += [each for pool in (*state.pools.values(), *state.queues.values()) for each in (pool.wait, pool.hold)]
     found += [cache.fetch for cache in state.caches.values()]
     buckets = sum(len(each.buckets) for each in found)
     if buckets > MOST_BUCKETS:

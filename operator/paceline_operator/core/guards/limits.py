@@ -16,7 +16,7 @@ from paceline_operator.core.laws.contention import endangers
 from paceline_operator.core.laws.recommend import Proposal, carried_pools
 from paceline_operator.core.model.decision import Change, Reason, apply_changes, differences
 from paceline_operator.core.model.durations import format_duration
-from paceline_operator.core.model.tunables import WORKERS, Kind, Values, Verdict
+from paceline_operator.core.model.tunables import WORKERS, Kind, Values, Verdict, in_a_pod
 from paceline_operator.core.situation.doubts import doubt_of
 from paceline_operator.core.situation.experience import load_of, same_load
 from paceline_operator.core.situation.memory import Rejected
@@ -172,10 +172,9 @@ def requests_turned_away(situation: Situation, proposal: Proposal) -> Proposal |
 
 
 def _shrinks(before: Values, after: Values) -> bool:
-    """Workers, or the connections of a pod."""
-    workers = before.get(WORKERS, 1.0), after.get(WORKERS, 1.0)
-    pools = [tunable for tunable in before if tunable.kind is Kind.POOL]
-    return workers[1] < workers[0] or any(after[p] * workers[1] < before[p] * workers[0] for p in pools)
+    """Workers, or what a pod has of connections and the like."""
+    sized = [tunable for tunable in before if tunable.descriptor.verdict is Verdict.MUST_GAIN]
+    return any(in_a_pod(after, tunable) < in_a_pod(before, tunable) for tunable in sized)
 
 
 def recently_rejected(situation: Situation, proposal: Proposal) -> Proposal | Hold:

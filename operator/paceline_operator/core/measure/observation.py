@@ -7,7 +7,7 @@ from itertools import chain
 from math import inf, isfinite
 
 from paceline_operator.core.measure.histogram import Histogram, merge
-from paceline_operator.core.model.tunables import NOTHING
+from paceline_operator.core.model.tunables import NOTHING, Tunable
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class PoolObservation:
     hold: Histogram
     timeouts: int
     arrivals_per_worker: float
-    """Checkouts a second and worker, the mean of the fleet."""
+    """Checkouts a second and worker, the mean of the fleet; a second and pod of what the workers share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,8 @@ class Observation:
     duration: Histogram
     loop_lag: Histogram
     pools: Mapping[str, PoolObservation] = field(default_factory=lambda: NOTHING)
+    queues: Mapping[Tunable, PoolObservation] = field(default_factory=lambda: NOTHING)
+    """What is waited for beside connections."""
     cpu_ratio: float | None = None
     throttled_ratio: float | None = None
     caches: Mapping[str, CacheObservation] = field(default_factory=lambda: NOTHING)
@@ -98,14 +100,23 @@ class Observation:
     @property
     def sound(self) -> bool:
         """Whether every figure is a number that can have been measured: finite, not negative, a limit above 0."""
-        histograms = chain((self.duration, self.loop_lag), *((pool.wait, pool.hold) for pool in self.pools.values()))
+        histograms = chain((self.duration, self.loop_lag), *((pool.wait, pool.hold) for pool in self._queues))
         figures = (
             self.window_seconds, self.requests_per_second, self.cpu_seconds, self.cpu_ratio or 0.0,
-            self.throttled_ratio or 0.0, *(pool.arrivals_per_worker for pool in self.pools.values()),
+            self.throttled_ratio or 0.0, *(pool.arrivals_per_worker for pool in self._queues),
             *(histogram.total for histogram in histograms),
         )  # fmt: skip
         limit = self.cpu_limit
         return all(isfinite(figure) and figure >= 0 for figure in figures) and (limit is None or 0 < limit < inf)
+
+    @property
+    def _queues(self) -> tuple[PoolObservation, ...]:
+        return (*self.pools.values(), *self.queues.values())
+
+    @property
+    def loop_cpu_seconds(self) -> float:
+        """CPU time of the workers themselves: without what process pools computed meanwhile, all the time at most."""
+        return max(0.0, self.cpu_seconds - sum(queue.hold.total for queue in self.queues.values()))
 
     @property
     def p95(self) -> float | None:
@@ -119,9 +130,9 @@ class Observation:
 
     def busy(self, workers: float) -> float | None:
         """Share of the time that a loop computes, with so many in each pod; None where nobody says."""
-        if not self.cpu_seconds or not self.window_seconds:
+        if not self.loop_cpu_seconds or not self.window_seconds:
             return None
-        return self.cpu_seconds / self.window_seconds / max(1, self.pods) / workers
+        return self.loop_cpu_seconds / self.window_seconds / max(1, self.pods) / workers
 
     @property
     def error_ratio(self) -> float:

@@ -21,7 +21,7 @@ from paceline_operator.core.measure.pods import (
     PoolCounters,
     RequestCounters,
 )
-from paceline_operator.core.model.tunables import NOTHING, WORKERS
+from paceline_operator.core.model.tunables import NOTHING, WORKERS, Tunable
 
 MEMORY_SHARE: Final = 0.9
 """Pods add workers while memory stays below this share of its limit; the runtime's own rule."""
@@ -82,6 +82,7 @@ class _PodDelta:
     duration: Histogram
     loop_lag: Histogram
     pools: Mapping[str, PoolCounters]
+    queues: Mapping[Tunable, PoolCounters]
     cpu: Cpu
     caches: Mapping[str, CacheCounters]
     memory: PodMemory
@@ -104,6 +105,7 @@ def _delta(window: PodWindow, excluded: frozenset[str]) -> _PodDelta:
         duration=merge(now.duration.since(old.duration) for now, old in routes),
         loop_lag=after.loop_lag.since(before.loop_lag),
         pools={name: _pool_delta(now, before.pools.get(name)) for name, now in after.pools.items()},
+        queues={each: _pool_delta(now, before.queues.get(each)) for each, now in after.queues.items()},
         cpu=_cpu_delta(before.cpu, after.cpu),
         caches={name: _cache_delta(now, before.caches.get(name)) for name, now in after.caches.items()},
         memory=after.memory,
@@ -172,6 +174,7 @@ def _merged(deltas: list[_PodDelta]) -> Observation:
         duration=merge(delta.duration for delta in deltas),
         loop_lag=merge(delta.loop_lag for delta in deltas),
         pools={name: _merged_pool([(d, d.pools[name]) for d in deltas if name in d.pools]) for name in sorted(names)},
+        queues={each: _merged_queue(deltas, each) for each in sorted({each for d in deltas for each in d.queues})},
         cpu_ratio=_cpu_ratio(deltas),
         throttled_ratio=_throttled_ratio(deltas),
         caches=_merged_caches([delta.caches for delta in deltas]),
@@ -187,6 +190,12 @@ def _merged(deltas: list[_PodDelta]) -> Observation:
 
 def _figures(delta: _PodDelta) -> PodFigures:
     return PodFigures(delta.requests, delta.errors, delta.requests / delta.seconds, delta.duration)
+
+
+def _merged_queue(deltas: list[_PodDelta], tunable: Tunable) -> PoolObservation:
+    """A pod's workers share it: as if there were one of them."""
+    shared = ((replace(delta, workers=1), delta.queues.get(tunable)) for delta in deltas)
+    return _merged_pool([(delta, counters) for delta, counters in shared if counters is not None])
 
 
 def _merged_pool(found: list[tuple[_PodDelta, PoolCounters]]) -> PoolObservation:

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from paceline_operator.core.measure.histogram import Histogram
-from paceline_operator.core.model.tunables import NOTHING, Values
+from paceline_operator.core.model.tunables import NOTHING, Tunable, Values
+from paceline_operator.core.model.values import SECTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class RequestCounters:
 
 @dataclass(frozen=True, slots=True)
 class PoolCounters:
-    """One pool of a pod, cumulative; `limit` and `cap` are per worker."""
+    """One pool of a pod, cumulative; `limit` and `cap` are those of a worker, or of the pod, as its kind has it."""
 
     limit: int
     cap: int
@@ -98,8 +99,8 @@ class PodState:
     loop_lag: Histogram = field(default_factory=Histogram)
     pools: Mapping[str, PoolCounters] = field(default_factory=lambda: NOTHING)
     caches: Mapping[str, CacheCounters] = field(default_factory=lambda: NOTHING)
-    per_pod: frozenset[str] = frozenset()
-    """Pools whose size counts per pod and not per worker: process pools. Their counters are not among `pools`."""
+    queues: Mapping[Tunable, PoolCounters] = field(default_factory=lambda: NOTHING)
+    """What is waited for beside connections, such as processes."""
     unregistered: tuple[str, ...] = ()
     degraded: tuple[Degraded, ...] = ()
     """Background tasks of its workers that fail."""
@@ -117,6 +118,13 @@ class PodState:
 def running_values(states: Iterable[PodState]) -> Values:
     """What the fleet runs: of each tunable the value that most pods report, the smaller one where they tie."""
     return _most_common([state.values for state in states])
+
+
+def kinds(states: Iterable[PodState]) -> Mapping[Tunable, Tunable]:
+    """What documents and policies cannot tell from another kind in the same section, and pods can: as it is read from
+    the section → as it is."""
+    found = {tunable for state in states for tunable in state.queues}
+    return {Tunable(SECTIONS[tunable.descriptor.section], tunable.name): tunable for tunable in found}
 
 
 def start_values(states: Iterable[PodState]) -> Values:

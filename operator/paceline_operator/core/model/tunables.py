@@ -20,6 +20,7 @@ class Kind(StrEnum):
 
     WORKERS = "workers"
     POOL = "pool"
+    PROCESSES = "processes"
     CACHE = "cache"
     ADMISSION = "admission"
 
@@ -60,6 +61,8 @@ class Descriptor:
     """Whether each worker has as much: a pod then has it times its workers."""
     pod_local: bool = True
     """Whether what it does shows on the pods that have it, so that some can try it before the others."""
+    reported_as: str = ""
+    """What `/state` calls it, where it shares its section with another kind."""
     prefix: str = ""
     """In front of its name where people read it."""
     text: Callable[[float], str] = "{:g}".format
@@ -73,6 +76,9 @@ def _admission(value: float) -> str:
 DESCRIPTORS: Final[Mapping[Kind, Descriptor]] = {
     Kind.WORKERS: Descriptor("processes of a pod", "workers", Wire.ONE, Verdict.MUST_GAIN),
     Kind.POOL: Descriptor("connections of a worker", "pools", Wire.BY_NAME, Verdict.MUST_GAIN, per_worker=True),
+    Kind.PROCESSES: Descriptor(
+        "processes of a pool in a pod", "pools", Wire.BY_NAME, Verdict.MUST_GAIN, reported_as="processes"
+    ),
     Kind.CACHE: Descriptor(
         "seconds that an entry is fresh",
         "caches",
@@ -134,6 +140,11 @@ Values: TypeAlias = Mapping[Tunable, float]
 def pool(name: str) -> Tunable:
     """The size of a connection pool, per worker."""
     return Tunable(Kind.POOL, name)
+
+
+def processes(name: str) -> Tunable:
+    """The size of a process pool, per pod."""
+    return Tunable(Kind.PROCESSES, name)
 
 
 def cache(name: str) -> Tunable:

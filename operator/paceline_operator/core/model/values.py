@@ -16,6 +16,12 @@ SECTIONS: Final[Mapping[str, Kind]] = {
 """What is read from a section of `values`."""
 
 
+def reported(section: str, word: object, name: str) -> Tunable:
+    """What a pod says that this name in a section is; where it does not say, what is read from the section."""
+    kinds = (kind for kind, each in DESCRIPTORS.items() if each.section == section and each.reported_as == word)
+    return Tunable(next(kinds, SECTIONS[section]), name)
+
+
 def values_to_wire(values: Values) -> dict[str, Any]:
     """`{"workers": 4, "pools": {"postgres": 8}, "caches": {"responses": {"ttlSeconds": 60}}, "admission": {…}}`."""
     wire: dict[str, Any] = {}

@@ -48,7 +48,7 @@ def fit(
     if lag is None or not p95 or not mean or not observation.requests:
         return None
     arrivals = observation.requests_per_second / observation.pods
-    cpu = observation.cpu_seconds / observation.requests
+    cpu = observation.loop_cpu_seconds / observation.requests
     limit = observation.cpu_limit
     if not _measurable(lag, p95, mean, cpu, *(p.hold.mean or 0.0 for p in observation.pools.values())):
         return None

@@ -165,8 +165,8 @@ def _noise(situation: Situation, observation: Observation) -> Noise:
 
 def _cpu(known: Mapping[int, float], values: Values, observation: Observation) -> Mapping[int, float]:
     workers = int(values.get(WORKERS, 0))
-    if not workers or not observation.requests or not observation.cpu_seconds:
+    if not workers or not observation.requests or not observation.loop_cpu_seconds:
         return known
-    seen = observation.cpu_seconds / observation.requests
+    seen = observation.loop_cpu_seconds / observation.requests
     before = known.get(workers, seen)
     return {**known, workers: NEWEST * seen + (1 - NEWEST) * before}

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from modelled_fleet import ModelPod, Service, start_values
 from paceline_operator.core.measure.observe import PodWindow, observe
 from paceline_operator.core.measure.pods import PodState
+from paceline_operator.core.model.tunables import processes
 from paceline_operator.errors import InvalidState
 from paceline_operator.telemetry.reading import MOST_ENTRIES, MOST_LISTED
 from paceline_operator.telemetry.state import MOST_BUCKETS, parse_ack, parse_state
@@ -133,6 +134,12 @@ WIDE = {**HISTOGRAM, "offset": -200, "counts": [1] * 300, "count": 300}
         pytest.param(
             ("pools",), many(100, {**POOL, "wait": WIDE, "hold": WIDE}), f"at most {MOST_BUCKETS}", id="in all"
         ),
+        pytest.param(
+            ("pools",),
+            many(100, {**POOL, "kind": "processes", "wait": WIDE, "hold": WIDE}),
+            f"at most {MOST_BUCKETS}",
+            id="in all, of processes",
+        ),
         pytest.param(("caches",), many(MOST_ENTRIES + 1, CACHE), "caches: 129 entries", id="caches"),
         pytest.param(("values", "pools"), many(MOST_ENTRIES + 1, 1), "values.pools: 129", id="values"),
         pytest.param(("requests",), [report()["requests"][0]] * 2, "a group is there twice", id="a group twice"),
@@ -147,6 +154,13 @@ WIDE = {**HISTOGRAM, "offset": -200, "counts": [1] * 300, "count": 300}
 def test_what_is_too_much_is_refused_with_its_place(path: tuple[Any, ...], value: Any, place: str) -> None:
     with pytest.raises(InvalidState, match=place):
         parse_state(with_at(report(), path, value))
+
+
+def test_a_pool_of_processes_is_told_from_one_of_connections() -> None:
+    state = parse_state(with_at(report(), ("pools",), {"postgres": POOL, "render": {**POOL, "kind": "processes"}}))
+
+    assert state.pools.keys() == {"postgres"}
+    assert {each: counters.limit for each, counters in state.queues.items()} == {processes("render"): 5}
 
 
 def test_what_is_for_people_is_cut_and_on_one_line() -> None:

@@ -16,7 +16,7 @@ from paceline_operator.core.measure.pods import (
     running_values,
     start_values,
 )
-from paceline_operator.core.model.tunables import WORKERS, pool
+from paceline_operator.core.model.tunables import WORKERS, Tunable, pool, processes
 from situations import seconds
 
 QUIET = RequestCounters(0, 0, seconds(0.02, 0))
@@ -52,6 +52,27 @@ def test_a_window_is_the_difference_of_its_ends() -> None:
     assert seen.pools["postgres"].arrivals_per_worker == pytest.approx(1000 / (2 * 30))
     assert seen.cpu_ratio == pytest.approx(0.5)
     assert seen.throttled_ratio == pytest.approx(0.1)
+
+
+def test_what_a_pod_s_workers_share_is_counted_a_pod() -> None:
+    """Two workers, 60 calls of 50 ms in 10 s and in 20 s: 3 s of the CPU time are not the workers'."""
+
+    def calls(count: int) -> dict[Tunable, PoolCounters]:
+        return {processes("render"): PoolCounters(2, 4, 0, seconds(0.001, count), seconds(0.05, count))}
+
+    before = state(100, 1000, queues=calls(10))
+    seen = observe(
+        [PodWindow(before, state(110, 1600, queues=calls(70))), PodWindow(BEFORE, state(120, 1400, queues=calls(60)))]
+    )
+
+    assert seen is not None
+    assert seen.queues[processes("render")].arrivals_per_worker == pytest.approx(120 / 30)
+    assert seen.queues[processes("render")].hold.count == 120
+    assert seen.loop_cpu_seconds == pytest.approx(seen.cpu_seconds - 120 * 0.05)
+    assert seen.busy(2) == pytest.approx(24 / 20 / 2 / 2)
+    assert replace(seen, cpu_seconds=5.0).busy(2) is None
+    assert seen.sound
+    assert set(seen.pools) == {"postgres"}
 
 
 @pytest.mark.parametrize(

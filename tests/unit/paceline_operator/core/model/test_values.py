@@ -1,7 +1,7 @@
 """Values and changes on the wire and back."""
 
 import pytest
-from paceline_operator.core.model.decision import Change
+from paceline_operator.core.model.decision import Change, growing
 from paceline_operator.core.model.policy import Mode
 from paceline_operator.core.model.tunables import (
     ADMISSION_MAX,
@@ -14,10 +14,12 @@ from paceline_operator.core.model.tunables import (
     cache,
     in_a_pod,
     pool,
+    processes,
 )
 from paceline_operator.core.model.values import (
     change_from_wire,
     change_to_wire,
+    reported,
     tunable_from_wire,
     tunable_to_wire,
     values_from_wire,
@@ -85,6 +87,23 @@ def test_a_pod_has_the_connections_of_all_its_workers() -> None:
 def test_every_kind_has_a_descriptor_that_says_where_it_is_on_the_wire() -> None:
     assert {*DESCRIPTORS} == {*Kind}
     assert {each.section for each in DESCRIPTORS.values()} == WIRE.keys()
+
+
+def test_process_pools_are_written_among_the_pools_and_told_apart_by_what_pods_report() -> None:
+    render = processes("render")
+
+    assert values_to_wire({pool("postgres"): 8, render: 2}) == {"pools": {"postgres": 8, "render": 2}, "caches": {}}
+    assert tunable_to_wire(render) == "pools.render"
+    assert tunable_from_wire("pools.render") == pool("render")
+    assert reported("pools", "processes", "render") == render
+    assert reported("pools", "asyncpg", "postgres") == pool("postgres")
+
+
+def test_a_process_pool_does_not_multiply_with_the_workers() -> None:
+    before = {WORKERS: 1, pool("postgres"): 4, processes("render"): 2}
+
+    assert growing(before, {**before, WORKERS: 2}) == (WORKERS, pool("postgres"))
+    assert growing(before, {**before, processes("render"): 3}) == (processes("render"),)
 
 
 def test_a_mode_is_capped_by_a_less_powerful_one() -> None:
