@@ -4,7 +4,6 @@ It decides nothing about the count. No control socket; HUP asks for a reload, wh
 """
 
 import logging
-import os
 import signal
 import sys
 from collections.abc import Callable, Collection, Sequence
@@ -16,22 +15,18 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 
 from paceline import tune
-from paceline.asgi import ASGIApp
 from paceline.errors import PacelineError, UsageError
-from paceline.resources.random_generators import generators
 from paceline.serve.arbiter.gunicorn_app import Application, taken_slots
-from paceline.serve.arbiter.log_threads import restart_across_forks
-from paceline.serve.arbiter.preload import fork_hazards, load_application, load_backends, load_server
+from paceline.serve.arbiter.held_signals import held_back
+from paceline.serve.arbiter.loading import load_once
+from paceline.serve.arbiter.preload import load_server
 from paceline.serve.arbiter.reloading import Inheritance, Reloads, attempt, start_over
-from paceline.serve.arbiter.shared_generators import settle_generators
 from paceline.serve.rundir import RunDir, says_ready, stamp, take_calls
-from paceline.settings import ServeSettings, load_settings
+from paceline.settings import load_settings
 from paceline.telemetry import logs
 
 _POLL_SECONDS: Final = 0.05
 _BOOT_RETRY_SECONDS: Final = 2.0
-NO_PRELOAD: Final = "--no-preload"
-"""An argument of this process; a reason may follow it."""
 
 logger = logging.getLogger("paceline.serve")
 
@@ -51,7 +46,8 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
         self.leaving: set[int] = set()
         self._spawn_after = 0.0
         self._stopping = False
-        self._announced = inherited is not None
+        self.announced = inherited is not None and inherited.announced
+        self._decision: tuple[int, str] | None = None
         self._untold: Callable[[], None] | None = None
         self._last_warning = ""
         super().__init__(app)
@@ -78,17 +74,22 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
             if self._announce():
                 return []  # the others may start
             signals: list[int] = super().wait_for_signals(timeout=_POLL_SECONDS)
-            self._reload()
+            if not signals:  # a fresh interpreter would not know of them
+                self._reload()
             if signals or stamp(self._run.workers) != self._seen or monotonic() >= deadline:
                 return signals
 
     def _reload(self) -> None:
         if self._untold is not None and self._attempt("tell of a reload", self._untold):
             self._untold = None
-        decided = self._reloads.look()
-        if decided is None:
-            return
-        request, reason = decided
+        self._decision = self._decision or self._reloads.look()
+        if self._decision is not None:
+            with held_back((*self.SIGNALS, signal.SIGCHLD)):
+                if self.SIG_QUEUE.empty():
+                    decision, self._decision = self._decision, None
+                    self._carry_out(*decision)
+
+    def _carry_out(self, request: int, reason: str) -> None:
         if not reason and self.app.preloaded:
             logger.info("loading %s anew", self.app.target)
             reason = start_over(self, request)
@@ -145,7 +146,8 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
         if monotonic() < self._spawn_after:
             return
         try:
-            super().spawn_worker()
+            with held_back(self.SIGNALS):  # the worker lets them through once it has handlers of its own
+                super().spawn_worker()
         except OSError as error:
             logger.error("cannot start a worker: %s; trying again every %g s", error, _BOOT_RETRY_SECONDS)
             self._spawn_after = monotonic() + _BOOT_RETRY_SECONDS
@@ -220,15 +222,15 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
 
     def _announce(self) -> bool:
         """True once: when the first worker is ready."""
-        if self._announced or not self._has_served():
+        if self.announced or not self._has_served():
             return False
-        self._announced = True
+        self.announced = True
         logger.info("serving %s at http://%s", self.app.target, self.app.settings.serve.bind)
         return True
 
     def _has_served(self) -> bool:
         """Whether any worker of this life was ready once."""
-        return self._announced or any(map(says_ready, self._run.reports.glob("*.json")))
+        return self.announced or any(map(says_ready, self._run.reports.glob("*.json")))
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -236,36 +238,9 @@ def _is_news(record: logging.LogRecord) -> bool:
     return not record.getMessage().endswith(f"exited with code {Arbiter.APP_LOAD_ERROR}.")
 
 
-def _preload(target: str, settings: ServeSettings, arguments: Sequence[str]) -> ASGIApp | None:
-    """The application, loaded once for all workers; None if each must load it itself.
-
-    If loading left alive what a fork would break or copy, this process starts over without it, and then says why: by
-    now the application may have configured logging so that the line would go nowhere.
-    """
-    if NO_PRELOAD in arguments:
-        for reason in arguments[arguments.index(NO_PRELOAD) + 1 :]:
-            logger.warning("preload is off: %s", reason)
-        return None
-    if not settings.preload:
-        return None
-    before = generators()
-    application = load_application(target)
-    logs.settle()
-    load_backends()
-    restart_across_forks()
-    hazards = [*fork_hazards(), *settle_generators(target, before)]
-    if hazards:
-        reason = (
-            f"workers would share what loading {target} made: {', '.join(hazards)}; each worker loads it itself and"
-            " needs more memory. Start threads and connections in the lifespan, wrap random generators in"
-            " tune.fork_safe(...)"
-        )
-        command = [sys.executable, "-P", "-m", "paceline.serve.arbiter", target, NO_PRELOAD, reason]
-        os.execv(command[0], command)  # noqa: S606 - no shell is wanted
-    return application
-
-
 def _serve(arguments: Sequence[str]) -> None:
+    # Held back until here, and again not before the arbiter has handlers: workers hear when this process ends.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGQUIT))
     target = arguments[0]
     settings = load_settings()
     logs.configure("arbiter", settings)
@@ -277,7 +252,7 @@ def _serve(arguments: Sequence[str]) -> None:
     tune.tunables.serve(target, settings)
     inherited = Inheritance.from_environment()
     try:
-        loaded = _preload(target, settings.serve, arguments)
+        loaded = load_once(target, settings.serve, arguments)
     except UsageError as error:
         if inherited is None:
             raise

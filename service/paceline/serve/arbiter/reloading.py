@@ -100,6 +100,8 @@ class Inheritance:
     """Pid, age and heartbeat file of each."""
     age: int
     leaving: tuple[int, ...]
+    announced: bool
+    """Whether a worker was ready once."""
 
     @classmethod
     def from_environment(cls) -> Self | None:
@@ -123,20 +125,18 @@ def _heartbeat(descriptor: int) -> WorkerTmp:
 def start_over(arbiter: Any, request: int) -> str:
     """Becomes a fresh arbiter: the same process with the same children and listening sockets.
 
+    Signals must be held back by the caller: a fresh interpreter would die of them, or not know of them.
     Returns only where that is not possible: why.
     """
     workers = tuple((pid, worker.age, worker.tmp.fileno()) for pid, worker in arbiter.WORKERS.items())
     listeners = tuple(listener.sock.fileno() for listener in arbiter.LISTENERS)
-    left = Inheritance(request, listeners, workers, arbiter.worker_age, tuple(arbiter.leaving))
+    left = Inheritance(request, listeners, workers, arbiter.worker_age, tuple(arbiter.leaving), arbiter.announced)
     wire = {name: getattr(left, name) for name in Inheritance.__slots__}
     os.environ[_ENVIRONMENT] = orjson.dumps(wire).decode()
     for descriptor in (*listeners, *(heartbeat for _, _, heartbeat in workers)):
         os.set_inheritable(descriptor, True)
     if arbiter.app.process_calls is not None:
         leave_calls(arbiter.app.process_calls.fileno())
-    # What comes meanwhile waits: a fresh interpreter would die of it.
-    held_back = (*arbiter.SIGNALS, signal.SIGCHLD)
-    signal.pthread_sigmask(signal.SIG_BLOCK, held_back)
     command = [sys.executable, "-P", "-m", "paceline.serve.arbiter", arbiter.app.target]
     with suppress(OSError, ValueError, AttributeError):
         sys.stdout.flush()
@@ -146,7 +146,6 @@ def start_over(arbiter: Any, request: int) -> str:
         os.execv(command[0], command)  # noqa: S606 - no shell is wanted
     except OSError as error:
         del os.environ[_ENVIRONMENT]
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, held_back)
         return f"{command[0]} cannot be started: {error.strerror}"
 
 

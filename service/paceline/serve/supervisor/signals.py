@@ -27,6 +27,9 @@ _IGNORED_BY_PYTHON: Final = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
 TAKEN: Final = frozenset(signal.valid_signals()) - _FAULTS - _LEFT_ALONE - _IGNORED_BY_PYTHON
 """All that would otherwise end or freeze the pod without a word."""
 
+IGNORED_AT_START: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU)
+"""Meant for servers; sent to all processes of a pod they would end or freeze one that has no handlers yet."""
+
 _MEANINGS: Final = {
     signal.SIGCHLD: Meaning.CHILD,
     signal.SIGTERM: Meaning.STOP,

@@ -20,7 +20,7 @@ from paceline.serve import deadlines
 from paceline.serve.rundir import RunDir, leave_calls
 from paceline.serve.supervisor import marker
 from paceline.serve.supervisor.restarts import Restarts
-from paceline.serve.supervisor.signals import TAKEN, Meaning, meaning, refusal
+from paceline.serve.supervisor.signals import IGNORED_AT_START, TAKEN, Meaning, meaning, refusal
 
 _LOOK_SECONDS: Final = 0.1  # adopted workers send no signal to wait for while they drain
 _AT_ONCE_SECONDS: Final = 2.0
@@ -105,6 +105,8 @@ class Supervisor:
         try:
             os.setpgid(0, 0)
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            for number in IGNORED_AT_START:
+                signal.signal(number, signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
             lifeline.die_with_parent(supervisor, death_signal)
             leave_calls(calls)

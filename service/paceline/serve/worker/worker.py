@@ -87,6 +87,7 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
         for number in _NOT_FOR_WORKERS:
             signal.signal(number, _refuse)
             signal.siginterrupt(number, False)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, Arbiter.SIGNALS)  # held back since before the fork
 
     def handle_usr1(self, sig: int, frame: object) -> None:
         """Reopens log files, the application's own included."""
