@@ -3,19 +3,24 @@
 import asyncio
 import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import orjson
 import typer
 
 from paceline_operator import __version__
 from paceline_operator.cluster.manifests import parse_manifests
-from paceline_operator.crd.v1alpha1 import parse_policy
+from paceline_operator.crd import connectionbudget, v1alpha1
 from paceline_operator.errors import InvalidSpec, OperatorError, UsageError
 from paceline_operator.settings import OperatorSettings
+
+PARSERS: Final[Mapping[str, Callable[[Mapping[str, Any], str], object]]] = {
+    v1alpha1.KIND: v1alpha1.parse_policy,
+    connectionbudget.KIND: connectionbudget.parse_budget,
+}
 
 app = typer.Typer(
     name="paceline-operator",
@@ -61,9 +66,11 @@ def local(
 
 @app.command()
 def check(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="TuningPolicy manifests; - reads stdin.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Manifests of policies and budgets; - is stdin.")
+    ],
 ) -> None:
-    """Validates policies without a cluster: one line an error, exit status 2 if there is any."""
+    """Validates TuningPolicies and ConnectionBudgets without a cluster: one line an error, and exit status 2."""
     problems = [problem for file in files for problem in _problems(file)]
     for problem in problems:
         typer.echo(problem, err=True)
@@ -129,7 +136,7 @@ def simulate(
 def _problems(file: Path) -> Iterator[str]:
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text()
-        manifests = parse_manifests(text)
+        manifests = parse_manifests(text, PARSERS)
     except (OSError, UnicodeDecodeError) as error:
         yield f"{file}: {error.strerror if isinstance(error, OSError) else 'is not text in UTF-8'}"
         return
@@ -137,10 +144,10 @@ def _problems(file: Path) -> Iterator[str]:
         yield from (f"{file}: {problem}" for problem in error.problems)
         return
     if not manifests:
-        yield f"{file}: holds no TuningPolicy"
+        yield f"{file}: holds no {' and no '.join(PARSERS)}"
     for manifest in manifests:
         try:
-            parse_policy(manifest.spec, manifest.namespace)
+            PARSERS[manifest.kind](manifest.spec, manifest.namespace)
         except InvalidSpec as error:
             yield from (f"{file}: {manifest.name}: {problem}" for problem in error.problems)
 

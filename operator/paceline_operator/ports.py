@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
+from paceline_operator.core.budget.worst_case import Shape
 from paceline_operator.core.measure.pods import PodState
 from paceline_operator.core.model.decision import Reason
 from paceline_operator.core.situation.situation import Ended
@@ -98,6 +99,8 @@ class Workload:
     """Tells one pod template from another; empty where there is none."""
     strangers: Mapping[str, str] = field(default_factory=dict)
     """By name, pods that carry the labels of the target's and do not belong to it, and whose they are."""
+    shape: Shape = field(default_factory=Shape)
+    """How many pods it may have."""
 
     @property
     def document_name(self) -> str:
@@ -108,6 +111,18 @@ class Workload:
     def staying(self) -> tuple[Pod, ...]:
         """The pods that count: those that are not on their way out."""
         return tuple(pod for pod in self.pods if not pod.terminating)
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetResource:
+    """A ConnectionBudget as read, unparsed. `resource_version` is what a status write is compared with."""
+
+    key: PolicyKey
+    uid: str
+    generation: int
+    resource_version: str
+    spec: Mapping[str, Any]
+    status: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +179,22 @@ class Platform(Protocol):
 
     async def record_event(self, policy: PolicyResource, reason: str, message: str, *, warning: bool = False) -> None:
         """Emits a Kubernetes Event about the policy; best effort."""
+
+
+class Budgets(Protocol):
+    """ConnectionBudgets, and who refers to them. Every method may raise PlatformUnavailable."""
+
+    async def budget(self, key: PolicyKey) -> BudgetResource | None:
+        """One budget, read anew; None where there is none."""
+
+    async def referring(self, key: PolicyKey) -> Sequence[PolicyResource]:
+        """The policies whose pools name the budget, read anew."""
+
+    async def most_replicas(self, namespace: str, target: TargetRef) -> int | None:
+        """The most pods that an autoscaler may make of a workload; None where it has none."""
+
+    async def write_budget(self, budget: BudgetResource, status: Mapping[str, Any]) -> None:
+        """Replaces the status if the budget is still the one read. Raises Conflict."""
 
 
 class Telemetry(Protocol):

@@ -22,6 +22,7 @@ from paceline_operator.cluster.objects import (
 )
 from paceline_operator.cluster.owners import Owner, Owners
 from paceline_operator.cluster.refusals import Missing
+from paceline_operator.cluster.shapes import read_shape
 from paceline_operator.core.model.decision import Reason
 from paceline_operator.ports import (
     Conflict,
@@ -114,6 +115,7 @@ class KubernetesPlatform:
             pods=read_pods(own),
             template=template_digest(item),
             strangers=strangers,
+            shape=read_shape(item, scale.get("spec", {}).get("replicas", 0)),
         )
 
     async def _items(self, namespace: str, target: TargetRef, selector: str | None) -> list[Mapping[str, Any]]:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from paceline_operator.cluster import files
 from paceline_operator.cluster.policy_folder import TARGETS, PolicyFolder
+from paceline_operator.core.budget.worst_case import Shape
 from paceline_operator.errors import UsageError
 from paceline_operator.ports import (
     Conflict,
@@ -98,6 +99,7 @@ class LocalPlatform:
             replicas=len(pods),
             rolling_out=False,
             pods=pods,
+            shape=Shape(len(pods), in_place=True),
         )
 
     async def document(self, workload: Workload) -> StoredDocument:

@@ -1,6 +1,6 @@
-"""TuningPolicy manifests as people write them for kubectl: YAML text → names and specs. Reads no file itself."""
+"""Manifests of our kinds as people write them for kubectl: YAML text → names and specs. Reads no file itself."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,31 +15,32 @@ DEFAULT_NAMESPACE: Final = "default"
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One TuningPolicy; its spec is not looked at yet."""
+    """One TuningPolicy, or another kind that was asked for; its spec is not looked at yet."""
 
     namespace: str
     name: str
     spec: Mapping[str, Any]
     annotations: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    kind: str = KIND
 
 
-def parse_manifests(text: str) -> tuple[Manifest, ...]:
-    """The policies in a YAML text; documents of other kinds are left out.
+def parse_manifests(text: str, kinds: Collection[str] = (KIND,)) -> tuple[Manifest, ...]:
+    """The policies in a YAML text, or what it has of other kinds; the rest is left out.
 
     Raises:
-        InvalidSpec: the text is not YAML, or a policy lacks its name or spec.
+        InvalidSpec: the text is not YAML, or one of them lacks its name or spec.
     """
     try:
         documents = [document for document in yaml.safe_load_all(text) if document is not None]
     except yaml.YAMLError as error:
         raise InvalidSpec([f"not YAML: {' '.join(str(error).split())}"]) from error
-    return tuple(_manifest(document) for document in documents if _is_policy(document))
+    return tuple(_manifest(document) for document in documents if _is_one(document, kinds))
 
 
-def _is_policy(document: object) -> bool:
+def _is_one(document: object, kinds: Collection[str]) -> bool:
     if not isinstance(document, dict):
         raise InvalidSpec([f"not a Kubernetes object but {type(document).__name__}"])
-    if document.get("kind") != KIND:
+    if document.get("kind") not in kinds:
         return False
     if document.get("apiVersion") != API_VERSION:
         raise InvalidSpec([f"apiVersion: {document.get('apiVersion')!r}, this version knows {API_VERSION}"])
@@ -53,4 +54,5 @@ def _manifest(document: Mapping[str, Any]) -> Manifest:
     if not isinstance(spec, dict):
         raise InvalidSpec(["spec: is missing"])
     annotations = {str(name): str(value) for name, value in (metadata.get("annotations") or {}).items()}
-    return Manifest(str(metadata.get("namespace") or DEFAULT_NAMESPACE), metadata["name"], spec, annotations)
+    namespace = str(metadata.get("namespace") or DEFAULT_NAMESPACE)
+    return Manifest(namespace, metadata["name"], spec, annotations, document["kind"])

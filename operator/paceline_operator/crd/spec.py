@@ -64,11 +64,9 @@ class _RangeWire(_Wire):
         _check_range(self.value, self.min, self.max)
         return self
 
-    def spec(self, tunable: Tunable, budget: str | None = None) -> TunableSpec:
-        if self.value is not None:
-            return TunableSpec(tunable, pinned=self.value, budget=budget)
-        assert self.max is not None  # _either_or saw to it
-        return TunableSpec(tunable, bounds=Bounds(self.min or 1, self.max), budget=budget)
+    def spec(self, tunable: Tunable, budget: str | None = None, weight: int = 1) -> TunableSpec:
+        pinned, bounds = self.value, None if self.max is None else Bounds(self.min or 1, self.max)
+        return TunableSpec(tunable, pinned=pinned, bounds=bounds, budget=budget, weight=weight)
 
 
 class _TtlWire(_Wire):
@@ -85,11 +83,20 @@ class _TtlWire(_Wire):
 class _BudgetRefWire(_Wire):
     name: _Name
     namespace: _Name | None = None
+    weight: Annotated[int, Field(ge=1, le=1000, strict=True)] = 1
 
 
 class _PoolWire(_RangeWire):
+    """`budgetRef` alone counts the pool and moves nothing."""
+
     name: _Name
     budgetRef: _BudgetRefWire | None = None  # noqa: N815
+
+    @model_validator(mode="after")
+    def _either_or(self) -> "_PoolWire":
+        if self.budgetRef is None or (self.value, self.min, self.max) != (None, None, None):
+            _check_range(self.value, self.min, self.max)
+        return self
 
 
 class _CacheWire(_Wire):
@@ -195,7 +202,7 @@ class SpecWire(_Wire):
         for wire in self.pools:
             reference = wire.budgetRef
             budget = f"{reference.namespace or namespace}/{reference.name}" if reference else None
-            yield wire.spec(pool(wire.name), budget)
+            yield wire.spec(pool(wire.name), budget, reference.weight if reference else 1)
         for cached in self.caches:
             yield cached.spec()
 

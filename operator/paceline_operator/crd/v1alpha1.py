@@ -9,6 +9,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from paceline_operator.core.model.policy import Behavior, Bounds, Mode, Objective, Policy
+from paceline_operator.crd.problems import problems
 from paceline_operator.crd.spec import BehaviorWire, ObjectiveWire, SpecWire, TargetWire
 from paceline_operator.errors import InvalidSpec
 from paceline_operator.ports import TargetRef
@@ -50,15 +51,7 @@ def _validated(spec: Mapping[str, Any]) -> SpecWire:
     try:
         return SpecWire.model_validate(dict(spec))
     except ValidationError as error:
-        raise InvalidSpec([_problem(dict(problem)) for problem in error.errors(include_url=False)]) from error
-
-
-def _problem(problem: Mapping[str, Any]) -> str:
-    where = "spec"
-    for part in problem["loc"]:
-        where += f"[{part}]" if isinstance(part, int) else f".{part}"
-    what = "is not a field of a TuningPolicy" if problem["type"] == "extra_forbidden" else problem["msg"]
-    return f"{where}: {what.removeprefix('Value error, ')}"
+        raise InvalidSpec(list(problems(error, KIND))) from error
 
 
 def _objective(wire: ObjectiveWire | None) -> Objective | None:

@@ -168,7 +168,14 @@ def _pool(pool: Mapping[str, Any], where: str) -> PoolCounters:
         timeouts=count(pool["timeouts"], f"{where}.timeouts"),
         wait=histogram(pool["wait"], f"{where}.wait"),
         hold=histogram(pool["hold"], f"{where}.hold"),
+        open=count(pool.get("open", 0), f"{where}.open"),
+        server_limit=_server_limit(pool.get("serverMaxConnections"), f"{where}.serverMaxConnections"),
     )
+
+
+def _server_limit(found: object, where: str) -> int | None:
+    """A server that accepts nobody would not have said so."""
+    return None if found is None else count(found, where, MOST_VALUE) or None
 
 
 def _cache(cache: Mapping[str, Any], where: str) -> CacheCounters:

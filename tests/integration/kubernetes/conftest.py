@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import yaml
 from envtest import EnvtestServer, envtest
+from operator_process import until
 
 ROOT = Path(__file__).parents[3]
-CRD = ROOT / "operator" / "paceline_operator" / "crd" / "tuningpolicy.yaml"
+CRDS = sorted((ROOT / "operator" / "paceline_operator" / "crd").glob("*.yaml"))
 _numbers = itertools.count(1)
 
 
@@ -21,13 +22,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EnvtestServer]:
     if "KUBEBUILDER_ASSETS" not in os.environ:
         pytest.skip("apiserver: KUBEBUILDER_ASSETS names no folder with etcd and kube-apiserver")
     with envtest(tmp_path_factory.mktemp("envtest")) as running:
-        definition = yaml.safe_load(CRD.read_text())
-        running.apply(
-            f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{definition['metadata']['name']}", definition
-        )
-        running.wait_for("/apis/paceline.dev/v1alpha1")
+        for path in CRDS:
+            definition = yaml.safe_load(path.read_text())
+            running.apply(
+                f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{definition['metadata']['name']}", definition
+            )
+        _wait_for_kinds(running, len(CRDS))
         _grant_the_charts_rights(running)
         yield running
+
+
+def _wait_for_kinds(running: EnvtestServer, kinds: int) -> None:
+    """Until the group serves all of them, each with its status."""
+    running.wait_for("/apis/paceline.dev/v1alpha1")
+    until(lambda: len(running.get("/apis/paceline.dev/v1alpha1")["resources"]) >= 2 * kinds, "the kinds")
 
 
 def _grant_the_charts_rights(running: EnvtestServer) -> None:

@@ -14,6 +14,14 @@ spec:
   targetRef: {name: api}
 """
 
+BUDGET = """\
+apiVersion: paceline.dev/v1alpha1
+kind: ConnectionBudget
+metadata: {name: main}
+spec:
+  maxConnections: 200
+"""
+
 
 def operator(*arguments: str, text: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -29,7 +37,7 @@ def operator(*arguments: str, text: str = "", **environment: str) -> subprocess.
 
 def test_policies_that_are_right_pass_in_silence(tmp_path: Path) -> None:
     file = tmp_path / "api.yaml"
-    file.write_text(POLICY + "  workers: {value: 2}\n---\nkind: ConfigMap\napiVersion: v1\n")
+    file.write_text(POLICY + "  workers: {value: 2}\n---\n" + BUDGET + "---\nkind: ConfigMap\napiVersion: v1\n")
 
     done = operator("check", str(file))
 
@@ -42,7 +50,10 @@ def test_policies_that_are_right_pass_in_silence(tmp_path: Path) -> None:
         pytest.param(
             POLICY + "  workers: {min: 4, max: 2}\n", "-: api: spec.workers: min is larger than max\n", id="a field"
         ),
-        pytest.param("", "-: holds no TuningPolicy\n", id="nothing"),
+        pytest.param("", "-: holds no TuningPolicy and no ConnectionBudget\n", id="nothing"),
+        pytest.param(
+            BUDGET + "  reserved: 300\n", "-: main: spec: reserved 300 leaves nothing of maxConnections", id="a budget"
+        ),
         pytest.param("kind: TuningPolicy\napiVersion: v1\n", "-: apiVersion: 'v1', this version knows", id="a version"),
         pytest.param("just words\n", "-: not a Kubernetes object but str\n", id="words"),
         pytest.param("a: [", "-: not YAML: while parsing", id="no yaml"),

@@ -4,11 +4,15 @@ Its writes to ConfigMaps are narrowed to tuning documents by admission.yaml.
 */}}
 {{- define "paceline.operatorRules" -}}
 - apiGroups: [paceline.dev]
-  resources: [tuningpolicies]
+  resources: [tuningpolicies, connectionbudgets]
   verbs: [get, list, watch]
 - apiGroups: [paceline.dev]
-  resources: [tuningpolicies/status]
+  resources: [tuningpolicies/status, connectionbudgets/status]
   verbs: [update]
+# How many pods an autoscaler may make: what a ConnectionBudget has to do for.
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
+  verbs: [list]
 - apiGroups: [apps]
   resources: [deployments, statefulsets]
   verbs: [get, list, watch]

@@ -26,6 +26,10 @@ class PoolCounters:
     timeouts: int
     wait: Histogram
     hold: Histogram
+    open: int = 0
+    """Connections of all workers, now."""
+    server_limit: int | None = None
+    """The most connections that the server says it accepts; None where it does not say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,13 +45,15 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class TunableSpec:
-    """What a policy says of one tunable: exactly one of `pinned` and `bounds`."""
+    """What a policy says of one tunable: one of `pinned` and `bounds`; neither for a pool that only counts."""
 
     tunable: Tunable
     pinned: float | None = None
     bounds: Bounds | None = None
     budget: str | None = None
     """`namespace/name` of the ConnectionBudget that a pool draws from."""
+    weight: float = 1.0
+    """How much a request that waits there counts beside those of other pools of the budget."""
 
     def allowed(self, value: float) -> float:
         """The value nearest to `value` within the bounds; any where there are none."""
