@@ -10,6 +10,7 @@ from paceline.asgi import ASGIApp, Message, Receive, Scope, Send
 from paceline.middleware.problem import send_problem
 
 _DISCONNECT: Final[Message] = {"type": "http.disconnect"}
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 _WITHOUT_LENGTH_NO_BODY: Final = ("1.1", "1.0")
 _PLACEHOLDER: Final = re.compile(r"(\*|\{[^{}/]*\})")
 
@@ -45,9 +46,17 @@ class BodyLimitMiddleware:
 
     # Not a coroutine function: it hands on the awaitable of the application, which spares a frame.
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] != "http" or (length := _declared(scope)) == 0:
+        if scope["type"] != "http":
             return self._app(scope, receive, send)
-        most = self._most_for(scope["path"])
+        for name, _ in scope["headers"]:
+            if name in _FRAMING:
+                return self._bounded(scope, receive, send)
+        if scope.get("http_version") in _WITHOUT_LENGTH_NO_BODY:
+            return self._app(scope, receive, send)
+        return self._bounded(scope, receive, send)
+
+    def _bounded(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        most, length = self._most_for(scope["path"]), _declared(scope)
         if not most or (length is not None and length <= most):
             return self._app(scope, receive, send)  # no server hands on more than what is declared
         refuse = partial(_send_too_large, scope, send, most)
@@ -107,16 +116,10 @@ async def _send_too_large(scope: Scope, send: Send, most: int) -> None:
 
 
 def _declared(scope: Scope) -> int | None:
-    """Content-Length, 0 where HTTP/1 has no body; None: the length is not known beforehand."""
-    length = None
-    for name, value in scope["headers"]:
-        if name == b"transfer-encoding":
-            return None
-        if name == b"content-length":
-            length = value
-    if length is None:
-        return 0 if scope.get("http_version") in _WITHOUT_LENGTH_NO_BODY else None
-    return int(length) if length.isdigit() else None
+    """Content-Length; None: the length is not known beforehand."""
+    framing = {name: value for name, value in scope["headers"] if name in _FRAMING}
+    length = framing.get(b"content-length", b"")
+    return int(length) if b"transfer-encoding" not in framing and length.isdigit() else None
 
 
 def parse_routes(text: str) -> list[RouteLimit]:

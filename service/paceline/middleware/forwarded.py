@@ -13,6 +13,10 @@ from paceline.trusted_peers import TrustedPeers, plain_address
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
+X_FORWARDED: Final = frozenset({b"x-forwarded-for", b"x-forwarded-proto"})
+FORWARDED: Final = frozenset({b"forwarded"})
+"""Names of the headers that `by_x_forwarded` and `by_forwarded` read."""
+
 _WITH_PORT: Final = re.compile(r"\[([^\]]+)\](?::\d+)?|([^:]+):\d+")
 _PARAMETER: Final = re.compile(r'\s*(\w+)=(?:"((?:[^"\\]|\\.)*)"|([^;,\s"]*))\s*([;,]|$)')
 
@@ -32,8 +36,6 @@ def by_x_forwarded(headers: RawHeaders) -> list[Hop]:
             chain.append(value)
         elif name == b"x-forwarded-proto":
             scheme = value
-    if not chain and not scheme:  # most requests: this runs on each that a trusted peer sends
-        return []
     said = scheme.rpartition(b",")[2].strip().lower().decode("latin-1")
     addresses = b",".join(chain).decode("latin-1").split(",") if chain else []
     hops = [Hop(_address(each), said) for each in addresses]

@@ -15,9 +15,10 @@ class ProcessTimeMiddleware:
         self._app = app
         self._clock = clock
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    # Not a coroutine function: it hands on the awaitable of the application, which spares a frame.
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
-            return await self._app(scope, receive, send)
+            return self._app(scope, receive, send)
         started = self._clock()
 
         def timed(message: Message) -> Awaitable[None]:
@@ -27,4 +28,4 @@ class ProcessTimeMiddleware:
                 message = {**message, "headers": [*message.get("headers", ()), *ours]}
             return send(message)
 
-        return await self._app(scope, receive, timed)
+        return self._app(scope, receive, timed)
