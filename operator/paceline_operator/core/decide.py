@@ -24,6 +24,7 @@ from paceline_operator.core.laws.cache_ttl import ttl_changes
 from paceline_operator.core.laws.diagnose import Finding, count_oversized, diagnose
 from paceline_operator.core.laws.recommend import Proposal, recommend
 from paceline_operator.core.laws.relief import half, relief, retreat
+from paceline_operator.core.laws.swamped import saturated, swamped
 from paceline_operator.core.measure.observation import Observation
 from paceline_operator.core.model.decision import Change, Decision, Reason, apply_changes, differences
 from paceline_operator.core.model.durations import format_duration
@@ -40,6 +41,8 @@ TRY_NEXT: Final = frozenset(
     {Reason.PINNED_BY_SPEC, Reason.WITHIN_TOLERANCE, Reason.AT_MAXIMUM, Reason.CLAMPED, Reason.UNREGISTERED_POOL}
 )
 """Holds that stop one lever; what the next finding asks for may still help."""
+GROWING: Final = frozenset({Reason.LOOP_LAG_HIGH, Reason.POOL_WAIT_HIGH})
+"""What a short window may find."""
 
 
 def decide(situation: Situation) -> tuple[Decision, Memory]:
@@ -51,8 +54,10 @@ def decide(situation: Situation) -> tuple[Decision, Memory]:
 
 
 def _looked_at(situation: Situation) -> Situation:
-    """Without a window that cannot be, and with whether the objective is met with room."""
+    """Without a window that cannot be, or is short and not swamped, and with whether the objective is met with room."""
     situation = sound(situation)
+    if situation.short and not swamped(situation):
+        situation = replace(situation, observation=None, trial=None)
     model = model_of(situation)
     return replace(situation, enough=nothing_grows(remembering(situation, model), model, situation.memory.noise))
 
@@ -103,7 +108,7 @@ def _decide(situation: Situation) -> tuple[Decision, Memory]:
     pending = situation.memory.pending
     if pending is not None and pending.tried_on:
         return judge(situation, pending)
-    model = model_of(situation)
+    model = None if situation.short else model_of(situation)
     situation = remembering(situation, model)
     rollback, memory = verify(situation)
     if rollback:
@@ -126,6 +131,8 @@ def _tune(situation: Situation, model: Model | None) -> tuple[Decision, Memory]:
         return _hold(held), replace(situation.memory, first=measured)
     oversized = count_oversized(situation, observation, objective)
     situation = replace(situation, memory=replace(situation.memory, first=measured, oversized=oversized))
+    if situation.short:
+        return _at_once(situation, observation, objective), situation.memory
     situation = replace(situation, memory=scheduled(situation, situation.memory))
     if model is not None and objective.prefer is Prefer.COST:
         situation = replace(situation, memory=wanting(situation, model, objective))
@@ -136,6 +143,28 @@ def _tune(situation: Situation, model: Model | None) -> tuple[Decision, Memory]:
     if suspended:
         return _limited(situation, back) if back else _hold(suspended), situation.memory
     return _decided(situation, model, observation, objective, back), situation.memory
+
+
+def _at_once(situation: Situation, observation: Observation, objective: Objective) -> Decision:
+    """Of a service that is swamped: connections go back, or what is saturated grows. All else can wait."""
+    if situation.memory.pending is not None:
+        return _hold(Hold(Reason.COOLING_DOWN, situation.evidence("the last change is being judged")))
+    suspended = tuning_suspended(situation)
+    back = retreat(situation, observation, objective)
+    if back is None and suspended is None:
+        back = relief(situation, observation, objective)
+    if back is not None and (fewer := _limited(situation, back)).changes:
+        return fewer
+    if suspended is not None:
+        return _hold(suspended)
+    why = swamped(situation)
+    findings = (
+        replace(finding, evidence=f"{why}: {finding.evidence}")
+        for finding in diagnose(situation, observation, objective)
+        if finding.reason in GROWING and saturated(situation, finding.tunable)
+    )
+    found = _first_that_passes(situation, tuple(findings))
+    return found or _hold(Hold(Reason.WITHIN_TOLERANCE, situation.evidence(f"{why}: left to a whole window")))
 
 
 def _decided(

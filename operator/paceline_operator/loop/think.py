@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from paceline_operator.core.decide import decide, foresee
+from paceline_operator.core.laws.swamped import swamped
 from paceline_operator.core.measure.observation import Observation
 from paceline_operator.core.measure.observe import observe
 from paceline_operator.core.measure.pods import kinds, start_values
@@ -46,9 +47,13 @@ class Thought:
 def think(gathered: Gathered, window: Window, now: datetime, *, mode: Mode, telemetry_age_seconds: float) -> Thought:
     """Advances the windows, and decides if that is due or something must change at once."""
     behavior, fleet = gathered.policy.behavior, fleet_of(gathered)
+    if window.decided is None:
+        window = window.watched(behavior.interval, closely=_acts(gathered, mode))
     window = window.advanced(gathered.states, now, behavior.settle)
     window = replace(window, minutes=window.minutes.seen(gathered.states, now, _excluded(gathered)))
-    due = window.due(now, behavior.interval, max(fleet.applied - fleet.newcomers, fleet.applied / 2))
+    settled = max(fleet.applied - fleet.newcomers, fleet.applied / 2)
+    due = window.due(now, behavior.interval, settled)
+    short = not due and window.short_due(now, fleet.applied)
     memory = parse_memory(gathered.resource.status)
     if memory.pending is not None and memory.pending.generation != fleet.generation:
         memory = replace(memory, pending=None)  # what was being judged is no longer in force
@@ -57,26 +62,36 @@ def think(gathered: Gathered, window: Window, now: datetime, *, mode: Mode, tele
         values=values_in_force(gathered),
         fleet=fleet,
         now=now,
-        observation=_observed(gathered, window, now, gathered.states.keys() - gathered.on_trial) if due else None,
+        observation=_observed(gathered, window, now, gathered.states.keys() - gathered.on_trial, short=short)
+        if due or short
+        else None,
         trial=_observed(gathered, window, now, gathered.on_trial) if due else None,
         memory=memory,
         telemetry_age_seconds=telemetry_age_seconds,
+        short=short,
         held=_held(gathered),
     )
     situation = told_apart(situation, kinds(gathered.states.values()))
+    after = _after(window, situation, gathered, due=due, mode=mode)
     decision, memory = _decided(situation, mode, gathered.switches)
     if not due and not _urgent(gathered, decision, mode):
         decision, memory = None, situation.memory
+        situation = replace(situation, observation=None, trial=None)  # nothing is told of a short window
     if mode is not Mode.AUTO or gathered.switches.paused:
         memory = replace(memory, pending=None)  # nobody waits for a verdict while nothing may be changed
     return Thought(
         situation,
         decision,
         memory,
-        _after(window, situation, gathered) if due else window,
+        after,
         rewrite=mode is Mode.AUTO and not gathered.switches.paused and _rewrite(gathered),
         take_back=bool(gathered.on_trial) and (memory.pending is None or not memory.pending.tried_on),
     )
+
+
+def _acts(gathered: Gathered, mode: Mode) -> bool:
+    """Whether something that has to be done at once would be."""
+    return mode is Mode.AUTO and not gathered.switches.paused and gathered.switches.held is None
 
 
 def _urgent(gathered: Gathered, decision: Decision | None, mode: Mode) -> bool:
@@ -98,9 +113,13 @@ def _held(gathered: Gathered) -> Held | None:
     return replace(held, values=start_values(gathered.states.values()))
 
 
-def _observed(gathered: Gathered, window: Window, now: datetime, pods: AbstractSet[str]) -> Observation | None:
+def _observed(
+    gathered: Gathered, window: Window, now: datetime, pods: AbstractSet[str], *, short: bool = False
+) -> Observation | None:
     states = {uid: state for uid, state in gathered.states.items() if uid in pods}
-    found = observe(window.pod_windows(states, now, gathered.policy.behavior.interval), _excluded(gathered))
+    interval = gathered.policy.behavior.interval
+    windows = window.short_windows(states, now) if short else window.pod_windows(states, now, interval)
+    found = observe(windows, _excluded(gathered))
     return replace(found, busiest=window.minutes.busiest or None) if found else None
 
 
@@ -117,8 +136,13 @@ def _decided(situation: Situation, mode: Mode, switches: Switches) -> tuple[Deci
     return decide(situation) if mode is Mode.AUTO else foresee(situation)
 
 
-def _after(window: Window, situation: Situation, gathered: Gathered) -> Window:
+def _after(window: Window, situation: Situation, gathered: Gathered, *, due: bool, mode: Mode) -> Window:
+    """The windows from now on: where this one found the service swamped, the next look comes soon."""
     behavior, observation, now = situation.policy.behavior, situation.observation, situation.now
+    if observation is not None:
+        window = window.watched(behavior.interval, closely=_acts(gathered, mode) and bool(swamped(situation)))
+    if not due:
+        return window.glanced(gathered.states, now) if situation.short else window
     if observation is None:
         return replace(window, decided=now)
     if observation.requests < behavior.min_samples:

@@ -32,6 +32,7 @@ class Fixed:
     values: Values
     beforehand: bool = False
     blind: bool = True
+    watchful: bool = False
 
     def constrain(self, view: View) -> Choice:
         return Choice(self.values if self.beforehand else view.values, "Fixed")
@@ -52,6 +53,7 @@ class Search:
     rng: np.random.Generator
     tried: list[tuple[float, Values]] = field(default_factory=list)
     blind: bool = False
+    watchful: bool = False
 
     def constrain(self, view: View) -> Choice:
         return Choice(view.values, "Search")

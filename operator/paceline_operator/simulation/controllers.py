@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from paceline_operator.core.decide import decide
+from paceline_operator.core.laws.swamped import swamped
 from paceline_operator.core.measure.observation import Observation
 from paceline_operator.core.measure.observe import PodWindow, observe
 from paceline_operator.core.model.decision import Decision, Reason, apply_changes
@@ -35,6 +36,10 @@ class View:
     rolling_out: bool = False
     scaled: bool = False
     """The number of pods has just changed."""
+    seconds: float = 0.0
+    """Of the interval that have passed."""
+    short: bool = False
+    """`windows` are of a few seconds, and the interval goes on."""
 
     @property
     def pods(self) -> int:
@@ -60,11 +65,15 @@ class Controller(Protocol):
     def blind(self) -> bool:
         """Whether it looks at nothing that is measured: then nothing need be played."""
 
+    @property
+    def watchful(self) -> bool:
+        """Whether it asks for a short window before the interval is over."""
+
     def constrain(self, view: View) -> Choice:
         """The values after what has to be mended at once: budgets and bounds."""
 
     def choose(self, view: View) -> Choice:
-        """The values for the next interval."""
+        """The values for the next interval, or for the rest of this one where the view is short."""
 
     def restart(self) -> None:
         """The process is replaced: what it kept to itself is gone."""
@@ -78,6 +87,7 @@ class Paceline:
     policy: Policy
     memory: Memory = field(default_factory=Memory)
     blind: bool = False
+    watchful: bool = True
 
     def constrain(self, view: View) -> Choice:
         decision, memory = decide(self._situation(view, None, view.interval))
@@ -87,11 +97,15 @@ class Paceline:
         objective = self.policy.objective
         excluded = objective.excluded_routes if objective else frozenset()
         observation = observe(view.windows, excluded)
-        situation = self._situation(view, observation, view.interval + 1)
+        situation = self._situation(view, observation, view.interval + (0 if view.short else 1))
+        self.watchful = bool(swamped(situation))
         decision, memory = decide(situation)
+        if view.short and not decision.changes:
+            return Choice(view.values, decision.reason.value, decision.message)
         return self._adopt(view, situation, decision, memory, observation)
 
     def restart(self) -> None:
+        self.watchful = True
         status = {
             "tuner": render_tuner(self.memory),
             "tuning": {"lastKnownGood": values_to_wire(self.memory.last_known_good)},
@@ -126,9 +140,10 @@ class Paceline:
                 rolling_out=view.rolling_out,
                 replicas=view.conditions.replicas,
             ),
-            now=START + intervals * timedelta(seconds=self.scenario.interval),
+            now=START + intervals * timedelta(seconds=self.scenario.interval) + timedelta(seconds=view.seconds),
             observation=observation,
             memory=self.memory,
+            short=view.short,
             budgets=self._budgets(view),
         )
 

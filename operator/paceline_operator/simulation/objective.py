@@ -50,6 +50,14 @@ class Judge:
         """J, on all fresh seeds and whole intervals."""
         return self._scored(conditions, values, WHOLE, len(FRESH_SEEDS))
 
+    def briefly(self, conditions: Conditions, values: Values, seconds: float) -> float:
+        """J of values that were in force for some seconds only: a queue that is full grows for no longer than that."""
+        whole = self.objective(conditions, values)
+        if whole <= 1 and self._counts_cost:
+            return whole
+        ratio = self._ratio(conditions, values, Length(0, round(seconds)), len(FRESH_SEEDS))
+        return min(whole, 1 + ratio if self._counts_cost else ratio)
+
     def p95(self, conditions: Conditions, values: Values) -> float:
         """Seconds, on all fresh seeds; a request without a response counts with its age."""
         return self._played(conditions, values, WHOLE, len(FRESH_SEEDS))

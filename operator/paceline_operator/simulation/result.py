@@ -3,8 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
-from statistics import mean
+from itertools import groupby, pairwise
 from typing import Any, Final
 
 from paceline_operator.core.model.decision import Change, Reason, growing
@@ -27,7 +26,8 @@ DEMANDED: Final = frozenset(
 
 def tell(judge: Judge, steps: Sequence[Step], *, seed: int, controller: str) -> dict[str, Any]:
     """The result of one run, as `simulate --json` prints it (docs/tuning.md names the fields)."""
-    last = steps[-LAST:]
+    whole = [step for step in steps if step.seconds is None]
+    last = whole[-LAST:]
     shares = Counter(step.conditions for step in last)
     final = _most_frequent(last)
     best_shares = Counter(measured_by(judge, step) for step in last)
@@ -45,19 +45,38 @@ def tell(judge: Judge, steps: Sequence[Step], *, seed: int, controller: str) -> 
         "t10": reached(ratios),
         "objectiveViolations": violations(judge, steps),
         "growthsWhileMet": growths_while_met(judge, steps),
-        "reversalsPer100": round(100 * reversals(steps) / len(steps), 2),
+        "reversalsPer100": round(100 * reversals(steps) / len(whole), 2),
         "changes": sum(step.changed for step in steps),
-        "changesLast20": sum(step.changed for step in steps[-LATE:]),
+        "changesLast20": sum(step.changed for step in steps if step.interval > whole[-1].interval - LATE),
         "unsafeTrials": sum(step.unsafe for step in steps),
         "restarts": processes_moved(steps),
         "spent": spent(judge, steps),
-        "decisions": [_decision(step, following) for step, following in zip(steps, (*steps[1:], None), strict=True)],
+        "decisions": [_decision(parts, after) for parts, after in pairwise((*_by_interval(steps), ()))],
     }
 
 
 def regrets(judge: Judge, steps: Sequence[Step]) -> list[float]:
-    """J of each interval's values over J of the best, on fresh seeds under the interval's conditions."""
-    return [judge.objective(step.conditions, step.values) / _least(judge, measured_by(judge, step)) for step in steps]
+    """J of each interval's values over J of the best, on fresh seeds under the interval's conditions; values that were
+    in force for some seconds of an interval count for their share of it."""
+    return [sum(_share(judge, step, parts) * _ratio(judge, step) for step in parts) for parts in _by_interval(steps)]
+
+
+def _ratio(judge: Judge, step: Step) -> float:
+    least = _least(judge, measured_by(judge, step))
+    if step.seconds is None:
+        return judge.objective(step.conditions, step.values) / least
+    return judge.briefly(step.conditions, step.values, step.seconds) / least
+
+
+def _share(judge: Judge, step: Step, parts: Sequence[Step]) -> float:
+    """Of the interval, in which the values of a step were in force."""
+    if step.seconds is not None:
+        return step.seconds / judge.scenario.interval
+    return 1 - sum(part.seconds or 0.0 for part in parts) / judge.scenario.interval
+
+
+def _by_interval(steps: Sequence[Step]) -> list[tuple[Step, ...]]:
+    return [tuple(parts) for _, parts in groupby(steps, key=lambda step: step.interval)]
 
 
 def measured_by(judge: Judge, step: Step) -> Conditions:
@@ -89,10 +108,10 @@ def reached(ratios: Sequence[float]) -> int | None:
 
 
 def violations(judge: Judge, steps: Sequence[Step]) -> int:
-    """Intervals whose p95 was above the objective."""
+    """Intervals whose p95 was above the objective, for some seconds at least."""
     assert judge.policy.objective is not None  # the scenario gives one
     limit = judge.policy.objective.p95.total_seconds()
-    return sum(judge.p95(step.conditions, step.values) > limit for step in steps)
+    return len({step.interval for step in steps if judge.p95(step.conditions, step.values) > limit})
 
 
 def growths_while_met(judge: Judge, steps: Sequence[Step]) -> int:
@@ -104,13 +123,14 @@ def growths_while_met(judge: Judge, steps: Sequence[Step]) -> int:
 
 def spent(judge: Judge, steps: Sequence[Step]) -> dict[str, float]:
     """What the run took on average, in a pod: workers, connections of the pool, bytes of memory."""
-    fleet, pool = judge.scenario.fleet, judge.tuned.pool
-    workers = [step.values.get(WORKERS, 1) for step in steps]
-    connections = [step.values.get(WORKERS, 1) * step.values[pool] for step in steps] if pool else [0.0]
+    fleet, pool, intervals = judge.scenario.fleet, judge.tuned.pool, _by_interval(steps)
+    shares = [(_share(judge, step, parts) / len(intervals), step.values) for parts in intervals for step in parts]
+    workers = sum(share * values.get(WORKERS, 1) for share, values in shares)
+    connections = sum(share * values.get(WORKERS, 1) * values[pool] for share, values in shares) if pool else 0.0
     return {
-        "workers": round(mean(workers), 3),
-        "connections": round(mean(connections), 3),
-        "memoryBytes": round(fleet.memoryBase + mean(workers) * fleet.memoryPerWorker),
+        "workers": round(workers, 3),
+        "connections": round(connections, 3),
+        "memoryBytes": round(fleet.memoryBase + workers * fleet.memoryPerWorker),
     }
 
 
@@ -118,8 +138,10 @@ def reversals(steps: Sequence[Step]) -> int:
     """How often a tunable moved one way and next the other, after the first tenth of the run; probes taken back
     are not counted."""
     found = 0
+    intervals = _by_interval(steps)
+    later = [step for parts in intervals[len(intervals) // 10 :] for step in parts]
     for tunable in steps[0].values:
-        moves = _moves(tunable, steps[len(steps) // 10 :])
+        moves = _moves(tunable, later)
         found += sum(first != second for first, second in pairwise(moves))
     return found
 
@@ -146,15 +168,18 @@ def _most_frequent(steps: Sequence[Step]) -> Values:
     return dict(counts.most_common(1)[0][0])
 
 
-def _decision(step: Step, following: Step | None) -> dict[str, Any]:
-    after = following.values if following else step.choice.values
+def _decision(parts: Sequence[Step], following: Sequence[Step]) -> dict[str, Any]:
+    """All that was changed in an interval, those of its short windows included, for the reason of its last change."""
+    before, end = parts[0].values, parts[-1]
+    after = following[0].values if following else end.choice.values
     changes = [
-        change_to_wire(Change(tunable, step.values.get(tunable), value))
+        change_to_wire(Change(tunable, before.get(tunable), value))
         for tunable, value in sorted(after.items())
-        if step.values.get(tunable) != value
+        if before.get(tunable) != value
     ]
-    p95 = None if step.choice.p95 is None else round(step.choice.p95, 6)
-    return {"interval": step.interval, "changes": changes, "reason": step.choice.reason, "p95": p95}
+    reason = next((step.choice.reason for step in reversed(parts) if step.changed), end.choice.reason)
+    p95 = None if end.choice.p95 is None else round(end.choice.p95, 6)
+    return {"interval": end.interval, "changes": changes, "reason": reason, "p95": p95}
 
 
 def values_by_interval(scenario: Scenario, result: Mapping[str, Any]) -> list[dict[str, float]]:

@@ -36,7 +36,9 @@ def with_admission(situation: Situation, decision: Decision, memory: Memory) -> 
     if situation.held or not situation.fleet.reporting or decision.reason is Reason.RUNTIME_TOO_OLD:
         return decision, memory
     wanted, why = _as_named(situation)
-    if not decision.changes and memory.pending is None and not any(gate(situation) for gate in GATES):
+    # What a swamped service completes in a few seconds says nothing of what it serves in time.
+    calm = not situation.short and not decision.changes and memory.pending is None
+    if calm and not any(gate(situation) for gate in GATES):
         wanted, why = _as_measured(situation, wanted, why)
     changes = differences({tunable: situation.values.get(tunable, 0.0) for tunable in wanted}, wanted)
     if not changes:

@@ -43,8 +43,8 @@ def remembering(situation: Situation, model: Model | None) -> Situation:
     observation, fleet, objective = situation.observation, situation.fleet, situation.policy.objective
     if observation is None or observation.requests < situation.policy.behavior.min_samples:
         return situation
-    if objective is None or fleet.rolling_out or not fleet.sound:
-        return situation
+    if objective is None or situation.short or fleet.rolling_out or not fleet.sound:
+        return situation  # what a queue gives that has grown for seconds is neither the values' nor the load's
     if observation.pods + observation.left_out < LEAST_COVERAGE * fleet.total:
         return situation
     busy = with_window(situation.memory.busy, observation, situation.now)

@@ -118,7 +118,7 @@ def insufficient_telemetry(situation: Situation) -> Hold | None:
 
 def no_traffic(situation: Situation) -> Hold | None:
     observation, wanted = situation.observation, situation.policy.behavior.min_samples
-    if observation is None or observation.requests >= wanted or situation.overloaded:
+    if observation is None or observation.requests >= wanted or situation.overloaded or situation.short:
         return None
     window = format_duration(observation.window_seconds)
     if observation.requests == 0:

@@ -217,8 +217,8 @@ def _tuned(values: Values) -> Values:
 
 def cooling_down(situation: Situation, proposal: Proposal) -> Proposal | Hold:
     behavior = situation.policy.behavior
-    if not situation.memory.changes:
-        return proposal
+    if not situation.memory.changes or situation.short:
+        return proposal  # a service that is swamped does not get calmer by waiting
     wait = max(situation.memory.changes) + behavior.cooldown - situation.now
     if wait <= timedelta():
         return proposal

@@ -143,6 +143,8 @@ class Situation:
     memory: Memory = field(default_factory=Memory)
     telemetry_age_seconds: float = 0.0
     """Since any pod of the target last reported."""
+    short: bool = False
+    """The window is one of a few seconds: it counts only where the service is swamped (`core/laws/swamped.py`)."""
     budgets: Mapping[str, Budget] = field(default_factory=lambda: NOTHING)
     """By `namespace/name`; what a policy refers to and is not here could not be read."""
     enough: bool = False

@@ -11,6 +11,7 @@ from typing import Final
 
 from paceline_operator.core.laws.contention import NO_MORE, drowning, endangers, no_relief
 from paceline_operator.core.laws.diagnose import exhausted
+from paceline_operator.core.laws.swamped import serves_more
 from paceline_operator.core.model.decision import Decision, Reason, apply_changes
 from paceline_operator.core.model.tunables import WORKERS
 from paceline_operator.core.situation.doubts import doubted, trusted
@@ -51,6 +52,8 @@ def verify(situation: Situation) -> tuple[Decision | None, Memory]:
     if broken:
         return roll_back(situation, pending, *broken, kept_from=True)
     measured = Measured.of(situation.observation) if situation.observation else None
+    if situation.short:
+        return None, _superseded(situation, pending, measured)
     if measured is None or measured.samples < situation.policy.behavior.min_samples:
         if situation.overloaded and _grew(pending):
             return None, replace(memory, pending=None)  # more of the same is needed, not less
@@ -58,6 +61,13 @@ def verify(situation: Situation) -> tuple[Decision | None, Memory]:
             return None, memory
         return roll_back(situation, pending, Reason.ROLLED_BACK, "no verdict before its deadline: too little telemetry")
     return _starved(situation, pending, measured) or _compared(situation, pending, measured)
+
+
+def _superseded(situation: Situation, pending: Pending, measured: Measured | None) -> Memory:
+    """Still swamped: a step that surely serves more is kept and another one may follow; the p95 of a queue that has
+    been full for seconds tells nothing. Any other step waits for a whole window."""
+    more = measured is not None and serves_more(pending.baseline, measured)
+    return replace(situation.memory, pending=None) if more else situation.memory
 
 
 def _starved(situation: Situation, pending: Pending, measured: Measured) -> tuple[Decision | None, Memory] | None:

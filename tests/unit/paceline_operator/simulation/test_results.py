@@ -197,6 +197,24 @@ def test_a_result_tells_the_run() -> None:
     assert set(result) == FIELDS
 
 
+def test_a_swamped_first_interval_is_cut_short_and_counts_for_its_seconds() -> None:
+    judge = judged(
+        interval="60s", intervals=2, load=[{"requestsPerSecond": 1040}], fleet={"replicas": 4, "cpuLimit": 2.0}
+    )
+    (result,) = played(judge, {"paceline": [1]})
+
+    assert [decision["interval"] for decision in result["decisions"]] == [0, 1]
+    assert result["decisions"][0]["reason"] == "LoopLagHigh"
+    begun = values_by_interval(judge.scenario, result)
+    assert begun[0]["workers"] == 1
+    assert begun[1]["workers"] >= 2
+    some = conditions(judge.scenario)
+    whole = judge.objective(some, setting(1, 5)) / judge.objective(some, judge.best(some))
+    assert result["regretCumulative"] < 1 + whole / 2 / 12, "five seconds of sixty, in one of two intervals"
+    assert judge.briefly(some, setting(1, 5), 5.0) < judge.objective(some, setting(1, 5))
+    assert judge.briefly(some, setting(2, 5), 5.0) == pytest.approx(judge.objective(some, setting(2, 5)), rel=0.2)
+
+
 def test_a_picture_shows_what_was_set_and_why() -> None:
     judge = judged(faults=[{"from": 2, "until": 4, "kind": "slow-database"}])
     some = conditions(judge.scenario)

@@ -2,8 +2,9 @@
 
 from datetime import timedelta
 
+import pytest
 from paceline_operator.core.measure.pods import PodState
-from paceline_operator.core.measure.window import Window
+from paceline_operator.core.measure.window import Window, short_window
 from situations import NOW
 
 INTERVAL, SETTLE = timedelta(seconds=60), timedelta(seconds=15)
@@ -79,3 +80,53 @@ def test_a_window_with_too_few_samples_goes_on_up_to_its_longest() -> None:
 def test_looks_never_come_in_a_rush() -> None:
     assert started().next_look(NOW + at(59.9), SETTLE, INTERVAL) == at(3)
     assert Window().next_look(NOW, SETTLE, INTERVAL) == at(15)
+
+
+@pytest.mark.parametrize(
+    ("interval", "length"),
+    [(60, 5), (90, 7.5), (300, 10), (20, 5), (19, None), (5, None)],
+    ids=lambda value: str(value),
+)
+def test_a_short_window_is_a_twelfth_of_an_interval_that_is_long_enough(interval: float, length: float | None) -> None:
+    assert short_window(at(interval)) == (None if length is None else at(length))
+
+
+def test_short_windows_go_beside_the_whole_ones() -> None:
+    states = {"p": state(), "new": state(uptime=0)}
+    window = Window().watched(INTERVAL, closely=True).advanced(states, NOW, SETTLE).begun_anew(states, NOW)
+
+    assert window.close == at(5)
+    assert not window.short_due(NOW, 1)
+    assert window.next_look(NOW, SETTLE, INTERVAL) == at(5)
+    later = window.advanced(states, NOW + at(5), SETTLE)
+    assert later.short_due(NOW + at(5), 1)
+    assert not later.short_due(NOW + at(5), 2), "the new pod has only settled"
+    assert len(later.short_windows(states, NOW + at(5))) == 1
+    assert later.short_windows({}, NOW + at(5)) == ()
+
+    glanced = later.glanced({"p": states["p"]}, NOW + at(5))
+    assert not glanced.short_due(NOW + at(6), 1), "it has begun anew"
+    assert glanced.marks["p"].began == NOW, "and the whole window goes on"
+    both = glanced.advanced(states, NOW + at(10), SETTLE)
+    assert both.short_due(NOW + at(10), 2)
+
+
+def test_a_new_generation_settles_for_a_short_time_before_a_short_window() -> None:
+    window = started().watched(INTERVAL, closely=True).advanced({"p": state(4)}, NOW + at(30), SETTLE)
+
+    assert window.next_look(NOW + at(30), SETTLE, INTERVAL) == at(5)
+    settled = window.advanced({"p": state(4)}, NOW + at(35), SETTLE)
+    assert not settled.short_due(NOW + at(35), 1)
+    assert settled.marks["p"].short_began == NOW + at(35)
+    assert settled.marks["p"].began is None
+
+
+def test_short_windows_end_once_nobody_asks_for_them() -> None:
+    window = started().watched(INTERVAL, closely=True).advanced({"p": state()}, NOW + at(5), SETTLE)
+    calm = window.watched(INTERVAL, closely=False)
+
+    assert not calm.short_due(NOW + at(10), 1)
+    assert calm.advanced({"p": state()}, NOW + at(10), SETTLE).marks["p"].short is None
+    assert calm.next_look(NOW + at(5), SETTLE, INTERVAL) == at(55)
+    assert calm.watched(INTERVAL, closely=False) is calm
+    assert window.extended(NOW + at(60), INTERVAL, INTERVAL * 5).close == at(5)
