@@ -13,7 +13,8 @@ from paceline.middleware.client import client_left, response_complete
 from paceline.telemetry.logs import current_request
 from paceline.telemetry.requests import RequestStats
 from paceline.telemetry.server_span import Outcome
-from paceline.telemetry.tracing import Tracing
+from paceline.telemetry.time_spent import TimeSpent, current
+from paceline.telemetry.tracing import RequestTrace, Tracing
 
 
 class MeasureMiddleware:
@@ -64,7 +65,7 @@ class MeasureMiddleware:
         requests, tracing = self._requests, self._tracing
         failure: type[BaseException] | None = None
         in_log = current_request.set(scope)
-        trace = tracing.begin(scope, self._generation) if tracing is not None else None
+        trace, spent = (None, None) if tracing is None else _begin(tracing, scope, self._generation)
         requests.in_flight += 1
         started = clock()
         try:
@@ -85,5 +86,13 @@ class MeasureMiddleware:
             requests.record(scope, seconds, failed)
             if tracing is not None and (trace is not None or failed or seconds > self._slow):
                 outcome = Outcome(status, started, responded, later or responded, failure, no_error)
-                tracing.end(scope, trace, outcome, self._generation)
+                tracing.end(scope, trace, outcome, self._generation, spent)
             current_request.reset(in_log)
+
+
+def _begin(tracing: Tracing, scope: Scope, generation: Callable[[], int]) -> tuple[RequestTrace | None, TimeSpent]:
+    """The trace of a request that was drawn, and where its time will go: known to whatever its task calls."""
+    trace = tracing.begin(scope, generation)
+    spent = TimeSpent(None if trace is None else trace.traceparent)
+    current.set(spent)  # for good: a request has a task of its own
+    return trace, spent

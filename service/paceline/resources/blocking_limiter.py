@@ -8,6 +8,7 @@ from typing import Any
 
 from paceline.errors import AcquireTimeout
 from paceline.telemetry.histogram import Histogram
+from paceline.telemetry.time_spent import Kind, current
 
 
 class LockedHistogram(Histogram):
@@ -82,15 +83,18 @@ class BlockingLimiter:
         if self._turned_away and (error := self._turned_away.pop(ticket, None)) is not None:
             raise error
         if not granted and self._withdraw(ticket):
-            self.wait.record(self._clock() - started)
+            self._waited(started, self._clock())
             raise self._timed_out(timeout or 0.0)
         now = self._clock()
-        self.wait.record(now - started)
+        self._waited(started, now)
         return now
 
     def release(self, granted: float) -> None:
         """Gives a permit back."""
-        self.hold.record(self._clock() - granted)
+        now = self._clock()
+        self.hold.record(now - granted)
+        if (spent := current.get()) is not None:
+            spent.note(Kind.HOLD, self._name, granted, now)
         with self._lock:
             self._give_back()
 
@@ -101,6 +105,11 @@ class BlockingLimiter:
                 self._turned_away[ticket] = error()
                 turn.release()
             self._waiters.clear()
+
+    def _waited(self, started: float, now: float) -> None:
+        self.wait.record(now - started)
+        if (spent := current.get()) is not None:
+            spent.note(Kind.WAIT, self._name, started, now)
 
     def _withdraw(self, ticket: int, *, give_back: bool = False) -> bool:
         """Leaves the queue; False if the permit was granted meanwhile, which `give_back` returns."""

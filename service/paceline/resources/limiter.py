@@ -10,6 +10,7 @@ from time import perf_counter
 
 from paceline.errors import AcquireTimeout
 from paceline.telemetry.histogram import Histogram
+from paceline.telemetry.time_spent import Kind, current
 
 
 class Limiter:
@@ -18,7 +19,7 @@ class Limiter:
     After any change either no permit is free or nobody waits; a cancelled or timed-out waiter never keeps a permit.
     """
 
-    __slots__ = ("_clock", "_name", "_waiters", "hold", "in_use", "limit", "timeouts", "wait")
+    __slots__ = ("_clock", "_name", "_waiters", "hold", "in_use", "limit", "notes_hold", "timeouts", "wait")
 
     def __init__(self, name: str, limit: int, clock: Callable[[], float] = perf_counter) -> None:
         self.limit = limit
@@ -31,6 +32,8 @@ class Limiter:
         """Seconds until a permit was granted, or until the timeout; 0 where one was free."""
         self.hold = Histogram()
         """Seconds from grant to release."""
+        self.notes_hold = True
+        """Whether the request that checked out is the one that gives back, and may note how long it held."""
         self._name = name
         self._clock = clock
         # A deque would keep those who gave up until a permit comes back; removal from its middle is O(n).
@@ -80,7 +83,10 @@ class Limiter:
 
     def release(self, granted: float) -> None:
         """Gives a permit back."""
-        self.hold.record_bounded(self._clock() - granted)
+        now = self._clock()
+        self.hold.record_bounded(now - granted)
+        if self.notes_hold and (spent := current.get()) is not None:
+            spent.note(Kind.HOLD, self._name, granted, now)
         self._give_back()
 
     async def _acquire_in_turn(self, timeout: float | None) -> float:
@@ -99,7 +105,9 @@ class Limiter:
         finally:
             if alarm is not None:
                 alarm.cancel()
-        granted = self._clock()
+            granted = self._clock()
+            if (spent := current.get()) is not None:
+                spent.note(Kind.WAIT, self._name, started, granted)
         self.wait.record_bounded(granted - started)
         return granted
 

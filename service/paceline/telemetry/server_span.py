@@ -110,6 +110,7 @@ def finished_span(
     wall_clock_offset_ns: int,
     resource: Resource,
     slow_seconds: float,
+    details: Mapping[str, AttributeValue] | None = None,
     written: SdkSpan | None = None,
 ) -> ReadableSpan:
     """The span of a request that is over.
@@ -120,10 +121,12 @@ def finished_span(
     Args:
         wall_clock_offset_ns: from the clock of `outcome` to UTC.
         slow_seconds: from when on a request counts as slow.
+        details: further attributes.
         written: what the application wrote to its span, if anything.
     """
     attributes = request_attributes(scope, identity.generation)
     attributes |= outcome_attributes(scope, outcome, slow_seconds)
+    attributes |= details or {}
     if not identity.sampled:
         attributes["paceline.sampled"] = False
     name, status = span_name(scope), span_status(outcome)

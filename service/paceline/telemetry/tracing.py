@@ -14,10 +14,12 @@ from typing import Any, Final
 from opentelemetry import context, trace
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags, Tracer, TraceState
+from opentelemetry.util.types import AttributeValue
 
 from paceline.settings import Settings, TelemetrySettings
 from paceline.telemetry.config_span import export_config_applied
 from paceline.telemetry.export_queue import SHUTDOWN_SECONDS
+from paceline.telemetry.loop_lag import LoopLag
 from paceline.telemetry.pipeline import SpanPipeline
 from paceline.telemetry.request_span import RequestSpan
 from paceline.telemetry.server_span import (
@@ -29,6 +31,9 @@ from paceline.telemetry.server_span import (
     span_name,
     span_status,
 )
+from paceline.telemetry.slow_because import named_cause, spent_attributes
+from paceline.telemetry.step_spans import step_spans
+from paceline.telemetry.time_spent import TimeSpent
 from paceline.telemetry.traceparent import Remote, parse_traceparent
 from paceline.trusted_peers import TrustedPeers
 
@@ -47,6 +52,13 @@ class RequestTrace:
         self.parent = parent
         self.token: Token[context.Context] = context.attach(trace.set_span_in_context(span))
 
+    @property
+    def traceparent(self) -> str:
+        """See `TimeSpent.traceparent`. What is not sampled has no spans of calls: its own span calls."""
+        ours = self.span.get_span_context()
+        trace_id = trace.format_trace_id(ours.trace_id)
+        return f"00-{trace_id}-{{}}-01" if ours.trace_flags.sampled else f"00-{trace_id}-{ours.span_id:016x}-00"
+
 
 class Tracing:
     """One a process, made after fork. Without a pipeline it is off: `enabled` is false and nothing else is called."""
@@ -58,24 +70,27 @@ class Tracing:
         *,
         trusted: TrustedPeers | None = None,
         draw: Callable[[], float] = random.random,
+        loop_lag: LoopLag | None = None,
     ) -> None:
         self.slow_seconds: Final = settings.slow
         self._ratio = settings.ratio
         self._trusted = trusted or TrustedPeers("")
         self._pipeline = pipeline
         self._draw = draw
+        self._loop_lag = loop_lag
         self._tracer: Tracer | None = None
         self._silence_frameworks = False
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> "Tracing":
+    def from_settings(cls, settings: Settings, loop_lag: LoopLag | None = None) -> "Tracing":
         """Tracing as the environment asks for it; starts the sending thread where an endpoint is named.
 
         Raises:
             UsageError: a trusted proxy is neither an address nor a network.
         """
         pipeline = SpanPipeline(settings, os.getpid()) if settings.opentelemetry.enabled else None
-        return cls(settings.telemetry, pipeline, trusted=TrustedPeers(settings.middleware.trusted_proxies))
+        trusted = TrustedPeers(settings.middleware.trusted_proxies)
+        return cls(settings.telemetry, pipeline, trusted=trusted, loop_lag=loop_lag)
 
     @property
     def enabled(self) -> bool:
@@ -110,20 +125,33 @@ class Tracing:
         return RequestTrace(self._start(scope, None, generation()), None)
 
     def end(
-        self, scope: Mapping[str, Any], request: RequestTrace | None, outcome: Outcome, generation: Callable[[], int]
+        self,
+        scope: Mapping[str, Any],
+        request: RequestTrace | None,
+        outcome: Outcome,
+        generation: Callable[[], int],
+        spent: TimeSpent | None = None,
     ) -> None:
-        """Exports the span of a drawn request, and of one that was not drawn but slow or failed."""
+        """Exports the span of a drawn request with those of its steps, and of one that was slow or failed.
+
+        Args:
+            spent: what the request waited for, held, looked up and called.
+        """
         span = parent = None
+        details = self._details(outcome, spent)
         if request is not None:
             context.detach(request.token)
             span, parent = request.span, request.parent
         if isinstance(span, RequestSpan):
             identity = Identity(span.get_span_context(), parent, span.generation, sampled=True)
-            self._export(scope, identity, outcome, span)
+            self._export(scope, identity, outcome, details, span)
+            self._export_steps(identity.context, spent)
         elif span is not None and span.is_recording():
+            span.set_attributes(details)
             _finish(scope, span, outcome, self.slow_seconds)
+            self._export_steps(span.get_span_context(), spent)
         elif outcome.failed or outcome.seconds > self.slow_seconds:
-            self._export(scope, Identity(_late_context(span), parent, generation(), sampled=False), outcome)
+            self._export(scope, Identity(_late_context(span), parent, generation(), sampled=False), outcome, details)
 
     def config_applied(
         self,
@@ -185,21 +213,43 @@ class Tracing:
         attributes = request_attributes(scope, generation)
         return self._tracer.start_span(scope["method"], context=above, kind=SpanKind.SERVER, attributes=attributes)
 
+    def _details(self, outcome: Outcome, spent: TimeSpent | None) -> dict[str, AttributeValue]:
+        """What a slow or failed request spent its time on; the others have spans for it, if they were drawn."""
+        if spent is None or not (outcome.failed or outcome.seconds > self.slow_seconds):
+            return {}
+        lag = 0.0 if self._loop_lag is None else self._loop_lag.worst_since(outcome.started, outcome.ended)
+        return {**spent_attributes(spent, lag), **named_cause(spent, lag, outcome.seconds)}
+
     def _export(
-        self, scope: Mapping[str, Any], identity: Identity, outcome: Outcome, span: RequestSpan | None = None
+        self,
+        scope: Mapping[str, Any],
+        identity: Identity,
+        outcome: Outcome,
+        details: Mapping[str, AttributeValue],
+        span: RequestSpan | None = None,
     ) -> None:
         assert self._pipeline is not None
         written = None if span is None else span.written
-        offset = time_ns() - perf_counter_ns()
-        resource = self._pipeline.resource
-        self._pipeline.export(finished_span(scope, identity, outcome, offset, resource, self.slow_seconds, written))
+        resource, slow = self._pipeline.resource, self.slow_seconds
+        self._pipeline.export(finished_span(scope, identity, outcome, _offset(), resource, slow, details, written))
+
+    def _export_steps(self, request: SpanContext, spent: TimeSpent | None) -> None:
+        assert self._pipeline is not None
+        if spent is not None and spent.steps:
+            for span in step_spans(spent, request, _offset(), self._pipeline.resource):
+                self._pipeline.export(span)
+
+
+def _offset() -> int:
+    """Nanoseconds from the process's monotonic clock to UTC."""
+    return time_ns() - perf_counter_ns()
 
 
 def _finish(scope: Mapping[str, Any], span: Span, outcome: Outcome, slow_seconds: float) -> None:
     span.update_name(span_name(scope))
     span.set_attributes(outcome_attributes(scope, outcome, slow_seconds))
     span.set_status(span_status(outcome))
-    span.end(time_ns() - perf_counter_ns() + int(outcome.ended * 1e9))
+    span.end(_offset() + int(outcome.ended * 1e9))
 
 
 def log_fields() -> dict[str, str]:

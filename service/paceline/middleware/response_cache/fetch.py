@@ -16,6 +16,7 @@ from paceline.middleware.response_cache.sharing import Refusal, age_of, without_
 from paceline.middleware.response_cache.shown import Shown
 from paceline.resources.cache.entry import NotCached
 from paceline.telemetry.logs import current_request
+from paceline.telemetry.time_spent import TimeSpent, current
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ class SharedFetch:
     def _start(self, recording: Recording) -> asyncio.Task[None]:
         """In a task of its own, in an empty context: variables that middleware in front set are not for this route."""
         context = Context()
-        context.run(_describe, self._scope, trace.get_current_span())
+        context.run(_describe, self._scope, trace.get_current_span(), current.get())
         scope = self._served.shared_scope(self._shown, self._scope)
         call = _call(self._app, scope, recording)
         task = asyncio.get_running_loop().create_task(call, context=context)
@@ -133,9 +134,10 @@ async def _call(app: ASGIApp, scope: Scope, recording: Recording) -> None:
     await app(scope, _no_body(recording), recording.take)
 
 
-def _describe(scope: Scope, span: trace.Span) -> None:
+def _describe(scope: Scope, span: trace.Span, spent: TimeSpent | None) -> None:
     """What is only for logs and traces."""
     current_request.set(scope)
+    current.set(spent)
     spans.attach(trace.set_span_in_context(span, spans.Context()))
 
 

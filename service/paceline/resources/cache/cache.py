@@ -10,8 +10,8 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from contextvars import Context
-from enum import Enum, auto
-from typing import Any
+from enum import Enum
+from typing import Any, Final
 from weakref import ref
 
 from paceline.errors import UsageError
@@ -21,6 +21,7 @@ from paceline.resources.cache.memory import Memory
 from paceline.resources.cache.other_ttls import OtherTtls
 from paceline.resources.cache.redis import RedisTier
 from paceline.telemetry.histogram import Histogram
+from paceline.telemetry.time_spent import OUTCOME, Kind, TimeSpent, current, step
 
 log = logging.getLogger(__name__)
 
@@ -30,14 +31,16 @@ Refresh = Callable[[], Fetch | None]
 
 
 class _Source(Enum):
-    """Where a value that somebody waited for came from."""
+    """Where a value that somebody waited for came from, and what that lookup is called in a trace."""
 
-    REDIS = auto()
-    FETCH = auto()
-    STALE = auto()
+    REDIS = "hit"
+    FETCH = "miss"
+    STALE = "stale"
 
 
 _Landing = tuple[Entry, _Source]
+_HIT: Final = {OUTCOME: _Source.REDIS.value}
+_STALE_HIT: Final = {OUTCOME: _Source.STALE.value}
 
 
 class Cache:
@@ -148,6 +151,8 @@ class Cache:
             self._stale_hits += 1
         else:
             self._hits += 1
+        if (spent := current.get()) is not None:
+            _found(spent, self.name, verdict)
         return entry.value
 
     async def forget(self, key: str) -> None:
@@ -180,13 +185,16 @@ class Cache:
 
     async def _join(self, key: str, fetch: Fetch, refresh: Refresh | None) -> Any:
         """Waits for the one fetch of this key, and counts what came of it."""
-        try:
-            entry, source = await self._flights.wait(
-                key, lambda: self._fly(key, _held(fetch)), lambda: refresh is not None and refresh() is None
-            )
-        except Exception:
-            self._misses += 1
-            raise
+        with step(Kind.LOOKUP, self.name, expected=NotCached) as noted:
+            noted[OUTCOME] = _Source.FETCH.value
+            try:
+                entry, source = await self._flights.wait(
+                    key, lambda: self._fly(key, _held(fetch)), lambda: refresh is not None and refresh() is None
+                )
+            except Exception:
+                self._misses += 1
+                raise
+            noted[OUTCOME] = source.value
         self._hits += source is _Source.REDIS
         self._stale_hits += source is _Source.STALE
         self._misses += source is _Source.FETCH
@@ -241,11 +249,12 @@ class Cache:
     async def _fetch(self, key: str, fetch: Fetch) -> Entry:
         created_at = self._clock()
         started = time.perf_counter()
-        try:
-            value = await fetch()
-        except NotCached:
-            self._entries.pop(key, None)
-            raise
+        with step(Kind.FETCH, self.name, expected=NotCached):
+            try:
+                value = await fetch()
+            except NotCached:
+                self._entries.pop(key, None)
+                raise
         seconds = time.perf_counter() - started
         self._fetch_seconds.record_bounded(seconds)
         return Entry(value, created_at, seconds)
@@ -267,6 +276,12 @@ class Cache:
     def _log_failure(self, flight: asyncio.Task[_Landing]) -> None:
         if not flight.cancelled() and (error := flight.exception()) is not None:
             log.warning("cache %s: fetching anew failed, the cached value stays: %r", self.name, error)
+
+
+def _found(spent: TimeSpent, name: str, verdict: Verdict) -> None:
+    """A lookup that took no time worth a clock: of a value in memory."""
+    now = time.perf_counter()
+    spent.note(Kind.LOOKUP, name, now, now, attributes=_STALE_HIT if verdict is Verdict.STALE else _HIT)
 
 
 def _held(fetch: Fetch) -> Fetch:

@@ -5,6 +5,7 @@ Imports none of it.
 
 import asyncio
 import sys
+from collections.abc import Awaitable
 from contextlib import nullcontext
 from functools import partial
 from typing import Any, Final
@@ -13,6 +14,7 @@ from paceline.errors import PoolError
 from paceline.resources.pools.aiohttp_waits import HostAddresses, HostTurns, handed_over
 from paceline.resources.pools.driver import Driver, Member, verify
 from paceline.resources.pools.limited_pool import LimitedPool, put_in_front
+from paceline.telemetry.outgoing_call import OutgoingCall, begin_call
 
 _REQUEST = ("req", "traces", "timeout")
 DRIVER: Final = Driver(
@@ -52,11 +54,13 @@ class AiohttpPool(LimitedPool):
         if not connector.limit:
             raise PoolError(f"pool {name!r}: limit=0 knows no bound; give the connector a number")
         super().__init__(name, limit, connector.limit)
+        self.limiter.notes_hold = False  # the end of a body comes in the context of whoever opened the connection
         self._connector = connector
         self._base: Any = type(connector)
         self._turns = HostTurns(name, connector.limit_per_host) if connector.limit_per_host else None
         self._addresses = HostAddresses(connector, self._base) if hasattr(connector, "_resolve_host") else None
         self._granted: dict[Any, float] = {}
+        self._calls: dict[Any, OutgoingCall] = {}
         self._live: set[Any] = set()
         self._connecting = 0
         self._one_is_gone = asyncio.Event()
@@ -107,13 +111,7 @@ class AiohttpPool(LimitedPool):
         ):
             return await self._connect_after_waiting(request, traces, timeout)
         granted = await limiter.acquire()  # at once, so aiohttp's own timeout covers all of it
-        try:
-            connection = await self._base.connect(self._connector, request, traces, timeout)
-        except BaseException:
-            limiter.release(granted)
-            raise
-        self._granted[connection.protocol] = granted
-        return connection
+        return await self._begin(request, granted, self._base.connect(self._connector, request, traces, timeout))
 
     async def _connect_after_waiting(self, request: Any, traces: Any, timeout: Any) -> Any:
         """Connects where a turn at the host, an address or a permit has to be waited for."""
@@ -134,17 +132,23 @@ class AiohttpPool(LimitedPool):
     async def _connect(self, request: Any, traces: Any, timeout: Any, deadline: float | None) -> Any:
         """With a permit, which is taken when neither the host's turn nor its address is waited for any more."""
         looked_up, granted = await self._permit(request, traces, deadline)
+        with nullcontext() if looked_up is None else handed_over(looked_up):
+            connecting = self._base.connect(self._connector, request, traces, timeout)
+            return await self._begin(request, granted, _until(deadline, connecting))
+
+    async def _begin(self, request: Any, granted: float, connecting: Awaitable[Any]) -> Any:
+        """The connection, which has its permit and is part of a call of the request under way, to its `_release`."""
+        call = _begin_call(self.name, request)
         try:
-            with nullcontext() if looked_up is None else handed_over(looked_up):
-                if deadline is None:
-                    connection = await self._base.connect(self._connector, request, traces, timeout)
-                else:
-                    async with asyncio.timeout_at(deadline):
-                        connection = await self._base.connect(self._connector, request, traces, timeout)
-        except BaseException:
+            connection = await connecting
+        except BaseException as error:
             self.limiter.release(granted)
+            if call is not None:
+                call.end(error=error)
             raise
         self._granted[connection.protocol] = granted
+        if call is not None:
+            self._calls[connection.protocol] = call
         return connection
 
     async def _permit(self, request: Any, traces: Any, deadline: float | None) -> tuple[Any, float]:
@@ -175,6 +179,9 @@ class AiohttpPool(LimitedPool):
     def release(self, key: Any, protocol: Any, **options: Any) -> None:
         """aiohttp's own `_release`; what a shrink made too many is closed."""
         granted = self._granted.pop(protocol, None)
+        call = self._calls.pop(protocol, None)
+        if call is not None:
+            call.end()
         if self._turns is not None:
             self._turns.came_back(protocol)
         try:
@@ -227,6 +234,18 @@ class AiohttpPool(LimitedPool):
         closed.cancelled() or closed.exception()  # nobody else reads it
         self._live.discard(protocol)
         self._one_is_gone.set()
+
+
+async def _until(deadline: float | None, connecting: Awaitable[Any]) -> Any:
+    async with asyncio.timeout_at(deadline):
+        return await connecting
+
+
+def _begin_call(pool: str, request: Any) -> OutgoingCall | None:
+    call = begin_call(pool, request.method, request.url.host or "", request.url.port)
+    if call is not None:
+        call.hand_on(lambda value: request.headers.setdefault("traceparent", value))
+    return call
 
 
 def _closed_error() -> Exception:

@@ -60,6 +60,7 @@ class HostTurns:
     def _limiter(self, key: Any) -> Limiter:
         if key not in self._limiters:
             self._limiters[key] = Limiter(f"{self._name}, limit_per_host of {key.host}", self._per_host)
+            self._limiters[key].notes_hold = False
         return self._limiters[key]
 
     def _forget_if_unused(self, key: Any, limiter: Limiter) -> None:

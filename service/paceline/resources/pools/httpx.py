@@ -16,6 +16,7 @@ from paceline.errors import AcquireTimeout, PoolError
 from paceline.resources.pools.driver import Driver, Member, verify
 from paceline.resources.pools.httpx_names import LookedUp, Names, handed_over
 from paceline.resources.pools.limited_pool import LimitedPool, loop_runs, put_in_front
+from paceline.telemetry.outgoing_call import OutgoingCall, begin_call
 
 _LOWEST: Final = {"httpx": "0.27", "httpx2": "2.16", "httpcore": "1.0.9", "httpcore2": "2.16"}
 
@@ -75,6 +76,7 @@ class HttpxPool(LimitedPool):
         if cap == sys.maxsize:
             raise PoolError(f"pool {name!r}: max_connections=None knows no bound; give the client's limits a number")
         super().__init__(name, limit, cap)
+        self.limiter.notes_hold = False  # what counts is in the call
         self._client = client
         self._names = {pool: names for pool in self._pools if (names := Names(pool)).possible}
         self._closing: set[asyncio.Task[None]] = set()
@@ -112,13 +114,18 @@ class HttpxPool(LimitedPool):
             looked_up, granted = await self._permit(self._names.get(pool), request)
         except AcquireTimeout as error:
             raise _acquire_timeout(base.__module__.partition(".")[0])(str(error)) from None
+        call = _begin_call(self.name, request)
         try:
             await self._make_room(pool, request.url.origin)
             with nullcontext() if looked_up is None else handed_over(looked_up):
                 response = await base.handle_async_request(pool, request)
-        except BaseException:
+        except BaseException as error:
             self._return(granted)
+            if call is not None:
+                call.end(error=error)
             raise
+        if call is not None:
+            call.end(response.status)
         response.stream = _Lent(response.stream, lambda: self._return(granted))
         return response
 
@@ -181,6 +188,13 @@ class _Lent:
             await self._stream.aclose()
         finally:
             give_back()
+
+
+def _begin_call(pool: str, request: Any) -> OutgoingCall | None:
+    call = begin_call(pool, request.method.decode(), request.url.host.decode(), request.url.port)
+    if call is not None and not any(name.lower() == b"traceparent" for name, _ in request.headers):
+        call.hand_on(lambda value: request.headers.append((b"traceparent", value.encode())))
+    return call
 
 
 def _pool_of(name: str, transport: Any) -> Any:

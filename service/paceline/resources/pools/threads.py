@@ -14,6 +14,7 @@ from paceline.errors import PoolError
 from paceline.resources.pools.driver import Driver, Member, verify
 from paceline.resources.pools.limited_pool import put_in_front
 from paceline.telemetry.histogram import Histogram
+from paceline.telemetry.time_spent import Kind, current
 
 NAME: Final = "threads"
 CAP: Final = 400
@@ -89,6 +90,8 @@ class ThreadPool:
         await self._base.acquire_on_behalf_of(self._limiter, borrower)
         self._granted[borrower] = granted = perf_counter()
         self.wait.record_bounded(granted - started if started else 0.0)
+        if started and (spent := current.get()) is not None:
+            spent.note(Kind.WAIT, NAME, started, granted)
 
     def release(self, borrower: object) -> None:
         """anyio's own release_on_behalf_of, with the hold recorded."""

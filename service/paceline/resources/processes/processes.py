@@ -12,6 +12,7 @@ from paceline.resources.processes.call import pack_call, unpack_result
 from paceline.resources.processes.pool import ProcessPool
 from paceline.resources.registry import Executor, ProcessPoolSettings
 from paceline.telemetry.histogram import Histogram
+from paceline.telemetry.time_spent import Kind, TimeSpent, current
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -86,6 +87,8 @@ class Processes:
             else:
                 self._in_use -= 1
                 self._hold.record_bounded(perf_counter() - began)
+            if (spent := current.get()) is not None:
+                _note(spent, self.name, asked, began, perf_counter())
 
     def _chosen(self) -> Executor:
         """The pod's pool under `paceline serve`, else one of this process's own; anew for each event loop."""
@@ -143,3 +146,9 @@ class Processes:
             "hold": self._hold.to_json(),
             "serverMaxConnections": None,
         }
+
+
+def _note(spent: TimeSpent, name: str, asked: float, began: float | None, ended: float) -> None:
+    spent.note(Kind.WAIT, name, asked, ended if began is None else began)
+    if began is not None:
+        spent.note(Kind.RUN, name, began, ended)

@@ -103,9 +103,10 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
 
     async def _serve(self) -> None:
         settings = self.app.settings
-        tracing = Tracing.from_settings(settings)
+        loop_lag = LoopLag()
+        tracing = Tracing.from_settings(settings, loop_lag)
         unregistered = Unregistered(tune.tunables, known_addresses(settings))
-        measured = Measured(tune.tunables, RequestStats(), LoopLag(), tracing, unregistered.report)
+        measured = Measured(tune.tunables, RequestStats(), loop_lag, tracing, unregistered.report)
         tune.tunables.runs_jobs = True
         if (calls := self.app.process_calls) is not None:
             tune.tunables.process_executor = lambda pool: PodPool(self.app.run_dir, calls, pool)

@@ -57,3 +57,13 @@ def _block(seconds: float) -> None:
     import time
 
     time.sleep(seconds)
+
+
+async def test_the_worst_lag_while_a_request_ran() -> None:
+    loop = Loop(0.0, 0.5, 0.02)
+    lag = await run(loop)  # at 100.1, 100.7 and 100.82; the next was due at 100.92
+    assert lag.worst_since(100.0, 100.85) == pytest.approx(0.5)
+    assert lag.worst_since(100.75, 100.85) == pytest.approx(0.02)
+    assert lag.worst_since(100.6, 100.85) == pytest.approx(0.1), "it was late before the request came, too"
+    assert lag.worst_since(100.9, 101.9) == pytest.approx(0.98), "it is late still"
+    assert LoopLag().worst_since(0.0, 1.0) == 0.0
