@@ -21,6 +21,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+
+def _number_or_auto(text: str) -> str:
+    """Raises typer.BadParameter for what is neither."""
+    if text.strip().lower() == "auto" or (text.isascii() and text.isdigit() and int(text) >= 1):
+        return text
+    raise typer.BadParameter(f"{text!r} is neither a number from 1 on nor `auto`")
+
+
 Application = Annotated[str, typer.Argument(metavar="MODULE:APP", help="The ASGI application, e.g. shop.main:app.")]
 
 
@@ -32,7 +40,14 @@ def serve(
         str | None, typer.Option(metavar="HOST:PORT", help="/livez /readyz /metrics /state. [127.0.0.1:9090]")
     ] = None,
     tuning: Annotated[Path | None, typer.Option(metavar="FILE", help="The tuning document; may appear later.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes without a document. [1]")] = None,
+    workers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|auto",
+            parser=_number_or_auto,
+            help="Worker processes without a document; auto: one for each core it may use. [1]",
+        ),
+    ] = None,
     preload: Annotated[
         bool | None, typer.Option("--preload/--no-preload", help="Load the application before forking. [preload]")
     ] = None,

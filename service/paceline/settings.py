@@ -15,6 +15,11 @@ from paceline.errors import UsageError
 from paceline.trusted_peers import TrustedPeers
 
 
+def _counted(workers: object) -> object:
+    """`auto` counts once, in `paceline serve`; to all others it is the least."""
+    return 1 if isinstance(workers, str) and workers.strip().lower() == "auto" else workers
+
+
 class ServeSettings(BaseSettings):
     """One pod's process tree."""
 
@@ -24,8 +29,13 @@ class ServeSettings(BaseSettings):
     """Address the application listens on, HOST:PORT."""
     management_bind: str = "127.0.0.1:9090"
     """Address of /livez /readyz /metrics /state, HOST:PORT; read-only."""
-    workers: int = Field(default=1, ge=1)
-    """Worker processes without a tuning document (the start value)."""
+    workers: Annotated[int, BeforeValidator(_counted)] = Field(default=1, ge=1)
+    """Worker processes without a tuning document (the start value). `auto`: one for each core of the CPU limit, or,
+    where there is none, of those that the process may run on, counted when the pod starts; the start line says how many
+    and why. Each worker opens every pool once."""
+    workers_at_once: int | None = Field(default=None, ge=1)
+    """How many of them start before any was weighed, where memory is limited; the others follow one by one while there
+    is room. None: all of them, and one with `auto`."""
     max_workers: int = Field(default=16, ge=1)
     """Hard cap on workers, whatever a document says."""
     tuning: Literal["on", "off"] = "on"

@@ -71,6 +71,7 @@ def test_a_port_in_use(tmp_path: Path, option: str) -> None:
         (["--bind", "127.0.0.1:0"], "HOST:PORT"),
         (["--bind", "nosuchhost.invalid:8000"], "nosuchhost.invalid"),
         (["--workers", "0"], "--workers"),
+        (["--workers", "some"], "neither a number from 1 on nor `auto`"),
         (["--workers", "99"], "PACELINE_MAX_WORKERS"),
         (["--run-dir", "/proc/none"], "--run-dir"),
         (["--nonsense"], "--nonsense"),

@@ -5,7 +5,7 @@ Holds the pass and nothing else: no server, no signal, no task. Clock and folder
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from paceline.document.adoption import DesiredState, Refusal, consider, desired_of, invalid
 from paceline.document.bounds import Clamp, CompleteValues, Grant, HardCaps, grant
@@ -60,6 +60,7 @@ class Capacity:
         self._clock = clock
         self._file = TuningFile(settings.tuning_file if settings.tuning == "on" else None)
         self._known = load(run_dir)
+        self._limit = memory().limit_bytes
         self._refused: Refusal | None = None
         self._resumed_at: float | None = None
         self._served = False
@@ -108,11 +109,19 @@ class Capacity:
             self._progress = catch_up(
                 self._progress, step=self._written_step, workers=self._run_dir.read_workers(), now=self._clock()
             )
+            self._follow_resize()
             desired = self._read_desired()
             if desired is not None:
                 self._progress = follow(self._progress, desired, now=self._clock())
             self._carry_out(advance(self._progress, self._target(), self._snapshot()))
         self.status = self._status()
+
+    def _follow_resize(self) -> None:
+        """A pod that was given more memory while it runs has room again for workers that it did without."""
+        limit, before = self._memory().limit_bytes, self._limit
+        self._limit = limit
+        if before is not None and (limit is None or limit > before):
+            self._progress = replace(self._progress, memory_bound=None)
 
     def _unreported(self) -> list[str]:
         return [] if self._resumed_at is None else unreported(self._reports.workers(), self._resumed_at)
@@ -178,8 +187,9 @@ class Capacity:
 
     def _workers_at_once(self, wanted: CompleteValues) -> int:
         """Where memory is limited, only as many as the pod starts with anyway: the others are measured one by one."""
-        limited = self._memory().limit_bytes is not None
-        return min(wanted.workers, self._settings.workers) if limited else wanted.workers
+        limited, started = self._memory().limit_bytes is not None, self._settings.workers_at_once
+        first = self._settings.workers if started is None else min(started, self._settings.workers)
+        return min(wanted.workers, first) if limited else wanted.workers
 
     def _snapshot(self) -> PodSnapshot:
         return PodSnapshot(

@@ -3,11 +3,12 @@
 Nothing is started here and nothing imported from the application; whatever is wrong is said in one line.
 """
 
+import logging
 import os
 import re
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -18,9 +19,15 @@ from paceline.serve.processes import handover
 from paceline.serve.rundir import RunDir
 from paceline.serve.supervisor.folder import claim_run_folder
 from paceline.serve.supervisor.signals import TAKEN
+from paceline.serve.supervisor.sizing import AUTO, Sizing, sized
 from paceline.settings import ServeSettings, load_settings
+from paceline.telemetry import logs
+from paceline.telemetry.cgroup import cores, find_cgroup
 from paceline.telemetry.export_protocol import check_protocol
 
+logger = logging.getLogger("paceline.serve")
+
+WORKERS: Final = "PACELINE_WORKERS"
 _STANDARD_STREAMS: Final = 3
 _TARGET: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
@@ -40,6 +47,7 @@ def serve(application: str, overrides: Mapping[str, str]) -> NoReturn:
     open_standard_streams()
     check_target(application)
     os.environ.update(overrides)
+    chosen = choose_workers(os.environ)
     everything = load_settings()
     check_protocol(everything.opentelemetry)
     settings = everything.serve
@@ -51,11 +59,28 @@ def serve(application: str, overrides: Mapping[str, str]) -> NoReturn:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(RunDir(folder).metrics)
     calls = handover.make()
     command = supervisor_command(application, settings, folder, lock, calls, temporary=settings.run_dir is None)
+    if chosen is not None:
+        logs.configure("supervisor", everything)
+        logger.info("--workers auto: %d (%s); every pool is opened once in each", chosen.workers, chosen.why)
     if sys.stdout is not None:  # None: it was closed when Python started
         sys.stdout.flush()
     for descriptor in (lock, *calls):
         os.set_inheritable(descriptor, True)
     os.execv(command[0], command)  # noqa: S606 - no shell is wanted
+
+
+def choose_workers(environment: MutableMapping[str, str]) -> Sizing | None:
+    """Replaces `auto` by what it comes to, so that all processes of the pod have one number; None where it is not asked
+    for."""
+    if environment.get(WORKERS, "").strip().lower() != AUTO:
+        return None
+    environment[WORKERS] = "1"  # what else is wrong is said first
+    cap = load_settings().serve.max_workers
+    found = sized(find_cgroup(), cores(), cap)
+    environment[WORKERS] = str(found.workers)
+    if found.at_once is not None:
+        environment.setdefault("PACELINE_WORKERS_AT_ONCE", str(found.at_once))
+    return found
 
 
 def open_standard_streams() -> None:

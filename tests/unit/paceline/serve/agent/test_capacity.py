@@ -384,3 +384,33 @@ def test_progress_that_nobody_can_read_is_not_begun_anew(pod: Pod) -> None:
     pod.run.progress.write_bytes(b"{}")
     with pytest.raises(InvalidDocument, match="saved progress"):
         pod.starts()
+
+
+ROOMY, FULL = Memory(2000, 100, 100), Memory(400, 300, 100)
+
+
+def test_with_auto_the_start_value_is_reached_one_by_one_while_memory_has_room(tmp_path: Path) -> None:
+    pod = Pod(tmp_path, workers=4, workers_at_once=1)
+    pod.memory = ROOMY
+    pod.starts()
+    assert pod.run.read_workers() == 1
+    pod.settles()
+    assert pod.run.read_workers() == 4
+
+    unlimited = Pod(tmp_path / "unlimited", workers=4, workers_at_once=1)
+    unlimited.starts()
+    assert unlimited.run.read_workers() == 4
+
+
+def test_workers_that_memory_had_no_room_for_come_once_the_pod_is_given_more(tmp_path: Path) -> None:
+    pod = Pod(tmp_path, workers=4, workers_at_once=1)
+    pod.memory = FULL
+    pod.starts()
+    assert pod.settles().clamped == (Clamp("workers", 4, 1, "memory"),)
+
+    pod.memory = Memory(399, 100, 100)
+    pod.settles()
+    assert pod.run.read_workers() == 1, "that less is used for a moment is no room"
+    pod.memory = ROOMY
+    assert pod.settles().clamped == ()
+    assert pod.run.read_workers() == 4

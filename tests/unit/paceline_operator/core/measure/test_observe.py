@@ -54,6 +54,22 @@ def test_a_window_is_the_difference_of_its_ends() -> None:
     assert seen.throttled_ratio == pytest.approx(0.1)
 
 
+def test_a_pod_that_is_resized_in_place_counts_as_it_is_now() -> None:
+    small = state(100, 1000, cpu=Cpu(1.0, 100.0, 1000, 100), memory=PodMemory(400 * 2**20, 100 * 2**20, 60 * 2**20))
+    large = state(110, 1600, cpu=Cpu(3.0, 110.0, 1100, 110), memory=PodMemory(2**30, 100 * 2**20, 60 * 2**20))
+
+    before, after = (
+        observe([PodWindow(small, replace(small, uptime_seconds=110.0))]),
+        observe([PodWindow(small, large)]),
+    )
+    assert before is not None
+    assert after is not None
+    assert (before.cpu_limit, after.cpu_limit) == (1.0, 3.0)
+    assert before.most_workers is not None
+    assert after.most_workers is not None
+    assert after.most_workers > before.most_workers
+
+
 def test_what_a_pod_s_workers_share_is_counted_a_pod() -> None:
     """Two workers, 60 calls of 50 ms in 10 s and in 20 s: 3 s of the CPU time are not the workers'."""
 
