@@ -57,7 +57,9 @@ def fit(
     passes = 1 + sum(max(p.hold.count, p.wait.count) for p in observation.pools.values()) / observation.requests
     slice_seconds, stalls = _fitted_loop(observation, arrivals, cpu, workers, passes)
     named = _fitted_pools(observation, lag, slice_seconds, cpu)
-    work = _work(cpu, named, _foreign(lag, arrivals * cpu / workers, slice_seconds, observation, workers), passes)
+    foreign, calls = _foreign(lag, arrivals * cpu / workers, slice_seconds, observation, workers), _calls(observation)
+    work = _work(cpu, named, foreign, passes)
+    work = Wait(work.mean + calls.mean, work.variance + calls.variance)
     bare = Model(arrivals, cpu, workers, overhead, slice_seconds, limit, stalls, named, work, Wait(1.0, 1.0))
     parts = bare.waits(workers, pools)
     if parts is None:
@@ -114,6 +116,20 @@ def _work(cpu_seconds: float, pools: Mapping[str, PoolModel], foreign: float, pa
         + passes * foreign**2
         + sum(model.queries * model.query_seconds**2 for model in queries),
     )
+
+
+def _calls(observation: Observation) -> Wait:
+    """What a request spends in process pools, waiting there included: no worker and no connection shortens it.
+
+    A call is taken as exponential. Worked example: one request in ten for 200 ms: 20 ms, variance 0.1 · 1.9 · 0.2².
+    """
+    mean = variance = 0.0
+    for queue in observation.queues.values():
+        calls = queue.hold.count / observation.requests
+        seconds = (queue.hold.mean or 0.0) + (queue.wait.mean or 0.0)
+        mean += calls * seconds
+        variance += calls * max(1.0, 2 - calls) * seconds**2
+    return Wait(mean, variance)
 
 
 def _fitted_loop(

@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from paceline_operator.core.measure.histogram import merge
 from paceline_operator.core.measure.observation import Observation
+from paceline_operator.core.model.tunables import processes
 from paceline_operator.core.queueing.fit import fit, longest_slice
 from paceline_operator.core.queueing.predict import Model
 from paceline_operator.core.queueing.waits import FULL, Wait
-from situations import observation, postgres_seen, seconds
+from situations import observation, pool_seen, postgres_seen, seconds
 
 POOLS = {"postgres": 8.0}
 
@@ -100,6 +102,22 @@ def test_a_pool_that_nobody_used_says_nothing() -> None:
     idle = model(observation(cpu_seconds=160.0, pools=postgres_seen(hold=seconds(0.006, 3))))
     assert not idle.pools
     assert idle.p95(4, POOLS) == idle.p95(4, {"postgres": 1.0})
+
+
+def test_what_requests_wait_for_in_process_pools_is_not_laid_to_loops_and_connections() -> None:
+    """One request in ten calls for 100 ms and waits for 200: neither workers nor connections shorten that."""
+    calls = pool_seen(wait=seconds(0.2, 2000), hold=seconds(0.1, 2000))
+    duration = merge((seconds(0.315, 2000), seconds(0.015, 18_000)))
+    window = busy(duration=duration, queues={processes("render"): calls}, cpu_seconds=20_000 * 0.008 + 200)
+    told = model(window)
+    now, more = told.p95(4, POOLS), told.p95(8, {"postgres": 16.0})
+
+    assert now == pytest.approx(0.315, rel=0.02)
+    assert more is not None
+    assert more > 0.98 * 0.315
+    blind = model(replace(window, queues={}, cpu_seconds=20_000 * 0.008)).p95(8, {"postgres": 16.0})
+    assert blind is not None
+    assert blind < 0.94 * 0.315
 
 
 def test_where_nothing_waits_all_of_an_answer_is_work() -> None:
