@@ -81,6 +81,7 @@ class ModelPod:
     slowed: float = 1.0
     """Factor on the duration of its queries."""
     pool_kind: str = "asyncpg"
+    """`processes`: its queries are calls of a process pool, right for one worker: a pod has one such pool."""
     adopts: bool = True
     documents: tuple[str, ...] | None = None
 
@@ -130,7 +131,8 @@ class ModelPod:
         self.requests += count // weight * weight
         for _ in range(min(round(seconds * 10 * workers), 2000)):
             self.lag.record(rng.expovariate((1 - utilisation) / cpu) if rng.random() < utilisation else 0.0)
-        self.cpu_seconds += served * workers * cpu * seconds
+        computed = service.query_seconds if self.pool_kind == "processes" else 0.0
+        self.cpu_seconds += served * workers * (cpu + computed) * seconds
 
     def state(self, service: Service) -> dict[str, Any]:
         workers, pool = self.values["workers"], self.values["pools"]["postgres"]

@@ -20,6 +20,7 @@ from paceline_operator.core.guards.gates import GATES, Hold, runtime_too_old, tu
 from paceline_operator.core.guards.growth import left_alone
 from paceline_operator.core.guards.held import hold
 from paceline_operator.core.guards.limits import LIMITS
+from paceline_operator.core.laws import processes
 from paceline_operator.core.laws.cache_ttl import ttl_changes
 from paceline_operator.core.laws.diagnose import Finding, count_oversized, diagnose
 from paceline_operator.core.laws.recommend import Proposal, recommend
@@ -129,7 +130,10 @@ def _tune(situation: Situation, model: Model | None) -> tuple[Decision, Memory]:
     if objective is None:
         held = Hold(Reason.PINNED_BY_SPEC, situation.evidence("the policy gives every value it names"))
         return _hold(held), replace(situation.memory, first=measured)
-    oversized = count_oversized(situation, observation, objective)
+    oversized = {
+        **count_oversized(situation, observation, objective),
+        **processes.count_oversized(situation, observation, objective),
+    }
     situation = replace(situation, memory=replace(situation.memory, first=measured, oversized=oversized))
     if situation.short:
         return _at_once(situation, observation, objective), situation.memory
@@ -180,7 +184,7 @@ def _decided(
         decision = _limited(situation, proposed)
         if decision.changes:
             return _with_ttls(decision, ttls)
-    found = _first_that_passes(situation, diagnose(situation, observation, objective, model))
+    found = _first_that_passes(situation, _findings(situation, observation, objective, model))
     if found is not None and not found.changes and (fewer := half(situation, observation, objective)):
         halved = _limited(situation, fewer)
         found = halved if halved.changes else found
@@ -194,6 +198,17 @@ def _decided(
     if tried is not None:
         return _limited(situation, tried)
     return _hold(_content(situation, model, observation, objective))
+
+
+def _findings(
+    situation: Situation, observation: Observation, objective: Objective, model: Model | None
+) -> tuple[Finding, ...]:
+    """What limits the service, then what can be given back."""
+    found = (
+        *diagnose(situation, observation, objective, model),
+        *processes.findings(situation, observation, objective),
+    )
+    return tuple(sorted(found, key=lambda finding: finding.reason is Reason.POOL_OVERSIZED))
 
 
 def _ttl_decision(situation: Situation, ttls: tuple[tuple[Change, str], ...]) -> Decision:

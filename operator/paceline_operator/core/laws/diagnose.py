@@ -90,9 +90,9 @@ def exhausted(seen: PoolObservation, size: float) -> bool:
 
 def exhausted_by_itself(situation: Situation, observation: Observation, tunable: Tunable | None) -> bool:
     """Whether a pool is exhausted and lag is no great part of the time that its connections are held."""
-    if tunable is None:
+    seen, lag = observation.pools.get(tunable.name) if tunable else None, observation.loop_lag.mean
+    if tunable is None or seen is None:
         return False
-    seen, lag = observation.pools[tunable.name], observation.loop_lag.mean
     explained = lag is None or lag > LAG_IN_HOLD * (seen.hold.mean or 0.0)
     return exhausted(seen, situation.values[tunable]) and not explained
 

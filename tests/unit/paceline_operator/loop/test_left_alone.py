@@ -99,17 +99,17 @@ async def test_a_name_that_no_worker_registered_is_said(reconciler_of: Make) -> 
 
 
 async def test_a_pool_whose_size_counts_per_pod_is_pinned_or_left_alone(reconciler_of: Make, drive: Drive) -> None:
-    def of_processes(**size: int) -> ModelledFleet:
-        fleet = ModelledFleet({**CHOOSING, "workers": {"value": 2}, "pools": [{"name": "postgres", **size}]})
+    def of_processes(*pools: Any) -> ModelledFleet:
+        fleet = ModelledFleet({**CHOOSING, "workers": {"value": 2}, "pools": list(pools)})
         for pod in fleet.pods:
             pod.pool_kind = "processes"
         return fleet
 
-    bounded = of_processes(min=1, max=20)
-    await drive(reconciler_of(bounded), bounded, 300)
-    assert {pod.values["pools"]["postgres"] for pod in bounded.pods} == {start_values()["pools"]["postgres"]}
+    unnamed = of_processes()
+    await drive(reconciler_of(unnamed), unnamed, 300)
+    assert {pod.values["pools"]["postgres"] for pod in unnamed.pods} == {start_values()["pools"]["postgres"]}
 
-    pinned = of_processes(value=3)
+    pinned = of_processes({"name": "postgres", "value": 3})
     await drive(reconciler_of(pinned), pinned, 60)
     assert {pod.values["pools"]["postgres"] for pod in pinned.pods} == {3}
 
