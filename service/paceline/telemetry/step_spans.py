@@ -29,8 +29,9 @@ def step_spans(
     spent: TimeSpent, request: SpanContext, wall_clock_offset_ns: int, resource: Resource
 ) -> Iterator[ReadableSpan]:
     """Children of the span of `request`, and theirs; a step whose own parent was left out hangs on the request."""
-    known = {step.span_id for step in spent.steps if step.span_id}
-    for step in spent.steps:
+    steps = spent.steps
+    known = {step.span_id for step in steps if step.span_id}
+    for step in steps:
         above = step.above if step.above in known else request.span_id
         yield ReadableSpan(
             name=_name(step),

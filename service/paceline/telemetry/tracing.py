@@ -235,7 +235,7 @@ class Tracing:
 
     def _export_steps(self, request: SpanContext, spent: TimeSpent | None) -> None:
         assert self._pipeline is not None
-        if spent is not None and spent.steps:
+        if spent is not None:
             for span in step_spans(spent, request, _offset(), self._pipeline.resource):
                 self._pipeline.export(span)
 
