@@ -1,4 +1,4 @@
-"""What the server knows of the client of a request. Asked only where a request seems to have failed."""
+"""What the server knows of the client of a request."""
 
 from paceline.asgi import Receive
 

@@ -77,9 +77,9 @@ class MeasureMiddleware:
             responded = responded or clock()
             seconds = responded - started
             failed = failure is not None or not 0 < status < 500
-            no_error = failed and requests.excuse(
+            no_error = requests.excuse(
                 left=client_left(receive),
-                after_response=failure is not None and 0 < status < 500 and response_complete(receive),
+                after_response=failed and 0 < status < 500 and response_complete(receive),
             )
             failed = failed and not no_error
             requests.in_flight -= 1

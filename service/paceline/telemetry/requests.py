@@ -37,7 +37,7 @@ class RequestStats:
         self.in_flight = 0
         """HTTP requests that the application is working on now; WebSockets are not counted."""
         self.client_disconnects = 0
-        """Requests whose client hung up before the response was complete, and which seemed to fail for that."""
+        """Requests whose client hung up before the response was complete."""
         self.background_failures = 0
         """Exceptions after the response was complete, such as a background task's."""
         self._groups: dict[str, _Group] = {}
@@ -55,7 +55,7 @@ class RequestStats:
             group.errors += 1
 
     def excuse(self, *, left: bool, after_response: bool) -> bool:
-        """Counts a request that seems to have failed but is no error of the server; False if it is one."""
+        """Counts what is no error of the server, whatever became of the request; False where there was nothing such."""
         if left:
             self.client_disconnects += 1
         elif after_response:

@@ -1,9 +1,19 @@
 """A client that hangs up and a background task that fails are no server errors; both have a count of their own."""
 
 import socket
+import time
 from pathlib import Path
 
 from serving import eventually, pod
+
+PHASES = (
+    "POST /upload HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nha",
+    "GET /waiting HTTP/1.1\r\nHost: a\r\n\r\n",
+    "POST /waiting HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
+    "GET /streaming HTTP/1.1\r\nHost: a\r\n\r\n",
+)
+NO_REQUESTS = ("", "GET / HT", "GET /waiting HTTP/1.1\r\nHost: a\r\n")
+COMPLETE = "GET /background HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 def test_they_are_counted_apart(tmp_path: Path) -> None:
@@ -25,3 +35,18 @@ def test_they_are_counted_apart(tmp_path: Path) -> None:
         metrics = served.get("/metrics", served.management_port)[1].decode()
         assert "paceline_client_disconnects_total 3.0" in metrics
         assert "paceline_background_failures_total 2.0" in metrics
+
+
+def test_a_client_that_hangs_up_is_counted_in_every_phase(tmp_path: Path) -> None:
+    """Also where the handler never noticed. What was no request yet, and what was complete, is neither."""
+    with pod(tmp_path, "hanging_up:app") as served:
+        for sent in (*PHASES, *NO_REQUESTS, COMPLETE):
+            with socket.create_connection(("127.0.0.1", served.port)) as client:
+                client.sendall(sent.encode())
+                time.sleep(0.2)
+        state = eventually(
+            lambda: (found := served.state()) and sum(row["count"] for row in found["requests"]) == 5 and found,
+            "all requests have ended",
+        )
+        assert state["outcomes"] == {"clientDisconnects": len(PHASES), "backgroundFailures": 1}
+        assert [row["errors"] for row in state["requests"]] == [0] * len(state["requests"])

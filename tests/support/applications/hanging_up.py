@@ -1,6 +1,10 @@
 """Routes whose client hangs up, and one whose background task fails."""
 
+import asyncio
+from collections.abc import AsyncIterator
+
 from fastapi import BackgroundTasks, FastAPI, Request
+from fastapi.responses import StreamingResponse
 
 app = FastAPI(openapi_url=None)
 
@@ -23,3 +27,21 @@ async def background(tasks: BackgroundTasks) -> str:
 @app.get("/broken")
 async def broken() -> str:
     raise LookupError("broken")
+
+
+@app.get("/waiting")
+@app.post("/waiting")
+async def waiting() -> str:
+    await asyncio.sleep(0.5)
+    return "done"
+
+
+async def _many_bytes() -> AsyncIterator[bytes]:
+    for _ in range(50):
+        yield b"x" * 10_000
+        await asyncio.sleep(0.02)
+
+
+@app.get("/streaming")
+async def streaming() -> StreamingResponse:
+    return StreamingResponse(_many_bytes())

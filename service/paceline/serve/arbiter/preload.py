@@ -20,6 +20,7 @@ from typing import Any, Final
 from paceline.asgi import ASGIApp
 from paceline.errors import UsageError
 from paceline.serve.arbiter.log_threads import log_threads
+from paceline.serve.arbiter.native_threads import described, rehearse_fork
 
 _SERVER: Final = (
     "concurrent.futures.thread",
@@ -113,22 +114,29 @@ def fork_hazards() -> list[str]:
 
 
 def alive_threads() -> list[str]:
-    """Names of all threads but the caller's and those that write the log, which are restarted after a fork.
-
-    A thread that Python does not know has its name in the kernel.
+    """Names of all threads but the caller's and those that stand a fork: log threads, which are restarted after it, and
+    those of native libraries that prepare for one.
     """
     known = {thread.native_id: thread.name for thread in threading.enumerate()}
+    tasks = _tasks()
+    if tasks.keys() - known.keys():
+        rehearse_fork()
+        tasks = _tasks()
+    names = [known.get(number) or _native_name(task) for number, task in sorted(tasks.items())]
+    return [name for name in names if name]
+
+
+def _tasks() -> dict[int, Path]:
     tasks = {int(task.name): task for task in Path("/proc/self/task").iterdir()}
     del tasks[threading.get_native_id()]
     for number in log_threads():
         tasks.pop(number, None)
-    names = [known.get(number) or _kernel_name(task) for number, task in sorted(tasks.items())]
-    return [name for name in names if name]
+    return tasks
 
 
-def _kernel_name(task: Path) -> str | None:
+def _native_name(task: Path) -> str | None:
     try:
-        return (task / "comm").read_text().strip()
+        return described((task / "comm").read_text().strip())
     except OSError:  # it ended since the folder was read
         return None
 
