@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
 from paceline.serve.protocol.ending import EndingProtocol, Stage
@@ -30,11 +30,6 @@ from paceline.settings import HttpSettings
 
 _BETWEEN, _HEAD, _BODY = Stage  # an attribute of an enum class costs more than a name of the module
 _PART_BYTES: Final = 16 * 1024  # parsed at once: so many pipelined requests wait as objects, the others as bytes
-
-# Called by name: `super()` costs as much again, four times a request.
-_message_begins = HttpToolsProtocol.on_message_begin
-_headers_complete = HttpToolsProtocol.on_headers_complete
-_message_complete = HttpToolsProtocol.on_message_complete
 
 
 class LimitedProtocol(EndingProtocol):
@@ -75,15 +70,29 @@ class LimitedProtocol(EndingProtocol):
     def data_received(self, data: bytes) -> None:
         self._keep_alive.due = 0.0
         if self._over:
-            return self.discard(len(data))
+            self.discard(len(data))
+            return
         if len(data) <= _PART_BYTES and not self._held:
             self._parse(data)
         else:
             self._parse_parts(self._held + data)
-        return self.await_more()
+        if self.stage is not _BETWEEN or not self._began:  # else a request is complete, and its response is due
+            self.await_more()
 
     def on_response_complete(self) -> None:
-        super().on_response_complete()
+        """What uvicorn does, but that the keep-alive timer is moved instead of made anew for each response."""
+        self.server_state.total_requests += 1
+        if self._over and self._last_word is None:
+            return
+        if not self.transport.is_closing():
+            if self.flow.read_paused:
+                self.flow.resume_reading()
+            if self.pipeline:
+                self.next_turn()
+            else:
+                self._keep_alive.set(self.timeout_keep_alive)
+        if self._last_word is not None:
+            self.say_last_word()
         if self._held and not self.pipeline:
             self._parse_parts(self._held)
             self.await_more()
@@ -160,11 +169,22 @@ class LimitedProtocol(EndingProtocol):
         self.stage = _HEAD
         self._began = True
         self._head_bytes = 0
-        _message_begins(self)
+        self.url = b""
+        self.headers = []
+        self._framing_fields = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        field = (name.lower(), value)
+        self.headers.append(field)
+        if field[0] in FRAMING:
+            self._framing_fields.append(field)
 
     def on_headers_complete(self) -> None:
-        self._check_head()
-        _headers_complete(self)
+        version, method = self.parser.get_http_version(), self.parser.get_method().decode("ascii")
+        self._check_head(method, version)
+        self.make_scope(method, version)
+        if not self._to_websocket:
+            self.take_turn(keep_alive=version != "1.0" and self.parser.should_keep_alive())
         self.stage = _BODY
         self.headers = []  # trailers go here, where nobody sees them
         if self._framing.has_body:
@@ -183,29 +203,29 @@ class LimitedProtocol(EndingProtocol):
             return  # no other protocol is spoken: the body is still to come
         self.stage = _BETWEEN
         self._deadline.due = 0.0
-        _message_complete(self)
+        if not self.cycle.response_complete:
+            self.cycle.more_body = False
+            self.cycle.message_event.set()
 
-    def _check_head(self) -> None:
-        version = self.parser.get_http_version()
-        fields = self._framing_fields = [field for field in self.headers if field[0] in FRAMING]
+    def _check_head(self, method: str, version: str) -> None:
+        fields = self._framing_fields
         if version not in ("1.1", "1.0"):
             raise malformed("this server speaks HTTP/1.1 and 1.0")
         if len(fields) == 1 and fields[0][0] == b"host" and is_valid_host(fields[0][1]):
             self._framing = BODILESS
         else:
             self._framing = read_framing(fields, version)
-            self.expect_100_continue = self._framing.expects_continue
-        if self.url[:1] != b"/" and (method := self.parser.get_method()) != b"CONNECT":
+        self.expect_100_continue = self._framing.expects_continue
+        if self.url[:1] != b"/" and method != "CONNECT":
             self.url = path_of(self.url, method, [value for name, value in fields if name == b"host"])
         if len(self.headers) > self._limits.max_head_fields:
             raise head_too_large(f"a request has at most {self._limits.max_head_fields} header fields")
         if self._head_bytes + self._part_bytes + _PART_BYTES > self._limits.max_head_bytes:
-            self._bound(size_of(self.parser.get_method() + b" " + self.url, self.headers))
+            self._bound(size_of(method, self.url, self.headers))
         self._upgrading = self.parser.should_upgrade()
-        self._to_websocket = self._upgrading and self._takes_websocket(version)
+        self._to_websocket = self._upgrading and self._takes_websocket(method, version)
 
-    def _takes_websocket(self, version: str) -> bool:
-        method = self.parser.get_method().decode("ascii")
+    def _takes_websocket(self, method: str, version: str) -> bool:
         taken = takes_websocket(method, version, self.headers, self._framing) and self._should_upgrade_to_ws()
         if taken and self.busy:
             raise malformed("a WebSocket handshake cannot wait for the response to another request")

@@ -8,12 +8,12 @@ from enum import Enum
 from typing import Any, Final
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from paceline.serve.protocol.crowd import Standing
 from paceline.serve.protocol.refusal import Refused, too_slow
 from paceline.serve.protocol.transport import Deadline, PatientFlow
+from paceline.serve.protocol.turns import TurnsProtocol
 from paceline.settings import HttpSettings
 from paceline.trusted_peers import plain_client
 
@@ -37,11 +37,10 @@ class Stage(Enum):
 _BETWEEN, _HEAD, _BODY = Stage  # an attribute of an enum class costs more than a name of the module
 
 
-class EndingProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with deadlines for what the client sends, refusals in turn, and a gentle close."""
+class EndingProtocol(TurnsProtocol):
+    """Deadlines for what the client sends, refusals in turn, and a gentle close."""
 
-    # Slots: beyond thirty attributes in its dict an instance loses CPython's fast access to all of them.
-    __slots__ = ("_active", "_deadline", "_keep_alive", "_last_word", "_limits", "_over", "_unread_bytes", "stage")
+    __slots__ = ("_deadline", "_keep_alive", "_last_word", "_limits", "_over", "_unread_bytes", "stage")
 
     flow: PatientFlow
 
@@ -51,7 +50,6 @@ class EndingProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state)
         self.stage = _BETWEEN
         self._limits = limits
-        self._active: RequestResponseCycle | None = None
         self._over = False  # nothing more is parsed
         self._last_word: bytes | None = None  # said once the responses before it are out
         self._unread_bytes = _UNREAD_BYTES
@@ -72,11 +70,6 @@ class EndingProtocol(HttpToolsProtocol):
             self._active.message_event.set()
         super().connection_lost(exc)
 
-    @property
-    def busy(self) -> bool:
-        """Whether a request waits for its response."""
-        return bool(self.pipeline) or (self._active is not None and not self._active.response_complete)
-
     def bytes_waiting(self) -> bool:
         """Whether the kernel holds bytes of the client that the loop was too late to read."""
         if self.transport.is_closing():
@@ -85,24 +78,6 @@ class EndingProtocol(HttpToolsProtocol):
         descriptor = self.transport.get_extra_info("socket").fileno()
         waiting = fcntl.ioctl(descriptor, _FIONREAD, _INT.pack(0))
         return bool(_INT.unpack(waiting)[0])
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._active = cycle
-        super()._start_asgi_task(cycle, app)
-
-    def on_response_complete(self) -> None:
-        """As uvicorn does it, but that the keep-alive timer is moved instead of made anew for each response."""
-        self.server_state.total_requests += 1
-        if self._over and self._last_word is None:
-            return
-        if not self.transport.is_closing():
-            self.flow.resume_reading()
-            if self.pipeline:
-                cycle, app = self.pipeline.pop()
-                self._start_asgi_task(cycle, app)
-            else:
-                self._keep_alive.set(self.timeout_keep_alive)
-        self._say_last_word()
 
     def timeout_keep_alive_handler(self) -> None:
         """Closes after the keep-alive time, unless the next request has begun, which has a time limit of its own, or
@@ -176,7 +151,7 @@ class EndingProtocol(HttpToolsProtocol):
             self.transport.close()
         else:
             self._last_word = refused.response(self.server_state.default_headers)
-            self._say_last_word()
+            self.say_last_word()
 
     def _gives_up(self) -> bool:
         """Ends the request whose body is refused. False: its response has begun, so that no other can be sent."""
@@ -191,7 +166,8 @@ class EndingProtocol(HttpToolsProtocol):
             self.pipeline.popleft()  # the newest
         return True
 
-    def _say_last_word(self) -> None:
+    def say_last_word(self) -> None:
+        """Once nothing else is left to be sent."""
         if self._last_word is None or self.busy or self.transport.is_closing():
             return
         self.transport.write(self._last_word)

@@ -72,7 +72,7 @@ def read_framing(fields: Sequence[Field], version: str) -> Framing:
     return Framing(bool(codings) or any(value.strip(b" \t0") for value in lengths), bool(codings), expects)
 
 
-def path_of(target: bytes, method: bytes, hosts: Sequence[bytes]) -> bytes:
+def path_of(target: bytes, method: str, hosts: Sequence[bytes]) -> bytes:
     """What of a request target is below the host: path and query, or `*`. For targets that are not a path already.
 
     Worked examples, with `Host: api.example`: `http://api.example?page=2` gives `/?page=2`; `http://other.example/` and
@@ -84,7 +84,7 @@ def path_of(target: bytes, method: bytes, hosts: Sequence[bytes]) -> bytes:
     Raises:
         Refused: it is neither `*` of OPTIONS, nor a URL that names the same host as the Host field.
     """
-    if target == b"*" and method == b"OPTIONS":
+    if target == b"*" and method == "OPTIONS":
         return target
     match = _ABSOLUTE.fullmatch(target)
     if match is None:
@@ -122,15 +122,10 @@ def framing_head(fields: Iterable[Field]) -> bytes:
     return b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(b"%b: %b\r\n" % field for field in kept)
 
 
-def size_of(request: bytes, headers: Iterable[Field]) -> int:
-    """Bytes of a head as it came, but for optional white space.
-
-    Args:
-        request: method, space and URL.
-    """
-    return (
-        len(request) + len(" HTTP/1.1\r\n\r\n") + sum(len(name) + len(value) + len(": \r\n") for name, value in headers)
-    )
+def size_of(method: str, target: bytes, headers: Iterable[Field]) -> int:
+    """Bytes of a head as it came, but for optional white space."""
+    line = len(method) + len(target) + len("  HTTP/1.1\r\n\r\n")
+    return line + sum(len(name) + len(value) + len(": \r\n") for name, value in headers)
 
 
 class Listener(Protocol):

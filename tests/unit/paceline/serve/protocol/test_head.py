@@ -85,22 +85,22 @@ def test_a_websocket_has_no_body(method: str) -> None:
 
 def test_the_size_is_that_of_the_bytes() -> None:
     fields: list[Any] = [(b"host", b"t"), (b"a", b"bc")]
-    assert size_of(b"GET /x", fields) == len(b"GET /x HTTP/1.1\r\nhost: t\r\na: bc\r\n\r\n")
+    assert size_of("GET", b"/x", fields) == len(b"GET /x HTTP/1.1\r\nhost: t\r\na: bc\r\n\r\n")
 
 
 @pytest.mark.parametrize(
     ("target", "method", "hosts", "path"),
     [
-        (b"*", b"OPTIONS", [b"t"], b"*"),
-        (b"http://t/a?b=c", b"GET", [b"t"], b"/a?b=c"),
-        (b"HTTP://T:80", b"GET", [b"t"], b"/"),
-        (b"https://t:443?x", b"GET", [b" t "], b"/?x"),
-        (b"ws://[::1]:9/ws", b"GET", [b"[::1]:9"], b"/ws"),
-        (b"http://t/", b"GET", [], b"/"),
+        (b"*", "OPTIONS", [b"t"], b"*"),
+        (b"http://t/a?b=c", "GET", [b"t"], b"/a?b=c"),
+        (b"HTTP://T:80", "GET", [b"t"], b"/"),
+        (b"https://t:443?x", "GET", [b" t "], b"/?x"),
+        (b"ws://[::1]:9/ws", "GET", [b"[::1]:9"], b"/ws"),
+        (b"http://t/", "GET", [], b"/"),
     ],
 )
 def test_a_target_with_the_same_host_gives_its_path(
-    target: bytes, method: bytes, hosts: list[bytes], path: bytes
+    target: bytes, method: str, hosts: list[bytes], path: bytes
 ) -> None:
     assert path_of(target, method, hosts) == path
 
@@ -121,4 +121,4 @@ def test_a_target_with_the_same_host_gives_its_path(
 )
 def test_a_target_that_two_servers_could_read_differently_is_refused(target: bytes) -> None:
     with pytest.raises(Refused):
-        path_of(target, b"GET", [b"t"])
+        path_of(target, "GET", [b"t"])
