@@ -1,13 +1,13 @@
 """The middleware in front of the application: pure ASGI, one class a file, composed here, outermost first."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
-from typing import Protocol
 
-from paceline.asgi import ASGIApp, Receive, Scope, Send
+from paceline.asgi import ASGIApp
 from paceline.middleware.admission import AdmissionMiddleware, send_overloaded
 from paceline.middleware.body_limit import BodyLimitMiddleware, parse_routes
 from paceline.middleware.measure import MeasureMiddleware
+from paceline.middleware.middleware import Middleware
 from paceline.middleware.process_time import ProcessTimeMiddleware
 from paceline.middleware.request_id import RequestIdMiddleware
 from paceline.middleware.response_cache import CachedRoute, ResponseCacheMiddleware
@@ -32,12 +32,6 @@ __all__ = [
 ]
 
 
-class Middleware(Protocol):
-    """An application that stands in front of another one."""
-
-    def __call__(self, scope: Scope, receive: Receive, send: Send, /) -> Awaitable[None]: ...
-
-
 MiddlewareFactory = Callable[[ASGIApp], Middleware]
 
 
@@ -49,7 +43,7 @@ def instrument(
     tracing: Tracing,
     generation: Callable[[], int],
     admission: Admission | None = None,
-) -> ASGIApp:
+) -> Middleware:
     """The application with the middleware of `paceline serve` in front. What is off is not there.
 
     Args:
@@ -77,9 +71,10 @@ def instrument(
             partial(BodyLimitMiddleware, most_bytes=settings.max_body_bytes, routes=parse_routes(settings.body_limits)),
         ),
     ]
-    for wrap in reversed(stack):
-        app = wrap(app).__call__  # the method: a call of the instance costs four times as much
-    return app
+    outermost, *others = stack
+    for wrap in reversed(others):
+        app = wrap(app).handle  # the method: a call of the instance costs several times as much
+    return outermost(app)
 
 
 def _if(wanted: bool, wrap: MiddlewareFactory) -> list[MiddlewareFactory]:

@@ -9,6 +9,7 @@ from typing import Final
 
 from paceline.asgi import ASGIApp, Message, Receive, Scope, Send
 from paceline.middleware.client import client_left
+from paceline.middleware.middleware import Middleware
 from paceline.middleware.problem import send_problem
 from paceline.resources.admission.limiter import Admission
 
@@ -22,7 +23,7 @@ async def send_overloaded(scope: Scope, receive: Receive, send: Send) -> None:
     await send_problem(scope, send, 503, "Overloaded", detail, RETRY_AFTER)
 
 
-class AdmissionMiddleware:
+class AdmissionMiddleware(Middleware):
     """Responds 503 with `Retry-After` above the limit. While admission is off it costs one comparison."""
 
     __slots__ = ("_admission", "_app", "_refusal")
@@ -33,8 +34,7 @@ class AdmissionMiddleware:
         self._admission = admission
         self._refusal = send_overloaded if refusal is None else refusal
 
-    # Not a coroutine function: while off it hands on the awaitable of the application, which spares a frame.
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    def handle(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         admission = self._admission
         if not admission.on or scope["type"] != "http":
             return self._app(scope, receive, send)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from paceline.asgi import ASGIApp, Message, Receive, Scope, Send
+from paceline.middleware.middleware import Middleware
 from paceline.middleware.problem import send_problem
 
 _DISCONNECT: Final[Message] = {"type": "http.disconnect"}
@@ -24,7 +25,7 @@ class RouteLimit(NamedTuple):
     most_bytes: int
 
 
-class BodyLimitMiddleware:
+class BodyLimitMiddleware(Middleware):
     """Bounds the bytes of a request's body, declared or in chunks; then the connection closes, the rest unread.
 
     What the application has read of a body that turns out too large is in vain: it is told that the client is gone,
@@ -44,8 +45,7 @@ class BodyLimitMiddleware:
         self._most = most_bytes
         self._routes = tuple(routes)
 
-    # Not a coroutine function: it hands on the awaitable of the application, which spares a frame.
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    def handle(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
             return self._app(scope, receive, send)
         for name, _ in scope["headers"]:

@@ -10,6 +10,7 @@ from time import perf_counter
 
 from paceline.asgi import RESPONSE_HEADERS, ASGIApp, Message, Receive, Scope, Send
 from paceline.middleware.client import client_left, response_complete
+from paceline.middleware.middleware import Middleware
 from paceline.telemetry.logs import current_request
 from paceline.telemetry.requests import RequestStats
 from paceline.telemetry.server_span import Outcome
@@ -17,7 +18,7 @@ from paceline.telemetry.time_spent import TimeSpent, current
 from paceline.telemetry.tracing import RequestTrace, Tracing
 
 
-class MeasureMiddleware:
+class MeasureMiddleware(Middleware):
     """Records duration and outcome of each request; hands those worth a span to `Tracing`."""
 
     __slots__ = ("_app", "_clock", "_generation", "_requests", "_slow", "_tracing")
@@ -38,7 +39,7 @@ class MeasureMiddleware:
         self._generation = generation
         self._clock = clock
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Runs on every request, about 1.5 µs of it: plain local variables instead of objects are meant."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)

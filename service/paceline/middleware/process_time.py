@@ -4,9 +4,10 @@ from collections.abc import Awaitable, Callable
 from time import perf_counter
 
 from paceline.asgi import ASGIApp, Message, Receive, Scope, Send
+from paceline.middleware.middleware import Middleware
 
 
-class ProcessTimeMiddleware:
+class ProcessTimeMiddleware(Middleware):
     """Adds two headers to each response; those that the application sets stay beside them."""
 
     __slots__ = ("_app", "_clock")
@@ -15,8 +16,7 @@ class ProcessTimeMiddleware:
         self._app = app
         self._clock = clock
 
-    # Not a coroutine function: it hands on the awaitable of the application, which spares a frame.
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    def handle(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
             return self._app(scope, receive, send)
         started = self._clock()

@@ -6,13 +6,14 @@ from random import getrandbits
 from typing import Final
 
 from paceline.asgi import ASGIApp, Message, Receive, Scope, Send
+from paceline.middleware.middleware import Middleware
 from paceline.middleware.trusted_proxies import TRUSTED
 
 _HEADER: Final = b"x-request-id"
 _SANE: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
-class RequestIdMiddleware:
+class RequestIdMiddleware(Middleware):
     """In `scope["state"]["request_id"]`, from where log lines take it, and in the response as `X-Request-ID`.
 
     An id given by a middleware further out stays; a response that names its own keeps it.
@@ -23,8 +24,7 @@ class RequestIdMiddleware:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    # Not a coroutine function: it hands on the awaitable of the application, which spares a frame.
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    def handle(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http" or "request_id" in (state := scope.setdefault("state", {})):
             return self._app(scope, receive, send)
         request_id = _chosen(scope)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Sequence
 from typing import Final
 
 from paceline.asgi import ASGIApp, Message, Receive, Scope, Send
+from paceline.middleware.middleware import Middleware
 
 Header = tuple[bytes, bytes]
 
@@ -20,7 +21,7 @@ _OVER_TLS: Final = (*_ALWAYS, (b"strict-transport-security", b"max-age=31536000"
 _NAMES: Final = frozenset(name for name, _ in _OVER_TLS)
 
 
-class SecurityHeadersMiddleware:
+class SecurityHeadersMiddleware(Middleware):
     """Adds what is missing; `Strict-Transport-Security` only where the client came by TLS."""
 
     __slots__ = ("_app",)
@@ -28,8 +29,7 @@ class SecurityHeadersMiddleware:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    # Not a coroutine function: it hands on the awaitable of the application, which spares a frame.
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    def handle(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
             return self._app(scope, receive, send)
         wanted = _OVER_TLS if scope.get("scheme") == "https" else _ALWAYS

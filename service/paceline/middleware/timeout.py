@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Awaitable
 
 from paceline.asgi import ASGIApp, Message, Receive, Scope, Send
+from paceline.middleware.middleware import Middleware
 from paceline.middleware.problem import send_problem
 
 
-class TimeoutMiddleware:
+class TimeoutMiddleware(Middleware):
     """Bounds the time to the first byte; a response that has begun, and a WebSocket, may take as long as they like.
 
     A handler that runs in a thread cannot be cancelled: its 504 comes when the thread is done.
@@ -19,7 +20,7 @@ class TimeoutMiddleware:
         self._app = app
         self._seconds = seconds
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         deadline = asyncio.timeout(self._seconds)

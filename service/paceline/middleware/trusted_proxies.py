@@ -5,6 +5,7 @@ from typing import Final
 
 from paceline.asgi import ASGIApp, Receive, Scope, Send
 from paceline.middleware.forwarded import FORWARDED, X_FORWARDED, by_forwarded, by_x_forwarded, client_of
+from paceline.middleware.middleware import Middleware
 from paceline.trusted_peers import TrustedPeers
 
 TRUSTED: Final = "paceline.trusted_peer"
@@ -14,7 +15,7 @@ _PLAIN: Final = {"http": "http", "websocket": "ws"}
 _READERS: Final = {"x-forwarded": (X_FORWARDED, by_x_forwarded), "forwarded": (FORWARDED, by_forwarded)}
 
 
-class TrustedProxiesMiddleware:
+class TrustedProxiesMiddleware(Middleware):
     """Sets `client` and `scheme` of the scope for requests and WebSockets; the client's port is 0, unknown."""
 
     __slots__ = ("_app", "_names", "_read", "_trusted")
@@ -30,8 +31,7 @@ class TrustedProxiesMiddleware:
         self._trusted = trusted
         self._names, self._read = _READERS[header]
 
-    # Not a coroutine function: it hands on the awaitable of the application, which spares a frame.
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    def handle(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] in _PLAIN:
             peer = scope.get("client")
             if (peer[0] if peer else None) in self._trusted:

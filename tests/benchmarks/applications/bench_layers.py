@@ -26,7 +26,7 @@ measured = instrument(
     requests=requests,
     tracing=Tracing.from_settings(settings),
     generation=lambda: 17,
-)
+).handle
 tasks: list[asyncio.Task[None]] = []
 report = Path(tempfile.mkdtemp(prefix="paceline-bench-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
 

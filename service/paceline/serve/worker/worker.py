@@ -141,7 +141,7 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
             tracing=measured.tracing,
             generation=lambda: reporter.generation,
             admission=measured.admission,
-        )
+        ).handle
         settings = self.app.settings.serve
         self.config.timeout_keep_alive = settings.keepalive_seconds
         return TunedServer(

@@ -63,7 +63,7 @@ def slow() -> Slow:
 async def test_while_off_the_application_is_called_as_if_nothing_stood_before_it(slow: Slow) -> None:
     layer = AdmissionMiddleware(slow, admission=Admission())
     slow.open.set()
-    awaitable = layer(scope(), None, None)  # type: ignore[arg-type]
+    awaitable = layer.handle(scope(), None, None)  # type: ignore[arg-type]
     assert awaitable.cr_code is Slow.__call__.__code__  # type: ignore[attr-defined]
     awaitable.close()  # type: ignore[attr-defined]
 

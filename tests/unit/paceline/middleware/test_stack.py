@@ -3,14 +3,24 @@
 import asyncio
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 from paceline.asgi import ASGIApp
-from paceline.middleware import ProcessTimeMiddleware, RequestIdMiddleware, SecurityHeadersMiddleware, instrument
+from paceline.middleware import (
+    ProcessTimeMiddleware,
+    RequestIdMiddleware,
+    ResponseCacheMiddleware,
+    SecurityHeadersMiddleware,
+    TrustedProxiesMiddleware,
+    instrument,
+)
 from paceline.settings import MiddlewareSettings, TelemetrySettings
 from paceline.telemetry.requests import RequestStats
 from paceline.telemetry.tracing import Tracing
+from paceline.trusted_peers import TrustedPeers
+from uvicorn.config import Config
 
 Headers = list[tuple[bytes, bytes]]
 PLAIN: Headers = [(b"content-type", b"text/plain")]
@@ -96,6 +106,23 @@ async def test_other_scopes_reach_the_application_as_they_are(layer: Callable[[A
 
     await layer(app)({"type": kind}, asyncio.sleep, asyncio.sleep)
     assert seen == [({"type": kind}, asyncio.sleep, asyncio.sleep)]
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        ProcessTimeMiddleware,
+        RequestIdMiddleware,
+        SecurityHeadersMiddleware,
+        partial(ResponseCacheMiddleware, routes={}),
+        partial(TrustedProxiesMiddleware, trusted=TrustedPeers("")),
+        lambda app: instrumented(app),
+    ],
+)
+def test_uvicorn_sees_that_the_outermost_is_an_application_of_asgi_3(wrap: Callable[[ASGIApp], ASGIApp]) -> None:
+    config = Config(wrap(Hello()), log_config=None)
+    config.load()
+    assert config.interface == "asgi3"
 
 
 def instrumented(app: ASGIApp, **settings: Any) -> ASGIApp:
