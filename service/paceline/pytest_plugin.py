@@ -63,7 +63,8 @@ def retune() -> Iterator[Retune]:
 
 
 def _checked(registry: "Tunables", pools: Mapping[str, int], caches: Mapping[str, float]) -> "Values":
-    from paceline.document.model import CacheValues, Values
+    from paceline.document.model import Values
+    from paceline.document.tunables import CacheValues
     from paceline.errors import UsageError
 
     known = registry.report()

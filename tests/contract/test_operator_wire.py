@@ -9,8 +9,8 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 from modelled_fleet import KEY, ModelledFleet, ModelPod, Service, start_values
-from paceline.document.model import AdmissionValues
 from paceline.document.model import parse_document as runtime_parses
+from paceline.document.tunables import AdmissionValues
 from paceline.resources.cache.cache import Cache
 from paceline.resources.cache.plain import Plain
 from paceline.resources.cache.redis import RedisTier

@@ -4,11 +4,13 @@ Pure. Missing is not zero: a cap or a start value that no worker has reported ye
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, Literal
 
-from paceline.document.model import AdmissionValues, CacheValues, Values
+from paceline.document.model import Values
+from paceline.document.tunables import SECTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,51 +61,27 @@ def grant(asked: Values, *, start: CompleteValues, caps: HardCaps, after_unclean
 
 
 def _complete(asked: Values, start: CompleteValues) -> CompleteValues:
-    return CompleteValues(
-        workers=start.workers if asked.workers is None else asked.workers,
-        pools={**start.pools, **asked.pools},
-        caches={**start.caches, **asked.caches},
-        admission=asked.admission,
-    )
+    return complete(asked.over(start), start.workers)
+
+
+def complete(values: Values, workers: int) -> CompleteValues:
+    """The values with so many workers where they do not say."""
+    found = {each.name: getattr(values, each.name) for each in SECTIONS}
+    return CompleteValues(**{**found, "workers": workers if values.workers is None else values.workers})
 
 
 def _lower(values: CompleteValues, start: CompleteValues) -> CompleteValues:
-    # A name without a known start value is left out: its worker then runs the start value by itself.
-    return CompleteValues(
-        workers=min(values.workers, start.workers),
-        pools={name: min(limit, start.pools[name]) for name, limit in values.pools.items() if name in start.pools},
-        caches={
-            name: CacheValues(min(cache.ttl_seconds, start.caches[name].ttl_seconds))
-            for name, cache in values.caches.items()
-            if name in start.caches
-        },
-        admission=values.admission,
-    )
+    return CompleteValues(**{s.name: s.lowered(getattr(values, s.name), getattr(start, s.name)) for s in SECTIONS})
 
 
 def _cap(values: CompleteValues, caps: HardCaps) -> CompleteValues:
-    return CompleteValues(
-        workers=min(values.workers, caps.workers),
-        pools={name: min(limit, caps.pools.get(name, limit)) for name, limit in values.pools.items()},
-        caches=values.caches,
-        admission=values.admission and _ordered(values.admission),
-    )
-
-
-def _ordered(admission: AdmissionValues) -> AdmissionValues:
-    """The schema cannot say that the minimum is no larger than the maximum."""
-    return replace(admission, min=min(admission.min, admission.max))
+    return CompleteValues(**{s.name: s.capped(getattr(values, s.name), getattr(caps, s.name, None)) for s in SECTIONS})
 
 
 def _cuts(asked: CompleteValues, granted: CompleteValues, by: Literal["cap", "uncleanExit"]) -> Iterator[Clamp]:
-    before, after = _numbers(asked), _numbers(granted)
+    before, after = _figures(asked), _figures(granted)
     return (Clamp(name, before[name], number, by) for name, number in after.items() if number < before[name])
 
 
-def _numbers(values: CompleteValues) -> dict[str, float]:
-    return {
-        "workers": values.workers,
-        **{f"pools.{name}": limit for name, limit in values.pools.items()},
-        **{f"caches.{name}": cache.ttl_seconds for name, cache in values.caches.items()},
-        **({"admission.min": values.admission.min} if values.admission else {}),
-    }
+def _figures(values: CompleteValues) -> dict[str, float]:
+    return dict(chain.from_iterable(each.figures(getattr(values, each.name)) for each in SECTIONS))

@@ -4,7 +4,7 @@ The operator writes it, one generation after another; `docs/schemas/tuning.v1.sc
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
@@ -12,11 +12,10 @@ from typing import Annotated, Any, Final, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from paceline.document.tunables import LARGEST_VALUE, REGISTERED, SECTIONS, AdmissionValues, CacheValues
 from paceline.errors import InvalidDocument
 
 SCHEMA = "paceline.dev/tuning/v1"
-LARGEST_VALUE: Final = 2**31 - 1
-"""The largest number in `values`: int32, as in the TuningPolicy. Seconds keep to it too: 68 years."""
 LARGEST_GENERATION: Final = 2**63 - 1
 """int64: what a Kubernetes resource, a span attribute and `/state` can hold."""
 PROCESSES: Final = "processes"
@@ -25,27 +24,6 @@ PROCESSES: Final = "processes"
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 _SHOWN: Final = 120
 """Characters of a field's path in a message; names in a document may be of any length."""
-
-
-@dataclass(frozen=True, slots=True)
-class CacheValues:
-    """What is tuned of one cache. `ttl_seconds` 0 means: always fetch."""
-
-    ttl_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class AdmissionValues:
-    """Within what a worker limits the requests it works on; what they promise, so that it knows when to brake."""
-
-    min: int
-    max: int
-    p95_seconds: float | None = None
-    """The objective; None where nobody has said it."""
-
-    def to_json(self) -> dict[str, Any]:
-        wire: dict[str, Any] = {"min": self.min, "max": self.max}
-        return wire if self.p95_seconds is None else {**wire, "p95Seconds": self.p95_seconds}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +40,18 @@ class Values:
 
     def to_json(self) -> dict[str, Any]:
         """The wire form: `{"workers": 4, "pools": {…}, "caches": {"responses": {"ttlSeconds": 60}}}`."""
-        wire: dict[str, Any] = {} if self.workers is None else {"workers": self.workers}
-        wire["pools"] = dict(self.pools)
-        wire["caches"] = {name: {"ttlSeconds": cache.ttl_seconds} for name, cache in self.caches.items()}
-        return wire if self.admission is None else {**wire, "admission": self.admission.to_json()}
+        written = {each.name: each.each(getattr(self, each.name), each.write) for each in SECTIONS}
+        return {name: content for name, content in written.items() if content is not None}
+
+    def over(self, common: "Values") -> "Values":
+        """These values in place of the common ones; what they do not name is the common value."""
+        return Values(**{s.name: s.merged(getattr(common, s.name), getattr(self, s.name)) for s in SECTIONS})
+
+    def unknown(self, registered: Mapping[str, Container[str]]) -> list[str]:
+        """Names that nothing is registered under, sorted. `registered` has the names by section."""
+        return sorted(
+            {name for each in REGISTERED for name in getattr(self, each.name) if name not in registered[each.name]}
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +68,7 @@ class TuningDocument:
     def values_for(self, pod_uid: str) -> Values:
         """The values for one pod: an override (canary) replaces single tunables of the common values."""
         override = self.overrides.get(pod_uid)
-        if override is None:
-            return self.values
-        return Values(
-            workers=self.values.workers if override.workers is None else override.workers,
-            pools={**self.values.pools, **override.pools},
-            caches={**self.values.caches, **override.caches},
-            admission=override.admission or self.values.admission,
-        )
+        return self.values if override is None else override.over(self.values)
 
 
 _Count = Annotated[int, Field(ge=1, le=LARGEST_VALUE)]
@@ -107,9 +86,6 @@ class _AdmissionWire(BaseModel):
     max: _Count
     p95Seconds: Annotated[_Seconds, Field(gt=0)] | None = None  # noqa: N815 - the wire's name
 
-    def to_values(self) -> AdmissionValues:
-        return AdmissionValues(self.min, self.max, self.p95Seconds)
-
 
 class _ValuesWire(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
@@ -119,12 +95,8 @@ class _ValuesWire(BaseModel):
     admission: _AdmissionWire | None = None
 
     def to_values(self) -> Values:
-        return Values(
-            self.workers,
-            MappingProxyType(self.pools),
-            MappingProxyType({name: CacheValues(cache.ttlSeconds) for name, cache in self.caches.items()}),
-            self.admission.to_values() if self.admission else None,
-        )
+        wire = self.model_dump()
+        return Values(**{each.name: each.each(wire[each.name], each.read) for each in SECTIONS})
 
 
 class _EffectiveWire(_ValuesWire):

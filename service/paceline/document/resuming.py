@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from paceline.document.adoption import DesiredState, Refusal
-from paceline.document.bounds import CompleteValues
+from paceline.document.bounds import complete
 from paceline.document.model import parse_values
 from paceline.document.pod import Worker
 from paceline.document.sequencing import Progress
@@ -64,7 +64,7 @@ def parse_saved(wire: Mapping[str, Any]) -> Saved:
             step=wire["step"],
             generation=wire["generation"],
             workers=wire["workers"],
-            values=CompleteValues(values.workers, values.pools, values.caches, values.admission),
+            values=complete(values, values.workers),
             settled=dict(wire["settled"]),
             since=wire["since"],
             removed_at=wire["removedAt"],

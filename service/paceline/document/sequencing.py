@@ -128,7 +128,7 @@ def pending(progress: Progress, wanted: CompleteValues, snapshot: PodSnapshot) -
 
 def _lower_limits(progress: Progress, wanted: CompleteValues, now: float) -> Progress:
     pools = {name: min(limit, progress.settled.get(name, limit)) for name, limit in wanted.pools.items()}
-    return _write(progress, now, CompleteValues(_target(progress, wanted), pools, wanted.caches, wanted.admission))
+    return _write(progress, now, replace(wanted, workers=_target(progress, wanted), pools=pools))
 
 
 def _lowered(progress: Progress) -> dict[str, int]:

@@ -181,7 +181,7 @@ class Tunables:
             self._apply_to_cache(cache)
         for name, error in failed.items():
             raise PoolError(f"pool {name!r} does not take its limit: {type(error).__name__}: {error}") from error
-        return sorted(({*values.pools} - {*self._pools}) | ({*values.caches} - {*self._caches}))
+        return values.unknown({"pools": self._pools, "caches": self._caches})
 
     def report(self) -> dict[str, Any]:
         """`{"pools": {…}, "caches": {…}}` in the shapes of `/state`; counters cover the life of the process."""

@@ -12,7 +12,8 @@ from uuid import UUID
 
 import pytest
 from paceline import tune
-from paceline.document.model import CacheValues, Values
+from paceline.document.model import Values
+from paceline.document.tunables import CacheValues
 from paceline.local.valkey import valkey
 from paceline.resources.cache.cache import Cache
 from paceline.resources.cache.entry import Entry

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from paceline.document.model import CacheValues, Values
+from paceline.document.model import Values
+from paceline.document.tunables import CacheValues
 from serving import StartArbiter, eventually
 
 

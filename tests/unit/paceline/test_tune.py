@@ -7,7 +7,8 @@ from typing import Any, assert_type
 
 import pytest
 from paceline import tune
-from paceline.document.model import CacheValues, Values
+from paceline.document.model import Values
+from paceline.document.tunables import CacheValues
 from paceline.errors import UsageError
 
 

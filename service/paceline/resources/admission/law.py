@@ -25,7 +25,7 @@ from math import ceil, log10
 from statistics import StatisticsError, correlation, fmean, median, pstdev
 from typing import Final
 
-from paceline.document.model import AdmissionValues
+from paceline.document.tunables import AdmissionValues
 
 BRAKE_ABOVE: Final = 1.5
 """Times the objective."""

@@ -9,7 +9,7 @@ from math import ceil
 from time import perf_counter
 from typing import Any, Final
 
-from paceline.document.model import AdmissionValues
+from paceline.document.tunables import AdmissionValues
 from paceline.resources.admission.law import Limit, Reason, Window, advance, begin, within
 
 WINDOW_SECONDS: Final = 1.0

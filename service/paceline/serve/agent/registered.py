@@ -5,12 +5,13 @@ reported, and the very first values it writes are right.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
 
-from paceline.document.model import LARGEST_VALUE, CacheValues, Values
+from paceline.document.model import Values
+from paceline.document.tunables import REGISTERED, Section
 from paceline.serve.rundir import RunDir, write_atomically
 
 
@@ -23,30 +24,31 @@ class Registered:
 
     def unknown(self, asked: Values) -> list[str]:
         """Names in a document that nothing is registered under."""
-        return sorted((asked.pools.keys() - self.start.pools.keys()) | (asked.caches.keys() - self.start.caches.keys()))
+        return asked.unknown({each.name: getattr(self.start, each.name) for each in REGISTERED})
 
     def only_known(self, values: Values) -> Values:
         """The values without names that nothing is registered under."""
-        return Values(
-            values.workers,
-            {name: limit for name, limit in values.pools.items() if name in self.start.pools},
-            {name: cache for name, cache in values.caches.items() if name in self.start.caches},
-            values.admission,
-        )
+        known: dict[str, Any] = {
+            each.name: each.only(getattr(values, each.name), getattr(self.start, each.name)) for each in REGISTERED
+        }
+        return replace(values, **known)
 
 
 def learn(known: Registered, reports: Iterable[Mapping[str, Any]]) -> Registered:
     """Adds what reports say. A name stays known when a worker closes its pool: the next worker opens it again."""
-    pools, caches, caps = dict(known.start.pools), dict(known.start.caches), dict(known.caps)
+    start: dict[str, Any] = {each.name: dict(getattr(known.start, each.name)) for each in REGISTERED}
+    caps = dict(known.caps)
     for report in reports:
-        start = report["startValues"]
-        # Code may start with more than a document can ask for; what is written to workers must be readable there.
-        pools.update({name: min(limit, LARGEST_VALUE) for name, limit in start["pools"].items()})
-        caches.update(
-            {name: CacheValues(min(cache["ttlSeconds"], LARGEST_VALUE)) for name, cache in start["caches"].items()}
-        )
+        for each in REGISTERED:
+            start[each.name].update(_start_values(each, report["startValues"]))
         caps.update({name: pool["cap"] for name, pool in report["pools"].items()})
-    return Registered(Values(None, pools, caches), caps)
+    return Registered(Values(**start), caps)
+
+
+def _start_values(section: Section, wire: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Code may start with more than a document can ask for; what is written to workers must be readable there."""
+    found = wire[section.name].items()
+    return {name: min(section.read(value), section.largest, key=section.figure) for name, value in found}
 
 
 def save(registered: Registered, run_dir: RunDir) -> None:
@@ -59,10 +61,8 @@ def load(run_dir: RunDir) -> Registered:
     """What the pod's last life knew; nothing where there was none or its file is of no use."""
     try:
         wire = orjson.loads(run_dir.registered.read_bytes())
-        start = wire["startValues"]
-        caches = {name: CacheValues(float(cache["ttlSeconds"])) for name, cache in start["caches"].items()}
-        pools = {name: int(limit) for name, limit in start["pools"].items()}
+        start: dict[str, Any] = {each.name: _start_values(each, wire["startValues"]) for each in REGISTERED}
         caps = {name: int(cap) for name, cap in wire["caps"].items()}
     except (OSError, orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
         return Registered()
-    return Registered(Values(None, pools, caches), caps)
+    return Registered(Values(**start), caps)

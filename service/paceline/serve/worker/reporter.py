@@ -202,18 +202,13 @@ class Reporter:
             **tuned,
             "startValues": measured.tunables.start_values(),
             "spans": {"exported": measured.tracing.exported, "dropped": measured.tracing.dropped},
-            "unknown": unknown_names(self._effective.values, tuned),
+            "unknown": self._effective.values.unknown(tuned),
         }
 
     def _warn_once(self, message: str) -> None:
         if message != self._last_warning:
             logger.error(message)
             self._last_warning = message
-
-
-def unknown_names(values: Values, tuned: dict[str, Any]) -> list[str]:
-    """Names in the values that nothing is registered under at this moment: a pool may register on first use."""
-    return sorted((values.pools.keys() - tuned["pools"].keys()) | (values.caches.keys() - tuned["caches"].keys()))
 
 
 def private_bytes() -> int:

@@ -1,6 +1,7 @@
 import pytest
 from paceline.document.bounds import Clamp, CompleteValues, HardCaps, grant
-from paceline.document.model import AdmissionValues, CacheValues, Values
+from paceline.document.model import Values
+from paceline.document.tunables import AdmissionValues, CacheValues
 
 START = CompleteValues(1, {"postgres": 5, "redis": 20}, {"responses": CacheValues(60)})
 CAPS = HardCaps(4, {"postgres": 10})

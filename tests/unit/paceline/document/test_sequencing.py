@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 from paceline.document.adoption import DesiredState
 from paceline.document.bounds import CompleteValues
-from paceline.document.model import AdmissionValues, CacheValues, Values
+from paceline.document.model import Values
 from paceline.document.pod import Memory, PodSnapshot, PoolUse, Worker
 from paceline.document.sequencing import Progress, advance, begin, follow, pending
+from paceline.document.tunables import AdmissionValues, CacheValues
 
 PLENTY = Memory(None, 0, None)
 DEADLINE_SECONDS = 30.0

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 import pytest
-from paceline.document.model import AdmissionValues
+from paceline.document.tunables import AdmissionValues
 from paceline.middleware import instrument
 from paceline.middleware.admission import AdmissionMiddleware
 from paceline.resources.admission.limiter import Admission

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from paceline.document.model import CacheValues, Values
+from paceline.document.model import Values
+from paceline.document.tunables import CacheValues
 from paceline.errors import PoolError, UsageError
 from paceline.resources.registry import Tunables
 from paceline.settings import load_settings

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from paceline.document.model import CacheValues, Values
+from paceline.document.model import Values
+from paceline.document.tunables import CacheValues
 from paceline.errors import UsageError
 from paceline.middleware import CachedRoute, ResponseCacheMiddleware
 from paceline.middleware.response_cache.response import CachedResponse, ResponseSerializer

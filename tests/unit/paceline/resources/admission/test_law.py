@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from paceline.document.model import AdmissionValues
+from paceline.document.tunables import AdmissionValues
 from paceline.resources.admission.law import Limit, Reason, Window, advance, begin, within
 
 BOUNDS = AdmissionValues(2, 500, p95_seconds=0.100)

@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 import pytest
-from paceline.document.model import AdmissionValues
+from paceline.document.tunables import AdmissionValues
 from paceline.resources.admission.limiter import FEWEST_REQUESTS, Admission
 
 SERVERS = 10

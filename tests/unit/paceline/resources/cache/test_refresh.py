@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 from paceline import tune
-from paceline.document.model import CacheValues, Values
+from paceline.document.model import Values
+from paceline.document.tunables import CacheValues
 from paceline.errors import UsageError
 from paceline.resources.cache.refresh import outlives
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine

@@ -7,10 +7,11 @@ from typing import Any
 
 import orjson
 import pytest
-from paceline.document.model import CacheValues, Values
+from paceline.document.model import Values
+from paceline.document.tunables import CacheValues
 from paceline.resources.registry import Tunables
 from paceline.serve.rundir import Effective, RunDir
-from paceline.serve.worker.reporter import Measured, Reporter, private_bytes, unknown_names
+from paceline.serve.worker.reporter import Measured, Reporter, private_bytes
 from paceline.serve.worker.supervised import SupervisedTasks
 from paceline.settings import TelemetrySettings
 from paceline.telemetry.loop_lag import LoopLag
@@ -226,7 +227,7 @@ def test_a_folder_that_is_gone_does_not_stop_the_worker(
 def test_names_that_nobody_registered_are_unknown() -> None:
     values = Values(pools={"postgres": 3, "other": 1}, caches={"answers": CacheValues(1), "gone": CacheValues(1)})
     tuned = {"pools": {"postgres": {}}, "caches": {"answers": {}}}
-    assert unknown_names(values, tuned) == ["gone", "other"]
+    assert values.unknown(tuned) == ["gone", "other"]
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
