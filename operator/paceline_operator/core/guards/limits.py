@@ -23,7 +23,7 @@ from paceline_operator.core.situation.memory import Rejected
 from paceline_operator.core.situation.situation import Situation
 
 TURNED_AWAY: Final = 0.001
-"""Share of the requests; a burst now and then is what admission is for."""
+"""Share of the requests; a burst now and then may be turned away."""
 TRUSTED: Final = 0.5
 """The least share of a promised gain that must have been seen for more of the same to be tried without a model."""
 GIVING_BACK: Final = frozenset({Reason.WORKERS_OVERSIZED, Reason.POOL_OVERSIZED})

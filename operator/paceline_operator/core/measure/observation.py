@@ -72,7 +72,7 @@ class Observation:
     most_workers: int | None = None
     """What memory has room for in the pod that has least; None where it cannot be told."""
     turned_away: int = 0
-    """Requests that admission refused: they were wanted, but are in no other figure."""
+    """Requests that pods turned away: they were wanted, but are in no other figure."""
     busiest: float | None = None
     """Requests a second and pod in the busiest minute, of a window longer than that."""
     left_out: int = 0

@@ -111,7 +111,7 @@ class PodState:
     cpu: Cpu = field(default_factory=Cpu)
     memory: PodMemory = field(default_factory=PodMemory)
     turned_away: int = 0
-    """Requests that admission has refused, cumulative; in no other count."""
+    """Requests that the pod has turned away, cumulative; in no other count."""
 
     @property
     def epoch(self) -> tuple[str, int]:

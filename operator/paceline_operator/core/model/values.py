@@ -23,7 +23,7 @@ def reported(section: str, word: object, name: str) -> Tunable:
 
 
 def values_to_wire(values: Values) -> dict[str, Any]:
-    """`{"workers": 4, "pools": {"postgres": 8}, "caches": {"responses": {"ttlSeconds": 60}}, "admission": {…}}`."""
+    """`{"workers": 4, "pools": {"postgres": 8}, "caches": {"responses": {"ttlSeconds": 60}}, …}`."""
     wire: dict[str, Any] = {}
     for kind, descriptor in DESCRIPTORS.items():
         found = {tunable.name: values[tunable] for tunable in sorted(values) if tunable.kind is kind}
@@ -82,7 +82,7 @@ def _section(descriptor: Descriptor, values: Mapping[str, float]) -> Any:
 
 
 def tunable_to_wire(tunable: Tunable) -> str:
-    """`workers`, `pools.NAME`, `caches.NAME` or `admission.NAME`."""
+    """`workers`, `pools.NAME`, `caches.NAME` and so on: the section, and the name in it."""
     section = tunable.descriptor.section
     return f"{section}.{tunable.name}" if tunable.name else section
 

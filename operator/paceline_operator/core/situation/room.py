@@ -29,7 +29,7 @@ NOISY: Final = 0.08
 """From this noise on a single window tells nothing: the objective counts as missed once two in a row say so, and its
 room once it is missing by more than the noise."""
 TURNED_AWAY: Final = 0.001
-"""Share of the requests that admission may refuse while the objective counts as met: a burst now and then."""
+"""Share of the requests that pods may turn away while the objective counts as met: a burst now and then."""
 
 
 def with_window(busy: tuple[Busy, ...], observation: Observation, now: datetime) -> tuple[Busy, ...]:
