@@ -56,7 +56,7 @@ def local(
 
     DIR/targets.yaml lists the processes: [{kind: Process, name: api, documentFile: tuning.json, stateUrls:
     [http://127.0.0.1:9090/state]}]. Each decision is one line of JSON on stdout; the log is on stderr; the status of
-    policy NAME is in DIR/NAME.status.yaml.
+    policy NAME is in DIR/NAME.status.yaml, what was learnt of it in DIR/NAME.checkpoint.yaml.
     """
     from paceline_operator.local import run_local
 
@@ -98,7 +98,7 @@ def why(
 def decide(
     policy: Annotated[Path, typer.Option(metavar="FILE", help="A manifest with one TuningPolicy.")],
     observation: Annotated[Path, typer.Option(metavar="FILE", help="Responses of /state, or {before: [], after: []}.")],
-    history: Annotated[Path | None, typer.Option(metavar="FILE", help="A TuningPolicy with a status.")] = None,
+    history: Annotated[Path | None, typer.Option(metavar="FILE", help="A TuningCheckpoint.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One object on stdout.")] = False,
 ) -> None:
     """What the operator would do on this telemetry, and why: change a file and ask again."""

@@ -133,6 +133,16 @@ class StoredDocument:
     resource_version: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class StoredCheckpoint:
+    """A policy's checkpoint as stored, unparsed; `content` and `resource_version` are None while there is none."""
+
+    content: Mapping[str, Any] | None = None
+    resource_version: str | None = None
+    foreign: bool = False
+    """Whether another policy owns it, perhaps an earlier one of the same name, or nobody."""
+
+
 class Conflict(Exception):
     """What was read has changed since; read anew and decide again."""
 
@@ -170,6 +180,16 @@ class Platform(Protocol):
 
     async def write_document(self, workload: Workload, content: bytes, expected: str | None) -> None:
         """Stores the document if its resource version is still `expected` (None: creates it). Raises Conflict."""
+
+    async def checkpoint(self, policy: PolicyResource) -> StoredCheckpoint:
+        """What was learnt of the policy."""
+
+    async def write_checkpoint(self, policy: PolicyResource, content: Mapping[str, Any], expected: str | None) -> str:
+        """Stores it, owned by the policy, if its resource version is still `expected` (None: creates it); the new one.
+
+        Raises:
+            Conflict: it is not.
+        """
 
     async def nudge(self, workload: Workload, generation: int) -> None:
         """Makes kubelet sync the mounted document at once, through `pods/status`; best effort."""

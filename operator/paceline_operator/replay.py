@@ -27,6 +27,7 @@ from paceline_operator.core.situation.apart import told_apart
 from paceline_operator.core.situation.experience import overhead_of
 from paceline_operator.core.situation.memory import Memory
 from paceline_operator.core.situation.situation import Fleet, Situation
+from paceline_operator.crd.checkpoint import parse_checkpoint
 from paceline_operator.crd.memory import parse_memory
 from paceline_operator.crd.v1alpha1 import parse_policy
 from paceline_operator.errors import InvalidSpec, InvalidState, UsageError
@@ -43,7 +44,7 @@ def replay(policy: Path, observation: Path, history: Path | None) -> tuple[Situa
         policy: a manifest with one TuningPolicy.
         observation: `/state` responses of pods: `{"before": [...], "after": [...]}`, or only those of now, which then
             count from the start of their pods.
-        history: a TuningPolicy with a status, or the status alone; what the loop remembers.
+        history: a TuningCheckpoint, what the loop remembers.
 
     Raises:
         UsageError: a file cannot be read or understood; says which and why.
@@ -176,8 +177,11 @@ def _memory(path: Path | None) -> Memory:
         return Memory()
     wire = _yaml("--history", path)
     if not isinstance(wire, Mapping):
-        raise UsageError(f"--history {path}: is neither a TuningPolicy nor its status")
-    return parse_memory(wire.get("status", wire))
+        raise UsageError(f"--history {path}: is no TuningCheckpoint")
+    try:
+        return parse_memory(parse_checkpoint(wire).memory, {})
+    except InvalidState as error:
+        raise UsageError(f"--history {path}: {error}") from error
 
 
 def _yaml(option: str, path: Path) -> Any:

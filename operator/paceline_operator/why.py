@@ -1,14 +1,29 @@
 """`paceline-operator why`: fetches one policy, from the cluster or from a folder, and has its history told."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from paceline_operator.cluster.api_server import ApiServer, load_configuration
 from paceline_operator.cluster.kubernetes import KubernetesPlatform
 from paceline_operator.cluster.local import LocalPlatform
+from paceline_operator.crd.checkpoint import parse_checkpoint
+from paceline_operator.crd.document import parse_document
 from paceline_operator.crd.history import changes_made, explain
-from paceline_operator.errors import OperatorError, UsageError
-from paceline_operator.ports import PlatformUnavailable, PolicyKey, PolicyResource
+from paceline_operator.crd.intent import completed
+from paceline_operator.crd.v1alpha1 import parse_target
+from paceline_operator.errors import InvalidState, OperatorError, UsageError
+from paceline_operator.ports import (
+    Platform,
+    PlatformRefused,
+    PlatformUnavailable,
+    PolicyKey,
+    PolicyResource,
+    TargetNotFound,
+    TargetRef,
+    Workload,
+)
 from paceline_operator.settings import OperatorSettings
 
 
@@ -39,15 +54,48 @@ async def tell(key: PolicyKey, at: datetime, *, folder: Path | None, jaeger: str
         OperatorError: the API server did not respond.
     """
     try:
-        policy = await (_from_cluster(key) if folder is None else LocalPlatform(folder, now=lambda: at).policy(key))
+        if folder is not None:
+            return await _told(LocalPlatform(folder, now=lambda: at), key, at, jaeger)
+        return await _told_of_cluster(key, at, jaeger)
     except PlatformUnavailable as error:
         raise OperatorError(str(error)) from error
+
+
+async def _told(platform: Platform, key: PolicyKey, at: datetime, jaeger: str | None) -> str:
+    policy = await platform.policy(key)
     if policy is None:
         raise UsageError(f"there is no TuningPolicy {key}: `kubectl get tuningpolicies --all-namespaces` lists them")
-    return explain(str(key), changes_made(policy.status, at), at, jaeger)
+    status, holds = await _status(platform, policy), await _holds(platform, policy)
+    return explain(str(key), changes_made(status, at, holds), at, jaeger)
 
 
-async def _from_cluster(key: PolicyKey) -> PolicyResource | None:
+async def _status(platform: Platform, policy: PolicyResource) -> Mapping[str, Any]:
+    """With the change that the tuning document carries, where the operator ended before it could write it down."""
+    target = parse_target(policy.spec)
+    if target is None:
+        return policy.status
+    try:
+        stored = await platform.document(_named(policy.key.namespace, target))
+        document = None if stored.content is None else parse_document(stored.content)
+    except (PlatformRefused, TargetNotFound, InvalidState):
+        return policy.status  # whoever asks may not be allowed to read it
+    return completed(policy.status, document, str(policy.key))
+
+
+def _named(namespace: str, target: TargetRef) -> Workload:
+    """Of a workload, no more than its document is found by."""
+    return Workload(namespace, target.api_version, target.kind, target.name, "", 0, False, ())
+
+
+async def _holds(platform: Platform, policy: PolicyResource) -> Sequence[Mapping[str, Any]]:
+    """Empty where they cannot be read: they only tell what came of the last change."""
+    try:
+        return parse_checkpoint((await platform.checkpoint(policy)).content or {}).holds
+    except (PlatformRefused, InvalidState):
+        return ()
+
+
+async def _told_of_cluster(key: PolicyKey, at: datetime, jaeger: str | None) -> str:
     settings = OperatorSettings.from_environment()
     server = ApiServer(await load_configuration(), deadline_seconds=settings.api_timeout_seconds)
     try:
@@ -58,6 +106,6 @@ async def _from_cluster(key: PolicyKey) -> PolicyResource | None:
             now=lambda: datetime.now(UTC),
             reporter="why",
         )
-        return await platform.policy(key)
+        return await _told(platform, key, at, jaeger)
     finally:
         await server.close()

@@ -12,7 +12,7 @@ from paceline_api.settings_group import is_weak
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "paceline"
-CRD = ROOT / "operator" / "paceline_operator" / "crd" / "tuningpolicy.yaml"
+CRDS = sorted((ROOT / "operator" / "paceline_operator" / "crd").glob("*.yaml"))
 
 pytestmark = pytest.mark.skipif(not shutil.which("helm"), reason="chart: helm not found")
 
@@ -110,6 +110,18 @@ def test_the_operator_may_neither_change_pods_nor_read_secrets() -> None:
                 assert set(rule["verbs"]) <= {"get", "list", "watch"}
 
 
+@pytest.mark.invariant
+@pytest.mark.parametrize("namespaced", ["true", "false"])
+def test_checkpoints_are_read_and_written_by_name_and_no_more(namespaced: str) -> None:
+    rules = operator_rules(rendered(f"operator.namespaced={namespaced}"))
+    (rule,) = [rule for rule in rules if any("tuningcheckpoints" in resource for resource in rule["resources"])]
+    assert rule == {
+        "apiGroups": ["paceline.dev"],
+        "resources": ["tuningcheckpoints"],
+        "verbs": ["get", "create", "update"],
+    }
+
+
 def test_a_namespaced_operator_needs_no_right_outside_its_namespace() -> None:
     objects = rendered("operator.namespaced=true")
     assert not [kind for kind, _ in objects if kind.startswith("ClusterRole")]
@@ -129,7 +141,7 @@ def test_what_rbac_cannot_narrow_an_admission_policy_does(namespaced: str) -> No
         for rule in spec["matchConstraints"]["resourceRules"]
         for resource in rule["resources"]
     }
-    assert resources == {"configmaps", "leases", "pods/status"}
+    assert resources == {"configmaps", "leases", "pods/status", "tuningcheckpoints"}
     assert bound == set(policies)
     for spec in policies.values():
         (condition,) = spec["matchConditions"]
@@ -158,11 +170,12 @@ def test_there_is_one_operator_and_never_two() -> None:
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
 
 
-def test_the_custom_resource_is_the_operators_own_and_stays_unless_told_otherwise() -> None:
-    source = yaml.safe_load(CRD.read_text())
-    key = ("CustomResourceDefinition", source["metadata"]["name"])
+@pytest.mark.parametrize("source", CRDS, ids=lambda path: path.stem)
+def test_the_custom_resources_are_the_operators_own_and_stay_unless_told_otherwise(source: Path) -> None:
+    definition = yaml.safe_load(source.read_text())
+    key = ("CustomResourceDefinition", definition["metadata"]["name"])
     kept, dropped = rendered()[key], rendered("crds.keep=false")[key]
-    assert kept["spec"] == dropped["spec"] == source["spec"]
+    assert kept["spec"] == dropped["spec"] == definition["spec"]
     assert kept["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
     assert "helm.sh/resource-policy" not in dropped["metadata"].get("annotations", {})
     assert key not in rendered("crds.enabled=false")

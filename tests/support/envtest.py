@@ -81,6 +81,15 @@ class EnvtestServer:
                 message = content.decode()
             raise RefusedError(error.code, message) from error
 
+    def requests_served(self, verb: str, resource: str, subresource: str = "") -> int:
+        """How many requests of a kind have succeeded so far, as the API server counts them."""
+        request = urllib.request.Request(f"{self.url}/metrics", headers={"Authorization": "Bearer admin"})
+        with urllib.request.urlopen(request, context=self._ssl, timeout=20) as answer:
+            lines = answer.read().decode().splitlines()
+        wanted = (f'verb="{verb}"', f'resource="{resource}"', f'subresource="{subresource}"', 'code="20')
+        counted = [line for line in lines if line.startswith("apiserver_request_total{")]
+        return sum(int(float(line.split()[-1])) for line in counted if all(text in line for text in wanted))
+
     def create(self, path: str, body: Mapping[str, Any]) -> Any:
         return self.request("POST", path, body)
 

@@ -22,6 +22,7 @@ from paceline_operator.ports import (
     Pod,
     PolicyKey,
     PolicyResource,
+    StoredCheckpoint,
     StoredDocument,
     TargetNotFound,
     TargetRef,
@@ -215,6 +216,8 @@ class ModelledFleet:
         self.resources = {KEY: self.resource(spec)}
         self.content: bytes | None = None
         self.version = 0
+        self.checkpoints: dict[PolicyKey, StoredCheckpoint] = {}
+        self.checkpoint_writes = 0
         self.events: list[tuple[str, bool]] = []
         self.status_writes = 0
         self.document_writes = 0
@@ -234,6 +237,7 @@ class ModelledFleet:
         self.accepts = ["tuning/v1"]
         self.before_write: Callable[[], object] | None = None
         self.before_status: Callable[[], object] | None = None
+        self.before_checkpoint: Callable[[], object] | None = None
         self.after_read: Callable[[], object] | None = None
         self._rng = random.Random(seed)
 
@@ -279,6 +283,17 @@ class ModelledFleet:
     @property
     def status(self) -> Mapping[str, Any]:
         return self.resources[KEY].status
+
+    @property
+    def memory(self) -> Mapping[str, Any]:
+        """What is stored of what was learnt."""
+        stored = self.checkpoints.get(KEY)
+        return stored.content.get("memory", {}) if stored and stored.content else {}
+
+    @property
+    def holds(self) -> Sequence[Mapping[str, Any]]:
+        stored = self.checkpoints.get(KEY)
+        return stored.content.get("holds", ()) if stored and stored.content else ()
 
     @property
     def document_now(self) -> Mapping[str, Any] | None:
@@ -338,6 +353,20 @@ class ModelledFleet:
             raise Conflict("the document has changed")
         self.content, self.version = content, self.version + 1
         self.document_writes += 1
+
+    async def checkpoint(self, policy: PolicyResource) -> StoredCheckpoint:
+        return self.checkpoints.get(policy.key, StoredCheckpoint())
+
+    async def write_checkpoint(self, policy: PolicyResource, content: Mapping[str, Any], expected: str | None) -> str:
+        hook, self.before_checkpoint = self.before_checkpoint, None
+        if hook:
+            hook()
+        if expected != (await self.checkpoint(policy)).resource_version:
+            raise Conflict("the checkpoint has changed")
+        self.checkpoint_writes += 1
+        version = str(1000 + self.checkpoint_writes)
+        self.checkpoints[policy.key] = StoredCheckpoint(json.loads(json.dumps(content)), version)
+        return version
 
     async def nudge(self, workload: Workload, generation: int) -> None:
         pass

@@ -77,13 +77,17 @@ class ApiServer:
         """Reads. Raises Missing, PlatformUnavailable."""
         return await self._request("GET", path, query=query)
 
-    async def create(self, path: str, body: Mapping[str, Any]) -> None:
-        """POST. Raises Missing, Conflict (it exists), PlatformUnavailable."""
-        await self._request("POST", path, body=body)
+    async def create(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """POST; the object as stored. Raises Missing, Conflict (it exists), PlatformUnavailable."""
+        return await self._request("POST", path, body=body)
 
-    async def replace(self, path: str, body: Mapping[str, Any]) -> None:
-        """PUT; compare-and-set if the body has a `resourceVersion`. Raises Missing, Conflict, PlatformUnavailable."""
-        await self._request("PUT", path, body=body)
+    async def replace(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """PUT; compare-and-set if the body has a `resourceVersion`. The object as stored.
+
+        Raises:
+            Missing, Conflict, PlatformUnavailable.
+        """
+        return await self._request("PUT", path, body=body)
 
     async def merge(self, path: str, body: Mapping[str, Any]) -> None:
         """Merge patch. Raises Missing, Conflict, PlatformUnavailable."""

@@ -16,6 +16,7 @@ from paceline_operator.cluster.objects import (
     is_rolling_out,
     living,
     read_annotations,
+    read_checkpoint,
     read_pods,
     read_policy,
     template_digest,
@@ -31,6 +32,7 @@ from paceline_operator.ports import (
     Pod,
     PolicyKey,
     PolicyResource,
+    StoredCheckpoint,
     StoredDocument,
     TargetNotFound,
     TargetRef,
@@ -43,6 +45,7 @@ _Choice: TypeAlias = Callable[[str, str, Sequence[Mapping[str, Any]]], str]
 """Api version, kind, and what is served of it → the plural."""
 
 _POLICIES: Final = "tuningpolicies"
+_CHECKPOINTS: Final = "tuningcheckpoints"
 _NUDGES_AT_ONCE: Final = 32
 # A policy's author writes parts of our paths; the API server forbids these in any name.
 _NO_NAMES: Final = frozenset({"", ".", ".."})
@@ -81,7 +84,7 @@ class KubernetesPlatform:
         """One policy, read anew with its namespace's annotations; None when it is gone."""
         policy: Mapping[str, Any] | None = None
         try:
-            policy = await self._server.get(_policy_path(key))
+            policy = await self._server.get(_path_of(_POLICIES, key))
             namespace = await self._server.get(_path("v1", "namespaces", name=key.namespace))
         except Missing:
             return None
@@ -176,6 +179,29 @@ class KubernetesPlatform:
         except Missing as error:
             raise Conflict(f"ConfigMap {workload.document_name} or its namespace is gone") from error
 
+    async def checkpoint(self, policy: PolicyResource) -> StoredCheckpoint:
+        """What was learnt of the policy."""
+        try:
+            return read_checkpoint(await self._server.get(_path_of(_CHECKPOINTS, policy.key)), policy.uid)
+        except Missing:
+            return StoredCheckpoint()
+
+    async def write_checkpoint(self, policy: PolicyResource, content: Mapping[str, Any], expected: str | None) -> str:
+        """Stores it if its resource version is still `expected` (None: creates it). Raises Conflict."""
+        body, path = patches.checkpoint_object(policy, content, expected), _path_of(_CHECKPOINTS, policy.key)
+        try:
+            if expected is not None:
+                return str((await self._server.replace(path, body))["metadata"]["resourceVersion"])
+            return str((await self._server.create(path.rpartition("/")[0], body))["metadata"]["resourceVersion"])
+        except Missing as error:
+            if expected is not None:
+                raise Conflict(f"TuningCheckpoint {policy.key} is gone") from error
+            raise PlatformRefused(
+                Reason.REQUEST_REFUSED,
+                f"TuningCheckpoint {policy.key} cannot be created: {error}; "
+                "apply the CRD tuningcheckpoints.paceline.dev, which comes with the chart",
+            ) from error
+
     async def nudge(self, workload: Workload, generation: int) -> None:
         """Makes kubelet sync the mounted document at once, through `pods/status`; best effort."""
         if not self._nudging:
@@ -202,7 +228,8 @@ class KubernetesPlatform:
     async def write_status(self, policy: PolicyResource, status: Mapping[str, Any]) -> None:
         """Replaces the status if the policy is still the one read. Raises Conflict."""
         try:
-            await self._server.replace(f"{_policy_path(policy.key)}/status", patches.status_update(policy, status))
+            path = _path_of(_POLICIES, policy.key)
+            await self._server.replace(f"{path}/status", patches.status_update(policy, status))
         except Missing as error:
             raise Conflict(f"TuningPolicy {policy.key} is gone") from error
 
@@ -251,8 +278,8 @@ def _path(
     return "".join(f"/{quote(part)}" for part in parts)
 
 
-def _policy_path(key: PolicyKey) -> str:
-    return _path(patches.API_VERSION, _POLICIES, namespace=key.namespace, name=key.name)
+def _path_of(resource: str, key: PolicyKey) -> str:
+    return _path(patches.API_VERSION, resource, namespace=key.namespace, name=key.name)
 
 
 def _document_path(workload: Workload) -> str:

@@ -3,6 +3,7 @@
 DIR/*.yaml              TuningPolicy manifests, as for kubectl
 DIR/targets.yaml        [{kind: Process, name: api, documentFile: PATH, stateUrls: [http://127.0.0.1:9090/state]}]
 DIR/NAME.status.yaml    the status of policy NAME
+DIR/NAME.checkpoint.yaml  what was learnt of it
 
 The same loop and core as in a cluster run on it.
 """
@@ -27,6 +28,7 @@ from paceline_operator.ports import (
     Pod,
     PolicyKey,
     PolicyResource,
+    StoredCheckpoint,
     StoredDocument,
     TargetNotFound,
     TargetRef,
@@ -117,6 +119,17 @@ class LocalPlatform:
             files.write(path, content)
         except OSError as error:
             raise PlatformUnavailable(f"{path}: {error.strerror}; the document could not be written") from error
+
+    async def checkpoint(self, policy: PolicyResource) -> StoredCheckpoint:
+        """NAME.checkpoint.yaml."""
+        return self._policies.checkpoint(policy.key)
+
+    async def write_checkpoint(self, policy: PolicyResource, content: Mapping[str, Any], expected: str | None) -> str:
+        """Replaces the file if it still is what was read. Raises Conflict."""
+        if self._policies.checkpoint(policy.key).resource_version != expected:
+            raise Conflict(f"the checkpoint of policy {policy.key} has changed")
+        self._policies.write_checkpoint(policy.key, content)
+        return str(self._policies.checkpoint(policy.key).resource_version)
 
     async def nudge(self, workload: Workload, generation: int) -> None:
         """Nothing to do: the agent looks at its file ten times a second."""

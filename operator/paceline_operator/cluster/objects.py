@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from paceline_operator.cluster.troubles import config_maps_of, trouble_of
 from paceline_operator.core.situation.situation import Ended
-from paceline_operator.ports import Pod, PolicyKey, PolicyResource
+from paceline_operator.ports import Pod, PolicyKey, PolicyResource, StoredCheckpoint
 
 PORT_NAME: Final = "paceline"
 _FINISHED: Final = ("Succeeded", "Failed")  # an evicted pod stays in the list for days
@@ -28,6 +28,13 @@ def read_policy(item: Mapping[str, Any]) -> PolicyResource:
         annotations=read_annotations(item),
         deleting="deletionTimestamp" in metadata,
     )
+
+
+def read_checkpoint(item: Mapping[str, Any], owner: str) -> StoredCheckpoint:
+    """A TuningCheckpoint; it is foreign unless the policy with the uid `owner` owns it."""
+    metadata = item["metadata"]
+    owners = {reference.get("uid") for reference in metadata.get("ownerReferences") or ()}
+    return StoredCheckpoint(item, metadata["resourceVersion"], foreign=owner not in owners)
 
 
 def read_annotations(item: Mapping[str, Any]) -> Mapping[str, str]:

@@ -8,6 +8,7 @@ from paceline_operator.ports import Pod, PolicyResource, Workload
 
 API_VERSION: Final = "paceline.dev/v1alpha1"
 KIND: Final = "TuningPolicy"
+CHECKPOINT_KIND: Final = "TuningCheckpoint"
 DOCUMENT_KEY: Final = "tuning.json"
 GENERATION_ANNOTATION: Final = "paceline.dev/tuning-generation"
 MANAGED_BY: Final = {"app.kubernetes.io/managed-by": "paceline"}
@@ -41,6 +42,23 @@ def document_config_map(workload: Workload, content: bytes, resource_version: st
         "metadata": metadata,
         "data": {DOCUMENT_KEY: content.decode()},
     }
+
+
+def checkpoint_object(
+    policy: PolicyResource, content: Mapping[str, Any], resource_version: str | None
+) -> dict[str, Any]:
+    """The TuningCheckpoint of the policy's name. It goes with the policy, which owns it."""
+    metadata: dict[str, Any] = {
+        "name": policy.key.name,
+        "namespace": policy.key.namespace,
+        "labels": MANAGED_BY,
+        "ownerReferences": [
+            {"apiVersion": API_VERSION, "kind": KIND, "name": policy.key.name, "uid": policy.uid, "controller": True}
+        ],
+    }
+    if resource_version is not None:
+        metadata["resourceVersion"] = resource_version
+    return {"apiVersion": API_VERSION, "kind": CHECKPOINT_KIND, "metadata": metadata, **content}
 
 
 def nudge_patch(pod: Pod, generation: int) -> dict[str, Any]:

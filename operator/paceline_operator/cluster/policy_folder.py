@@ -1,13 +1,14 @@
-"""Policies as YAML files in a folder, and their statuses beside them. Watches nothing: it reads when asked.
+"""Policies as YAML files in a folder, their statuses and checkpoints beside them. Watches nothing: it reads when asked.
 
-NAME.status.yaml holds the status of policy NAME. A file that does not parse, perhaps because it is being edited, leaves
-its policies as they were last read.
+NAME.status.yaml holds the status of policy NAME, NAME.checkpoint.yaml what was learnt of it. A file that does not
+parse, perhaps because it is being edited, leaves its policies as they were last read.
 """
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,12 +17,13 @@ import yaml
 from paceline_operator.cluster import files
 from paceline_operator.cluster.manifests import Manifest, parse_manifests
 from paceline_operator.errors import InvalidSpec
-from paceline_operator.ports import PolicyKey, PolicyResource
+from paceline_operator.ports import PolicyKey, PolicyResource, StoredCheckpoint
 
 logger = logging.getLogger(__name__)
 
 TARGETS: Final = "targets.yaml"
 STATUS_SUFFIX: Final = ".status.yaml"
+CHECKPOINT_SUFFIX: Final = ".checkpoint.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +47,26 @@ class PolicyFolder:
         """All policies as they are now."""
         found: dict[PolicyKey, Manifest] = {}
         for path in sorted(self._folder.glob("*.yaml")):
-            if path.name != TARGETS and not path.name.endswith(STATUS_SUFFIX):
+            if path.name != TARGETS and not path.name.endswith((STATUS_SUFFIX, CHECKPOINT_SUFFIX)):
                 found = {_key(manifest): manifest for manifest in self._manifests(path)} | found
         self._known = {key: self._remembered(key, manifest) for key, manifest in found.items()}
         return {key: self._resource(key, known) for key, known in self._known.items()}
 
     def write_status(self, key: PolicyKey, status: Mapping[str, Any]) -> None:
         """Replaces NAME.status.yaml."""
-        files.write(self._status_file(key), yaml.safe_dump(dict(status), sort_keys=False, allow_unicode=True).encode())
+        files.write(self._folder / f"{key.name}{STATUS_SUFFIX}", _yaml(status))
+
+    def checkpoint(self, key: PolicyKey) -> StoredCheckpoint:
+        """What NAME.checkpoint.yaml holds; a hash of it stands for its resource version."""
+        content = files.read(self._folder / f"{key.name}{CHECKPOINT_SUFFIX}")
+        if content is None:
+            return StoredCheckpoint()
+        found = _mapping(content)
+        return StoredCheckpoint(found, sha256(content).hexdigest(), foreign=found.get("policy") != str(key))
+
+    def write_checkpoint(self, key: PolicyKey, content: Mapping[str, Any]) -> None:
+        """Replaces NAME.checkpoint.yaml."""
+        files.write(self._folder / f"{key.name}{CHECKPOINT_SUFFIX}", _yaml({"policy": str(key), **content}))
 
     def _manifests(self, path: Path) -> Sequence[Manifest]:
         try:
@@ -85,14 +99,20 @@ class PolicyFolder:
         )
 
     def _status(self, key: PolicyKey) -> Mapping[str, Any]:
-        try:
-            status = yaml.safe_load(files.read(self._status_file(key)) or b"")
-        except yaml.YAMLError:
-            return {}
-        return status if isinstance(status, dict) else {}
+        return _mapping(files.read(self._folder / f"{key.name}{STATUS_SUFFIX}") or b"")
 
-    def _status_file(self, key: PolicyKey) -> Path:
-        return self._folder / f"{key.name}{STATUS_SUFFIX}"
+
+def _mapping(content: bytes) -> Mapping[str, Any]:
+    """Empty where it is none: what we wrote is replaced then, and says no more than that nothing is known."""
+    try:
+        found = yaml.safe_load(content)
+    except (yaml.YAMLError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _yaml(fields: Mapping[str, Any]) -> bytes:
+    return yaml.safe_dump(dict(fields), sort_keys=False, allow_unicode=True).encode()
 
 
 def _key(manifest: Manifest) -> PolicyKey:

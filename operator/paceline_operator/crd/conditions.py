@@ -16,6 +16,8 @@ from paceline_operator.crd.measured import render_time
 TYPES: Final = ("Ready", "TelemetryAvailable", "Converged", "WithinBudget", "ObjectiveMet")
 NOT_MOUNTED: Final = "NotMounted"
 """Pods mount another ConfigMap than the one that holds the tuning document, or none."""
+FOREIGN: Final = "Foreign"
+"""A pod has the target's labels and belongs to somebody else."""
 WORKER_DEGRADED: Final = "WorkerDegraded"
 """A background task of a worker fails; the message names pod and task."""
 

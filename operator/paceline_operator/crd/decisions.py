@@ -1,6 +1,6 @@
-"""`status.decisions`: the last changes, each with its reason; a run of holds is one counted entry, oldest first.
+"""Decisions as people read them: `status.decisions` holds the last changes, a checkpoint the runs of holds.
 
-Both are bounded by themselves, so that holds never push a change out.
+Oldest first. Neither list can push anything out of the other.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,10 +12,10 @@ from paceline_operator.core.model.decision import Decision
 from paceline_operator.core.model.durations import format_duration
 from paceline_operator.core.model.tunables import Values
 from paceline_operator.core.model.values import change_to_wire, values_to_wire
-from paceline_operator.crd.measured import parse_time, render_time
+from paceline_operator.crd.measured import parse_time, readable, render_time
 
 MOST_CHANGES: Final = 20
-MOST_HOLDS: Final = 20
+MOST_REWRITES: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +31,8 @@ class Decided:
     """In the window that was decided on."""
 
 
-def appended(
-    entries: Sequence[Mapping[str, Any]], decided: Decided, now: datetime, interval: timedelta
-) -> tuple[list[dict[str, Any]], bool]:
-    """The entries with this decision, and whether it is news: not the repetition of the last one."""
-    kept = [dict(entry) for entry in entries]
-    entry = entry_of(decided, now)
-    if not decided.applied and kept and _same(kept[-1], entry):
-        kept[-1] = _repeated(kept[-1], entry, now, interval)
-        return kept, False
-    return trimmed([*kept, entry]), True
-
-
 def entry_of(decided: Decided, now: datetime) -> dict[str, Any]:
-    """One decision as the status shows it."""
+    """One decision as the status, or a checkpoint, shows it."""
     decision = decided.decision
     entry: dict[str, Any] = {
         "time": render_time(now),
@@ -65,20 +53,39 @@ def entry_of(decided: Decided, now: datetime) -> dict[str, Any]:
     return entry
 
 
+def is_change(entry: Mapping[str, Any]) -> bool:
+    """Whether a document was written for it; holds and recommendations are not."""
+    return bool(entry.get("changes") or entry.get("values")) and not entry.get("recommended")
+
+
+def changes_of(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The newest changes and, beside them, the newest documents that were written without one.
+
+    Earlier versions of the operator put runs of holds among them: those are left out.
+    """
+    moved = [index for index, entry in enumerate(entries) if is_change(entry) and entry.get("changes")]
+    others = [index for index, entry in enumerate(entries) if is_change(entry) and not entry.get("changes")]
+    left = {*moved[-MOST_CHANGES:], *others[-MOST_REWRITES:]}
+    return [dict(entry) for index, entry in enumerate(entries) if index in left]
+
+
+def counted(
+    runs: Sequence[Mapping[str, Any]], entry: Mapping[str, Any], now: datetime, interval: timedelta
+) -> tuple[list[Mapping[str, Any]], bool]:
+    """The runs of holds with this one, and whether it begins a run."""
+    if not runs or not _same(runs[-1], entry):
+        return [*runs, entry], True
+    return [*runs[:-1], _repeated(runs[-1], entry, now, interval)], False
+
+
 def _same(last: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
     return all(last.get(name) == entry.get(name) for name in ("reason", "changes", "generation"))
 
 
-def _repeated(last: Mapping[str, Any], entry: dict[str, Any], now: datetime, interval: timedelta) -> dict[str, Any]:
-    since = last.get("since", last["time"])
-    # Counted from the clock and not by adding one: the status is not written for each repetition.
-    count = max(1, round((now - parse_time(since)) / interval) + 1)
-    return {**entry, "since": since, "count": count}
-
-
-def trimmed(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The newest changes that were made and, beside them, the newest runs of holds and recommendations."""
-    made = [index for index, entry in enumerate(entries) if entry.get("changes") and not entry.get("recommended")]
-    others = [index for index in range(len(entries)) if index not in set(made)]
-    left = {*made[-MOST_CHANGES:], *others[-MOST_HOLDS:]}
-    return [dict(entry) for index, entry in enumerate(entries) if index in left]
+def _repeated(
+    last: Mapping[str, Any], entry: Mapping[str, Any], now: datetime, interval: timedelta
+) -> Mapping[str, Any]:
+    since = readable(lambda: min(parse_time(last.get("since") or last["time"]), now), now)
+    # Counted from the clock and not by adding one: a checkpoint is not written for each repetition.
+    count = max(1, round((now - since) / interval) + 1)
+    return {**entry, "since": render_time(since), "count": count}

@@ -1,10 +1,11 @@
-"""What changed, read from a policy's status and told to a person. Pure: text out, no clock, no cluster."""
+"""What changed, read from a policy's status and checkpoint and told to a person. Pure: no clock, no cluster."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from paceline_operator.crd.decisions import is_change
 from paceline_operator.crd.measured import parse_time
 
 LOOKED_BACK: Final = timedelta(minutes=60)
@@ -23,9 +24,14 @@ class Made:
     trace_id: str | None
 
 
-def changes_made(status: Mapping[str, Any], at: datetime) -> tuple[Made, ...]:
-    """The changes of the hour before `at`, oldest first; an entry that cannot be read is left out."""
-    entries: Sequence[Mapping[str, Any]] = status.get("decisions") or ()
+def changes_made(status: Mapping[str, Any], at: datetime, holds: Sequence[Mapping[str, Any]] = ()) -> tuple[Made, ...]:
+    """The changes of the hour before `at`, oldest first; an entry that cannot be read is left out.
+
+    Args:
+        holds: the runs of the policy's checkpoint; the first figures after a change tell what came of it.
+    """
+    # What was observed at the time of a change led to it, so that it comes first.
+    entries = sorted((status.get("observed") or {}, *holds, *(status.get("decisions") or ())), key=_began)
     return tuple(made for made in _made(entries) if at - LOOKED_BACK <= made.time <= at)
 
 
@@ -37,9 +43,14 @@ def explain(policy: str, changes: Sequence[Made], at: datetime, jaeger: str | No
     return "\n".join(_paragraph(made, jaeger) for made in changes)
 
 
+def _began(entry: Mapping[str, Any]) -> str:
+    """RFC 3339 in UTC, so that the order of texts is that of times."""
+    return str(entry.get("since") or entry.get("time"))
+
+
 def _made(entries: Sequence[Mapping[str, Any]]) -> Iterator[Made]:
     for index, entry in enumerate(entries):
-        if not entry.get("changes") or entry.get("recommended"):
+        if not entry.get("changes") or not is_change(entry):
             continue
         try:
             time, generation = parse_time(entry["time"]), int(entry["generation"])

@@ -1,4 +1,4 @@
-"""What the loop has learnt, in `status.tuner`: known settings, noise, probing, costs. Fifty rows must fit."""
+"""What the loop has learnt, in a checkpoint: known settings, noise, probing, costs. Fifty rows must fit."""
 
 from collections.abc import Mapping
 from typing import Any, Final

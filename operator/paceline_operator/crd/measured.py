@@ -1,4 +1,4 @@
-"""Times and measured windows in a status, and how what cannot be read is left out."""
+"""Times and measured windows in a status or a checkpoint, and how what cannot be read is left out."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -20,7 +20,7 @@ def parse_time(text: str) -> datetime:
 
 
 def readable(parse: Callable[[], _Parsed], otherwise: _Parsed) -> _Parsed:
-    """What was parsed; `otherwise` where the status holds something else."""
+    """What was parsed; `otherwise` where something else is stored."""
     try:
         return parse()
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):

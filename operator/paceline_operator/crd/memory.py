@@ -1,4 +1,4 @@
-"""The loop's memory in a policy's status: `pending`, `tuning.lastKnownGood` and `tuner`. Versioned; bounded in size.
+"""The loop's memory: a checkpoint holds it, the status `pending` and `tuning.lastKnownGood`. Versioned, bounded.
 
 What a newer operator wrote and this one does not know is carried along, and what cannot be read is forgotten: the
 worst that follows is one more cautious window.
@@ -22,7 +22,7 @@ _KNOWN: Final = {"version", "changes", "rollbacks", "rejected", "oversized", "fi
 
 
 def render_tuner(memory: Memory) -> dict[str, Any]:
-    """`status.tuner`; where it would be too large, first unknown fields are dropped, then the oldest rows."""
+    """The memory of a checkpoint; where it is too large, first unknown fields are dropped, then the oldest rows."""
     wire: dict[str, Any] = {
         "version": VERSION,
         "changes": [render_time(time) for time in memory.changes],
@@ -61,9 +61,8 @@ def render_pending(pending: Pending) -> dict[str, Any]:
     return {**wire, "template": pending.template, **{name: listed for name, listed in uids.items() if listed}}
 
 
-def parse_memory(status: Mapping[str, Any]) -> Memory:
-    """The memory in a status, empty where there is none."""
-    tuner = status.get("tuner") or {}
+def parse_memory(tuner: Mapping[str, Any], status: Mapping[str, Any]) -> Memory:
+    """The memory in a checkpoint and in a status, empty where there is none."""
     return Memory(
         changes=readable(lambda: tuple(parse_time(text) for text in tuner.get("changes", ())), ()),
         rollbacks=readable(lambda: tuple(parse_time(text) for text in tuner.get("rollbacks", ())), ()),

@@ -1,25 +1,28 @@
-"""A policy's status, rendered: output only. What the loop remembers is in it, and nowhere else."""
+"""A policy's status, rendered, and whether it is worth a write. Pure.
+
+What changes is written at once: conditions, values, a change and its verdict. Figures are at most five minutes old.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from math import inf
 from typing import Any, Final
 
 from paceline_operator.core.measure.observation import Observation
 from paceline_operator.core.model.decision import Decision, apply_changes
-from paceline_operator.core.model.durations import format_duration, parse_duration
+from paceline_operator.core.model.durations import format_duration
 from paceline_operator.core.model.tunables import Values
 from paceline_operator.core.model.values import values_to_wire
 from paceline_operator.core.situation.memory import Memory
 from paceline_operator.core.situation.situation import Fleet
 from paceline_operator.core.verdict.canary import described
-from paceline_operator.crd.conditions import Condition, render_conditions
-from paceline_operator.crd.decisions import Decided, appended
-from paceline_operator.crd.memory import render_pending, render_tuner
+from paceline_operator.crd.conditions import FOREIGN, Condition, render_conditions
+from paceline_operator.crd.decisions import Decided, changes_of, entry_of
+from paceline_operator.crd.measured import parse_time, readable, render_time
+from paceline_operator.crd.memory import render_pending
 
-FIGURES_MOVED: Final = 0.2
-"""Observed figures that moved by less than this share are not worth a write."""
+REFRESHED_EVERY: Final = timedelta(minutes=5)
+"""Between two writes of figures alone."""
 MOST_LEFT_OUT: Final = 20
 """Pods that a status names."""
 SURE_SAMPLES: Final = 5000
@@ -35,28 +38,31 @@ class Report:
     fleet: Fleet
     values: Values
     memory: Memory
-    interval: timedelta
     observation: Observation | None = None
     decided: Decided | None = None
 
 
-def render_status(previous: Mapping[str, Any], report: Report, now: datetime) -> tuple[dict[str, Any], bool]:
-    """The whole status, and whether its newest decision is news."""
-    status = {**previous, "observedGeneration": report.observed_generation}
+def render_status(previous: Mapping[str, Any], report: Report, now: datetime) -> dict[str, Any]:
+    """The whole status, without the memory and the holds that earlier versions of the operator kept in it."""
+    status = {**previous, "observedGeneration": report.observed_generation, "tuner": None}
     status["conditions"] = render_conditions(previous, report.conditions, report.observed_generation, now)
     status["tuning"] = _tuning(report, previous)
     status["pods"] = {"total": report.fleet.total, "applied": report.fleet.applied}
     status["leftOut"] = _left_out(report.fleet)
-    status["tuner"] = render_tuner(report.memory)
     status["pending"] = _pending(report)
     if report.observation is not None:
-        status["observed"] = render_observed(report.observation, report.fleet)
-    news = False
+        status["observed"] = {"time": render_time(now), **render_observed(report.observation, report.fleet)}
+    status["decisions"] = _decisions(previous, report.decided, now)
     if report.decided is not None:
-        entries = previous.get("decisions") or ()
-        status["decisions"], news = appended(entries, report.decided, now, report.interval)
         status["recommendation"] = _recommendation(report.decided, report.observation)
-    return _without_none(status), news
+    return _without_none({**status, "lastUpdateTime": render_time(now)})
+
+
+def _decisions(previous: Mapping[str, Any], decided: Decided | None, now: datetime) -> list[dict[str, Any]] | None:
+    entries = list(previous.get("decisions") or ())
+    if decided is not None and decided.applied:
+        entries.append(entry_of(decided, now))
+    return changes_of(entries) or None
 
 
 def _left_out(fleet: Fleet) -> list[dict[str, str]] | None:
@@ -90,39 +96,35 @@ def render_observed(observation: Observation, fleet: Fleet) -> dict[str, Any]:
     return _without_none(figures)
 
 
-def differs(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether the new status says something else: repeated holds and figures that hardly moved do not count."""
-    return _essence(old) != _essence(new) or _figures_moved(old.get("observed") or {}, new.get("observed") or {})
+def due(stored: Mapping[str, Any], fresh: Mapping[str, Any], now: datetime, *, at_once: bool = False) -> bool:
+    """Whether a pass has to write its status: it says something else, or its figures are new and five minutes are over.
 
-
-def _essence(status: Mapping[str, Any]) -> dict[str, Any]:
-    essence = {name: value for name, value in status.items() if name not in ("observed", "decisions", "tuning")}
-    # How a pod fails to respond differs from time to time.
-    essence["leftOut"] = [(each.get("name"), each.get("reason")) for each in status.get("leftOut") or ()]
-    essence["tuning"] = {n: value for n, value in (status.get("tuning") or {}).items() if n != "gained"}
-    essence["decisions"] = [
-        (entry.get("since", entry["time"]), entry["reason"], entry.get("changes"))
-        for entry in status.get("decisions") or ()
-    ]
-    return essence
-
-
-def _figures_moved(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    if old.keys() != new.keys():
+    Args:
+        at_once: it carries what somebody waits for, such as what a switch has led to.
+    """
+    if _essence(stored) != _essence(fresh) or _new_troubles(stored, fresh):
         return True
-    return any(_moved(_figure(old[name]), _figure(new[name])) for name in new)
+    if {**stored, "lastUpdateTime": None} == {**fresh, "lastUpdateTime": None}:
+        return False
+    return at_once or readable(lambda: now - parse_time(stored["lastUpdateTime"]) >= REFRESHED_EVERY, True)
 
 
-def _moved(old: float, new: float) -> bool:
-    return old != new and not abs(new - old) <= FIGURES_MOVED * max(abs(old), abs(new)) < inf
+def _essence(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is worth a write of its own; all else waits for the next one."""
+    conditions = status.get("conditions") or ()
+    return {
+        **{name: status.get(name) for name in ("observedGeneration", "pending", "decisions", "tuner")},
+        "tuning": {name: value for name, value in (status.get("tuning") or {}).items() if name != "gained"},
+        "conditions": [(one.get("type"), one.get("status"), one.get("reason")) for one in conditions],
+        # Of the others the message counts pods, which an autoscaler moves.
+        "ready": [one.get("message") for one in conditions if one.get("type") == "Ready"],
+    }
 
 
-def _figure(value: Any) -> float:
-    """A figure as written; infinite, hence moved, where somebody has written something else."""
-    try:
-        return parse_duration(value).total_seconds() if isinstance(value, str) else float(value)
-    except (TypeError, ValueError):
-        return inf
+def _new_troubles(stored: Mapping[str, Any], fresh: Mapping[str, Any]) -> bool:
+    """Whether pods of the target are left out for a reason that nobody has read yet. Strangers come and go."""
+    told = {each.get("reason") for each in stored.get("leftOut") or ()}
+    return bool({each.get("reason") for each in fresh.get("leftOut") or ()} - told - {FOREIGN})
 
 
 def _tuning(report: Report, previous: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,6 +154,8 @@ def _recommendation(decided: Decided, observation: Observation | None) -> dict[s
     decision = decided.decision
     samples = observation.requests if observation else 0
     recommendation: dict[str, Any] = {
+        "reason": decision.reason.value,
+        "message": decision.message,
         "values": values_to_wire(apply_changes(decided.values, decision.changes)),
         "uncapped": values_to_wire(_uncapped(decided.values, decision)),
         "confidence": "High" if samples >= SURE_SAMPLES else "Medium" if samples >= USABLE_SAMPLES else "Low",

@@ -13,10 +13,11 @@ from paceline_operator.core.model.policy import Policy
 from paceline_operator.core.model.tunables import NOTHING, Tunable, Values
 from paceline_operator.core.model.values import tunable_from_wire, values_from_wire
 from paceline_operator.core.situation.situation import LEAST_COVERAGE, Fleet, Member
+from paceline_operator.crd.checkpoint import Checkpoint
 from paceline_operator.crd.document import MOST_GENERATION, TuningDocument, parse_document
-from paceline_operator.crd.intent import completed
+from paceline_operator.crd.intent import completed, remembered
 from paceline_operator.crd.measured import readable
-from paceline_operator.crd.switches import Switches
+from paceline_operator.crd.switches import Switches, read_switches
 from paceline_operator.errors import InvalidState
 from paceline_operator.loop.left_out import acked, left_out
 from paceline_operator.ports import (
@@ -45,6 +46,7 @@ class Gathered:
     document: TuningDocument | None
     states: Mapping[str, PodState]
     troubles: Mapping[str, Trouble] = field(default_factory=dict)
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
     healed: bool = False
     """Whether the document was written anew of late because of a few pods that were past it."""
 
@@ -108,19 +110,22 @@ async def gather(
     resource: PolicyResource,
     policy: Policy,
     target: TargetRef,
-    switches: Switches,
+    checkpoint: Checkpoint,
 ) -> Gathered:
-    """Reads target, document and pods.
+    """Reads target, document and pods. Status and checkpoint are completed by what the document carries.
 
     Raises:
         TargetNotFound, PlatformUnavailable: from the platform.
+        InvalidSpec: a switch says nothing that can be done.
     """
     workload = naming(await platform.workload(resource.key.namespace, target), policy)
     stored = await platform.document(workload)
     document = parsed(stored, workload)
-    # Of a pass that ended between the document and the status.
-    resource = replace(resource, status=completed(resource.status, document, str(resource.key)))
-    gathered = Gathered(resource, policy, switches, workload, stored, document, {})
+    # Of a pass that ended between the document and the status; a switch may name that very change.
+    status = completed(resource.status, document, str(resource.key))
+    switches = read_switches(resource.annotations, resource.namespace_annotations, status)
+    resource, checkpoint = replace(resource, status=status), remembered(checkpoint, document, str(resource.key))
+    gathered = Gathered(resource, policy, switches, workload, stored, document, {}, checkpoint=checkpoint)
     return gathered.with_reports(await telemetry.scrape(workload.staying))
 
 

@@ -5,11 +5,10 @@ from typing import Final
 
 from paceline_operator.core.measure.pods import PodState
 from paceline_operator.core.situation.situation import LeftOut
-from paceline_operator.crd.conditions import NOT_MOUNTED
+from paceline_operator.crd.conditions import FOREIGN, NOT_MOUNTED
 from paceline_operator.ports import Pod, Trouble, Workload
 
 UNACKED: Final = "NotConverged"
-FOREIGN: Final = "Foreign"
 _NO_PORT: Final = Trouble("NotReporting", "it has no port named paceline, or no address yet")
 _UNKNOWN: Final = Trouble("Silent", "no report from /state")
 

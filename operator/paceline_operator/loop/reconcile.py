@@ -12,15 +12,17 @@ from paceline_operator.core.model.decision import Decision, Reason
 from paceline_operator.core.model.policy import Mode, Policy
 from paceline_operator.core.verdict.canary import without_trial
 from paceline_operator.core.verdict.pending import remember
+from paceline_operator.crd.checkpoint import Checkpoint
 from paceline_operator.crd.intent import render_intent
-from paceline_operator.crd.switches import Switches
+from paceline_operator.errors import InvalidSpec
 from paceline_operator.loop.act import end_trial, wait_for_acks, write_document
 from paceline_operator.loop.gather import Gathered, fleet_of, gather
 from paceline_operator.loop.journal import Journal, decision_line, logged
 from paceline_operator.loop.looks import Looks, look, planned
+from paceline_operator.loop.recall import Recalled, noted, recall, written
 from paceline_operator.loop.report import Outcome, Reporter, decided
 from paceline_operator.loop.think import think
-from paceline_operator.loop.understand import NotReady, understand
+from paceline_operator.loop.understand import NotReady, invalid, understand
 from paceline_operator.ports import (
     Conflict,
     NoTracer,
@@ -48,6 +50,8 @@ class _Track:
 
     reported: datetime
     target: TargetRef
+    recalled: Recalled | None = None
+    """Up to five minutes of what was learnt are in no object yet."""
     window: Window = field(default_factory=Window)
     looks: Looks | None = None
     healed: datetime | None = None
@@ -55,7 +59,8 @@ class _Track:
 
 
 class Reconciler:
-    """Wired once per process; keeps nothing of a policy but where its measuring windows began."""
+    """Wired once per process; keeps nothing of a policy but where its measuring windows began and what is not yet
+    written down of what they taught."""
 
     def __init__(
         self,
@@ -122,11 +127,13 @@ class Reconciler:
         self._tracks.pop(key, None)
 
     async def _pass(self, resource: PolicyResource, span: Span, woken: asyncio.Event | None) -> timedelta:
-        policy, target, switches = await understand(self._platform, resource)
-        with self._tracer.span("observe"):
-            gathered = await self._gather(resource, policy, target, switches)
+        policy, target = await understand(self._platform, resource)
         track = self._tracks.setdefault(resource.key, _Track(self._now(), target))
         track.target = target
+        with self._tracer.span("observe"):
+            recalled = await recall(self._platform, resource, track.recalled, self._now())
+            gathered = await self._gather(resource, policy, target, recalled.present)
+        track.recalled = replace(recalled, present=gathered.checkpoint)
         healed = track.healed is not None and self._now() - track.healed < HEALED
         gathered = replace(gathered, healed=healed)
         outcome = await self._decide(gathered, span)
@@ -140,12 +147,14 @@ class Reconciler:
         return self._next(gathered, outcome)
 
     async def _gather(
-        self, resource: PolicyResource, policy: Policy, target: TargetRef, switches: Switches
+        self, resource: PolicyResource, policy: Policy, target: TargetRef, checkpoint: Checkpoint
     ) -> Gathered:
         try:
-            return await gather(self._platform, self._telemetry, resource, policy, target, switches)
+            return await gather(self._platform, self._telemetry, resource, policy, target, checkpoint)
         except TargetNotFound as error:
             raise NotReady(Reason.TARGET_NOT_FOUND, str(error)) from error
+        except InvalidSpec as error:
+            raise invalid(error) from error
 
     async def _not_ready(self, resource: PolicyResource, problem: NotReady) -> timedelta:
         try:
@@ -230,7 +239,7 @@ class Reconciler:
         window = track.window.advanced(gathered.states, self._now(), gathered.policy.behavior.settle)
         settled = replace(
             outcome,
-            thought=replace(outcome.thought, situation=situation, window=window),
+            thought=replace(outcome.thought, situation=situation, window=window, urgent=True),
             fleet=fleet,
             decision=None,
             applied=False,
@@ -239,8 +248,12 @@ class Reconciler:
         return AT_ONCE if woken is not None and woken.is_set() else self._next(gathered, settled)
 
     async def _report(self, resource: PolicyResource, outcome: Outcome) -> None:
-        await self._reporter.outcome(resource, outcome, self._now())
-        self._tracks[resource.key].window = outcome.thought.window
+        track, now = self._tracks[resource.key], self._now()
+        assert track.recalled is not None  # the pass began with it
+        recalled, news = noted(track.recalled, outcome, now)
+        recalled = await written(self._platform, resource, recalled, now)
+        await self._reporter.outcome(resource, replace(outcome, refused=recalled.refused), now, news=news)
+        track.recalled, track.window = recalled, outcome.thought.window
 
     def _next(self, gathered: Gathered, outcome: Outcome) -> timedelta:
         behavior, track, now = gathered.policy.behavior, self._tracks[gathered.resource.key], self._now()

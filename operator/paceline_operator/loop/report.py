@@ -23,7 +23,7 @@ from paceline_operator.crd.conditions import (
 from paceline_operator.crd.decisions import Decided
 from paceline_operator.crd.document import TuningDocument
 from paceline_operator.crd.intent import completed
-from paceline_operator.crd.status import Report, differs, render_not_ready, render_status
+from paceline_operator.crd.status import Report, due, render_not_ready, render_status
 from paceline_operator.crd.switches import Switches
 from paceline_operator.loop.think import Thought
 from paceline_operator.ports import Conflict, Platform, PlatformRefused, PolicyResource
@@ -64,6 +64,8 @@ class Outcome:
     """The stored one that the pass found."""
     applied: bool = False
     trace_id: str | None = None
+    refused: PlatformRefused | None = None
+    """Why the policy's checkpoint cannot be read or written."""
 
 
 class Reporter:
@@ -75,7 +77,7 @@ class Reporter:
     async def not_ready(self, resource: PolicyResource, reason: Reason, message: str, now: datetime) -> None:
         """Ready=False; an Event when that is new."""
         status = render_not_ready(resource.status, not_ready(reason, message), resource.generation, now)
-        if not differs(resource.status, status):
+        if not due(resource.status, status, now):
             return
         try:
             await self._platform.write_status(resource, status)
@@ -85,28 +87,30 @@ class Reporter:
             raise
         await self._platform.record_event(resource, reason.value, message, warning=True)
 
-    async def outcome(self, resource: PolicyResource, outcome: Outcome, now: datetime) -> None:
-        """The status of a pass; an Event for a change, and for a hold that asks a person to look.
+    async def outcome(self, resource: PolicyResource, outcome: Outcome, now: datetime, *, news: bool) -> None:
+        """The status of a pass; an Event for a change, and for a hold that asks a person to look and is `news`.
 
         The status of a change that has been made must not be lost, so after a conflict it is written onto what is
         there now; it speaks of the spec that was worked on either way.
         """
         for _ in range(STATUS_ATTEMPTS - 1):
             try:
-                return await self._publish(resource, outcome, now)
+                return await self._publish(resource, outcome, now, news)
             except Conflict:
                 fresh = await self._platform.policy(resource.key)
                 if fresh is None or fresh.uid != resource.uid:
                     raise
                 resource = replace(fresh, generation=resource.generation)
-        return await self._publish(resource, outcome, now)
+        return await self._publish(resource, outcome, now, news)
 
-    async def _publish(self, resource: PolicyResource, outcome: Outcome, now: datetime) -> None:
+    async def _publish(self, resource: PolicyResource, outcome: Outcome, now: datetime, news: bool) -> None:
         previous = completed(resource.status, outcome.document, str(resource.key))
-        status, news = render_status(previous, _report(previous, resource.generation, outcome), now)
-        if differs(resource.status, status):
+        status = render_status(previous, _report(previous, resource.generation, outcome), now)
+        if due(resource.status, status, now, at_once=outcome.thought.urgent):
             await self._platform.write_status(resource, status)
-        decision = outcome.decision
+        refused, decision = outcome.refused, outcome.decision
+        if refused is not None and _ready_reason(resource.status) != refused.reason:
+            await self._platform.record_event(resource, refused.reason.value, str(refused), warning=True)
         if news and decision is not None and (decision.changes or decision.reason in WARNINGS):
             warning = decision.reason in WARNINGS
             await self._platform.record_event(resource, decision.reason.value, decision.message, warning=warning)
@@ -128,7 +132,6 @@ def _report(previous: Mapping[str, Any], generation: int, outcome: Outcome) -> R
         fleet=outcome.fleet,
         values=outcome.values,
         memory=outcome.memory,
-        interval=situation.policy.behavior.interval,
         observation=situation.observation,
         decided=None if decision is None else decided(outcome, decision, outcome.fleet.generation),
     )
@@ -146,7 +149,14 @@ def _conditions(previous: Mapping[str, Any], outcome: Outcome) -> tuple[Conditio
     )
 
 
+def _ready_reason(status: Mapping[str, Any]) -> str | None:
+    conditions = status.get("conditions") or ()
+    return next((one.get("reason") for one in conditions if one.get("type") == "Ready"), None)
+
+
 def _ready(outcome: Outcome) -> Condition:
+    if outcome.refused is not None:
+        return not_ready(outcome.refused.reason, f"what is learnt cannot be stored: {outcome.refused}")[0]
     switches = outcome.switches
     if switches.paused:
         return ready(Reason.PAUSED.value, f"paused by annotation on the {switches.paused_by}; remove it to go on")

@@ -34,6 +34,8 @@ class Thought:
     take_back: bool
     """The stored document gives single pods values that nobody waits for a verdict on: it is written without them,
     whatever the mode."""
+    urgent: bool = False
+    """The decision came between two windows: somebody waits for it."""
 
     @property
     def observation(self) -> Observation | None:
@@ -54,7 +56,7 @@ def think(gathered: Gathered, window: Window, now: datetime, *, mode: Mode, tele
     settled = max(fleet.applied - fleet.newcomers, fleet.applied / 2)
     due = window.due(now, behavior.interval, settled)
     short = not due and window.short_due(now, fleet.applied)
-    memory = parse_memory(gathered.resource.status)
+    memory = parse_memory(gathered.checkpoint.memory, gathered.resource.status)
     if memory.pending is not None and memory.pending.generation != fleet.generation:
         memory = replace(memory, pending=None)  # what was being judged is no longer in force
     situation = Situation(
@@ -74,7 +76,8 @@ def think(gathered: Gathered, window: Window, now: datetime, *, mode: Mode, tele
     situation = told_apart(situation, kinds(gathered.states.values()))
     after = _after(window, situation, gathered, due=due, mode=mode)
     decision, memory = _decided(situation, mode, gathered.switches)
-    if not due and not _urgent(gathered, decision, mode):
+    urgent = not due and _urgent(gathered, decision, mode)
+    if not due and not urgent:
         decision, memory = None, situation.memory
         situation = replace(situation, observation=None, trial=None)  # nothing is told of a short window
     if mode is not Mode.AUTO or gathered.switches.paused:
@@ -86,6 +89,7 @@ def think(gathered: Gathered, window: Window, now: datetime, *, mode: Mode, tele
         after,
         rewrite=mode is Mode.AUTO and not gathered.switches.paused and _rewrite(gathered),
         take_back=bool(gathered.on_trial) and (memory.pending is None or not memory.pending.tried_on),
+        urgent=urgent,
     )
 
 
@@ -100,8 +104,8 @@ def _urgent(gathered: Gathered, decision: Decision | None, mode: Mode) -> bool:
     if decision is None:
         return False
     if gathered.switches.paused or gathered.switches.held:
-        said = [entry.get("reason") for entry in gathered.resource.status.get("decisions") or ()]
-        return said[-1:] != [decision.reason] or (bool(decision.changes) and mode is Mode.AUTO)
+        said = (gathered.resource.status.get("recommendation") or {}).get("reason")
+        return said != decision.reason or (bool(decision.changes) and mode is Mode.AUTO)
     unseen = gathered.resource.status.get("observedGeneration") != gathered.resource.generation
     return bool(decision.changes) and (mode is Mode.AUTO or unseen)
 

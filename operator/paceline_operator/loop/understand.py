@@ -3,7 +3,6 @@
 from paceline_operator.core.model.decision import Reason
 from paceline_operator.core.model.policy import Policy
 from paceline_operator.crd.stored import as_asked
-from paceline_operator.crd.switches import Switches, read_switches
 from paceline_operator.crd.v1alpha1 import parse_policy, parse_target
 from paceline_operator.errors import InvalidSpec
 from paceline_operator.ports import Platform, PolicyResource, TargetRef
@@ -17,11 +16,16 @@ class NotReady(Exception):
         self.reason = reason
 
 
-async def understand(platform: Platform, resource: PolicyResource) -> tuple[Policy, TargetRef, Switches]:
-    """The policy, what it points at, and what a person has switched.
+def invalid(error: InvalidSpec) -> NotReady:
+    """What a spec or a switch that cannot be understood means."""
+    return NotReady(Reason.INVALID_SPEC, "; ".join(error.problems))
+
+
+async def understand(platform: Platform, resource: PolicyResource) -> tuple[Policy, TargetRef]:
+    """The policy, and what it points at.
 
     Raises:
-        NotReady: the spec or a switch is invalid, its namespace cannot be read, or an older policy tunes the target.
+        NotReady: the spec is invalid, its namespace cannot be read, or an older policy tunes the target.
         PlatformUnavailable: from the platform.
     """
     if resource.refused:
@@ -29,15 +33,14 @@ async def understand(platform: Platform, resource: PolicyResource) -> tuple[Poli
     try:
         policy = as_asked(parse_policy(resource.spec, resource.key.namespace), resource.annotations)
         target = parse_target(resource.spec)
-        switches = read_switches(resource.annotations, resource.namespace_annotations, resource.status)
     except InvalidSpec as error:
-        raise NotReady(Reason.INVALID_SPEC, "; ".join(error.problems)) from error
+        raise invalid(error) from error
     assert target is not None  # parse_policy saw to it
     for other in await platform.rivals(resource.key, target):
         if _precedes(other, resource) and _same(parse_target(other.spec), target):
             message = f"policy {other.key} is older and tunes {target.kind} {target.name}: delete one of the two"
             raise NotReady(Reason.TARGET_CONFLICT, message)
-    return policy, target, switches
+    return policy, target
 
 
 def _precedes(other: PolicyResource, resource: PolicyResource) -> bool:

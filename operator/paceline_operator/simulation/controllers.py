@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from paceline_operator.core.decide import decide
 from paceline_operator.core.laws.swamped import swamped
@@ -81,7 +81,7 @@ class Controller(Protocol):
 
 @dataclass(slots=True)
 class Paceline:
-    """The very core of the operator. What it remembers goes through the form that a policy's status has."""
+    """The very core of the operator. What it remembers goes through the form that is stored."""
 
     scenario: Scenario
     policy: Policy
@@ -106,13 +106,10 @@ class Paceline:
 
     def restart(self) -> None:
         self.watchful = True
-        status = {
-            "tuner": render_tuner(self.memory),
-            "tuning": {"lastKnownGood": values_to_wire(self.memory.last_known_good)},
-        }
+        status: dict[str, Any] = {"tuning": {"lastKnownGood": values_to_wire(self.memory.last_known_good)}}
         if self.memory.pending is not None:
             status["pending"] = render_pending(self.memory.pending)
-        self.memory = parse_memory(status)
+        self.memory = parse_memory(render_tuner(self.memory), status)
 
     def _adopt(
         self, view: View, situation: Situation, decision: Decision, memory: Memory, observation: Observation | None

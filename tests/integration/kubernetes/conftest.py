@@ -2,14 +2,18 @@
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 import yaml
 from envtest import EnvtestServer, envtest
+from kubernetes_objects import connect, platform_on
 from operator_process import until
+from paceline_operator.cluster.api_server import ApiServer
+from paceline_operator.cluster.kubernetes import KubernetesPlatform
 
 ROOT = Path(__file__).parents[3]
 CRDS = sorted((ROOT / "operator" / "paceline_operator" / "crd").glob("*.yaml"))
@@ -33,13 +37,26 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EnvtestServer]:
 
 
 def _wait_for_kinds(running: EnvtestServer, kinds: int) -> None:
-    """Until the group serves all of them, each with its status."""
+    """Until the group serves all of them."""
     running.wait_for("/apis/paceline.dev/v1alpha1")
-    until(lambda: len(running.get("/apis/paceline.dev/v1alpha1")["resources"]) >= 2 * kinds, "the kinds")
+    until(
+        lambda: len({one["kind"] for one in running.get("/apis/paceline.dev/v1alpha1")["resources"]}) >= kinds, "them"
+    )
+
+
+def _manifests() -> list[dict[str, Any]]:
+    return [one for one in yaml.safe_load_all((ROOT / "k8s" / "manifests" / "operator.yaml").read_text()) if one]
+
+
+@pytest.fixture
+def charts_rules() -> list[dict[str, Any]]:
+    """What the chart lets the operator do; in a namespaced install these are the rules of a Role."""
+    role = next(one for one in _manifests() if one["kind"] == "ClusterRole")
+    return list(role["rules"])
 
 
 def _grant_the_charts_rights(running: EnvtestServer) -> None:
-    manifests = [one for one in yaml.safe_load_all((ROOT / "k8s" / "manifests" / "operator.yaml").read_text()) if one]
+    manifests = _manifests()
     for one in manifests:
         if one["kind"].startswith("ValidatingAdmissionPolicy"):
             _narrow(running, one)
@@ -69,3 +86,17 @@ def namespace(server: EnvtestServer) -> str:
     name = f"test-{next(_numbers)}"
     server.create("/api/v1/namespaces", {"metadata": {"name": name}})
     return name
+
+
+@pytest_asyncio.fixture
+async def api(server: EnvtestServer) -> AsyncIterator[ApiServer]:
+    """With no other rights than the chart gives."""
+    connected = await connect(server, "operator")
+    yield connected
+    await connected.close()
+
+
+@pytest.fixture
+def platform(api: ApiServer) -> KubernetesPlatform:
+    """What the operator reads and writes through, with those rights."""
+    return platform_on(api)

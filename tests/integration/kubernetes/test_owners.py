@@ -1,31 +1,16 @@
 """Whose pods are whose, on a real API server: controllers decide, whatever the labels say."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from envtest import EnvtestServer
 from kubernetes_objects import connect, create_deployment, create_pod, owned_by, platform_on, template
-from paceline_operator.cluster.api_server import ApiServer
 from paceline_operator.cluster.kubernetes import KubernetesPlatform
 from paceline_operator.ports import TargetRef
 
 pytestmark = pytest.mark.apiserver
 DEPLOYMENT = TargetRef("apps/v1", "Deployment", "api")
 STATEFUL = TargetRef("apps/v1", "StatefulSet", "api")
-
-
-@pytest_asyncio.fixture
-async def api(server: EnvtestServer) -> AsyncIterator[ApiServer]:
-    connected = await connect(server, "operator")
-    yield connected
-    await connected.close()
-
-
-@pytest.fixture
-def platform(api: ApiServer) -> KubernetesPlatform:
-    return platform_on(api)
 
 
 async def test_strangers_with_the_labels_of_the_target_are_named_with_their_owner(

@@ -16,18 +16,6 @@ pytestmark = pytest.mark.apiserver
 DEPLOYMENT = TargetRef("apps/v1", "Deployment", "api")
 
 
-@pytest_asyncio.fixture
-async def api(server: EnvtestServer) -> AsyncIterator[ApiServer]:
-    connected = await connect(server, "operator")
-    yield connected
-    await connected.close()
-
-
-@pytest.fixture
-def platform(api: ApiServer) -> KubernetesPlatform:
-    return platform_on(api)
-
-
 def create_policy(server: EnvtestServer, namespace: str, name: str = "api") -> None:
     server.create(
         f"/apis/paceline.dev/v1alpha1/namespaces/{namespace}/tuningpolicies",

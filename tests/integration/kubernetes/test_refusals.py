@@ -1,12 +1,11 @@
 """Whatever keeps a policy from being tuned is in its Ready condition and an Event, within one pass and for good."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from envtest import EnvtestServer, RefusedError
 from kubernetes_objects import connect, create_deployment, platform_on
 from paceline_operator.cluster.api_server import ApiServer
@@ -27,13 +26,6 @@ class NoPods:
 
     async def acks(self, pods: object) -> Mapping[str, int]:
         return {}
-
-
-@pytest_asyncio.fixture
-async def api(server: EnvtestServer) -> AsyncIterator[ApiServer]:
-    connected = await connect(server, "operator")
-    yield connected
-    await connected.close()
 
 
 async def one_pass(api: ApiServer, namespace: str) -> None:

@@ -91,20 +91,23 @@ STATUS: dict[str, Any] = {
     },
     "pods": {"total": 6, "applied": 5},
     "observed": {
+        "time": "2026-01-02T03:04:05Z",
         "p95": "23ms", "errorRatio": 0.001, "samples": 143210, "requestsPerSecond": 12.5, "loopLagP95": "12ms",
         "poolWaitP99": "400us", "throttledRatio": 0.04, "coverage": 1,
     },
     "recommendation": {
+        "reason": "LoopLagHigh", "message": "p95 12 ms",
         "values": {"workers": 4}, "uncapped": {"workers": 9}, "limitedReason": "AtMaximum", "confidence": "High",
     },
     "pending": {"generation": 17, "deadline": "2026-01-02T03:05:05Z", "baseline": {"p95Seconds": 0.2}},
     "decisions": [
         {
-            "time": "2026-01-02T03:04:05Z", "since": "2026-01-02T03:00:05Z", "count": 5, "generation": 17,
+            "time": "2026-01-02T03:04:05Z", "generation": 17,
             "changes": [{"tunable": "workers", "old": 1, "new": 4}, {"tunable": "caches.responses", "new": 60.5}],
             "values": {"workers": 4}, "reason": "LoopLagHigh", "message": "p95 12 ms", "traceID": "4bf92f35",
         }
     ],
+    "lastUpdateTime": "2026-01-02T03:04:05Z",
     "tuner": {"version": 1, "regimes": [{"anything": {"goes": [1, 2.5, "x", None]}}]},
 }  # fmt: skip
 

@@ -1,5 +1,6 @@
 """`paceline-operator why` on its command line, over a folder as `paceline-operator local` keeps it."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -60,6 +61,33 @@ def test_a_folder_answers_without_a_cluster(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "generation 3  PinnedBySpec" in result.output
     assert "workers 1→2: the policy gives the value" in result.output
+
+
+def test_a_change_whose_operator_ended_before_it_wrote_it_down_is_told(tmp_path: Path) -> None:
+    process = {
+        "kind": "Process",
+        "name": "api",
+        "documentFile": "tuning.json",
+        "stateUrls": ["http://127.0.0.1:1/state"],
+    }
+    (tmp_path / "targets.yaml").write_text(yaml.safe_dump([process]))
+    (tmp_path / "api.yaml").write_text(yaml.safe_dump(POLICY))
+    document = {
+        "schema": "paceline.dev/tuning/v1",
+        "generation": 3,
+        "policy": "default/api",
+        "values": {"workers": 2},
+        "intent": {"decision": ENTRY},
+    }
+    (tmp_path / "tuning.json").write_text(json.dumps(document))
+    hold = {"time": "2026-01-31T11:59:30.000Z", "reason": "WithinTolerance", "message": "fine", "p95": "12ms"}
+    (tmp_path / "api.checkpoint.yaml").write_text(yaml.safe_dump({"policy": "default/api", "holds": [hold]}))
+
+    result = CliRunner().invoke(app, ["why", "default/api", "--folder", str(tmp_path), "--at", "2026-01-31T12:00:00Z"])
+
+    assert result.exit_code == 0, result.output
+    assert "generation 3  PinnedBySpec" in result.output
+    assert "p95 not measured → 12ms" in result.output
 
 
 def test_a_policy_that_is_not_there_is_named(tmp_path: Path) -> None:

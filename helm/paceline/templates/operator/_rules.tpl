@@ -9,6 +9,10 @@ Its writes to ConfigMaps are narrowed to tuning documents by admission.yaml.
 - apiGroups: [paceline.dev]
   resources: [tuningpolicies/status, connectionbudgets/status]
   verbs: [update]
+# What was learnt of each policy, under the policy's name.
+- apiGroups: [paceline.dev]
+  resources: [tuningcheckpoints]
+  verbs: [get, create, update]
 # How many pods an autoscaler may make: what a ConnectionBudget has to do for.
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]

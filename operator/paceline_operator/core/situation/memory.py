@@ -1,4 +1,4 @@
-"""What the loop remembers from one decision to the next; the policy's status keeps it (`crd/memory.py`)."""
+"""What the loop remembers from one decision to the next; the policy's checkpoint holds it (`crd/memory.py`)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

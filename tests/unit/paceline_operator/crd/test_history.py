@@ -17,15 +17,16 @@ CHANGE = {
     "p95": "210ms",
     "traceID": "4bf92f3577b34da6a3ce929d0e0e4736",
 }
-AFTER = {**HOLD, "time": "2026-01-01T11:41:00Z", "generation": 7, "p95": "41ms"}
+RUN = {**HOLD, "time": "2026-01-01T11:41:00Z", "generation": 7, "p95": "41ms"}
 
 
-def told(*decisions: dict[str, Any], at: datetime = NOON, jaeger: str | None = None) -> str:
-    return explain("shop/api", changes_made({"decisions": list(decisions)}, at), at, jaeger)
+def told(*decisions: dict[str, Any], at: datetime = NOON, jaeger: str | None = None, **more: dict[str, Any]) -> str:
+    holds = [more.pop("hold")] if "hold" in more else []
+    return explain("shop/api", changes_made({"decisions": list(decisions), **more}, at, holds), at, jaeger)
 
 
 def test_a_change_is_told_with_its_reason_its_effect_and_its_trace() -> None:
-    assert told(HOLD, CHANGE, AFTER).splitlines() == [
+    assert told(CHANGE, hold=RUN).splitlines() == [
         "2026-01-01 11:40:00 UTC  generation 7  PoolWaitHigh",
         "  postgres 5→10: postgres wait p99 146ms > 3.6ms",
         "  p95 210ms → 41ms",
@@ -39,7 +40,22 @@ def test_the_trace_is_a_link_where_jaeger_is_known() -> None:
 
 
 def test_what_came_of_the_newest_change_may_not_be_known_yet() -> None:
-    assert "  p95 210ms → not measured yet" in told(HOLD, CHANGE).splitlines()
+    before = {"time": CHANGE["time"], "p95": "210ms"}
+    for earlier in ({}, {"hold": HOLD}, {"observed": before}, {"observed": {}}):
+        assert "  p95 210ms → not measured yet" in told(CHANGE, **earlier).splitlines()
+
+
+def test_what_was_observed_last_tells_it_until_a_hold_is_stored() -> None:
+    observed = {"time": "2026-01-01T11:45:00Z", "p95": "39ms"}
+    assert "  p95 210ms → 39ms" in told(CHANGE, observed=observed).splitlines()
+    assert "  p95 210ms → 41ms" in told(CHANGE, observed=observed, hold=RUN).splitlines()
+    later = {**CHANGE, "time": "2026-01-01T11:40:30Z", "generation": 8, "p95": "44ms"}
+    assert "  p95 210ms → 44ms" in told(CHANGE, later, hold=RUN).splitlines()
+
+
+def test_a_run_of_holds_counts_from_its_beginning() -> None:
+    going_on = {**HOLD, "time": "2026-01-01T11:50:00Z", "since": "2026-01-01T11:30:00Z", "p95": "200ms"}
+    assert "  p95 210ms → not measured yet" in told(CHANGE, hold=going_on).splitlines()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Whatever the loop remembers comes back from a status as it was, through JSON; figures to the digits that are kept."""
+"""What the loop remembers comes back from checkpoint and status as it was, through JSON; figures are rounded."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -106,10 +106,11 @@ MEMORIES = st.builds(
 
 
 def through_json(memory: Memory) -> Memory:
-    status = {"tuner": render_tuner(memory), "tuning": {"lastKnownGood": values_to_wire(memory.last_known_good)}}
+    status: dict[str, Any] = {"tuning": {"lastKnownGood": values_to_wire(memory.last_known_good)}}
     if memory.pending is not None:
         status["pending"] = render_pending(memory.pending)
-    return parse_memory(orjson.loads(orjson.dumps(status)))
+    tuner, status = orjson.loads(orjson.dumps([render_tuner(memory), status]))
+    return parse_memory(tuner, status)
 
 
 @given(MEMORIES)
@@ -128,4 +129,4 @@ def test_no_policy_is_so_large_that_its_memory_is() -> None:
 
     assert len(orjson.dumps(wire)) <= MOST_BYTES
     # The newest are kept.
-    assert parse_memory({"tuner": wire}).rejected == rejected[-len(wire["rejected"]) :] != ()
+    assert parse_memory(wire, {}).rejected == rejected[-len(wire["rejected"]) :] != ()

@@ -1,7 +1,7 @@
 """The status that people and the next pass read."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -29,9 +29,9 @@ from paceline_operator.crd.conditions import (
     telemetry_available,
     within_budget,
 )
-from paceline_operator.crd.decisions import MOST_CHANGES, MOST_HOLDS, Decided, appended
+from paceline_operator.crd.decisions import MOST_CHANGES, Decided
 from paceline_operator.crd.memory import MOST_BYTES, parse_memory, render_pending, render_tuner
-from paceline_operator.crd.status import Report, differs, render_status
+from paceline_operator.crd.status import REFRESHED_EVERY, Report, due, render_status
 from situations import (
     MAIN,
     NOW,
@@ -52,7 +52,7 @@ CHANGE = Decision((Change(WORKERS, 2, 4),), Reason.LOOP_LAG_HIGH, "more", tuned=
 
 
 def report(**changes: Any) -> Report:
-    base = Report(3, (Condition("Ready", "True", "Accepted", ""),), fleet(), values(), Memory(), INTERVAL)
+    base = Report(3, (Condition("Ready", "True", "Accepted", ""),), fleet(), values(), Memory())
     return replace(base, **changes)
 
 
@@ -61,9 +61,10 @@ def decided(decision: Decision = HOLD, *, applied: bool = False) -> Decided:
 
 
 def test_durations_are_readable_and_the_unknown_is_absent() -> None:
-    status, _ = render_status({}, report(observation=observation()), NOW)
+    status = render_status({}, report(observation=observation()), NOW)
 
     assert status["observed"] == {
+        "time": "2026-01-01T12:00:00.000Z",
         "p95": "20ms",
         "errorRatio": 0.0,
         "samples": 20_000,
@@ -78,15 +79,15 @@ def test_durations_are_readable_and_the_unknown_is_absent() -> None:
 
 
 def test_between_windows_the_last_figures_stand() -> None:
-    first, _ = render_status({}, report(observation=observation(), decided=decided()), NOW)
-    second, _ = render_status(first, report(), NOW + INTERVAL)
+    first = render_status({}, report(observation=observation(), decided=decided()), NOW)
+    second = render_status(first, report(), NOW + INTERVAL)
 
-    assert second == first
+    assert second == {**first, "lastUpdateTime": second["lastUpdateTime"]}
 
 
 def test_what_was_gained_is_told_against_the_first_window() -> None:
     memory = Memory(first=measured(p95_seconds=0.210), last_known_good=values(4, 4))
-    status, _ = render_status({}, report(memory=memory, observation=observation()), NOW)
+    status = render_status({}, report(memory=memory, observation=observation()), NOW)
 
     assert status["tuning"]["gained"] == "p95 210ms → 20ms"
     assert status["tuning"]["lastKnownGood"]["pools"] == {"postgres": 4}
@@ -96,7 +97,7 @@ def test_a_recommendation_says_what_limits_it() -> None:
     limited = Decision(
         (Change(WORKERS, 4, 5),), Reason.LOOP_LAG_HIGH, "more", (Change(WORKERS, 4, 8),), Reason.AT_MAXIMUM
     )
-    status, _ = render_status({}, report(observation=observation(), decided=decided(limited)), NOW)
+    status = render_status({}, report(observation=observation(), decided=decided(limited)), NOW)
 
     assert status["recommendation"]["values"]["workers"] == 5
     assert status["recommendation"]["uncapped"]["workers"] == 8
@@ -106,42 +107,41 @@ def test_a_recommendation_says_what_limits_it() -> None:
 
 @pytest.mark.parametrize(("samples", "confidence"), [(5000, "High"), (2000, "Medium"), (1999, "Low")])
 def test_confidence_follows_the_samples(samples: int, confidence: str) -> None:
-    status, _ = render_status({}, report(observation=observation(requests=samples), decided=decided()), NOW)
+    status = render_status({}, report(observation=observation(requests=samples), decided=decided()), NOW)
 
     assert status["recommendation"]["confidence"] == confidence
 
 
-def test_a_run_of_holds_is_one_counted_entry() -> None:
-    entries: list[dict[str, Any]] = []
-    news = []
-    for minute in range(4):
-        entries, new = appended(entries, decided(), NOW + minute * INTERVAL, INTERVAL)
-        news.append(new)
+def test_an_applied_change_is_always_an_entry_of_its_own_and_a_hold_none() -> None:
+    status = render_status({}, report(decided=decided()), NOW)
+    assert "decisions" not in status
+    assert status["recommendation"]["reason"] == "WithinTolerance"
+    for _ in range(2):
+        status = render_status(status, report(decided=decided(CHANGE, applied=True)), NOW)
+    recommended = render_status(status, report(decided=decided(CHANGE)), NOW)
 
-    assert news == [True, False, False, False]
-    assert len(entries) == 1
-    assert entries[0]["count"] == 4
-    assert entries[0]["since"] < entries[0]["time"]
-
-
-def test_an_applied_change_is_always_an_entry_of_its_own() -> None:
-    entries, _ = appended([], decided(CHANGE, applied=True), NOW, INTERVAL)
-    entries, new = appended(entries, decided(CHANGE, applied=True), NOW, INTERVAL)
-
-    assert new
-    assert len(entries) == 2
-    assert entries[0]["changes"] == [{"tunable": "workers", "old": 2, "new": 4}]
-    assert entries[0]["traceID"] == "ab" * 16
+    assert len(status["decisions"]) == len(recommended["decisions"]) == 2
+    assert status["decisions"][0]["changes"] == [{"tunable": "workers", "old": 2, "new": 4}]
+    assert status["decisions"][0]["traceID"] == "ab" * 16
 
 
-def test_only_the_last_changes_are_kept() -> None:
-    entries: list[dict[str, Any]] = []
+def test_the_last_changes_are_kept_whatever_is_held() -> None:
+    status: dict[str, Any] = {}
     for number in range(60):
-        entries, _ = appended(entries, decided(CHANGE, applied=True), NOW + number * INTERVAL, INTERVAL)
-        entries, _ = appended(entries, decided(), NOW + number * INTERVAL, INTERVAL)
+        told = Decided(CHANGE, number, values(), applied=True)
+        status = render_status(status, report(decided=told), NOW + number * INTERVAL)
+        status = render_status(status, report(decided=decided()), NOW + number * INTERVAL)
 
-    assert len([entry for entry in entries if entry.get("changes")]) == MOST_CHANGES
-    assert len(entries) <= MOST_CHANGES + MOST_HOLDS
+    assert [entry["generation"] for entry in status["decisions"]] == list(range(60 - MOST_CHANGES, 60))
+
+
+def test_what_an_earlier_version_left_in_the_status_goes() -> None:
+    hold = {"time": "2026-01-01T00:00:00Z", "reason": "NoTraffic"}
+    change = {**hold, "changes": [{"tunable": "workers", "new": 2}], "values": {"workers": 2}}
+    status = render_status({"tuner": {"version": 1}, "decisions": [hold, change, hold]}, report(), NOW)
+
+    assert "tuner" not in status
+    assert status["decisions"] == [change]
 
 
 def test_a_transition_has_a_time_and_everything_else_has_not() -> None:
@@ -213,30 +213,67 @@ def test_unknown_names_and_clamps_are_said() -> None:
     assert "workers clamped: asked 5, granted 4, by memory" in message
 
 
+STORED = {
+    "observedGeneration": 3,
+    "observed": {"p95": "20ms", "samples": 20_000},
+    "tuning": {"generation": 17, "values": {"workers": 2}},
+    "pods": {"total": 6, "applied": 6},
+    "leftOut": [{"name": "api-1", "reason": "Pending", "message": "no node"}],
+    "recommendation": {"reason": "WithinTolerance", "values": {"workers": 2}},
+    "conditions": [
+        {"type": "Ready", "status": "True", "reason": "Accepted", "message": "mode Auto"},
+        {"type": "Converged", "status": "True", "reason": "AllPodsApplied", "message": "6 of 6 pods"},
+    ],
+    "lastUpdateTime": "2026-01-01T12:00:00.000Z",
+}
+WRITTEN = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def condition(index: int, **changes: str) -> dict[str, Any]:
+    conditions = [dict(one) for one in STORED["conditions"]]  # type: ignore[attr-defined]
+    conditions[index] |= changes
+    return {"conditions": conditions}
+
+
 @pytest.mark.parametrize(
-    ("change", "material"),
+    ("change", "at_once", "later"),
     [
-        pytest.param({}, False, id="the same again"),
-        pytest.param({"observed": {"p95": "21ms", "samples": 19_500}}, False, id="figures that hardly moved"),
-        pytest.param({"observed": {"p95": "41ms", "samples": 20_000}}, True, id="figures that moved"),
-        pytest.param({"observed": {"p95": "20ms"}}, True, id="a figure that is gone"),
-        pytest.param({"tuning": {"gained": "p95 210ms → 21ms"}}, False, id="another wording of the gain"),
-        pytest.param({"tuning": {"generation": 18}}, True, id="a generation"),
-        pytest.param(
-            {"decisions": [{"time": "t2", "since": "t1", "count": 9, "reason": "NoTraffic"}]}, False, id="holds go on"
-        ),
-        pytest.param({"decisions": [{"time": "t2", "reason": "NoTraffic"}]}, True, id="a new hold"),
-        pytest.param({"pods": {"total": 7, "applied": 6}}, True, id="pods"),
+        pytest.param({}, False, False, id="the same again"),
+        pytest.param({"observed": {"p95": "21ms", "samples": 19_500}}, False, True, id="figures"),
+        pytest.param({"observed": {"p95": "9s", "samples": 1}}, False, True, id="figures that moved far"),
+        pytest.param({"tuning": {**STORED["tuning"], "gained": "p95 210ms → 21ms"}}, False, True, id="the gain"),  # type: ignore[dict-item]
+        pytest.param({"pods": {"total": 7, "applied": 7}}, False, True, id="an autoscaler's pod"),
+        pytest.param({"recommendation": {"reason": "NoTraffic"}}, False, True, id="another hold"),
+        pytest.param(condition(1, message="7 of 7 pods"), False, True, id="the pods of a condition"),
+        pytest.param({"leftOut": []}, False, True, id="a pod that came back"),
+        pytest.param({"leftOut": [{"name": "b", "reason": "Pending"}]}, False, True, id="one more such pod"),
+        pytest.param({"leftOut": [{"name": "b", "reason": "Foreign"}]}, False, True, id="a stranger"),
+        pytest.param({"leftOut": [{"name": "b", "reason": "ReportRefused"}]}, True, True, id="a new trouble"),
+        pytest.param(condition(1, status="False"), True, True, id="a condition"),
+        pytest.param(condition(1, reason="Other"), True, True, id="a condition's reason"),
+        pytest.param(condition(0, message="paused"), True, True, id="what Ready says"),
+        pytest.param({"observedGeneration": 4}, True, True, id="an edit"),
+        pytest.param({"tuning": {"generation": 18}}, True, True, id="a generation"),
+        pytest.param({"tuning": {"generation": 17, "values": {"workers": 3}}}, True, True, id="values"),
+        pytest.param({"pending": {"generation": 17}}, True, True, id="a verdict to come"),
+        pytest.param({"decisions": [{"generation": 18}]}, True, True, id="a change"),
+        pytest.param({"tuner": {"version": 1}}, True, True, id="a memory that goes"),
     ],
 )
-def test_a_status_is_written_only_if_it_says_something_else(change: dict[str, Any], material: bool) -> None:
-    old = {
-        "observed": {"p95": "20ms", "samples": 20_000},
-        "tuning": {},
-        "decisions": [{"time": "t1", "reason": "NoTraffic"}],
-    }
+def test_whether_a_pass_writes_its_status(change: dict[str, Any], at_once: bool, later: bool) -> None:
+    fresh = {**STORED, **change, "lastUpdateTime": "2026-01-01T12:01:00.000Z"}
 
-    assert differs(old, {**old, **change}) is material
+    assert due(STORED, fresh, WRITTEN + INTERVAL) is at_once
+    assert due(STORED, fresh, WRITTEN + REFRESHED_EVERY - timedelta(seconds=1)) is at_once
+    assert due(STORED, fresh, WRITTEN + REFRESHED_EVERY) is later
+    assert due(STORED, fresh, WRITTEN + INTERVAL, at_once=True) is later
+
+
+@pytest.mark.parametrize("written", [None, "noon", 7, "2026-01-01T12:00:00"])
+def test_a_status_of_which_nobody_knows_how_old_it_is_is_refreshed(written: object) -> None:
+    stored = {**STORED, "lastUpdateTime": written}
+    assert due(stored, {**STORED, "pods": {}}, WRITTEN)
+    assert not due(stored, STORED, WRITTEN)
 
 
 def test_the_memory_survives_the_status() -> None:
@@ -260,10 +297,10 @@ def test_the_memory_survives_the_status() -> None:
         wanted=(values(2, 4), values(1, 5)),
         unknown={"regimes": [1, 2]},
     )
-    status, _ = render_status({}, report(memory=memory), NOW)
+    status = render_status({}, report(memory=memory), NOW)
 
-    assert parse_memory(status) == memory
-    assert status["tuner"]["version"] == 1
+    assert parse_memory(render_tuner(memory), status) == memory
+    assert "tuner" not in status
 
 
 @pytest.mark.parametrize(
@@ -275,7 +312,7 @@ def test_the_memory_survives_the_status() -> None:
     ],
 )
 def test_a_memory_that_cannot_be_read_is_empty(status: dict[str, Any]) -> None:
-    assert parse_memory(status) == Memory()
+    assert parse_memory(status.get("tuner", {}), status) == Memory()
 
 
 def test_the_memory_stays_small() -> None:
@@ -289,11 +326,11 @@ def test_the_memory_stays_small() -> None:
 
 def test_a_trial_says_what_is_tried_where_and_survives() -> None:
     memory = Memory(pending=pending(tried_on=("b", "a")))
-    status, _ = render_status({}, report(memory=memory, fleet=fleet(total=6)), NOW)
+    status = render_status({}, report(memory=memory, fleet=fleet(total=6)), NOW)
 
     assert status["pending"]["trying"] == "workers 2→4, postgres 10→8 on 2 of 6 pods"
-    assert parse_memory(status) == memory
-    assert "trying" not in render_status({}, report(memory=Memory(pending=pending())), NOW)[0]["pending"]
+    assert parse_memory(render_tuner(memory), status) == memory
+    assert "trying" not in render_status({}, report(memory=Memory(pending=pending())), NOW)["pending"]
 
 
 def test_a_pending_change_shows_its_baseline() -> None:

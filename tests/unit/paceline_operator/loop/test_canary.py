@@ -81,7 +81,7 @@ async def test_a_restart_takes_it_back_at_once_and_is_remembered(trying: Modelle
     assert trying.status["decisions"][-1]["reason"] == "RolledBack"
     assert "on 1 of 4 pods: 1 of 1 pods restarted since" in trying.status["decisions"][-1]["message"]
     assert ("RolledBack", True) in trying.events
-    assert trying.status["tuner"]["ceiling"]["workers"] > 1
+    assert trying.memory["ceiling"]["workers"] > 1
 
 
 async def test_another_pods_restart_says_nothing(trying: ModelledFleet, reconciler_of: Make) -> None:
@@ -115,7 +115,7 @@ async def test_a_trial_that_is_interrupted_leaves_common_values(
     assert "overrides" not in document(trying)
     assert document(trying)["values"]["workers"] == 1
     assert not trying.status.get("pending")
-    assert not trying.status["tuner"]["rejected"], "nothing was learnt"
+    assert not trying.memory["rejected"], "nothing was learnt"
 
 
 @pytest.mark.parametrize("goes", [ModelledFleet.delete, ModelledFleet.mark_as_deleting], ids=["gone", "going"])
@@ -263,7 +263,7 @@ async def test_what_did_worse_than_the_other_pods_is_taken_back(
     entry = next(e for e in trying.status["decisions"] if e["reason"] == "RolledBack")
     others, tried = (parse_duration(text) for text in re.findall(r"p95 (\S+) → ([^ ,]+)", entry["message"])[0])
     assert tried > 10 * others, "either group is seen by itself"
-    assert trying.status["tuner"]["rejected"]
+    assert trying.memory["rejected"]
 
 
 async def test_a_document_that_is_deleted_during_a_trial_comes_back_without_it(

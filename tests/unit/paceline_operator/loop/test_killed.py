@@ -11,7 +11,10 @@ from paceline_operator.settings import OperatorSettings
 Make = Callable[..., Reconciler]
 Drive = Callable[[Reconciler, ModelledFleet, float], Awaitable[None]]
 
-STEPS = ("policy", "rivals", "workload", "document", "scrape", "write_document", "nudge", "write_status", "acks")
+STEPS = (
+    "policy", "rivals", "checkpoint", "workload", "document", "scrape",
+    "write_document", "nudge", "write_checkpoint", "write_status", "acks",
+)  # fmt: skip
 
 
 class Killed(BaseException):
@@ -75,9 +78,31 @@ async def test_every_change_in_force_is_on_record_and_waits_for_its_verdict(
         assert fleet.status["pending"]["generation"] == fleet.document_now["generation"]
         assert fleet.status["tuning"]["generation"] == fleet.document_now["generation"]
         assert fleet.status["pending"]["changes"] == changes(fleet)[-1]["changes"]
-        assert len(fleet.status["tuner"]["changes"]) == 1, "it counts against the changes of an hour"
+        assert len(fleet.memory["changes"]) == 1, "it counts against the changes of an hour"
     else:
         assert "pending" not in fleet.status
+
+
+@pytest.mark.invariant
+@pytest.mark.parametrize("step", ["nudge", "write_checkpoint", "write_status"])
+async def test_a_change_that_the_status_does_not_know_yet_can_be_held_in_the_pass_that_finds_it(
+    step: str, settings: OperatorSettings, reconciler_of: Make, drive: Drive
+) -> None:
+    fleet = ModelledFleet(CHOOSING)
+    deadly = Deadly(fleet, step, carried_out=False)
+    doomed = Reconciler(deadly, deadly, now=lambda: fleet.now, settings=settings, journal=lambda line: None)  # type: ignore[arg-type]
+    with pytest.raises(Killed):
+        await drive(doomed, fleet, 60)
+    assert made(fleet) == []
+    document = fleet.document_now
+    fleet.annotate(rollback="1")
+
+    await reconciler_of(fleet).reconcile(KEY)
+
+    ready = fleet.condition("Ready")
+    assert (ready["status"], ready["reason"]) == ("True", "RolledBack")
+    assert fleet.document_now == document, "it is in force already"
+    assert made(fleet) == [1]
 
 
 @pytest.mark.invariant

@@ -78,7 +78,7 @@ async def test_silent_pods_hold_everything(reconciler_of: Make, drive: Drive) ->
 
     assert fleet.content is None
     assert fleet.condition("TelemetryAvailable")["status"] == "False"
-    assert fleet.status["decisions"][-1]["reason"] == "NotReporting"
+    assert fleet.status["recommendation"]["reason"] == "NotReporting"
 
 
 async def test_an_app_without_traffic_is_left_alone(reconciler_of: Make, drive: Drive) -> None:
@@ -87,7 +87,7 @@ async def test_an_app_without_traffic_is_left_alone(reconciler_of: Make, drive: 
     await drive(reconciler_of(fleet), fleet, 60)
 
     assert fleet.content is None
-    assert fleet.status["decisions"][-1]["reason"] in {"NoTraffic", "InsufficientTelemetry"}
+    assert fleet.status["recommendation"]["reason"] in {"NoTraffic", "InsufficientTelemetry"}
 
 
 async def test_a_name_that_no_worker_registered_is_said(reconciler_of: Make) -> None:
@@ -143,14 +143,14 @@ async def test_a_shrink_that_pods_undid_is_said_and_holds(reconciler_of: Make, d
 async def test_a_fleet_that_an_autoscaler_has_moved_is_left_alone_for_a_window(
     reconciler_of: Make, drive: Drive
 ) -> None:
-    fleet = ModelledFleet(CHOOSING)
-    reconciler = reconciler_of(fleet)
+    fleet, lines = ModelledFleet(CHOOSING), []
+    reconciler = reconciler_of(fleet, lines.append)
     await drive(reconciler, fleet, 90)
 
     fleet.pods.append(ModelPod("pod-2", dict(fleet.pods[0].values), start_values()))
     await drive(reconciler, fleet, 8)
 
-    told = [(entry["reason"], entry["message"][:11]) for entry in fleet.status["decisions"]]
+    told = [(entry["reason"], entry["message"][:11]) for entry in lines]
     assert told.count(("RolloutInProgress", "2 → 3 pods;")) == 1
 
 

@@ -58,9 +58,9 @@ async def test_a_process_pool_grows_while_calls_wait_and_gives_back_what_is_idle
 
 
 async def test_a_process_pool_stays_within_the_cpu_limit(reconciler_of: Make, drive: Drive) -> None:
-    fleet = computing(cpu_limit=1.1)
+    fleet, lines = computing(cpu_limit=1.1), []
 
-    await drive(reconciler_of(fleet), fleet, 150)
+    await drive(reconciler_of(fleet, lines.append), fleet, 150)
 
     assert sizes(fleet) == {1}
-    assert "ScaleOutRecommended" in {entry["reason"] for entry in fleet.status["decisions"]}
+    assert "ScaleOutRecommended" in {line["reason"] for line in lines}

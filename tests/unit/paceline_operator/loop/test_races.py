@@ -4,13 +4,12 @@ import asyncio
 import json
 import threading
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from modelled_fleet import CHOOSING, KEY, PINNED, ModelledFleet
 from paceline_operator.loop.reconcile import Reconciler
-from paceline_operator.ports import PlatformUnavailable
+from paceline_operator.ports import PlatformUnavailable, StoredCheckpoint
 
 Make = Callable[..., Reconciler]
 Drive = Callable[[Reconciler, ModelledFleet, float], Awaitable[None]]
@@ -95,21 +94,21 @@ async def test_an_interrupted_wait_for_acks_comes_back_at_once(reconciler_of: Ma
 
 
 class _ReadBy(dict[str, Any]):
-    """A status that notes which thread reads what the loop remembers: the first step of every decision."""
+    """A memory that notes which thread reads it: the first step of every decision."""
 
     thread: threading.Thread | None = None
 
     def get(self, name: str, default: Any = None) -> Any:
-        if name == "tuner":
+        if name == "known":
             self.thread = threading.current_thread()
         return super().get(name, default)
 
 
 async def test_a_decision_leaves_the_event_loop_to_others(reconciler_of: Make) -> None:
     fleet = ModelledFleet(CHOOSING)
-    status = _ReadBy()
-    fleet.resources[KEY] = replace(fleet.resources[KEY], status=status)
+    memory = _ReadBy(version=1)
+    fleet.checkpoints[KEY] = StoredCheckpoint({"memory": memory}, "1")
 
     await reconciler_of(fleet).reconcile(KEY)
 
-    assert status.thread not in {None, threading.main_thread()}
+    assert memory.thread not in {None, threading.main_thread()}

@@ -54,7 +54,7 @@ async def test_an_old_generation_comes_back_under_a_new_number_and_stays(
 
 
 async def test_the_status_tells_why_and_what_came_of_it(tuned: ModelledFleet) -> None:
-    first, *_, last = changes_made(tuned.status, tuned.now)
+    first, *_, last = changes_made(tuned.status, tuned.now, tuned.holds)
 
     assert first.reason in ("LoopLagHigh", "PoolWaitHigh")
     assert parse_duration(first.before or "") > parse_duration(last.after or "")
@@ -124,7 +124,7 @@ async def test_a_pause_is_seen_at_once_and_lasts_across_restarts(where: str, rec
     fleet.annotate_namespace(**({"paused": "true"} if where == "namespace" else {}))
 
     await reconciler_of(fleet).reconcile(KEY)
-    assert fleet.status["decisions"][-1]["reason"] == "Paused"
+    assert fleet.status["recommendation"]["reason"] == "Paused"
     assert where in fleet.condition("Ready")["message"]
 
     for _ in range(3):
