@@ -82,7 +82,7 @@ async def run(settings: Settings) -> None:
         tasks.create_task(repeat(look, stop, news=capacity.has_news, changing=capacity.is_changing))
         tasks.create_task(keep_process_pool(run_dir, calls, stop))
         await stop.wait()
-        server.should_exit = True
+        server.stop()
 
 
 def pod_started(run_dir: RunDir, now: float, wall: datetime) -> tuple[float, datetime]:

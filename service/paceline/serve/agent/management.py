@@ -1,5 +1,6 @@
 """The management port: /livez /readyz /metrics /state, read-only. A tiny ASGI application; a route makes one call."""
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -22,6 +23,7 @@ from paceline.settings import HttpSettings
 from paceline.telemetry.metrics import StateCollector
 
 _TEXT: Final = "text/plain; charset=utf-8"
+_TICK_SECONDS: Final = 0.1
 
 
 class Response(NamedTuple):
@@ -115,6 +117,20 @@ class ManagementServer(uvicorn.Server):
         )
         super().__init__(config)
         self._limits = limits
+        self._told_to_stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """Ends `serve`: at once where no request is being handled."""
+        self.should_exit = True
+        self._told_to_stop.set()
+
+    async def main_loop(self) -> None:
+        """uvicorn's, which ends at once when it is told to."""
+        ticks = 0
+        while not await self.on_tick(ticks):
+            ticks += 1
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._told_to_stop.wait(), _TICK_SECONDS)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         crowd = crowd_of(self.server_state.connections, self._limits.max_connections)
@@ -125,7 +141,11 @@ class ManagementServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self._acceptor.stop(last=False)
-        await super().shutdown()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        await asyncio.sleep(0)  # those that were idle are closed by now
+        if self.server_state.connections:
+            await super().shutdown()
 
     def _protocol(self) -> LimitedProtocol:
         return LimitedProtocol(self.config, self.server_state, {}, self._limits)
