@@ -3,7 +3,7 @@
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from paceline_operator.core.choice.candidates import Candidate, candidates, judged
@@ -86,11 +86,20 @@ def _cheapest(situation: Situation, model: Model, objective: Objective, current:
         return _given_back(situation, model, bar, current)
     if bar.bearable(current):
         return None  # it is not p95 that misses the objective
+    if current.p95_seconds <= bar.seconds and _had_room(situation):
+        return None  # that the room is short by chance is told by another window
     found = list(candidates(situation, model, objective))
-    best = cheapest(situation, bar, found)
+    best = cheapest(situation, bar, found) or cheapest(situation, replace(bar, margin=False), found)
     if best is None:
         return _fastest(situation, found, current)
     return Choice(best, current, 1.0)  # another one: it meets what the one in force misses
+
+
+def _had_room(situation: Situation) -> bool:
+    """Whether what is in force was judged to do, and the window before this one wanted no more."""
+    lately, good = situation.memory.wanted[-2:], situation.memory.last_known_good
+    judged_good = bool(good) and all(situation.values.get(tunable) == value for tunable, value in good.items())
+    return judged_good and len(lately) == 2 and not growing(situation.values, {**situation.values, **lately[0]})
 
 
 def _given_back(situation: Situation, model: Model, bar: Bar, current: Candidate) -> Choice | None:

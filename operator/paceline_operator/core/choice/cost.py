@@ -30,16 +30,21 @@ MEASURED_MARGIN: Final = 0.97
 class Bar:
     """What a setting must clear: the objective, in seconds, under the load to plan for."""
 
+    situation: Situation
     model: Model
     seconds: float
     rise: float
+    margin: bool = True
+    """Whether there must be room for the prediction to be wrong."""
 
     @classmethod
     def of(cls, situation: Situation, model: Model, objective: Objective) -> "Bar":
-        return cls(model, objective.p95.total_seconds(), planned_rise(situation))
+        return cls(situation, model, objective.p95.total_seconds(), planned_rise(situation))
 
     def met(self, candidate: Candidate) -> bool:
-        """Whether there is room for the prediction to be wrong."""
+        """Whether it may be gone to."""
+        if not self.margin:
+            return self.bearable(candidate)
         return self._below(candidate, MEASURED_MARGIN if candidate.measured else MARGIN)
 
     def bearable(self, candidate: Candidate) -> bool:
@@ -47,7 +52,7 @@ class Bar:
         return self._below(candidate, 1.0)
 
     def _below(self, candidate: Candidate, share: float) -> bool:
-        expected = expected_p95(self.model, candidate.values, candidate.p95_seconds, self.rise)
+        expected = expected_p95(self.situation, self.model, candidate.values, candidate.p95_seconds, self.rise)
         return expected is not None and expected <= share * self.seconds
 
 

@@ -36,7 +36,7 @@ def wanted_replicas(situation: Situation, model: Model | None, decision: Decisio
     now, rise = judged(situation, model, values), planned_rise(situation)
     if now is None:
         return None
-    return _fewest(Bar(model, promised, rise), now, pods)
+    return _fewest(Bar(situation, model, promised, rise), now, pods)
 
 
 def _fewest(bar: Bar, now: Candidate, pods: int) -> int:

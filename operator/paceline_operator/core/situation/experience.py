@@ -44,6 +44,19 @@ def recall(situation: Situation, values: Values, load: float) -> Known | None:
     return found[-1] if found else None
 
 
+def recall_nearest(situation: Situation, values: Values, load: float, most: float) -> Known | None:
+    """What these values gave under the highest load that is above this one's regime and not above `most`."""
+    oldest = situation.now - KEPT_WINDOWS * situation.policy.behavior.interval
+    tuned = _tuned(situation, values)
+    found = [
+        known
+        for known in situation.memory.known
+        if known.template == situation.fleet.template and known.values == tuned and known.time >= oldest
+        if load < known.load <= most and not _same(known.load, load)
+    ]
+    return max(found, key=lambda known: known.load, default=None)
+
+
 def learned(
     situation: Situation, observation: Observation, query_seconds: Mapping[str, float], *, queue_full: bool = False
 ) -> Memory:

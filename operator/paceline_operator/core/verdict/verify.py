@@ -97,7 +97,8 @@ def _compared(situation: Situation, pending: Pending, measured: Measured) -> tup
         return _void(situation, pending, measured)
     if _in_vain(situation, pending, measured):
         return _judged(situation, pending, measured, _objection(situation, pending, measured))
-    if situation.enough or (not grown(situation.values, pending) and meets_cheaper(situation, measured)):
+    cheaper = pending.reason is not Reason.PROBE and not grown(situation.values, pending)
+    if situation.enough or (cheaper and meets_cheaper(situation, measured)):
         return _judged(situation, pending, measured, "")
     if pending.reason is Reason.PROBE:
         return _judged(situation, pending, measured, _objection(situation, pending, measured))

@@ -40,7 +40,7 @@ def test_pods_with_room_to_spare_are_too_many() -> None:
 
 def test_what_the_decision_mends_asks_for_no_pod() -> None:
     slow = served(2, 8, policy=policy(objective=COST), window=SLOW)
-    before, after = wanted(slow), wanted(slow, Decision((Change(WORKERS, 2, 4),), Reason.LOOP_LAG_HIGH, "more"))
+    before, after = wanted(slow), wanted(slow, Decision((Change(WORKERS, 2, 5),), Reason.LOOP_LAG_HIGH, "more"))
 
     assert before is not None
     assert after is not None

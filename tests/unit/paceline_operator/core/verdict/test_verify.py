@@ -170,6 +170,19 @@ def test_what_follows_a_probe_that_gained(p95: float, next_gap: Probing) -> None
     assert after.probing == next_gap
 
 
+@pytest.mark.parametrize("enough", [True, False])
+def test_a_cheaper_probe_is_kept_only_with_room(enough: bool) -> None:
+    """Without it the next window would ask for what the probe gave back, though the objective is met all the time."""
+    cheaper = pending(changes=(Change(WORKERS, 5, 4),), reason=Reason.PROBE)
+    given = situation(
+        memory=Memory(pending=cheaper), observation=observation(duration=seconds(0.024, 20_000)), enough=enough
+    )
+    decision, _ = verify(given)
+
+    assert (decision is None) is enough
+    assert decision is None or decision.reason is Reason.ROLLED_BACK
+
+
 def test_a_kill_for_memory_is_a_ceiling_for_the_pod_template() -> None:
     killed = fleet(members=pods(4, ended(out_of_memory=True)), template="abc")
     _, memory = verify(situation(memory=Memory(pending=pending()), fleet=killed, observation=None))

@@ -1,0 +1,41 @@
+"""The objective is met, and the room for the busiest minute is short: by one window's chance, or for good."""
+
+import pytest
+from paceline_operator.core.choice.candidates import Candidate
+from paceline_operator.core.choice.choose import choose
+from paceline_operator.core.choice.cost import Bar
+from paceline_operator.core.model.tunables import NOTHING, Values
+from paceline_operator.core.situation.memory import Memory
+from situations import COST, answers, fitted, policy, seconds, served, values
+
+NEARLY_FULL = {"duration": answers(0.040), "loop_lag": seconds(0.004, 10_000)}
+HERE, MORE = values(2, 8), values(3, 8)
+
+
+@pytest.mark.parametrize(
+    ("good", "wanted", "grows"),
+    [
+        pytest.param(NOTHING, (HERE, MORE), True, id="nobody has judged what is in force"),
+        pytest.param(values(2, 9), (HERE, MORE), True, id="other values were judged to do"),
+        pytest.param(HERE, (MORE, MORE), True, id="two windows in a row say so"),
+        pytest.param(HERE, (MORE,), True, id="there was no window before"),
+        pytest.param(HERE, (HERE, MORE), False, id="the window before had the room"),
+    ],
+)
+def test_what_was_judged_to_do_outgrows_its_room_in_two_windows(
+    good: Values, wanted: tuple[Values, ...], grows: bool
+) -> None:
+    memory = Memory(last_known_good=good, wanted=wanted)
+    given = served(2, 8, policy=policy(objective=COST), window=NEARLY_FULL, memory=memory)
+    found = choose(given, fitted(given), COST)
+
+    assert (found is not None) is grows
+
+
+def test_where_nothing_has_room_to_spare_what_just_has_it_may_be_gone_to() -> None:
+    given = served(2, 8, policy=policy(objective=COST))
+    tight = Candidate(HERE, 0.0435, measured=False)
+    bar = Bar(given, fitted(given), COST.p95.total_seconds(), 1.0)
+
+    assert not bar.met(tight)
+    assert Bar(given, bar.model, bar.seconds, bar.rise, margin=False).met(tight)
