@@ -3,7 +3,7 @@
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from paceline_operator.core.choice.candidates import Candidate, candidates, judged
@@ -89,7 +89,7 @@ def _cheapest(situation: Situation, model: Model, objective: Objective, current:
     if current.p95_seconds <= bar.seconds and _had_room(situation):
         return None  # that the room is short by chance is told by another window
     found = list(candidates(situation, model, objective))
-    best = cheapest(situation, bar, found) or cheapest(situation, replace(bar, margin=False), found)
+    best = cheapest(situation, bar, found)
     if best is None:
         return _fastest(situation, found, current)
     return Choice(best, current, 1.0)  # another one: it meets what the one in force misses

@@ -34,17 +34,13 @@ class Bar:
     model: Model
     seconds: float
     rise: float
-    margin: bool = True
-    """Whether there must be room for the prediction to be wrong."""
 
     @classmethod
     def of(cls, situation: Situation, model: Model, objective: Objective) -> "Bar":
         return cls(situation, model, objective.p95.total_seconds(), planned_rise(situation))
 
     def met(self, candidate: Candidate) -> bool:
-        """Whether it may be gone to."""
-        if not self.margin:
-            return self.bearable(candidate)
+        """Whether there is room for the prediction to be wrong."""
         return self._below(candidate, MEASURED_MARGIN if candidate.measured else MARGIN)
 
     def bearable(self, candidate: Candidate) -> bool:

@@ -10,7 +10,7 @@ from paceline_operator.loop.reconcile import Reconciler
 Make = Callable[..., Reconciler]
 Drive = Callable[[Reconciler, ModelledFleet, float], Awaitable[None]]
 
-MINUTE = {**CHOOSING, "behavior": {"interval": "60s", "minSamples": 1000}}
+MINUTE = {**CHOOSING, "objective": {"p95": "70ms"}, "behavior": {"interval": "60s", "minSamples": 1000}}
 SWAMPED = Service(requests_per_second=300, cpu_seconds=0.0004, query_seconds=0.015)
 CALM = Service(requests_per_second=100, cpu_seconds=0.001, query_seconds=0.004)
 

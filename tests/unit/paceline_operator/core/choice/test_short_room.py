@@ -1,9 +1,7 @@
 """The objective is met, and the room for the busiest minute is short: by one window's chance, or for good."""
 
 import pytest
-from paceline_operator.core.choice.candidates import Candidate
 from paceline_operator.core.choice.choose import choose
-from paceline_operator.core.choice.cost import Bar
 from paceline_operator.core.model.tunables import NOTHING, Values
 from paceline_operator.core.situation.memory import Memory
 from situations import COST, answers, fitted, policy, seconds, served, values
@@ -30,12 +28,3 @@ def test_what_was_judged_to_do_outgrows_its_room_in_two_windows(
     found = choose(given, fitted(given), COST)
 
     assert (found is not None) is grows
-
-
-def test_where_nothing_has_room_to_spare_what_just_has_it_may_be_gone_to() -> None:
-    given = served(2, 8, policy=policy(objective=COST))
-    tight = Candidate(HERE, 0.0435, measured=False)
-    bar = Bar(given, fitted(given), COST.p95.total_seconds(), 1.0)
-
-    assert not bar.met(tight)
-    assert Bar(given, bar.model, bar.seconds, bar.rise, margin=False).met(tight)
