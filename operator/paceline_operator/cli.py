@@ -95,6 +95,17 @@ def why(
 
 
 @app.command()
+def budget(
+    name: Annotated[str, typer.Argument(metavar="NS/NAME", help="A ConnectionBudget.")],
+) -> None:
+    """Who holds how many connections of a server, and why: a row for each policy that refers to the budget."""
+    from paceline_operator.budget import tell
+    from paceline_operator.why import parse_key
+
+    typer.echo(asyncio.run(tell(parse_key(name))))
+
+
+@app.command()
 def decide(
     policy: Annotated[Path, typer.Option(metavar="FILE", help="A manifest with one TuningPolicy.")],
     observation: Annotated[Path, typer.Option(metavar="FILE", help="Responses of /state, or {before: [], after: []}.")],

@@ -8,6 +8,7 @@ from typing import Any
 
 import kopf
 
+from paceline_operator.crd.connectionbudget import PLURAL as BUDGETS
 from paceline_operator.crd.v1alpha1 import GROUP, PLURAL, VERSION
 from paceline_operator.wiring import OperatorProcess, Unhealthy
 
@@ -29,6 +30,12 @@ async def policies(body: kopf.Body, memo: kopf.Memo, **_: Any) -> None:
 async def policy(type: str, body: kopf.Body, memo: kopf.Memo, **_: Any) -> None:
     process: OperatorProcess = memo.process
     process.policy_event(body, deleted=type == "DELETED")
+
+
+@kopf.on.event(GROUP, VERSION, BUDGETS)
+async def budget(type: str, body: kopf.Body, memo: kopf.Memo, **_: Any) -> None:
+    process: OperatorProcess = memo.process
+    process.budget_event(body, deleted=type == "DELETED")
 
 
 @kopf.on.event("apps", "v1", "deployments")

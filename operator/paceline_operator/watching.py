@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from paceline_operator.cluster.objects import is_rolling_out
+from paceline_operator.crd.connectionbudget import references
 from paceline_operator.crd.v1alpha1 import GROUP, parse_target
 from paceline_operator.ports import PolicyKey, TargetRef
 
@@ -23,10 +24,13 @@ class Watching:
         self._targets: dict[PolicyKey, _Target] = {}
         self._by_target: defaultdict[_Target, set[PolicyKey]] = defaultdict(set)
         self._workloads: dict[tuple[str, TargetRef], _Seen] = {}
+        self._references: dict[PolicyKey, frozenset[PolicyKey]] = {}
+        self._budgets: dict[PolicyKey, object] = {}
 
     def policy_seen(self, key: PolicyKey, body: Mapping[str, Any]) -> None:
         """Notes what the policy points at; wakes nobody."""
         self._forget_target(key)
+        self._references[key] = references(body.get("spec", {}), key.namespace)
         target = parse_target(body.get("spec", {}))
         if target is not None:
             self._targets[key] = (key.namespace, target.identity)
@@ -46,6 +50,7 @@ class Watching:
     def policy_deleted(self, key: PolicyKey) -> frozenset[PolicyKey]:
         """Forgets it. The other policies of its target look again: one of them may now have its turn."""
         self._policies.pop(key, None)
+        self._references.pop(key, None)
         target = self._forget_target(key)
         return frozenset(self._by_target.get(target, ())) if target else frozenset()
 
@@ -65,6 +70,21 @@ class Watching:
     def policies_of(self, namespace: str, target: TargetRef) -> frozenset[PolicyKey]:
         """The policies of the namespace that name the target."""
         return frozenset(self._by_target.get((namespace, target.identity), ()))
+
+    def budgets_of(self, key: PolicyKey) -> frozenset[PolicyKey]:
+        """The budgets that a policy's pools refer to."""
+        return self._references.get(key, frozenset())
+
+    def referring(self, budget: PolicyKey) -> frozenset[PolicyKey]:
+        """The policies whose pools refer to the budget."""
+        return frozenset(key for key, budgets in self._references.items() if budget in budgets)
+
+    def budget_changed(self, key: PolicyKey, body: Mapping[str, Any]) -> bool:
+        """Whether its spec differs from what was seen last."""
+        seen = (body["metadata"]["uid"], body["metadata"]["generation"])
+        changed = self._budgets.get(key) != seen
+        self._budgets[key] = seen
+        return changed
 
     def _forget_target(self, key: PolicyKey) -> _Target | None:
         target = self._targets.pop(key, None)

@@ -5,7 +5,7 @@ import os
 import random
 import socket
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -14,11 +14,13 @@ import aiohttp
 from kubernetes.aio.client import Configuration
 
 from paceline_operator.cluster.api_server import ApiServer, credentials
+from paceline_operator.cluster.budgets import KubernetesBudgets
 from paceline_operator.cluster.kubernetes import KubernetesPlatform
 from paceline_operator.cluster.leases import Holder, Leases
-from paceline_operator.loop.exclusive import ExclusiveReconciler
+from paceline_operator.loop.budget import BudgetReconciler
+from paceline_operator.loop.exclusive import ExclusiveBudgets, ExclusiveReconciler
 from paceline_operator.loop.reconcile import Reconciler
-from paceline_operator.loop.supervisor import LoopSupervisor
+from paceline_operator.loop.supervisor import LoopSupervisor, Reconcile
 from paceline_operator.ports import PolicyKey, Tracer
 from paceline_operator.settings import OperatorSettings
 from paceline_operator.telemetry.exposition import metrics_endpoint
@@ -27,7 +29,7 @@ from paceline_operator.telemetry.scraper import PodScraper
 from paceline_operator.telemetry.tracing import OtlpTracer, make_tracer
 from paceline_operator.watching import Watching
 
-WATCHED: Final = ("tuningpolicies", "deployments", "statefulsets")
+WATCHED: Final = ("tuningpolicies", "connectionbudgets", "deployments", "statefulsets")
 LONGEST_OVERDUE: Final = timedelta(minutes=5)
 """A pass has a deadline on everything it waits for; one that is this late hangs."""
 
@@ -42,15 +44,17 @@ class OperatorProcess:
     def __init__(
         self,
         supervisor: LoopSupervisor,
+        budgets: LoopSupervisor,
         watching: Watching,
         configuration: Configuration,
         namespaces: tuple[str, ...],
     ) -> None:
         self._supervisor = supervisor
+        self._budgets = budgets
         self._configuration = configuration
         self._watchers = len(WATCHED) * max(1, len(namespaces))
         self._watching = watching
-        self._loops = asyncio.create_task(supervisor.run(), name="policy loops")
+        self._loops = asyncio.create_task(_run(supervisor, budgets), name="policy loops")
         self._stopping = False
         self.ended = asyncio.Event()
         """Set when the loops have ended, for whatever reason."""
@@ -72,11 +76,27 @@ class OperatorProcess:
     def policy_event(self, body: Mapping[str, Any], *, deleted: bool) -> None:
         """A policy came, changed or went."""
         key = _key(body)
+        before = self._watching.budgets_of(key)
         if deleted:
             self._supervisor.forget(key)
             self._wake(self._watching.policy_deleted(key))
         elif self._watching.policy_changed(key, body):
             self._wake({key})
+        else:
+            return
+        for budget in before | self._watching.budgets_of(key):
+            self._budgets.wake(budget)
+
+    def budget_event(self, body: Mapping[str, Any], *, deleted: bool) -> None:
+        """A budget came, changed or went."""
+        key = _key(body)
+        if deleted:
+            self._budgets.forget(key)
+        elif not self._watching.budget_changed(key, body):
+            return
+        else:
+            self._budgets.wake(key)
+        self._wake(self._watching.referring(key))
 
     def workload_event(self, body: Mapping[str, Any], *, deleted: bool) -> None:
         """A workload came, changed or went; it may be somebody's target."""
@@ -93,14 +113,16 @@ class OperatorProcess:
             raise Unhealthy(f"{len(watchers)} of {self._watchers} watches are alive: {', '.join(WATCHED)}")
         if self._loops.done():
             raise Unhealthy("the loops of the policies have ended")
-        if self._supervisor.overdue > LONGEST_OVERDUE:
-            raise Unhealthy(f"a pass is {self._supervisor.overdue} late")
+        overdue = max(self._supervisor.overdue, self._budgets.overdue)
+        if overdue > LONGEST_OVERDUE:
+            raise Unhealthy(f"a pass is {overdue} late")
         return {"policies": len(self._supervisor.keys), "overdueSeconds": self._supervisor.overdue.total_seconds()}
 
     async def stop(self) -> None:
         """Ends the loops; what they wrote stays."""
         self._stopping = self._stopping or not self._loops.done()
         self._supervisor.stop()
+        self._budgets.stop()
         await asyncio.wait([self._loops])
 
 
@@ -130,27 +152,57 @@ async def operator_process(settings: OperatorSettings, configuration: Configurat
         leases = Leases(server, Holder(instance, os.getpid()), now=_utc_now)
         stack.push_async_callback(leases.release)
         stack.callback(asyncio.create_task(leases.keep(), name="leases").cancel)
+        budgets = KubernetesBudgets(server, platform, referring=watching.referring)
+        scraper = PodScraper(session, settings)
         reconciler = Reconciler(
             platform,
-            PodScraper(session, settings),
+            scraper,
             now=_utc_now,
             settings=settings,
             tracer=MeasuringTracer(tracer, metrics, clock=time.monotonic),
+            budgets=budgets,
         )
-        supervisor = LoopSupervisor(
-            ExclusiveReconciler(reconciler, leases, platform),
-            retry=timedelta(seconds=settings.retry_seconds),
-            retry_max=timedelta(seconds=settings.retry_max_seconds),
-            random=random.random,
-            clock=time.monotonic,
+        supervisor = _supervisor(ExclusiveReconciler(reconciler, leases, platform), settings)
+        dividing = BudgetReconciler(
+            platform, budgets, scraper, now=_utc_now, settings=settings, wake=_waking(supervisor)
         )
+        budget_loops = _supervisor(ExclusiveBudgets(dividing, leases), settings)
         if isinstance(tracer, OtlpTracer):
             metrics.spans_dropped.set_function(lambda: tracer.dropped)
         metrics.policies.set_function(lambda: len(supervisor.keys))
         metrics.overdue.set_function(lambda: supervisor.overdue.total_seconds())
-        process = OperatorProcess(supervisor, watching, configuration, settings.watched_namespaces)
+        process = OperatorProcess(supervisor, budget_loops, watching, configuration, settings.watched_namespaces)
         stack.push_async_callback(process.stop)
         yield process
+
+
+def _supervisor(reconciler: Reconcile, settings: OperatorSettings) -> LoopSupervisor:
+    return LoopSupervisor(
+        reconciler,
+        retry=timedelta(seconds=settings.retry_seconds),
+        retry_max=timedelta(seconds=settings.retry_max_seconds),
+        random=random.random,
+        clock=time.monotonic,
+    )
+
+
+def _waking(supervisor: LoopSupervisor) -> Callable[[Collection[PolicyKey]], None]:
+    """Wakes those that have a loop."""
+
+    def wake(keys: Collection[PolicyKey]) -> None:
+        for key in supervisor.keys.intersection(keys):
+            supervisor.wake(key)
+
+    return wake
+
+
+async def _run(*supervisors: LoopSupervisor) -> None:
+    """Until one of them ends."""
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(each.run()) for each in supervisors]
+        await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        for each in supervisors:
+            each.stop()
 
 
 def _key(body: Mapping[str, Any]) -> PolicyKey:

@@ -98,12 +98,12 @@ def test_the_lock_records_no_address(lock: str) -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_every_example_fits_the_resource(example: Path) -> None:
-    crd = yaml.safe_load((ROOT / "operator/paceline_operator/crd/tuningpolicy.yaml").read_text())
-    schema = closed(crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"])
-    policy = yaml.safe_load(example.read_text())
-    # OpenAPI 3.0, which resources are written in, took its keywords from draft 4.
-    jsonschema.Draft4Validator(schema).validate(json.loads(json.dumps(policy["spec"])))
-    assert policy["spec"]["targetRef"]["name"] == "paceline-service"
+    for item in yaml.safe_load_all(example.read_text()):
+        crd = yaml.safe_load((ROOT / f"operator/paceline_operator/crd/{item['kind'].lower()}.yaml").read_text())
+        schema = closed(crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"])
+        # OpenAPI 3.0, which resources are written in, took its keywords from draft 4.
+        jsonschema.Draft4Validator(schema).validate(json.loads(json.dumps(item["spec"])))
+        assert item["kind"] != "TuningPolicy" or item["spec"]["targetRef"]["name"] == "paceline-service"
     assert example.read_text().startswith("# ")
 
 

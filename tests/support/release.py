@@ -210,5 +210,6 @@ def settings_for(namespace: str) -> list[str]:
 
 
 def example(name: str) -> dict[str, Any]:
-    policy: dict[str, Any] = yaml.safe_load((ROOT / "k8s" / "examples" / f"{name}.yaml").read_text())
+    items = yaml.safe_load_all((ROOT / "k8s" / "examples" / f"{name}.yaml").read_text())
+    policy: dict[str, Any] = next(item for item in items if item["kind"] == "TuningPolicy")
     return policy

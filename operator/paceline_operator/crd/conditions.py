@@ -6,11 +6,13 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from paceline_operator.core.guards.gates import whose
+from paceline_operator.core.laws.constraints import within_budgets
 from paceline_operator.core.measure.observation import Observation
 from paceline_operator.core.model.decision import Reason
 from paceline_operator.core.model.durations import format_duration
 from paceline_operator.core.model.policy import Policy
-from paceline_operator.core.situation.situation import LEAST_COVERAGE, Fleet
+from paceline_operator.core.model.tunables import NOTHING
+from paceline_operator.core.situation.situation import LEAST_COVERAGE, Fleet, Situation
 from paceline_operator.crd.measured import render_time
 
 TYPES: Final = ("Ready", "TelemetryAvailable", "Converged", "WithinBudget", "ObjectiveMet")
@@ -92,13 +94,23 @@ def _first_told(fleet: Fleet) -> str:
     return f"; {fleet.left_out[0].name}: {fleet.left_out[0].message}" if fleet.left_out else ""
 
 
-def within_budget(policy: Policy) -> Condition:
-    """The connections fit their budgets."""
-    missing = sorted({spec.budget for spec in policy.tunables.values() if spec.budget is not None})
-    if missing:
-        message = f"there is no ConnectionBudget {', '.join(missing)}: the pools that refer to it do not grow"
-        return Condition("WithinBudget", "Unknown", Reason.BUDGET_NOT_FOUND.value, message)
-    return Condition("WithinBudget", "True", "NoBudget", "no pool refers to a budget")
+def within_budget(
+    policy: Policy, situation: Situation | None = None, missing: Mapping[str, str] = NOTHING
+) -> Condition:
+    """The connections fit their budgets; `missing` says why some cannot be drawn from."""
+    name, named = "WithinBudget", sorted({spec.budget for spec in policy.tunables.values() if spec.budget is not None})
+    if not named:
+        return Condition(name, "True", "NoBudget", "no pool refers to a budget")
+    lacking = [budget for budget in named if budget in missing or situation is None]
+    if lacking:
+        told = "; ".join(missing.get(budget, f"there is no ConnectionBudget {budget}") for budget in lacking)
+        return Condition(name, "False", Reason.BUDGET_NOT_FOUND.value, f"{told}; until then its pools do not grow")
+    assert situation is not None
+    rooms = ", ".join(f"{budget}: room for {situation.budgets[budget].connections}" for budget in named)
+    rooms += f" in {', '.join(f'{situation.budgets[budget].pods} pods' for budget in named)} at the worst"
+    if not within_budgets(situation, situation.values):
+        return Condition(name, "False", Reason.BUDGET_EXHAUSTED.value, f"{rooms}, and the values in force are more")
+    return Condition(name, "True", "Fits", rooms)
 
 
 def objective_met(policy: Policy, observation: Observation | None, previous: Mapping[str, Any]) -> Condition:

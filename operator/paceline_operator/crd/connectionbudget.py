@@ -8,8 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from paceline_operator.core.budget.limit import ConnectionBudget, Pooler
 from paceline_operator.crd.problems import problems
 from paceline_operator.errors import InvalidSpec
+from paceline_operator.ports import PolicyKey
 
 KIND: Final = "ConnectionBudget"
+PLURAL: Final = "connectionbudgets"
 DEFAULT_RESERVED: Final = 10
 
 _Connections = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
@@ -56,6 +58,18 @@ class _SpecWire(_Wire):
                 f"less reserved {reserved}"
             )
         return self
+
+
+def references(spec: Mapping[str, Any], namespace: str) -> frozenset[PolicyKey]:
+    """The budgets that a TuningPolicy's pools name, whatever else is wrong with its spec. Never raises."""
+    pools = spec.get("pools")
+    entries = pools if isinstance(pools, list) else []
+    found = (entry.get("budgetRef") for entry in entries if isinstance(entry, Mapping))
+    return frozenset(
+        PolicyKey(str(each.get("namespace") or namespace), str(each["name"]))
+        for each in found
+        if isinstance(each, Mapping) and each.get("name")
+    )
 
 
 def parse_budget(spec: Mapping[str, Any], namespace: str) -> ConnectionBudget:

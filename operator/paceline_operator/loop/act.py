@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from paceline_operator.core.measure.pods import PodState
+from paceline_operator.core.measure.pods import PodState, start_values
 from paceline_operator.core.model.tunables import Values
 from paceline_operator.crd.document import MOST_GENERATION, build_document, parse_document
 from paceline_operator.crd.switches import switched
@@ -45,10 +45,19 @@ async def write_document(
     if fresh is None or _intent(fresh) != _intent(gathered.resource):
         raise Conflict(f"policy {gathered.resource.key} changed while it was being worked on")
     generation = gathered.next_generation
+    values = without_counted(gathered, values)
     content = build_document(generation, values, str(gathered.resource.key), traceparent, overrides, intent)
     await platform.write_document(gathered.workload, content, gathered.stored.resource_version)
     await platform.nudge(gathered.workload, generation)
     return replace(gathered, document=parse_document(content), stored=StoredDocument(content))
+
+
+def without_counted(gathered: Gathered, values: Values) -> Values:
+    """The values without those of pools that only count, as long as they are what pods start with: never moved."""
+    start = start_values(gathered.states.values())
+    specs = gathered.policy.tunables.values()
+    counted = {spec.tunable for spec in specs if spec.pinned is None and spec.bounds is None}
+    return {t: value for t, value in values.items() if t not in counted or start.get(t) != value}
 
 
 async def end_trial(platform: Platform, telemetry: Telemetry, key: PolicyKey, target: TargetRef) -> None:

@@ -15,6 +15,21 @@ OPERATOR_CONFLICT: Final = "OperatorConflict"
 logger = logging.getLogger(__name__)
 
 
+class ExclusiveBudgets:
+    """Fulfils `supervisor.Reconcile` with that of budgets: whoever works on the policies of a namespace divides its
+    budgets. The sum never rests on it: the ledger holds with two as well."""
+
+    def __init__(self, reconciler: Reconcile, exclusion: Exclusion) -> None:
+        self._reconciler = reconciler
+        self._exclusion = exclusion
+
+    async def reconcile(self, key: PolicyKey, woken: asyncio.Event | None = None, *, called: bool = True) -> timedelta:
+        """The pass, or nothing but a look at who holds the namespace. May raise PlatformUnavailable."""
+        if await self._exclusion.other(key.namespace) is not None:
+            return STANDBY
+        return await self._reconciler.reconcile(key, woken, called=called)
+
+
 class ExclusiveReconciler:
     """Fulfils `supervisor.Reconcile` with another one."""
 

@@ -12,7 +12,7 @@ from paceline_operator.core.measure.window import WHOLE
 from paceline_operator.core.model.policy import Policy
 from paceline_operator.core.model.tunables import NOTHING, Tunable, Values
 from paceline_operator.core.model.values import tunable_from_wire, values_from_wire
-from paceline_operator.core.situation.situation import LEAST_COVERAGE, Fleet, Member
+from paceline_operator.core.situation.situation import LEAST_COVERAGE, Budget, Fleet, Member
 from paceline_operator.crd.checkpoint import Checkpoint
 from paceline_operator.crd.document import MOST_GENERATION, TuningDocument, parse_document
 from paceline_operator.crd.intent import completed, remembered
@@ -47,6 +47,12 @@ class Gathered:
     states: Mapping[str, PodState]
     troubles: Mapping[str, Trouble] = field(default_factory=dict)
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
+    budgets: Mapping[str, Budget] = field(default_factory=lambda: NOTHING)
+    """The room that each ConnectionBudget leaves the policy, by `namespace/name`."""
+    missing: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    """Budgets that it cannot draw from, and why."""
+    reserved_generation: int = 0
+    """Of the document that connections are reserved for and that was not written: its writer was stopped, or sleeps."""
     healed: bool = False
     """Whether the document was written anew of late because of a few pods that were past it."""
 
@@ -70,7 +76,12 @@ class Gathered:
     @property
     def next_generation(self) -> int:
         """Above all that anybody has seen."""
-        return self.highest_generation + 1
+        return max(self.highest_generation + 1, self.reserved_generation)
+
+    @property
+    def reserved_in_vain(self) -> bool:
+        """Whether only another document can release what was reserved: then its writer, were it to wake, is refused."""
+        return self.reserved_generation > (self.document.generation if self.document else 0)
 
     @property
     def in_force(self) -> TuningDocument | None:

@@ -21,9 +21,11 @@ from paceline_operator.loop.journal import Journal, decision_line, logged
 from paceline_operator.loop.looks import Looks, look, planned
 from paceline_operator.loop.recall import Recalled, noted, recall, written
 from paceline_operator.loop.report import Outcome, Reporter, decided
+from paceline_operator.loop.rooms import lacking_room, with_rooms
 from paceline_operator.loop.think import think
 from paceline_operator.loop.understand import NotReady, invalid, understand
 from paceline_operator.ports import (
+    Budgets,
     Conflict,
     NoTracer,
     Platform,
@@ -71,8 +73,10 @@ class Reconciler:
         settings: OperatorSettings,
         tracer: Tracer | None = None,
         journal: Journal = logged,
+        budgets: Budgets | None = None,
     ) -> None:
-        """`now` gives aware UTC time; `journal` takes one line for each decision."""
+        """`now` gives aware UTC time; `journal` takes one line for each decision. Without `budgets`, there are none."""
+        self._budgets = budgets
         self._platform = platform
         self._telemetry = telemetry
         self._now = now
@@ -139,6 +143,9 @@ class Reconciler:
         outcome = await self._decide(gathered, span)
         decision = _to_apply(gathered, outcome)
         if decision is not None:
+            held = await lacking_room(self._platform, self._budgets, gathered, outcome.values, decision)
+            outcome, decision = (outcome, decision) if held is None else (replace(outcome, decision=held), None)
+        if decision is not None:
             track.healed = self._now() if outcome.thought.rewrite else track.healed
             return await self._apply(gathered, outcome, decision, span, woken)
         await self._report(resource, outcome)
@@ -150,7 +157,8 @@ class Reconciler:
         self, resource: PolicyResource, policy: Policy, target: TargetRef, checkpoint: Checkpoint
     ) -> Gathered:
         try:
-            return await gather(self._platform, self._telemetry, resource, policy, target, checkpoint)
+            gathered = await gather(self._platform, self._telemetry, resource, policy, target, checkpoint)
+            return await with_rooms(self._budgets, gathered)
         except TargetNotFound as error:
             raise NotReady(Reason.TARGET_NOT_FOUND, str(error)) from error
         except InvalidSpec as error:
@@ -191,6 +199,7 @@ class Reconciler:
             memory=thought.memory,
             decision=thought.decision,
             document=gathered.document,
+            missing=gathered.missing,
             trace_id=span.traceparent.split("-")[1] if span.traceparent else None,
         )
 
@@ -282,6 +291,9 @@ def _taken_back(gathered: Gathered) -> Decision:
 
 
 def _written_anew(gathered: Gathered) -> Decision:
+    if gathered.reserved_in_vain:
+        message = f"generation {gathered.next_generation} releases connections that were reserved and not used"
+        return Decision((), Reason.EXTERNAL_CHANGE, message)
     what = "was deleted" if gathered.stored.content is None else "was not what pods run"
     message = f"the document {what}: written anew from what runs, as generation {gathered.next_generation}"
     return Decision((), Reason.EXTERNAL_CHANGE, message)

@@ -1,14 +1,14 @@
 """Says what a pass did: status, Event and journal, each only when there is something new to say."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from paceline_operator.core.guards.gates import STALE_AFTER
 from paceline_operator.core.model.decision import Decision, Reason
 from paceline_operator.core.model.policy import Mode
-from paceline_operator.core.model.tunables import Values
+from paceline_operator.core.model.tunables import NOTHING, Values
 from paceline_operator.core.situation.memory import Memory
 from paceline_operator.core.situation.situation import Fleet
 from paceline_operator.crd.conditions import (
@@ -63,6 +63,8 @@ class Outcome:
     document: TuningDocument | None = None
     """The stored one that the pass found."""
     applied: bool = False
+    missing: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    """Budgets that the policy cannot draw from, and why."""
     trace_id: str | None = None
     refused: PlatformRefused | None = None
     """Why the policy's checkpoint cannot be read or written."""
@@ -144,7 +146,7 @@ def _conditions(previous: Mapping[str, Any], outcome: Outcome) -> tuple[Conditio
         _ready(outcome),
         telemetry_available(outcome.fleet, stale=stale),
         converged(outcome.fleet),
-        within_budget(situation.policy),
+        within_budget(situation.policy, replace(situation, values=outcome.values), outcome.missing),
         objective_met(situation.policy, situation.observation, previous),
     )
 

@@ -72,6 +72,7 @@ def think(gathered: Gathered, window: Window, now: datetime, *, mode: Mode, tele
         telemetry_age_seconds=telemetry_age_seconds,
         short=short,
         held=_held(gathered),
+        budgets=gathered.budgets,
     )
     situation = told_apart(situation, kinds(gathered.states.values()))
     after = _after(window, situation, gathered, due=due, mode=mode)
@@ -158,4 +159,6 @@ def _rewrite(gathered: Gathered) -> bool:
     understood = sum(1 for state in gathered.states.values() if state.understands)
     if understood < LEAST_COVERAGE * len(gathered.states):
         return False
+    if gathered.reserved_in_vain:
+        return True
     return gathered.in_force is None and (gathered.highest_generation > 0 or gathered.stored.content is not None)

@@ -39,7 +39,8 @@ class Wired:
     def __init__(self, *namespaces: str) -> None:
         self.clock = Clock()
         self.supervisor = LoopSupervisor(StuckReconciler(), random=lambda: 0.5, clock=self.clock)
-        self.process = OperatorProcess(self.supervisor, Watching(), Configuration(), namespaces)
+        self.budgets = LoopSupervisor(StuckReconciler(), random=lambda: 0.5, clock=self.clock)
+        self.process = OperatorProcess(self.supervisor, self.budgets, Watching(), Configuration(), namespaces)
         self.watchers = [
             asyncio.create_task(asyncio.Event().wait(), name=f"watcher for {kind}.v1.group@{namespace}")
             for kind in WATCHED
@@ -70,7 +71,7 @@ async def test_a_process_at_work_is_healthy(wired: Wired) -> None:
 async def test_a_watch_that_is_missing_is_seen(wired: Wired) -> None:
     wired.watchers[0].cancel()
     await asyncio.sleep(0)
-    with pytest.raises(Unhealthy, match="5 of 6 watches"):
+    with pytest.raises(Unhealthy, match="7 of 8 watches"):
         wired.process.check_health()
 
 

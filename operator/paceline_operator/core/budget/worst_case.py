@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import ceil, floor
 from typing import Final
 
-from paceline_operator.core.model.tunables import WORKERS, Values
+from paceline_operator.core.model.tunables import WORKERS, Kind, Values
 
 SURGE: Final = 0.25
 """What Kubernetes takes where a workload does not say."""
@@ -79,7 +79,7 @@ def worst_case(shape: Shape, *, autoscaler: int | None, policy: int | None, seen
 
 def connections_per_pod(values: Values, pools: frozenset[str]) -> int:
     """What the named pools of one pod may open: workers × the sum of their limits."""
-    limits = sum(size for tunable, size in values.items() if tunable.name in pools and tunable != WORKERS)
+    limits = sum(size for tunable, size in values.items() if tunable.kind is Kind.POOL and tunable.name in pools)
     return ceil(values.get(WORKERS, 1.0) * limits - _ROUNDING)
 
 

@@ -183,7 +183,7 @@ def test_a_transition_has_a_time_and_everything_else_has_not() -> None:
         pytest.param(converged(fleet(reporting=0, applied=0)), "Unknown", "NotReporting", id="nobody says"),
         pytest.param(converged(fleet(total=0, applied=0)), "Unknown", "NotReporting", id="nobody is there"),
         pytest.param(within_budget(policy()), "True", "NoBudget", id="no budget"),
-        pytest.param(within_budget(policy(pool_spec(budget=MAIN))), "Unknown", "BudgetNotFound", id="a missing budget"),
+        pytest.param(within_budget(policy(pool_spec(budget=MAIN))), "False", "BudgetNotFound", id="a missing budget"),
         pytest.param(objective_met(policy(), observation(), {}), "True", "WithinObjective", id="fast"),
         pytest.param(objective_met(policy(), observation(duration=seconds(0.1)), {}), "False", "Slow", id="slow"),
         pytest.param(objective_met(policy(), observation(errors=100), {}), "False", "Failing", id="failing"),
