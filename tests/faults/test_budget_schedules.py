@@ -17,7 +17,7 @@ from budget_schedules import (
     tune_once,
     values,
 )
-from examples import examples
+from examples import FUZZING, examples
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -286,6 +286,8 @@ def _a_lease(entry: Entry | None, count: Count) -> Entry | None:
     return None if known is None else Entry(known, count.pods, count.generation)
 
 
+@pytest.mark.fuzz
+@pytest.mark.skipif(not FUZZING, reason="fuzz: takes minutes on a slow machine")
 @pytest.mark.parametrize(
     ("module", "name", "broken"),
     [
