@@ -1,4 +1,4 @@
-"""`expensive-data`: an answer that is kept, from memory, against caches that ask Redis each time. Hits alone."""
+"""`expensive-data`: a response that is kept, from memory, against caches that ask Redis each time. Hits alone."""
 
 from collections.abc import Iterator
 

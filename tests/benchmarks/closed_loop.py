@@ -1,4 +1,4 @@
-"""A closed-loop load that saturates one server: each connection sends its next request when it has its answer.
+"""A closed-loop load that saturates one server: each connection sends its next request when it has its response.
 
 Cheap per request and blind to answers beyond status and length, so that the server is the bottleneck; for latencies
 under a given rate there is `open_loop`.
@@ -44,13 +44,13 @@ def saturate(port: int, *, connections: int, seconds: float, request: Request = 
     """Answers counted and seconds it took. Leaves no request behind for the server to work off.
 
     Raises:
-        LoadError: an answer had another status, or nobody listens.
+        LoadError: a response had another status, or nobody listens.
     """
     return uvloop.run(_saturate(port, connections, seconds, request))
 
 
 class _Connection(asyncio.Protocol):
-    """One client. Where the server closes after an answer, as gunicorn's sync worker does, it connects anew."""
+    """One client. Where the server closes after a response, as gunicorn's sync worker does, it connects anew."""
 
     def __init__(self, port: int, request: Request, number: int) -> None:
         self.answers = 0

@@ -52,11 +52,11 @@ def sample(
     """
     saturate(server.port, connections=connections, seconds=WARM_SECONDS, request=request)
     used, foreign = server.cpu_seconds(), cores.foreign_seconds()
-    answers, elapsed = saturate(server.port, connections=connections, seconds=seconds, request=request)
+    responses, elapsed = saturate(server.port, connections=connections, seconds=seconds, request=request)
     used, foreign = server.cpu_seconds() - used, cores.foreign_seconds() - foreign
-    if not answers:
+    if not responses:
         raise LoadError(f"port {server.port}: no answer to {request.path} within {elapsed:.1f} s")
-    return Sample(answers / elapsed, used / answers * 1e6, max(0.0, foreign) / elapsed)
+    return Sample(responses / elapsed, used / responses * 1e6, max(0.0, foreign) / elapsed)
 
 
 @dataclass(frozen=True)

@@ -87,8 +87,8 @@ def _correctness(environment: Mapping[str, str], cores: Cores) -> Row:
 
 async def _ask(ports: list[int], times: int) -> int:
     async def status(session: aiohttp.ClientSession, port: int) -> int:
-        async with session.get(f"http://127.0.0.1:{port}{ROUTE}") as answer:
-            return answer.status
+        async with session.get(f"http://127.0.0.1:{port}{ROUTE}") as response:
+            return response.status
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         statuses = await asyncio.gather(*(status(session, port) for _ in range(times) for port in ports))

@@ -1,4 +1,4 @@
-"""`scale-up`: from asking for a second worker to its first answer. A fork of what is loaded, or an import."""
+"""`scale-up`: from asking for a second worker to its first response. A fork of what is loaded, or an import."""
 
 import json
 import signal
@@ -35,7 +35,7 @@ def run(effort: Effort, cores: Cores) -> Iterator[Row]:
                 by_signal.append(_until_second(server.port, partial(server.process.send_signal, signal.SIGTTIN)))
             with tuned(TARGET, environment, 1, cores) as pod:
                 by_document.append(_until_second(pod.server.port, partial(pod.write, {"workers": 2})))
-    yield _row("ms to the first answer", by_document, by_signal)
+    yield _row("ms to the first response", by_document, by_signal)
 
 
 def _until_second(port: int, ask: Callable[[], None]) -> float:
@@ -64,10 +64,10 @@ def _pids(port: int) -> set[int]:
 
 
 def _pid(client: socket.socket) -> int:
-    answer = b""
+    response = b""
     while piece := client.recv(4096):
-        answer += piece
-    return int(json.loads(answer.partition(b"\r\n\r\n")[2])["pid"])
+        response += piece
+    return int(json.loads(response.partition(b"\r\n\r\n")[2])["pid"])
 
 
 def _row(metric: str, ours: list[float], theirs: list[float]) -> Row:

@@ -105,8 +105,8 @@ async def _watch(pod: Tuned, seen: Seen, management_port: int) -> None:
 
 
 def _sample(server: Server, seen: Seen, management_port: int) -> None:
-    with urllib.request.urlopen(f"http://127.0.0.1:{management_port}/state", timeout=10) as answer:
-        seen.open.append(int(json.load(answer)["pools"]["postgres"]["open"]))
+    with urllib.request.urlopen(f"http://127.0.0.1:{management_port}/state", timeout=10) as response:
+        seen.open.append(int(json.load(response)["pools"]["postgres"]["open"]))
     seen.bytes.append(proportional_bytes(server))
 
 

@@ -106,8 +106,8 @@ def test_an_edit_is_in_the_running_pods_without_a_new_image(running: Tilt, relea
 
     def shown() -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{running.ports['api']}/", timeout=5) as answer:
-                return b"<h1>Edited</h1>" in answer.read()
+            with urllib.request.urlopen(f"http://127.0.0.1:{running.ports['api']}/", timeout=5) as response:
+                return b"<h1>Edited</h1>" in response.read()
         except OSError:
             return False
 
@@ -131,8 +131,8 @@ def test_an_edit_of_a_mail_is_in_the_next_one_that_is_printed(running: Tilt, rel
             f"http://127.0.0.1:{running.ports['api']}/signup", account, {"Content-Type": "application/json"}
         )
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
-                return bool(answer.status == 201)
+            with urllib.request.urlopen(request, timeout=20) as response:
+                return bool(response.status == 201)
         except OSError:  # the API starts again, too
             return False
 

@@ -113,7 +113,7 @@ def test_a_change_is_followed_from_the_decision_to_its_requests(release: Release
 
     traces = until(lambda: _complete(reader.decisions(), set(measured)), 60, "traced decisions")
     for generation, histogram in measured.items():
-        _the_decision_and_its_answers_are_there(release, reader, generation, traces[generation])
+        _the_decision_and_its_responses_are_there(release, reader, generation, traces[generation])
         _the_spans_agree_with_state(reader, generation, histogram)
 
     def slow() -> int:
@@ -140,7 +140,7 @@ def test_every_failed_request_is_there(release: Release, reader: Reader) -> None
     until(lambda: failed() >= {f"/cache/gone-{number}" for number in range(20)}, 30, "all failed requests")
 
 
-def _the_decision_and_its_answers_are_there(release: Release, reader: Reader, generation: int, trace: str) -> None:
+def _the_decision_and_its_responses_are_there(release: Release, reader: Reader, generation: int, trace: str) -> None:
     how = "2. How it was made"
     steps = {"reconcile", "observe", "decide", "apply", "propagate"}
 
@@ -188,8 +188,8 @@ def _complete(decisions: dict[int, str], generations: set[int]) -> dict[int, str
 
 def _status(url: str) -> int:
     try:
-        with urllib.request.urlopen(url, timeout=30) as answer:
-            return int(answer.status)
+        with urllib.request.urlopen(url, timeout=30) as response:
+            return int(response.status)
     except urllib.error.HTTPError as error:
         return error.code
 

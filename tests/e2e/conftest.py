@@ -56,8 +56,8 @@ def api(release: Release) -> str:
 def _is_put(url: str) -> bool:
     """Not while pods that an earlier test has broken come back."""
     put = urllib.request.Request(url, data=b"hello", method="PUT")
-    with suppress(OSError), urllib.request.urlopen(put, timeout=30) as answer:
-        return bool(answer.status < 300)
+    with suppress(OSError), urllib.request.urlopen(put, timeout=30) as response:
+        return bool(response.status < 300)
     return False
 
 

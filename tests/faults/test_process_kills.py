@@ -71,7 +71,7 @@ def kill_agent(pod: Served) -> None:
     agent = pod.child("paceline.serve.agent")
     agent.kill()
     eventually(lambda: not still_running([agent]), "it is gone")
-    eventually(lambda: pod.management("/readyz") == 200, "another one answers")
+    eventually(lambda: pod.management("/readyz") == 200, "another one responses")
 
 
 def settled(pod: Served, generation: int) -> dict[str, Any]:

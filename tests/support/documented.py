@@ -44,14 +44,14 @@ class Page:
 
     def ask(self, heading: str, number: int = 0, **variables: object) -> list[dict[str, Any]]:
         """`data` of the JSON that the command prints."""
-        answer = json.loads(self.run(heading, number, **variables))
-        assert not answer.get("errors"), answer["errors"]
-        found: list[dict[str, Any]] = answer["data"]
+        response = json.loads(self.run(heading, number, **variables))
+        assert not response.get("errors"), response["errors"]
+        found: list[dict[str, Any]] = response["data"]
         return found
 
 
 def spans_of(traces: list[dict[str, Any]], service: str) -> list[dict[str, Any]]:
-    """The spans of one service in an answer of Jaeger, each with its tags as a mapping, under `tags`."""
+    """The spans of one service in a response of Jaeger, each with its tags as a mapping, under `tags`."""
     return [
         {**span, "tags": {tag["key"]: tag["value"] for tag in span["tags"]}}
         for trace in traces

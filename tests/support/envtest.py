@@ -71,8 +71,8 @@ class EnvtestServer:
             headers={"Authorization": f"Bearer {user}", "Content-Type": content_type, "Accept": accept},
         )
         try:
-            with urllib.request.urlopen(request, context=self._ssl, timeout=20) as answer:
-                return json.loads(answer.read())
+            with urllib.request.urlopen(request, context=self._ssl, timeout=20) as response:
+                return json.loads(response.read())
         except urllib.error.HTTPError as error:
             content = error.read()
             try:
@@ -84,8 +84,8 @@ class EnvtestServer:
     def requests_served(self, verb: str, resource: str, subresource: str = "") -> int:
         """How many requests of a kind have succeeded so far, as the API server counts them."""
         request = urllib.request.Request(f"{self.url}/metrics", headers={"Authorization": "Bearer admin"})
-        with urllib.request.urlopen(request, context=self._ssl, timeout=20) as answer:
-            lines = answer.read().decode().splitlines()
+        with urllib.request.urlopen(request, context=self._ssl, timeout=20) as response:
+            lines = response.read().decode().splitlines()
         wanted = (f'verb="{verb}"', f'resource="{resource}"', f'subresource="{subresource}"', 'code="20')
         counted = [line for line in lines if line.startswith("apiserver_request_total{")]
         return sum(int(float(line.split()[-1])) for line in counted if all(text in line for text in wanted))

@@ -1,4 +1,4 @@
-"""Clients that keep their connections as long as the server does, and count every request that got no answer."""
+"""Clients that keep their connections as long as the server does, and count every request that got no response."""
 
 import asyncio
 import random

@@ -398,11 +398,11 @@ class ModelledFleet:
 
     def _states(self) -> Mapping[str, PodState]:
         document = self.document_now
-        answers = {}
+        responses = {}
         for pod in self.pods:
             if self.acking and pod.adopts and document is not None and document["generation"] > pod.generation:
                 assert self.content is not None
                 pod.adopt(document, self.content)
             if pod.uid not in self.silent and pod.uid not in self.troubles:
-                answers[pod.uid] = parse_state({**pod.state(self.service), "accepts": self.accepts})
-        return answers
+                responses[pod.uid] = parse_state({**pod.state(self.service), "accepts": self.accepts})
+        return responses

@@ -77,8 +77,8 @@ class OperatorUnderTest:
     def healthz(self) -> int:
         """Status of the probe; 0 while nobody answers."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._probe}/healthz", timeout=30) as answer:
-                return int(answer.status)
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._probe}/healthz", timeout=30) as response:
+                return int(response.status)
         except urllib.error.HTTPError as error:
             return error.code
         except OSError:
@@ -88,8 +88,8 @@ class OperatorUnderTest:
         until(lambda: self.healthz() == 200, "a healthy probe")
 
     def metrics(self) -> str:
-        with urllib.request.urlopen(self._metrics, timeout=30) as answer:
-            return str(answer.read().decode())
+        with urllib.request.urlopen(self._metrics, timeout=30) as response:
+            return str(response.read().decode())
 
     def terminate(self) -> int:
         """SIGTERM; the exit status."""

@@ -156,20 +156,20 @@ async def statuses(port: int, seed: int, good: Good) -> list[int]:
         TimeoutError: it never did.
     """
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    answer = b""
+    response = b""
     try:
         async with asyncio.timeout(HANGS_SECONDS):
             for packet in packets(seed, good):
                 writer.write(packet)
                 await writer.drain()
                 await asyncio.sleep(0.002)
-            while not SWITCHED.search(answer) and (part := await reader.read(65536)):
-                answer += part
+            while not SWITCHED.search(response) and (part := await reader.read(65536)):
+                response += part
     except ConnectionError:
         pass  # closed while we were sending
     finally:
         writer.transport.abort()
-    return [int(status) for status in STATUS.findall(answer)]
+    return [int(status) for status in STATUS.findall(response)]
 
 
 async def fuzz(port: int, good: Good, documented: Collection[int]) -> list[str]:

@@ -80,8 +80,8 @@ class Cluster:
             time.sleep(0.2)
 
     def _ask(self, path: str) -> Any:
-        with urllib.request.urlopen(f"{self._proxy}{path}", timeout=5) as answer:
-            return json.load(answer)
+        with urllib.request.urlopen(f"{self._proxy}{path}", timeout=5) as response:
+            return json.load(response)
 
     def exists(self, path: str) -> bool:
         return self.read(path) is not None

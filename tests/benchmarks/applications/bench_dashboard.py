@@ -68,5 +68,5 @@ async def _nothing() -> dict[str, int]:
 
 
 async def _fetch(session: aiohttp.ClientSession, part: str) -> Any:
-    async with session.get(f"/{part}") as answer:
-        return await answer.json()
+    async with session.get(f"/{part}") as response:
+        return await response.json()

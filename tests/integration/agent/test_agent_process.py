@@ -20,8 +20,8 @@ def ask(pod: AgentPod, method: str, path: str) -> tuple[int, dict[str, str], byt
     connection = http.client.HTTPConnection("127.0.0.1", pod.served.management_port, timeout=30)
     try:
         connection.request(method, path)
-        answer = connection.getresponse()
-        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+        response = connection.getresponse()
+        return response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
     finally:
         connection.close()
 

@@ -62,9 +62,9 @@ async def bearer(client: httpx2.AsyncClient, email: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {(await sign_in(client, email)).json()['access_token']}"}
 
 
-def assert_problem(answer: httpx2.Response, status: int, error: str) -> None:
-    assert (answer.status_code, answer.json()["error"]) == (status, error)
-    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+def assert_problem(response: httpx2.Response, status: int, error: str) -> None:
+    assert (response.status_code, response.json()["error"]) == (status, error)
+    assert response.json()["request_id"] == response.headers["x-request-id"]
 
 
 async def test_from_signing_up_to_signing_out(client: httpx2.AsyncClient) -> None:
@@ -73,12 +73,12 @@ async def test_from_signing_up_to_signing_out(client: httpx2.AsyncClient) -> Non
     assert made.status_code == 201
     assert made.json().keys() == {"id", "email", "created_at"}
 
-    answer = await sign_in(client, email.title())
-    assert answer.status_code == 200
-    assert answer.headers["cache-control"] == "no-store"
-    assert (answer.json()["token_type"], answer.json()["expires_in"]) == ("bearer", 900)
+    response = await sign_in(client, email.title())
+    assert response.status_code == 200
+    assert response.headers["cache-control"] == "no-store"
+    assert (response.json()["token_type"], response.json()["expires_in"]) == ("bearer", 900)
 
-    headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+    headers = {"Authorization": f"Bearer {response.json()['access_token']}"}
     me = await client.get("/auth/me", headers=headers)
     assert (me.status_code, me.json()) == (200, made.json())
 
@@ -113,9 +113,9 @@ async def test_the_password_is_stored_as_a_hash_only(client: httpx2.AsyncClient,
 
 async def test_an_email_has_one_account(client: httpx2.AsyncClient, database: asyncpg.Connection) -> None:
     email = new_email()
-    answers = await asyncio.gather(*(sign_up(client, email) for _ in range(4)))
-    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
-    assert_problem(next(answer for answer in answers if answer.status_code == 409), 409, "EmailTaken")
+    responses = await asyncio.gather(*(sign_up(client, email) for _ in range(4)))
+    assert sorted(response.status_code for response in responses) == [201, 409, 409, 409]
+    assert_problem(next(response for response in responses if response.status_code == 409), 409, "EmailTaken")
     assert await mails_waiting(database, email) == 1
 
 
@@ -150,7 +150,7 @@ async def test_a_transaction_that_fails_leaves_neither_account_nor_mail(
     assert (await sign_up(client, email)).status_code == 201
 
 
-async def test_the_days_signups_are_counted_after_the_answer(client: httpx2.AsyncClient, redis: Redis) -> None:
+async def test_the_days_signups_are_counted_after_the_response(client: httpx2.AsyncClient, redis: Redis) -> None:
     made = await sign_up(client, new_email())
     assert await redis.hgetall(SIGNUPS) == {made.json()["created_at"][:10].encode(): b"1"}
 
@@ -170,27 +170,27 @@ async def test_the_days_signups_are_counted_after_the_answer(client: httpx2.Asyn
 async def test_a_bad_signup_names_the_field_and_not_the_value(
     client: httpx2.AsyncClient, email: str, password: str, where: str
 ) -> None:
-    answer = await client.post("/signup", json={"email": email, "password": password})
-    assert_problem(answer, 422, "InvalidRequest")
-    assert answer.json()["detail"].startswith(f"{where}: ")
-    assert password not in answer.text
+    response = await client.post("/signup", json={"email": email, "password": password})
+    assert_problem(response, 422, "InvalidRequest")
+    assert response.json()["detail"].startswith(f"{where}: ")
+    assert password not in response.text
 
 
 async def test_half_a_character_in_a_password_is_no_failure_of_ours(client: httpx2.AsyncClient) -> None:
     body = b'{"email": "%s", "password": "\\ud800 and ten more"}' % new_email().encode()
-    answer = await client.post("/signup", content=body, headers={"Content-Type": "application/json"})
-    assert answer.status_code == 201
+    response = await client.post("/signup", content=body, headers={"Content-Type": "application/json"})
+    assert response.status_code == 201
 
 
 @pytest.mark.parametrize(
     "email", ["there@example.org", "nobody-is@example.org", "no address", "Ådå@example.org", "nul\x00@example.org"]
 )
-async def test_a_wrong_password_and_a_wrong_name_are_one_answer(client: httpx2.AsyncClient, email: str) -> None:
+async def test_a_wrong_password_and_a_wrong_name_are_one_response(client: httpx2.AsyncClient, email: str) -> None:
     await sign_up(client, "there@example.org")
-    answer = await sign_in(client, email, "wrong")
-    assert_problem(answer, 401, "InvalidCredentials")
-    assert answer.json()["detail"] == "no account has this email and password"
-    assert answer.headers["www-authenticate"] == "Bearer"
+    response = await sign_in(client, email, "wrong")
+    assert_problem(response, 401, "InvalidCredentials")
+    assert response.json()["detail"] == "no account has this email and password"
+    assert response.headers["www-authenticate"] == "Bearer"
 
 
 @pytest.mark.parametrize("path", ["/auth/me", "/auth/logout"])
@@ -200,9 +200,9 @@ async def test_a_wrong_password_and_a_wrong_name_are_one_answer(client: httpx2.A
 )
 async def test_no_token_or_a_bad_one(client: httpx2.AsyncClient, path: str, header: str | None, error: str) -> None:
     method = "GET" if path == "/auth/me" else "POST"
-    answer = await client.request(method, path, headers={} if header is None else {"Authorization": header})
-    assert_problem(answer, 401, error)
-    assert answer.headers["www-authenticate"].startswith("Bearer")
+    response = await client.request(method, path, headers={} if header is None else {"Authorization": header})
+    assert_problem(response, 401, error)
+    assert response.headers["www-authenticate"].startswith("Bearer")
 
 
 async def test_a_token_outlives_its_account_to_no_avail(
@@ -225,9 +225,9 @@ async def test_guesses_for_one_account_end_even_with_the_right_one(start: Start,
         await sign_up(client, email)
         for _ in range(3):
             assert (await sign_in(client, email, "wrong")).status_code == 401
-        answer = await sign_in(client, email)
-        assert_problem(answer, 429, "TooManyRequests")
-        assert 1 <= int(answer.headers["retry-after"]) <= 300
+        response = await sign_in(client, email)
+        assert_problem(response, 429, "TooManyRequests")
+        assert 1 <= int(response.headers["retry-after"]) <= 300
         other = new_email()
         await sign_up(client, other)
         assert (await sign_in(client, other)).status_code == 200, "others are not locked out"
@@ -254,9 +254,9 @@ async def test_without_a_secret_nobody_signs_in_and_all_else_works(start: Start,
     async with start(settings) as client:
         email = new_email()
         assert (await sign_up(client, email)).status_code == 201
-        answer = await sign_in(client, email)
-        assert_problem(answer, 503, "NotConfigured")
-        assert answer.json()["detail"] == "this installation signs nobody in: API_TOKEN_SECRET is not set"
+        response = await sign_in(client, email)
+        assert_problem(response, 503, "NotConfigured")
+        assert response.json()["detail"] == "this installation signs nobody in: API_TOKEN_SECRET is not set"
 
 
 async def test_without_redis_nobody_signs_in(start: Start, signing: Settings, closed_port: int) -> None:

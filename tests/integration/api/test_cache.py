@@ -10,9 +10,9 @@ async def test_what_was_stored_comes_back_byte_for_byte(client: httpx2.AsyncClie
     value = bytes(range(256))
     stored = await client.put("/cache/round-trip", content=value)
     assert (stored.status_code, stored.content) == (204, b"")
-    answer = await client.get("/cache/round-trip")
-    assert (answer.status_code, answer.content) == (200, value)
-    assert answer.headers["content-type"] == "application/octet-stream"
+    response = await client.get("/cache/round-trip")
+    assert (response.status_code, response.content) == (200, value)
+    assert response.headers["content-type"] == "application/octet-stream"
 
 
 async def test_a_value_lives_as_long_as_it_was_asked_to(client: httpx2.AsyncClient, valkey_url: str) -> None:
@@ -24,9 +24,9 @@ async def test_a_value_lives_as_long_as_it_was_asked_to(client: httpx2.AsyncClie
 
 
 async def test_nothing_stored_is_404(client: httpx2.AsyncClient) -> None:
-    answer = await client.get("/cache/nothing-here")
-    assert answer.status_code == 404
-    assert answer.json()["error"] == "NotFound"
+    response = await client.get("/cache/nothing-here")
+    assert response.status_code == 404
+    assert response.json()["error"] == "NotFound"
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["its length announced", "its length unknown"])
@@ -37,9 +37,9 @@ async def test_a_value_that_is_too_large_is_refused_and_not_stored(client: httpx
         for start in range(0, len(value), 8192):
             yield value[start : start + 8192]
 
-    answer = await client.put("/cache/too-large", content=parts() if chunked else value)
-    assert answer.status_code == 413
-    assert answer.json()["error"] == "ContentTooLarge"
+    response = await client.put("/cache/too-large", content=parts() if chunked else value)
+    assert response.status_code == 413
+    assert response.json()["error"] == "ContentTooLarge"
     assert (await client.get("/cache/too-large")).status_code == 404
 
 
@@ -55,6 +55,6 @@ async def test_a_key_of_other_characters_or_too_long_is_refused(client: httpx2.A
 
 @pytest.mark.parametrize("ttl", ["0", "-1", "86401", "soon"])
 async def test_a_ttl_out_of_range_is_refused(client: httpx2.AsyncClient, ttl: str) -> None:
-    answer = await client.put("/cache/key", params={"ttl": ttl}, content=b"x")
-    assert answer.status_code == 422
-    assert answer.json()["detail"].startswith("query.ttl: ")
+    response = await client.put("/cache/key", params={"ttl": ttl}, content=b"x")
+    assert response.status_code == 422
+    assert response.json()["detail"].startswith("query.ttl: ")

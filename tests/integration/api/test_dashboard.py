@@ -45,8 +45,8 @@ async def test_one_connection_is_enough(asking: httpx2.AsyncClient, upstream: Lo
     await retune(pools={"upstream": 1})
     for part in ("users", "orders", "prices"):
         upstream.faults[part] = Fault(delay_seconds=0)
-    answers = await asyncio.gather(*(asking.get("/dashboard") for _ in range(5)))
-    assert [answer.json() for answer in answers] == [WHOLE] * 5
+    responses = await asyncio.gather(*(asking.get("/dashboard") for _ in range(5)))
+    assert [response.json() for response in responses] == [WHOLE] * 5
     assert tune.tunables.report()["pools"]["upstream"]["open"] == 1
 
 
@@ -56,13 +56,13 @@ async def test_a_part_that_fails_is_null_and_named(
 ) -> None:
     upstream.faults.update(users=Fault(delay_seconds=0), orders=Fault(delay_seconds=0), prices=fault)
     async with start(changed(settings, "upstream", url=upstream.url)) as client:
-        answer = await client.get("/dashboard")
-    assert answer.status_code == 200
-    assert answer.json() == {**WHOLE, "prices": None, "degraded": ["prices"]}
+        response = await client.get("/dashboard")
+    assert response.status_code == 200
+    assert response.json() == {**WHOLE, "prices": None, "degraded": ["prices"]}
 
 
 async def test_nothing_at_all_is_502(start: Start, settings: Settings, closed_port: int) -> None:
     async with start(changed(settings, "upstream", url=f"http://127.0.0.1:{closed_port}")) as client:
-        answer = await client.get("/dashboard")
-    assert answer.status_code == 502
-    assert answer.json()["detail"] == "none of users, orders, prices could be had"
+        response = await client.get("/dashboard")
+    assert response.status_code == 502
+    assert response.json()["detail"] == "none of users, orders, prices could be had"

@@ -35,7 +35,7 @@ async def create(client: httpx2.AsyncClient, **changes: Any) -> httpx2.Response:
     return await client.post("/documents", json={**NEW, **changes})
 
 
-async def test_what_was_stored_is_found_where_the_answer_says(writing: httpx2.AsyncClient) -> None:
+async def test_what_was_stored_is_found_where_the_response_says(writing: httpx2.AsyncClient) -> None:
     created = await create(writing)
     assert created.status_code == 201
     document = Document.model_validate_json(created.content)
@@ -59,9 +59,9 @@ async def test_pages_give_every_document_once_in_order(writing: httpx2.AsyncClie
 
 
 async def test_no_document_is_404(writing: httpx2.AsyncClient) -> None:
-    answer = await writing.get("/documents/6742f0a53f1c2d4e5a6b7c8d")
-    assert answer.status_code == 404
-    assert answer.json()["detail"] == "there is no document 6742f0a53f1c2d4e5a6b7c8d"
+    response = await writing.get("/documents/6742f0a53f1c2d4e5a6b7c8d")
+    assert response.status_code == 404
+    assert response.json()["detail"] == "there is no document 6742f0a53f1c2d4e5a6b7c8d"
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,9 @@ async def test_no_document_is_404(writing: httpx2.AsyncClient) -> None:
 async def test_what_cannot_be_stored_names_the_field(
     writing: httpx2.AsyncClient, change: dict[str, Any], where: str
 ) -> None:
-    answer = await create(writing, **change)
-    assert answer.status_code == 422
-    assert answer.json()["detail"].startswith(f"{where}: ")
+    response = await create(writing, **change)
+    assert response.status_code == 422
+    assert response.json()["detail"].startswith(f"{where}: ")
 
 
 @pytest.mark.parametrize("path", ["/documents?after=nonsense", "/documents/nonsense", "/documents?limit=101"])
@@ -84,8 +84,8 @@ async def test_a_bad_id_is_not_asked_for(writing: httpx2.AsyncClient, path: str)
 
 async def test_one_connection_serves_many_requests(writing: httpx2.AsyncClient, retune: Retune) -> None:
     await retune(pools={"mongo": 1})
-    answers = await asyncio.gather(*(create(writing) for _ in range(10)))
-    assert {answer.status_code for answer in answers} == {201}
+    responses = await asyncio.gather(*(create(writing) for _ in range(10)))
+    assert {response.status_code for response in responses} == {201}
     assert tune.tunables.report()["pools"]["mongo"]["open"] == 1
 
 
@@ -94,14 +94,14 @@ async def test_a_server_that_is_down_is_503_and_the_rest_works(
 ) -> None:
     url = SecretStr(f"mongodb://127.0.0.1:{closed_port}/api")
     async with start(changed(settings, "mongo", url=url, timeout_seconds=0.3)) as client:
-        answer = await client.get("/documents")
-        assert answer.status_code == 503
-        assert answer.json()["error"] == "Unavailable"
+        response = await client.get("/documents")
+        assert response.status_code == 503
+        assert response.json()["error"] == "Unavailable"
         assert (await client.get("/products")).status_code == 200
 
 
 async def test_no_address_is_503_that_names_it(client: httpx2.AsyncClient) -> None:
-    answer = await client.get("/documents")
-    assert answer.status_code == 503
-    assert answer.json()["error"] == "NotConfigured"
-    assert answer.json()["detail"] == "this installation has no MongoDB: MONGO_URL is not set"
+    response = await client.get("/documents")
+    assert response.status_code == 503
+    assert response.json()["error"] == "NotConfigured"
+    assert response.json()["detail"] == "this installation has no MongoDB: MONGO_URL is not set"

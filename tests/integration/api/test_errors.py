@@ -14,13 +14,13 @@ def postgres_at(port: int) -> SecretStr:
     return SecretStr(f"postgresql://postgres@127.0.0.1:{port}/postgres")
 
 
-def assert_unavailable(answer: httpx2.Response) -> None:
-    assert answer.status_code == 503
-    assert answer.headers["retry-after"] == "1"
-    assert answer.json() == {
+def assert_unavailable(response: httpx2.Response) -> None:
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "1"
+    assert response.json() == {
         "error": "Unavailable",
         "detail": "a database did not respond in time; try again",
-        "request_id": answer.headers["x-request-id"],
+        "request_id": response.headers["x-request-id"],
     }
 
 
@@ -68,10 +68,10 @@ async def test_the_liveness_probe_needs_no_database(start: Start, settings: Sett
 async def test_what_does_not_exist_has_the_same_shape(
     client: httpx2.AsyncClient, method: str, path: str, status: int, error: str
 ) -> None:
-    answer = await client.request(method, path)
-    assert answer.status_code == status
-    assert answer.json()["error"] == error
-    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+    response = await client.request(method, path)
+    assert response.status_code == status
+    assert response.json()["error"] == error
+    assert response.json()["request_id"] == response.headers["x-request-id"]
 
 
 async def test_a_method_that_a_path_lacks_is_told_all_that_it_has(client: httpx2.AsyncClient) -> None:
@@ -79,19 +79,19 @@ async def test_a_method_that_a_path_lacks_is_told_all_that_it_has(client: httpx2
 
 
 async def test_a_body_that_is_no_text_is_as_wrong_as_any_other(client: httpx2.AsyncClient) -> None:
-    answer = await client.post("/items", content=b"\xff", headers={"Content-Type": "application/json"})
-    assert (answer.status_code, answer.json()["error"]) == (422, "InvalidRequest")
+    response = await client.post("/items", content=b"\xff", headers={"Content-Type": "application/json"})
+    assert (response.status_code, response.json()["error"]) == (422, "InvalidRequest")
 
 
 async def test_a_request_keeps_the_id_that_it_came_with(client: httpx2.AsyncClient) -> None:
-    answer = await client.get("/healthz", headers={"X-Request-ID": "checkout-17.a_B"})
-    assert answer.headers["x-request-id"] == "checkout-17.a_B"
+    response = await client.get("/healthz", headers={"X-Request-ID": "checkout-17.a_B"})
+    assert response.headers["x-request-id"] == "checkout-17.a_B"
 
 
 @pytest.mark.parametrize("given", ["", "a b", "x" * 65, 'a"b', "ä"])
 async def test_an_id_that_could_harm_a_log_is_replaced(client: httpx2.AsyncClient, given: str) -> None:
-    answer = await client.get("/healthz", headers={"X-Request-ID": given.encode()})
-    assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-request-id"])
+    response = await client.get("/healthz", headers={"X-Request-ID": given.encode()})
+    assert re.fullmatch("[0-9a-f]{32}", response.headers["x-request-id"])
 
 
 async def test_the_links_of_the_front_page_lead_somewhere(

@@ -34,7 +34,7 @@ async def test_the_figures_are_right(client: httpx2.AsyncClient, migrated_dsn: s
     assert ginis == sorted(ginis, reverse=True)
 
 
-async def test_the_second_answer_is_the_first_one_kept(client: httpx2.AsyncClient) -> None:
+async def test_the_second_response_is_the_first_one_kept(client: httpx2.AsyncClient) -> None:
     first, second = await client.get("/expensive-data"), await client.get("/expensive-data")
     assert first.headers["cache-status"] == "paceline; fwd=miss; stored"
     assert second.headers["cache-status"].startswith("paceline; hit; ttl=")
@@ -43,8 +43,8 @@ async def test_the_second_answer_is_the_first_one_kept(client: httpx2.AsyncClien
 
 
 async def test_many_at_once_ask_the_database_once(client: httpx2.AsyncClient) -> None:
-    answers = await asyncio.gather(*(client.get("/expensive-data") for _ in range(20)))
-    assert {answer.status_code for answer in answers} == {200}
+    responses = await asyncio.gather(*(client.get("/expensive-data") for _ in range(20)))
+    assert {response.status_code for response in responses} == {200}
     assert tune.tunables.report()["caches"]["responses"]["fetch"]["count"] == 1
 
 
@@ -59,8 +59,8 @@ async def test_what_one_process_fetched_serves_the_next_one(start: Start, settin
 async def test_a_ttl_of_zero_asks_the_database_each_time(client: httpx2.AsyncClient, retune: Retune) -> None:
     await client.get("/expensive-data")  # the framework makes its layers with the first request
     await retune(caches={"responses": 0})
-    answers = [await client.get("/expensive-data") for _ in range(3)]
-    assert [answer.headers["cache-status"] for answer in answers] == ["paceline; fwd=miss; stored"] * 3
+    responses = [await client.get("/expensive-data") for _ in range(3)]
+    assert [response.headers["cache-status"] for response in responses] == ["paceline; fwd=miss; stored"] * 3
 
 
 async def test_a_kept_answer_stands_in_while_the_database_fails(
@@ -82,15 +82,15 @@ async def test_a_kept_answer_stands_in_while_the_database_fails(
 
 
 async def shared_answer(start: Start, settings: Settings) -> httpx2.Response:
-    """An answer that is in Redis. The write happens behind the answer, once; a busy Redis is not waited for long."""
+    """A response that is in Redis. The write happens behind the response, once; a busy Redis is not waited for long."""
     async with asyncio.timeout(30):
         while True:
             async with start(settings) as client:
-                answer = await client.get("/expensive-data")
+                response = await client.get("/expensive-data")
                 for _ in range(100):
                     redis = tune.tunables.cache_redis
                     if redis is not None and [
                         key async for key in redis.scan_iter("paceline:*:responses:*}:[0-9a-f]*")
                     ]:
-                        return answer
+                        return response
                     await asyncio.sleep(0.01)

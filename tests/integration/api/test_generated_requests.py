@@ -1,4 +1,4 @@
-"""Requests made from the API's own description, good and bad: none ends in an answer that it does not describe.
+"""Requests made from the API's own description, good and bad: none ends in a response that it does not describe.
 
 Each operation gets some at random, beside the edge cases of each parameter; under `make fuzz` 10,000 and more in all.
 """
@@ -49,9 +49,9 @@ def token(address: str) -> str:
     account = {"email": "somebody@example.org", "password": PASSWORD}
     requests.post(f"{address}/signup", json=account, timeout=30)
     form = {"username": account["email"], "password": PASSWORD}
-    answer = requests.post(f"{address}/auth/token", data=form, timeout=30)
-    assert answer.status_code == 200, answer.text
-    return str(answer.json()["access_token"])
+    response = requests.post(f"{address}/auth/token", data=form, timeout=30)
+    assert response.status_code == 200, response.text
+    return str(response.json()["access_token"])
 
 
 def shorten(tile: Any) -> None:
@@ -66,7 +66,7 @@ def shorten(tile: Any) -> None:
 @hypothesis_settings(
     max_examples=EXAMPLES, deadline=None, derandomize=not FUZZING, suppress_health_check=list(HealthCheck)
 )
-def test_an_answer_is_as_described(case: schemathesis.Case, address: str, token: str) -> None:
+def test_a_response_is_as_described(case: schemathesis.Case, address: str, token: str) -> None:
     if case.path.startswith("/documents") and mongo_program() is None:
         pytest.skip(MISSING)
     if case.path == "/process":

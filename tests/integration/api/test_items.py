@@ -30,7 +30,7 @@ async def create(client: httpx2.AsyncClient, **changes: Any) -> httpx2.Response:
     return await client.post("/items", json={**NEW, **changes})
 
 
-async def test_what_was_stored_is_found_where_the_answer_says(client: httpx2.AsyncClient) -> None:
+async def test_what_was_stored_is_found_where_the_response_says(client: httpx2.AsyncClient) -> None:
     created = await create(client)
     assert created.status_code == 201
     item = Item.model_validate_json(created.content)
@@ -54,18 +54,18 @@ async def test_pages_give_every_item_once_in_order(client: httpx2.AsyncClient) -
 
 
 async def test_of_two_that_store_the_same_one_is_told(client: httpx2.AsyncClient) -> None:
-    answers = await asyncio.gather(create(client), create(client))
-    assert sorted(answer.status_code for answer in answers) == [201, 409]
-    refused = max(answers, key=lambda answer: answer.status_code)
+    responses = await asyncio.gather(create(client), create(client))
+    assert sorted(response.status_code for response in responses) == [201, 409]
+    refused = max(responses, key=lambda response: response.status_code)
     assert refused.json()["error"] == "SkuTaken"
     assert refused.json()["detail"] == "there is an item LAMP-7 already"
     assert len((await client.get("/items")).json()["items"]) == 1
 
 
 async def test_no_item_is_404(client: httpx2.AsyncClient) -> None:
-    answer = await client.get("/items/9223372036854775807")
-    assert answer.status_code == 404
-    assert answer.json()["detail"] == "there is no item 9223372036854775807"
+    response = await client.get("/items/9223372036854775807")
+    assert response.status_code == 404
+    assert response.json()["detail"] == "there is no item 9223372036854775807"
 
 
 @pytest.mark.parametrize(
@@ -83,15 +83,15 @@ async def test_no_item_is_404(client: httpx2.AsyncClient) -> None:
 async def test_what_cannot_be_stored_names_the_field(
     client: httpx2.AsyncClient, change: dict[str, Any], where: str
 ) -> None:
-    answer = await create(client, **change)
-    assert answer.status_code == 422
-    assert answer.json()["detail"].startswith(f"{where}: ")
+    response = await create(client, **change)
+    assert response.status_code == 422
+    assert response.json()["detail"].startswith(f"{where}: ")
 
 
 async def test_one_connection_serves_many_requests(client: httpx2.AsyncClient, retune: Retune) -> None:
     await retune(pools={"items": 1})
-    answers = await asyncio.gather(*(create(client, sku=f"LAMP-{number}") for number in range(10)))
-    assert {answer.status_code for answer in answers} == {201}
+    responses = await asyncio.gather(*(create(client, sku=f"LAMP-{number}") for number in range(10)))
+    assert {response.status_code for response in responses} == {201}
     assert tune.tunables.report()["pools"]["items"]["open"] == 1
 
 
@@ -101,8 +101,8 @@ async def test_a_database_that_is_down_is_503(
 ) -> None:
     url = SecretStr(f"postgresql://postgres@127.0.0.1:{request.getfixturevalue(kind)}/postgres")
     async with start(changed(settings, "postgres", url=url, timeout_seconds=0.2)) as client:
-        answer = await client.get("/items")
-    assert (answer.status_code, answer.json()["error"]) == (503, "Unavailable")
+        response = await client.get("/items")
+    assert (response.status_code, response.json()["error"]) == (503, "Unavailable")
 
 
 async def test_connections_that_the_server_closes_are_replaced(client: httpx2.AsyncClient, migrated_dsn: str) -> None:
@@ -124,6 +124,6 @@ async def test_a_query_that_the_server_ends_is_503(client: httpx2.AsyncClient, m
         async with asyncio.timeout(20):
             while not await admin.fetch(FOR_THOSE_WHO_WAIT.format(end)):  # noqa: ASYNC110 - the server knows who waits
                 await asyncio.sleep(0.01)
-        answer = await waiting
+        response = await waiting
     await admin.close()
-    assert (answer.status_code, answer.json()["error"]) == (503, "Unavailable")
+    assert (response.status_code, response.json()["error"]) == (503, "Unavailable")

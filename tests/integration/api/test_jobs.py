@@ -43,11 +43,11 @@ class MailServer:
         self.released.set()
 
     async def handle_DATA(self, _: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 # aiosmtpd's name
-        answer = self.answers.pop(0) if self.answers else "250 OK"
-        if answer.startswith("250"):
+        response = self.answers.pop(0) if self.answers else "250 OK"
+        if response.startswith("250"):
             self.mails.append(message_from_bytes(envelope.content or b""))
         await asyncio.to_thread(self.released.wait)
-        return answer
+        return response
 
     def to(self, email: str) -> list[Message]:
         return [mail for mail in self.mails if mail["To"] == email]
@@ -119,8 +119,8 @@ async def no_jobs(migrated_dsn: str) -> None:
 
 async def sign_up(client: httpx2.AsyncClient) -> str:
     email = f"{uuid4().hex}@example.org"
-    answer = await client.post("/signup", json={"email": email, "password": "correct horse"})
-    assert answer.status_code == 201
+    response = await client.post("/signup", json={"email": email, "password": "correct horse"})
+    assert response.status_code == 201
     return email
 
 
@@ -145,15 +145,15 @@ def answer_of_the_killed(environment: dict[str, str], tmp_path: Path) -> httpx2.
     with serving(serve_command("paceline_api.app:app"), tmp_path, environment) as pod:
         eventually(lambda: pod.ended() or pod.management("/readyz") == 200, "the pod is ready", SECONDS)
         address = f"http://127.0.0.1:{pod.port}/signup"
-        answer = httpx2.post(address, json={"email": "killed@example.org", "password": "correct horse"}, timeout=20)
+        response = httpx2.post(address, json={"email": "killed@example.org", "password": "correct horse"}, timeout=20)
         for process in pod.descendants():
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         pod.process.kill()
-    return answer
+    return response
 
 
-async def test_an_api_killed_right_after_its_answer_has_not_lost_the_mail(
+async def test_an_api_killed_right_after_its_response_has_not_lost_the_mail(
     answer_of_the_killed: httpx2.Response,
     environment: dict[str, str],
     mail_server: MailServer,

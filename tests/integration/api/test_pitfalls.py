@@ -31,8 +31,8 @@ def line_of(text: str) -> int:
 async def test_they_are_off_unless_asked_for(start: Start, settings: Settings) -> None:
     async with start(settings.model_copy(update={"pitfalls": PitfallsSettings()})) as client:
         for path in ("/pitfalls/blocking", "/pitfalls/forgotten-await"):
-            answer = await client.get(path)
-            assert (answer.status_code, answer.json()["error"]) == (404, "NotFound")
+            response = await client.get(path)
+            assert (response.status_code, response.json()["error"]) == (404, "NotFound")
 
 
 async def test_blockbuster_stops_the_blocking_call_and_lets_the_cures_pass(client: httpx2.AsyncClient) -> None:
@@ -62,8 +62,8 @@ def test_mypy_names_the_forgotten_await(tmp_path: Path) -> None:
 
 async def test_a_forgotten_await_saves_nothing_and_warns(client: httpx2.AsyncClient) -> None:
     with pytest.warns(RuntimeWarning, match="coroutine 'save' was never awaited"):
-        answer = await client.get("/pitfalls/forgotten-await")
-    assert answer.json() == {"saved": False}
+        response = await client.get("/pitfalls/forgotten-await")
+    assert response.json() == {"saved": False}
     assert (await client.get("/pitfalls/forgotten-await/awaited")).json() == {"saved": True}
 
 

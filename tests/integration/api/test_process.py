@@ -42,10 +42,10 @@ def use() -> dict[str, Any]:
 
 
 async def test_a_tile_is_computed(client: httpx2.AsyncClient) -> None:
-    answer = await client.post("/process", json={"real": 0, "imaginary": 0, "span": 4, "size": 3, "iterations": 9})
-    assert answer.status_code == 200
-    assert answer.json() == {"rows": escape_counts(0, 0, 4, 3, 9)}
-    rows = answer.json()["rows"]
+    response = await client.post("/process", json={"real": 0, "imaginary": 0, "span": 4, "size": 3, "iterations": 9})
+    assert response.status_code == 200
+    assert response.json() == {"rows": escape_counts(0, 0, 4, 3, 9)}
+    rows = response.json()["rows"]
     assert rows[1][1] == 9, "0 is inside"
     assert rows[0][2] < 9, "4/3 + 4/3 i is outside"
 
@@ -57,16 +57,16 @@ def test_points_escape_when_they_should() -> None:
 
 @pytest.mark.parametrize("field", [{"size": 129}, {"iterations": 0}, {"span": 0}, {"real": "left"}, {"imaginary": 3}])
 async def test_bad_input_names_the_field(client: httpx2.AsyncClient, field: dict[str, Any]) -> None:
-    answer = await client.post("/process", json=field)
-    assert answer.status_code == 422
-    assert answer.json()["detail"].startswith(f"body.{next(iter(field))}: ")
+    response = await client.post("/process", json=field)
+    assert response.status_code == 422
+    assert response.json()["detail"].startswith(f"body.{next(iter(field))}: ")
 
 
 async def test_a_full_queue_is_answered_with_503(client: httpx2.AsyncClient, working: object) -> None:
-    answer = await client.post("/process", json={})
-    assert answer.status_code == 503
-    assert answer.json()["error"] == "Busy"
-    assert int(answer.headers["retry-after"]) >= 1
+    response = await client.post("/process", json={})
+    assert response.status_code == 503
+    assert response.json()["error"] == "Busy"
+    assert int(response.headers["retry-after"]) >= 1
 
 
 async def test_the_event_loop_stays_free(client: httpx2.AsyncClient, working: object) -> None:

@@ -13,8 +13,8 @@ async def pages(client: httpx2.AsyncClient, limit: int) -> list[ProductPage]:
     """All pages, each checked against the schema that the documentation promises."""
     found = [ProductPage.model_validate_json((await client.get("/products", params={"limit": limit})).content)]
     while found[-1].next is not None:
-        answer = await client.get("/products", params={"limit": limit, "after": found[-1].next})
-        found.append(ProductPage.model_validate_json(answer.content))
+        response = await client.get("/products", params={"limit": limit, "after": found[-1].next})
+        found.append(ProductPage.model_validate_json(response.content))
     return found
 
 
@@ -41,14 +41,14 @@ async def test_a_last_page_that_is_full_is_followed_by_an_empty_one(client: http
     ],
 )
 async def test_a_bad_query_names_the_parameter(client: httpx2.AsyncClient, query: str, where: str) -> None:
-    answer = await client.get(f"/products?{query}")
-    assert answer.status_code == 422
-    assert answer.json()["error"] == "InvalidRequest"
-    assert answer.json()["detail"].startswith(f"{where}: ")
+    response = await client.get(f"/products?{query}")
+    assert response.status_code == 422
+    assert response.json()["error"] == "InvalidRequest"
+    assert response.json()["detail"].startswith(f"{where}: ")
 
 
 async def test_many_at_once_share_one_connection(client: httpx2.AsyncClient, retune: Retune) -> None:
     await retune(pools={"postgres": 1})
-    answers = await asyncio.gather(*(client.get("/products") for _ in range(10)))
-    assert {answer.status_code for answer in answers} == {200}
+    responses = await asyncio.gather(*(client.get("/products") for _ in range(10)))
+    assert {response.status_code for response in responses} == {200}
     assert tune.tunables.report()["pools"]["postgres"]["open"] == 1

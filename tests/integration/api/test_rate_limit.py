@@ -34,8 +34,8 @@ def limited(settings: Settings, **values: Any) -> Settings:
 
 async def statuses(client: httpx2.AsyncClient, count: int) -> "Counter[int]":
     """Of so many requests, all at once."""
-    answers = await asyncio.gather(*(client.get("/api/data") for _ in range(count)))
-    return Counter(answer.status_code for answer in answers)
+    responses = await asyncio.gather(*(client.get("/api/data") for _ in range(count)))
+    return Counter(response.status_code for response in responses)
 
 
 async def test_a_hundred_a_minute(start: Start, settings: Settings) -> None:
@@ -74,9 +74,9 @@ async def test_a_new_window_starts_full(start: Start, settings: Settings, redis:
 async def test_the_rest_of_the_api_is_not_counted(start: Start, settings: Settings) -> None:
     async with start(limited(settings, requests=1)) as client:
         for _ in range(3):
-            answer = await client.get("/products")
-            assert answer.status_code == 200
-            assert "ratelimit" not in answer.headers
+            response = await client.get("/products")
+            assert response.status_code == 200
+            assert "ratelimit" not in response.headers
 
 
 async def test_a_full_window_is_not_asked_for_again(start: Start, settings: Settings, redis: Redis) -> None:
@@ -151,11 +151,11 @@ async def test_without_redis_the_setting_decides(
     redis = settings.redis.model_copy(update={"url": SecretStr(f"redis://127.0.0.1:{port}/0")})
     changed = limited(settings.model_copy(update={"redis": redis}), fail_open=fail_open, timeout_seconds=0.1)
     async with start(changed) as client:
-        answer = await client.get("/api/data")
-    assert answer.status_code == status
-    assert "ratelimit" not in answer.headers
+        response = await client.get("/api/data")
+    assert response.status_code == status
+    assert "ratelimit" not in response.headers
     if status == 503:
-        assert (answer.headers["retry-after"], answer.json()["error"]) == ("1", "Unavailable")
+        assert (response.headers["retry-after"], response.json()["error"]) == ("1", "Unavailable")
 
 
 async def test_a_worker_that_comes_late_knows_when_the_window_ends(redis: Redis) -> None:

@@ -17,15 +17,15 @@ VARIANTS = ["{}", "{}/", "{}//", "//evil.example{}", "/{}", "{}/..", "{}?next=//
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_no_answer_names_the_host_that_was_asked_for(client: httpx2.AsyncClient, path: str) -> None:
+async def test_no_response_names_the_host_that_was_asked_for(client: httpx2.AsyncClient, path: str) -> None:
     for variant in VARIANTS:
         for method in ("GET", "POST"):
-            answer = await client.request(method, variant.format(path), headers=EVIL)
-            assert not 300 <= answer.status_code < 400, (method, variant)
-            assert "evil.example" not in answer.headers.get("location", ""), (method, variant)
-            assert "evil.example" not in str(answer.headers), (method, variant)
+            response = await client.request(method, variant.format(path), headers=EVIL)
+            assert not 300 <= response.status_code < 400, (method, variant)
+            assert "evil.example" not in response.headers.get("location", ""), (method, variant)
+            assert "evil.example" not in str(response.headers), (method, variant)
 
 
 async def test_a_path_with_a_slash_too_many_is_not_there(client: httpx2.AsyncClient) -> None:
-    answer = await client.get("/products/")
-    assert (answer.status_code, answer.json()["error"]) == (404, "NotFound")
+    response = await client.get("/products/")
+    assert (response.status_code, response.json()["error"]) == (404, "NotFound")

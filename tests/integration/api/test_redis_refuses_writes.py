@@ -66,9 +66,9 @@ def refusing(settings: Settings, refusing_url: str) -> Settings:
     return changed(settings, "token", secret=SecretStr("integration-secret-of-more-than-32-bytes"))
 
 
-def assert_unavailable(answer: httpx2.Response) -> None:
-    assert (answer.status_code, answer.json()["error"]) == (503, "Unavailable"), answer.text
-    assert answer.headers["retry-after"] == "1"
+def assert_unavailable(response: httpx2.Response) -> None:
+    assert (response.status_code, response.json()["error"]) == (503, "Unavailable"), response.text
+    assert response.headers["retry-after"] == "1"
 
 
 async def test_what_must_be_written_is_answered_with_503(start: Start, refusing: Settings) -> None:

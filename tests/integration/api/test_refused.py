@@ -206,9 +206,9 @@ def test_the_time_does_not_tell_who_has_an_account(pod: Served, client: Client) 
     for number in range(64):
         there, who = number % 2 == 0, Client(pod.port)
         started = time.monotonic()
-        answer = who.sign_in(known[number // 2 % 8] if there else f"{uuid4().hex}@example.org", "wrong password")
+        response = who.sign_in(known[number // 2 % 8] if there else f"{uuid4().hex}@example.org", "wrong password")
         seconds[there].append(time.monotonic() - started)
-        assert answer.status == 401
+        assert response.status == 401
     ratio = statistics.median(seconds[True]) / statistics.median(seconds[False])
     assert 0.5 < ratio < 2, seconds  # without a hash for nobody: a tenth
 
@@ -317,8 +317,8 @@ def test_no_header_and_no_query_changes_the_method(client: Client, asked: str) -
     headers = dict.fromkeys(OVERRIDES, asked)
     form = {**headers, "Content-Type": "application/x-www-form-urlencoded"}
     for method in ("POST", "PUT", "PATCH", "DELETE", "TRACE"):
-        answer = client.ask(method, f"/auth/me?_method={asked}", f"_method={asked}", form)
-        assert (answer.status, answer.headers["allow"]) == (405, "GET"), method
+        response = client.ask(method, f"/auth/me?_method={asked}", f"_method={asked}", form)
+        assert (response.status, response.headers["allow"]) == (405, "GET"), method
     assert client.ask("GET", "/healthz", headers=headers).status == 200
 
 
@@ -327,9 +327,11 @@ def test_nothing_can_be_traced(client: Client, pod: Served) -> None:
     paths = json.loads(client.ask("GET", "/openapi.json").body)["paths"]
     assert len(paths) > 10
     for path in paths:
-        answer = Client(pod.port).ask("TRACE", path.replace("{", "").replace("}", ""), headers={"X-Planted": "planted"})
-        assert answer.status == 405, path
-        assert b"planted" not in answer.body
+        response = Client(pod.port).ask(
+            "TRACE", path.replace("{", "").replace("}", ""), headers={"X-Planted": "planted"}
+        )
+        assert response.status == 405, path
+        assert b"planted" not in response.body
 
 
 def test_a_quota_is_exact_and_nothing_goes_around_it(client: Client) -> None:
@@ -470,17 +472,17 @@ def _refused_soon(connection: HTTPConnection) -> bool:
 def test_a_foreign_page_reads_nothing(client: Client, origin: str) -> None:
     for method in ("GET", "OPTIONS"):
         headers = {"Origin": origin, "Access-Control-Request-Method": "GET"}
-        answer = client.ask(method, "/products", headers=headers)
-        assert "access-control-allow-origin" not in answer.headers
+        response = client.ask(method, "/products", headers=headers)
+        assert "access-control-allow-origin" not in response.headers
     assert "Origin" in client.ask("GET", "/products", headers={"Origin": SHOP}).headers["vary"]
 
 
 def test_a_stranger_forces_no_span_and_names_no_request(client: Client, collector: Collector) -> None:
     traced = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "X-Request-ID": "chosen"}
     for _ in range(200):
-        answer = client.ask("GET", "/healthz", headers=traced)
-        assert answer.status == 200
-        assert answer.headers["x-request-id"] != "chosen"
+        response = client.ask("GET", "/healthz", headers=traced)
+        assert response.status == 200
+        assert response.headers["x-request-id"] != "chosen"
     assert client.ask("GET", "/users/1").status == 503  # failed, and so exported: what came before would be there
     eventually(lambda: any("/users/" in span.name for span in collector.spans), "the span of a failure")
     assert [span for span in collector.spans if span.name == "GET /healthz"] == []

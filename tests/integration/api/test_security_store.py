@@ -45,8 +45,8 @@ async def sign_in(client: httpx2.AsyncClient, password: str = PASSWORD) -> httpx
 
 async def fill(client: httpx2.AsyncClient, count: int = 300) -> None:
     for number in range(count):
-        answer = await client.put(f"/cache/{number}", content=b"x" * 65_536, params={"ttl": 86_400})
-        assert answer.status_code == 204
+        response = await client.put(f"/cache/{number}", content=b"x" * 65_536, params={"ttl": 86_400})
+        assert response.status_code == 204
     assert (await client.get("/cache/0")).status_code == 404, "it was evicted"
 
 
@@ -76,14 +76,14 @@ async def test_where_keys_may_be_evicted_nobody_signs_in_and_the_rest_works(
     start: Start, signing: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with start(signing) as client:
-        for answer in (
+        for response in (
             await sign_in(client),
             await client.post("/signup", json={"email": EMAIL, "password": PASSWORD}),
             await client.get("/auth/me", headers={"Authorization": "Bearer any"}),
             await client.post("/auth/logout", headers={"Authorization": "Bearer any"}),
         ):
-            assert (answer.status_code, answer.json()["error"]) == (503, "NotConfigured")
-            assert "SECURITY_REDIS_URL" in answer.json()["detail"]
+            assert (response.status_code, response.json()["error"]) == (503, "NotConfigured")
+            assert "SECURITY_REDIS_URL" in response.json()["detail"]
         assert (await client.get("/products")).status_code == 200
         assert (await client.put("/cache/a", content=b"x")).status_code == 204
     (told,) = [record for record in caplog.records if record.levelno == logging.ERROR]

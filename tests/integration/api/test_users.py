@@ -19,19 +19,19 @@ async def asking(start: Start, settings: Settings, upstream: LocalUpstream) -> A
         yield client
 
 
-def assert_problem(answer: httpx2.Response, status: int, error: str, detail: str) -> None:
-    assert answer.status_code == status
-    assert answer.json() == {"error": error, "detail": detail, "request_id": answer.headers["x-request-id"]}
+def assert_problem(response: httpx2.Response, status: int, error: str, detail: str) -> None:
+    assert response.status_code == status
+    assert response.json() == {"error": error, "detail": detail, "request_id": response.headers["x-request-id"]}
 
 
 async def test_a_user_is_as_the_directory_says(asking: httpx2.AsyncClient) -> None:
-    answer = await asking.get("/users/8")
-    assert answer.json() == {"id": 8, "name": "Ada", "email": "ada.8@example.org"}
+    response = await asking.get("/users/8")
+    assert response.json() == {"id": 8, "name": "Ada", "email": "ada.8@example.org"}
 
 
 async def test_nobody_is_404(asking: httpx2.AsyncClient, upstream: LocalUpstream) -> None:
-    answer = await asking.get("/users/1001")
-    assert_problem(answer, 404, "NotFound", "the user directory knows no user 1001")
+    response = await asking.get("/users/1001")
+    assert_problem(response, 404, "NotFound", "the user directory knows no user 1001")
     assert upstream.asked["users"] == 1
 
 
@@ -48,8 +48,8 @@ async def test_a_failure_that_stays_is_502_after_three_attempts(
     asking: httpx2.AsyncClient, upstream: LocalUpstream
 ) -> None:
     upstream.faults["users"] = Fault(status=503, delay_seconds=0)
-    answer = await asking.get("/users/8")
-    assert_problem(answer, 502, "UpstreamFailed", "upstream: /users/8 returned status 503")
+    response = await asking.get("/users/8")
+    assert_problem(response, 502, "UpstreamFailed", "upstream: /users/8 returned status 503")
     assert upstream.asked["users"] == 3
 
 
@@ -57,8 +57,8 @@ async def test_a_failure_that_will_not_pass_is_not_repeated(
     asking: httpx2.AsyncClient, upstream: LocalUpstream
 ) -> None:
     upstream.faults["users"] = Fault(status=500, delay_seconds=0)
-    answer = await asking.get("/users/8")
-    assert_problem(answer, 502, "UpstreamFailed", "upstream: /users/8 returned status 500")
+    response = await asking.get("/users/8")
+    assert_problem(response, 502, "UpstreamFailed", "upstream: /users/8 returned status 500")
     assert upstream.asked["users"] == 1
 
 
@@ -67,15 +67,17 @@ async def test_another_answer_than_agreed_is_502(
     asking: httpx2.AsyncClient, upstream: LocalUpstream, body: str
 ) -> None:
     upstream.faults["users"] = Fault(body=body, delay_seconds=0)
-    answer = await asking.get("/users/8")
-    assert_problem(answer, 502, "UpstreamFailed", "upstream: /users/8 returned something other than agreed")
+    response = await asking.get("/users/8")
+    assert_problem(response, 502, "UpstreamFailed", "upstream: /users/8 returned something other than agreed")
 
 
-async def test_no_answer_within_the_deadline_is_504(start: Start, settings: Settings, upstream: LocalUpstream) -> None:
+async def test_no_response_within_the_deadline_is_504(
+    start: Start, settings: Settings, upstream: LocalUpstream
+) -> None:
     upstream.faults["users"] = Fault(delay_seconds=60)
     async with start(changed(settings, "upstream", url=upstream.url, deadline_seconds=0.2)) as client:
-        answer = await client.get("/users/8")
-    assert_problem(answer, 504, "UpstreamTooSlow", "upstream: no response to /users/8 within the deadline")
+        response = await client.get("/users/8")
+    assert_problem(response, 504, "UpstreamTooSlow", "upstream: no response to /users/8 within the deadline")
 
 
 async def test_an_attempt_that_takes_too_long_is_repeated(
@@ -104,7 +106,7 @@ async def test_no_address_is_503_that_names_it_and_the_rest_works(client: httpx2
 async def test_an_id_that_cannot_be_is_not_asked_for(
     asking: httpx2.AsyncClient, upstream: LocalUpstream, user: str
 ) -> None:
-    answer = await asking.get(f"/users/{user}")
-    assert answer.status_code == 422
-    assert answer.json()["detail"].startswith("path.user_id: ")
+    response = await asking.get(f"/users/{user}")
+    assert response.status_code == 422
+    assert response.json()["detail"].startswith("path.user_id: ")
     assert not upstream.asked

@@ -93,7 +93,7 @@ def test_what_a_killed_operator_left_on_single_pods_is_taken_back(home: Home, pa
 
 
 def test_why_tells_what_was_changed(home: Home) -> None:
-    answer = subprocess.run(
+    response = subprocess.run(
         [COMMAND, "why", f"{home.name}/api"],
         env={**os.environ, "KUBECONFIG": str(home.kubeconfig)},
         capture_output=True,
@@ -102,8 +102,8 @@ def test_why_tells_what_was_changed(home: Home) -> None:
         timeout=30,
     )
 
-    assert answer.returncode == 0, answer.stderr
-    assert "generation 2  PinnedBySpec\n  workers 3→5: the policy gives the value" in answer.stdout
+    assert response.returncode == 0, response.stderr
+    assert "generation 2  PinnedBySpec\n  workers 3→5: the policy gives the value" in response.stdout
 
 
 def test_a_rollback_to_a_generation_that_never_was_is_refused_by_name(home: Home) -> None:

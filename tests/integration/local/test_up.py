@@ -77,14 +77,14 @@ class Platform:
     def state(self) -> dict[str, dict[str, object]]:
         address = re.search(r"http://127\.0\.0\.1:\d+/state", self.text())
         assert address
-        with urllib.request.urlopen(address[0], timeout=30) as answer:
-            return dict(orjson.loads(answer.read()))
+        with urllib.request.urlopen(address[0], timeout=30) as response:
+            return dict(orjson.loads(response.read()))
 
     def dashboard_is_whole(self) -> bool:
         """Whether each part of it was answered in time; 502 where none was."""
         address = f"http://127.0.0.1:{self.port}/dashboard"
-        with suppress(urllib.error.HTTPError), urllib.request.urlopen(address, timeout=30) as answer:
-            return bool(orjson.loads(answer.read())["degraded"] == [])
+        with suppress(urllib.error.HTTPError), urllib.request.urlopen(address, timeout=30) as response:
+            return bool(orjson.loads(response.read())["degraded"] == [])
         return False
 
     def wait_until_all_ended(self) -> int:
@@ -121,8 +121,8 @@ def up(tmp_path: Path) -> Iterator[Platform]:
 
 
 def test_a_policy_counts_when_it_is_saved_and_sigterm_ends_everything(up: Platform) -> None:
-    with urllib.request.urlopen(f"http://127.0.0.1:{up.port}/products?limit=2", timeout=30) as answer:
-        assert len(orjson.loads(answer.read())["items"]) == 2
+    with urllib.request.urlopen(f"http://127.0.0.1:{up.port}/products?limit=2", timeout=30) as response:
+        assert len(orjson.loads(response.read())["items"]) == 2
     until(up.dashboard_is_whole, 30, "a dashboard of which nothing is missing")
     with pytest.raises(urllib.error.HTTPError, match="401"):  # and not 503: somebody could sign in
         urllib.request.urlopen(f"http://127.0.0.1:{up.port}/auth/me", timeout=30)
@@ -164,8 +164,8 @@ def assert_private(up: Platform) -> None:
 def test_who_signs_up_finds_the_welcome_mail_in_the_log(up: Platform) -> None:
     account = orjson.dumps({"email": "ada@example.org", "password": "correct horse"})
     address, kind = f"http://127.0.0.1:{up.port}/signup", {"Content-Type": "application/json"}
-    with urllib.request.urlopen(urllib.request.Request(address, account, kind), timeout=20) as answer:
-        assert answer.status == 201
+    with urllib.request.urlopen(urllib.request.Request(address, account, kind), timeout=20) as response:
+        assert response.status == 201
     mails = up.folder / ".paceline" / "up" / "logs" / "mails.log"
     until(lambda: "To: ada@example.org" in mails.read_text(), 40, "the mail")
 

@@ -21,12 +21,12 @@ def test_every_signal_of_a_window_is_measured(
     with pod(tmp_path, "pooled:app", workers=2) as served:
         before = eventually(lambda: _weighed(served), "all workers are weighed")
         with ThreadPoolExecutor(CLIENTS) as clients:
-            answers = list(clients.map(lambda _: served.get()[0], range(REQUESTS)))
-        after = eventually(lambda: _counted(served, answers), "all requests are reported")
+            responses = list(clients.map(lambda _: served.get()[0], range(REQUESTS)))
+        after = eventually(lambda: _counted(served, responses), "all requests are reported")
 
     seen = observe([PodWindow(before, after)])
 
-    assert answers == [200] * REQUESTS
+    assert responses == [200] * REQUESTS
     assert seen is not None
     assert (seen.requests, seen.errors, seen.duration.count) == (REQUESTS, 0, REQUESTS)
     assert seen.p95 is not None
@@ -47,6 +47,6 @@ def _weighed(served: Served) -> PodState | None:
     return state if state.memory.per_worker_bytes and ready else None
 
 
-def _counted(served: Served, answers: list[int]) -> PodState | None:
+def _counted(served: Served, responses: list[int]) -> PodState | None:
     state = parse_state(served.state())
-    return state if sum(group.count for group in state.requests.values()) >= len(answers) else None
+    return state if sum(group.count for group in state.requests.values()) >= len(responses) else None

@@ -183,8 +183,8 @@ async def test_no_request_fails_while_redis_is_away_and_it_is_used_again_afterwa
     client = Redis.from_url(url, retry=Retry(NoBackoff(), 0))
     load, tunables = process(client)
     began = monotonic()
-    answers = await asyncio.gather(*(load(page) for page in range(20)))
-    assert answers[7] == [Product("page 7, fetch 8")]
+    responses = await asyncio.gather(*(load(page) for page in range(20)))
+    assert responses[7] == [Product("page 7, fetch 8")]
     assert counts(tunables) == (0, 20, 0)
     assert "cache products: Redis get failed, going on without it" in caplog.text
     await asyncio.gather(*(load(page) for page in range(100, 120)))

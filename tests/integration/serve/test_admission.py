@@ -31,11 +31,11 @@ def refusal(served: Served) -> tuple[str | None, dict[str, Any]]:
     while True:
         connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)
         connection.request("GET", "/slow", headers={"X-Request-ID": "r-7"})
-        answer = connection.getresponse()
-        body = answer.read()
+        response = connection.getresponse()
+        body = response.read()
         connection.close()
-        if answer.status == 503:
-            return answer.headers["Retry-After"], dict(orjson.loads(body))
+        if response.status == 503:
+            return response.headers["Retry-After"], dict(orjson.loads(body))
 
 
 @pytest.mark.timeout(120)

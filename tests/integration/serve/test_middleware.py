@@ -8,10 +8,10 @@ from serving import Served, StartPod
 def headers_of(pod: Served, **sent: str) -> dict[str, str]:
     connection = http.client.HTTPConnection("127.0.0.1", pod.port, timeout=30)
     connection.request("GET", "/", headers={name.replace("_", "-"): value for name, value in sent.items()})
-    answer = connection.getresponse()
-    answer.read()
+    response = connection.getresponse()
+    response.read()
     connection.close()
-    return {name.lower(): value for name, value in answer.getheaders()}
+    return {name.lower(): value for name, value in response.getheaders()}
 
 
 def test_nothing_is_added_unasked(start_pod: StartPod) -> None:

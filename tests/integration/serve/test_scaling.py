@@ -35,8 +35,8 @@ def test_a_long_request_on_a_removed_worker_is_answered(
     """Also when it lasts longer than a silent worker may live: a draining worker is not silent."""
     pod = start_arbiter(worker_timeout_seconds=worker_timeout)
     oldest = pod.ready_workers()[0]
-    answers: list[tuple[int, bytes]] = []
-    request = threading.Thread(target=lambda: answers.append(pod.get(f"/?until={tmp_path / 'go'}")))
+    responses: list[tuple[int, bytes]] = []
+    request = threading.Thread(target=lambda: responses.append(pod.get(f"/?until={tmp_path / 'go'}")))
     request.start()
     eventually(lambda: pod.reports()[0]["inFlight"] == 1, "the request is being answered")
     eventually(lambda: pod.run.write_workers(2) or pod.count() == 2, "a second worker")
@@ -45,7 +45,7 @@ def test_a_long_request_on_a_removed_worker_is_answered(
     time.sleep(drains_seconds)
     (tmp_path / "go").touch()
     request.join()
-    assert answers == [(200, str(oldest).encode())]
+    assert responses == [(200, str(oldest).encode())]
     eventually(lambda: pod.count() == 1 and pod.ready_workers() != [oldest], "the oldest is gone")
 
 
@@ -132,11 +132,11 @@ def test_a_request_that_arrives_in_pieces_is_answered_by_a_draining_worker(
         time.sleep(2)  # longer than an idle connection is waited for: this one must not count as idle
         client.sendall(b"Length: 6\r\n\r\nabc")
         client.sendall(b"def")
-        answer = b""
+        response = b""
         while piece := client.recv(4096):
-            answer += piece
-    assert answer.endswith(f"6 {oldest}".encode())
-    assert b"connection: close" in answer
+            response += piece
+    assert response.endswith(f"6 {oldest}".encode())
+    assert b"connection: close" in response
     # The whole end of a worker's life was run: lifespan and exit handlers.
     eventually(lambda: (tmp_path / f"exit.{oldest}").exists(), "the worker's exit handlers ran")
     assert (tmp_path / f"shutdown.{oldest}").exists()

@@ -13,9 +13,9 @@ def highest(served: Served, threads: int) -> int:
     """How many calls ran at once, of more than there are threads; they wait until so many do."""
     assert served.get("/reset")[0] == 200
     with ThreadPoolExecutor(CALLS) as clients:
-        answers = list(clients.map(lambda _: served.get(f"/?together={threads}"), range(CALLS)))
-    assert {status for status, _ in answers} == {200}
-    return max(int(body) for _, body in answers)
+        responses = list(clients.map(lambda _: served.get(f"/?together={threads}"), range(CALLS)))
+    assert {status for status, _ in responses} == {200}
+    return max(int(body) for _, body in responses)
 
 
 def threads(served: Served) -> dict[str, Any]:

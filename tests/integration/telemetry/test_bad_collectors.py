@@ -36,8 +36,8 @@ def test_requests_and_the_end_of_the_pod_are_unaffected(
         OTEL_EXPORTER_OTLP_TIMEOUT=PATIENT_SECONDS,
     )
     with ThreadPoolExecutor(8) as threads:
-        answers = Counter(status for status, _ in threads.map(pod.get, ["/products/1"] * 400))
-    assert answers == {200: 400}
+        responses = Counter(status for status, _ in threads.map(pod.get, ["/products/1"] * 400))
+    assert responses == {200: 400}
     assert pod.stop() == 0, "as without tracing, plus two seconds at most"
 
 

@@ -85,7 +85,7 @@ def test_p95_of_each_generation_computed_from_spans_is_what_state_says(
         )
 
 
-def test_the_answer_of_a_pod_to_a_decision_is_found_by_its_generation_and_linked(
+def test_the_response_of_a_pod_to_a_decision_is_found_by_its_generation_and_linked(
     collector: Jaeger, start_traced: StartPod, tmp_path: Path
 ) -> None:
     tuning = tmp_path / "tuning.json"

@@ -28,7 +28,7 @@ def document(generation: int, *, workers: int = 1) -> bytes:
 
 
 def get_all(pod: Served, paths: Sequence[str], side_by_side: int = 8) -> Counter[int]:
-    """Requests each path once; how many answers had which status."""
+    """Requests each path once; how many responses had which status."""
     with ThreadPoolExecutor(side_by_side) as threads:
         return Counter(status for status, _ in threads.map(pod.get, paths))
 

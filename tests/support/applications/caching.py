@@ -1,4 +1,4 @@
-"""An application whose every answer comes from a cache, of twenty keys in turn."""
+"""An application whose every response comes from a cache, of twenty keys in turn."""
 
 from itertools import cycle
 from typing import Any

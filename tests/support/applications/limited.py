@@ -1,4 +1,4 @@
-"""An application that takes its time, and knows how many requests it has worked on at once: the most, as its answer."""
+"""An application that takes its time; its response is the most requests that it has worked on at once."""
 
 import asyncio
 from typing import Any

@@ -57,27 +57,27 @@ def serving(*pieces: bytes, keeps: bool) -> Iterator[tuple[int, Counts]]:
 
 def test_a_kept_connection_carries_request_after_request() -> None:
     with serving(OK, keeps=True) as (port, counts):
-        answers, _ = saturate(port, connections=4, seconds=SECONDS)
-    assert answers > 4
+        responses, _ = saturate(port, connections=4, seconds=SECONDS)
+    assert responses > 4
     assert len(counts.connections) == 4
 
 
 def test_a_server_that_closes_is_connected_to_anew() -> None:
     with serving(CLOSES, keeps=False) as (port, counts):
-        answers, _ = saturate(port, connections=4, seconds=SECONDS)
-    assert answers > 4
-    assert len(counts.connections) >= answers
+        responses, _ = saturate(port, connections=4, seconds=SECONDS)
+    assert responses > 4
+    assert len(counts.connections) >= responses
 
 
-def test_an_answer_in_pieces_counts_once() -> None:
+def test_a_response_in_pieces_counts_once() -> None:
     with serving(*PIECES, keeps=True) as (port, _):
-        answers, seconds = saturate(port, connections=1, seconds=SECONDS)
-    assert 0 < answers <= seconds / (0.001 * len(PIECES)) + 1
+        responses, seconds = saturate(port, connections=1, seconds=SECONDS)
+    assert 0 < responses <= seconds / (0.001 * len(PIECES)) + 1
 
 
-@pytest.mark.parametrize(("answer", "reason"), [(REFUSES, "503"), (CUT, "mid-answer")])
-def test_an_answer_that_is_not_whole_or_not_200_ends_the_measurement(answer: bytes, reason: str) -> None:
-    with serving(answer, keeps=False) as (port, _), pytest.raises(LoadError, match=reason):
+@pytest.mark.parametrize(("response", "reason"), [(REFUSES, "503"), (CUT, "mid-answer")])
+def test_a_response_that_is_not_whole_or_not_200_ends_the_measurement(response: bytes, reason: str) -> None:
+    with serving(response, keeps=False) as (port, _), pytest.raises(LoadError, match=reason):
         saturate(port, connections=2, seconds=SECONDS)
 
 

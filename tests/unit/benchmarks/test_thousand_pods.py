@@ -12,7 +12,7 @@ from tests.benchmarks.thousand_pods import Bodies, History, pass_seconds
 SCHEMA = Path(__file__).parents[3] / "docs/schemas/state.v1.schema.json"
 
 
-def test_its_answers_are_those_of_a_pod() -> None:
+def test_its_responses_are_those_of_a_pod() -> None:
     Draft202012Validator(json.loads(SCHEMA.read_text())).validate(History(random.Random(1)).state(1000.0))
 
 

@@ -35,7 +35,7 @@ from paceline.trusted_peers import TrustedPeers
 def test_who_is_trusted(addresses: str, peer: str | None, trusted: bool) -> None:
     peers = TrustedPeers(addresses)
     assert (peer in peers) is trusted
-    assert (peer in peers) is trusted, "the second time the answer is remembered"
+    assert (peer in peers) is trusted, "the second time the response is remembered"
 
 
 def test_a_wrong_address_is_named() -> None:

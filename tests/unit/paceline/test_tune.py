@@ -17,7 +17,7 @@ def tunables() -> tune.Tunables:
     return tune.Tunables()
 
 
-async def test_a_cached_function_is_called_as_before_and_keeps_its_answer(tunables: tune.Tunables) -> None:
+async def test_a_cached_function_is_called_as_before_and_keeps_its_response(tunables: tune.Tunables) -> None:
     pages: list[int] = []
 
     @tune.cache(name="products", ttl=60, key="products:{page}", tunables=tunables)
@@ -36,7 +36,7 @@ async def test_a_cached_function_is_called_as_before_and_keeps_its_answer(tunabl
     assert list(inspect.signature(load_products).parameters) == ["page", "size"]
 
 
-async def test_the_answer_can_be_asked_for_its_age_and_forgotten(tunables: tune.Tunables) -> None:
+async def test_the_response_can_be_asked_for_its_age_and_forgotten(tunables: tune.Tunables) -> None:
     calls: list[int] = []
 
     @tune.cache(name="products", ttl=60, tunables=tunables)

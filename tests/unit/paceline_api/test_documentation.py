@@ -33,10 +33,10 @@ def test_operations_are_described_below_a_tag_that_is(document: dict[str, Any]) 
 
 def test_what_is_not_a_success_is_a_problem_with_an_example(document: dict[str, Any]) -> None:
     for name, operation in operations(document):
-        failures = {status: answer for status, answer in operation["responses"].items() if status >= "400"}
+        failures = {status: response for status, response in operation["responses"].items() if status >= "400"}
         assert failures or name == "GET /healthz", name
-        for status, answer in failures.items():
-            content = answer["content"]["application/json"]
+        for status, response in failures.items():
+            content = response["content"]["application/json"]
             assert content["schema"] == {"$ref": "#/components/schemas/Problem"}, (name, status)
             for error, example in content["examples"].items():
                 assert example["value"].keys() == {"error", "detail", "request_id"}

@@ -92,9 +92,9 @@ async def turnover(customer: str, session: Session) -> dict[str, Any]:
 
 @tune.cache(name="rates", ttl=60, max_staleness=300, key="rate:{currency}", redis=redis)
 async def fetch_rate(rates: httpx.AsyncClient, currency: str) -> dict[str, Any]:
-    answer = await rates.get(f"/{currency}")
-    answer.raise_for_status()
-    return dict(answer.json())
+    response = await rates.get(f"/{currency}")
+    response.raise_for_status()
+    return dict(response.json())
 
 
 @app.get("/rate/{currency}")

@@ -112,7 +112,7 @@ def test_what_is_missing_is_said(spoil: Any, shortcoming: str) -> None:
     assert judge(progress, OBJECTIVE_SECONDS, ended=30.0).shortcomings == (shortcoming,)
 
 
-def test_no_answers_at_the_end_are_not_a_success() -> None:
+def test_no_responses_at_the_end_are_not_a_success() -> None:
     assert (
         "no request succeeded in the last 20 s"
         in judge(tuned_demonstration(), OBJECTIVE_SECONDS, ended=60.0).shortcomings

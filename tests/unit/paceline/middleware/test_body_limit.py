@@ -70,14 +70,14 @@ async def test_what_says_that_it_is_too_large_is_not_read() -> None:
     assert reading.read == 0
 
 
-@pytest.mark.parametrize("answers", [True, False])
-async def test_what_turns_out_too_large_is_refused_once(answers: bool) -> None:
-    reading = Reading(answers_all_the_same=answers)
+@pytest.mark.parametrize("responses", [True, False])
+async def test_what_turns_out_too_large_is_refused_once(responses: bool) -> None:
+    reading = Reading(answers_all_the_same=responses)
     assert refused(await call(BodyLimitMiddleware(reading, most_bytes=10), [b"x" * 6, b"x" * 6, b"x" * 6]))
     assert (reading.read, reading.left) == (6, True)
 
 
-async def test_an_answer_that_has_begun_is_not_taken_back() -> None:
+async def test_a_response_that_has_begun_is_not_taken_back() -> None:
     reading = Reading(early=True)
     assert await call(BodyLimitMiddleware(reading, most_bytes=10), [b"x" * 11]) == OK
     assert reading.left

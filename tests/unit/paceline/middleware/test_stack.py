@@ -82,7 +82,7 @@ async def test_one_id_is_enough() -> None:
     assert await headers_of(RequestIdMiddleware(Hello(own))) == [*PLAIN, own]
 
 
-async def test_the_time_until_the_answer_is_told() -> None:
+async def test_the_time_until_the_response_is_told() -> None:
     ticks = iter([5.0, 5.0125])
     answered = await headers_of(ProcessTimeMiddleware(Hello(), clock=lambda: next(ticks)))
     assert answered == [*PLAIN, (b"x-process-time", b"0.012500"), (b"server-timing", b"app;dur=12.500")]
@@ -132,7 +132,7 @@ def instrumented(app: ASGIApp, **settings: Any) -> ASGIApp:
     )
 
 
-async def test_nothing_that_nobody_asked_for_is_in_an_answer() -> None:
+async def test_nothing_that_nobody_asked_for_is_in_a_response() -> None:
     assert await headers_of(instrumented(Hello()), (b"x-request-id", b"7"), client=("127.0.0.1", 9)) == PLAIN
 
 

@@ -67,7 +67,7 @@ async def test_a_handler_of_a_framework_is_cancelled_too() -> None:
     assert (start["status"], ended) == (504, [True])
 
 
-async def test_an_answer_that_has_begun_may_take_as_long_as_it_likes() -> None:
+async def test_a_response_that_has_begun_may_take_as_long_as_it_likes() -> None:
     async def stream(scope: Any, receive: Any, send: Any) -> None:
         await send(START)
         await asyncio.sleep(5 * SHORT)

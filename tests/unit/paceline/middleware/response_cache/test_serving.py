@@ -91,7 +91,7 @@ class Front:
         return answer
 
     async def until(self, wanted: Callable[[Answer], bool]) -> None:
-        """Asks again until the answer is as wanted."""
+        """Asks again until the response is as wanted."""
         for _ in range(100):
             if wanted(await self.get()):
                 return
@@ -168,8 +168,8 @@ async def test_head_is_answered_without_a_body(front: Front) -> None:
 @pytest.mark.parametrize("name", [b"authorization", b"cookie", b"content-length", b"transfer-encoding"])
 async def test_who_may_be_answered_personally_goes_to_the_application(front: Front, name: bytes) -> None:
     await front.get()
-    answers = [await front.get("/kept", (name, b"7")) for _ in range(2)]
-    assert [answer.number for answer in answers] == [2, 3]
+    responses = [await front.get("/kept", (name, b"7")) for _ in range(2)]
+    assert [answer.number for answer in responses] == [2, 3]
     assert (await front.get()).number == 1
 
 
@@ -185,21 +185,21 @@ async def test_who_may_be_answered_personally_goes_to_the_application(front: Fro
         (b"vary", b"*"),
     ],
 )
-async def test_what_the_answer_forbids_is_kept_for_nobody(front: Front, header: tuple[bytes, bytes]) -> None:
+async def test_what_the_response_forbids_is_kept_for_nobody(front: Front, header: tuple[bytes, bytes]) -> None:
     front.origin.headers.append(header)
     first, second = await front.get(), await front.get()
     assert second.number == first.number + 1
     assert (second.body, "cache-status" in second.headers) == (b"hello world", False)
-    answers = await front.many(3)
-    assert len({answer.number for answer in answers}) == 3
+    responses = await front.many(3)
+    assert len({answer.number for answer in responses}) == 3
 
 
 @pytest.mark.parametrize("status", [201, 204, 301, 404, 429])
 async def test_other_statuses_are_not_kept_nor_shared(front: Front, status: int) -> None:
     front.origin.status = status
-    answers = [await front.get(), *await front.many(2)]
-    assert [answer.status for answer in answers] == [status] * 3
-    assert len({answer.number for answer in answers}) == 3
+    responses = [await front.get(), *await front.many(2)]
+    assert [answer.status for answer in responses] == [status] * 3
+    assert len({answer.number for answer in responses}) == 3
 
 
 async def test_declared_credentials_are_part_of_the_key() -> None:
@@ -209,7 +209,7 @@ async def test_declared_credentials_are_part_of_the_key() -> None:
     assert (await front.get("/kept", (b"cookie", b"ada"))).number == 3
 
 
-async def test_an_answer_may_vary_by_what_is_declared() -> None:
+async def test_a_response_may_vary_by_what_is_declared() -> None:
     front = Front(headers=("accept-language",))
     front.origin.headers.append((b"vary", b"Accept-Language"))
     languages = [(b"accept-language", each) for each in (b"de", b"en", b"de")]
@@ -235,15 +235,15 @@ async def test_conditions_of_one_client_are_not_those_of_all(front: Front) -> No
 
 
 async def test_many_at_once_ask_once(front: Front) -> None:
-    answers = await front.many(10)
-    assert {answer.number for answer in answers} == {1}
-    assert sorted(answer.headers["cache-status"] for answer in answers) == [
+    responses = await front.many(10)
+    assert {answer.number for answer in responses} == {1}
+    assert sorted(answer.headers["cache-status"] for answer in responses) == [
         *["paceline; fwd=miss; collapsed"] * 9,
         "paceline; fwd=miss; stored",
     ]
 
 
-async def test_one_client_that_leaves_takes_the_answer_from_nobody(front: Front) -> None:
+async def test_one_client_that_leaves_takes_the_response_from_nobody(front: Front) -> None:
     front.origin.open.clear()
     leaving, staying = asyncio.create_task(front.get()), asyncio.create_task(front.get())
     await front.origin.begun.wait()
@@ -290,8 +290,8 @@ async def test_a_failing_application_is_covered_as_long_as_staleness_allows(fron
 
 async def test_a_failure_is_shared_by_those_who_asked_at_once(front: Front) -> None:
     front.origin.status = 500
-    answers = await front.many(4)
-    assert [(answer.status, answer.number) for answer in answers] == [(500, 1)] * 4
+    responses = await front.many(4)
+    assert [(answer.status, answer.number) for answer in responses] == [(500, 1)] * 4
     assert (await front.get()).number == 2
 
 
@@ -310,14 +310,14 @@ async def test_a_ttl_of_zero_asks_each_time(front: Front) -> None:
     assert (await front.get()).status == 404
 
 
-async def test_an_answer_that_is_too_long_is_passed_on_and_not_kept(front: Front) -> None:
+async def test_a_response_that_is_too_long_is_passed_on_and_not_kept(front: Front) -> None:
     front.origin.pieces = [b"x" * 600_000] * 2
-    answers = [await front.get() for _ in range(2)]
-    assert [len(answer.body) for answer in answers] == [1_200_000] * 2
-    assert "cache-status" not in answers[0].headers
+    responses = [await front.get() for _ in range(2)]
+    assert [len(answer.body) for answer in responses] == [1_200_000] * 2
+    assert "cache-status" not in responses[0].headers
 
 
-async def test_what_an_application_raises_after_its_answer_does_not_lose_it(front: Front) -> None:
+async def test_what_an_application_raises_after_its_response_does_not_lose_it(front: Front) -> None:
     front.origin.failure = LookupError("a background task")
     with pytest.raises(LookupError):
         await front.get()
@@ -355,6 +355,6 @@ def test_what_another_release_wrote_is_refused(content: bytes) -> None:
         ResponseSerializer().loads(content)
 
 
-def test_every_answer_survives_redis() -> None:
+def test_every_response_survives_redis() -> None:
     kept = CachedResponse(((b"content-type", b"text/plain; \xe4"), (b"x", b'"\\')), b"line\nline\x00\xff", 12.5)
     assert ResponseSerializer().loads(ResponseSerializer().dumps(kept)) == kept

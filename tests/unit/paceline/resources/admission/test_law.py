@@ -42,14 +42,14 @@ def overloaded(limit: Limit, in_flight: int) -> Window:
     return Window(100.0, in_flight / 100, 0.0, in_flight)
 
 
-def test_more_in_flight_that_brings_no_answers_is_taken_back() -> None:
+def test_more_in_flight_that_brings_no_responses_is_taken_back() -> None:
     limit = Limit(60.0, unloaded_seconds=0.5)
     for in_flight in range(40, 60):
         limit = replace(advance(limit, overloaded(limit, in_flight), AdmissionValues(2, 500)), value=60.0)
     assert advance(limit, overloaded(limit, 60), AdmissionValues(2, 500)).reason is Reason.VETO
 
 
-def test_more_in_flight_that_brings_more_answers_is_kept() -> None:
+def test_more_in_flight_that_brings_more_responses_is_kept() -> None:
     limit = Limit(60.0, unloaded_seconds=0.5)
     for in_flight in range(40, 61):
         window = Window(10.0 * in_flight, 0.1, 0.0, in_flight)

@@ -11,7 +11,7 @@ from paceline.resources.cache.redis import RedisTier
 
 
 class Shop:
-    """A source of answers that can be slow and can fail; counts what it is asked."""
+    """A source of responses that can be slow and can fail; counts what it is asked."""
 
     def __init__(self) -> None:
         self.fetches = 0
@@ -67,7 +67,7 @@ async def background() -> None:
         await asyncio.sleep(0)
 
 
-async def test_an_answer_is_kept_for_the_ttl(cache: Cache, shop: Shop, clock: Clock) -> None:
+async def test_a_response_is_kept_for_the_ttl(cache: Cache, shop: Shop, clock: Clock) -> None:
     assert await cache.get("k", shop.load) == "answer 1"
     clock.now += 59
     assert await cache.get("k", shop.load) == "answer 1"
@@ -87,7 +87,7 @@ async def test_a_hundred_callers_share_one_fetch(cache: Cache, shop: Shop) -> No
     assert cache.report()["fetch"]["count"] == 1
 
 
-async def test_a_cancelled_caller_does_not_take_the_answer_from_the_others(cache: Cache, shop: Shop) -> None:
+async def test_a_cancelled_caller_does_not_take_the_response_from_the_others(cache: Cache, shop: Shop) -> None:
     shop.open.clear()
     first, second = (asyncio.create_task(cache.get("k", shop.load)) for _ in range(2))
     await background()
@@ -160,14 +160,14 @@ async def test_an_error_reaches_all_who_wait_and_is_not_kept(cache: Cache, shop:
     assert counts(cache) == (0, 4, 0)
 
 
-async def test_without_staleness_an_old_answer_is_not_given(shop: Shop, clock: Clock) -> None:
+async def test_without_staleness_an_old_response_is_not_given(shop: Shop, clock: Clock) -> None:
     cache = make(clock, max_staleness=0)
     await cache.get("k", shop.load)
     clock.now += 60
     assert await cache.get("k", shop.load) == "answer 2"
 
 
-async def test_near_its_end_an_answer_is_fetched_early(shop: Shop, clock: Clock) -> None:
+async def test_near_its_end_a_response_is_fetched_early(shop: Shop, clock: Clock) -> None:
     cache = make(clock, draw=lambda: 1e-300)
     await cache.get("k", shop.load)
     clock.now += 60 - 1e-4
@@ -176,7 +176,7 @@ async def test_near_its_end_an_answer_is_fetched_early(shop: Shop, clock: Clock)
     assert await cache.get("k", shop.load) == "answer 2"
 
 
-async def test_the_answer_unused_longest_makes_room(shop: Shop, clock: Clock) -> None:
+async def test_the_response_unused_longest_makes_room(shop: Shop, clock: Clock) -> None:
     cache = make(clock, max_entries=2)
     for key in ("a", "b", "a", "c"):
         await cache.get(key, shop.load)

@@ -1,4 +1,4 @@
-"""How one answer is judged at the moment it is read, and that it comes back from Redis as it went."""
+"""How one response is judged at the moment it is read, and that it comes back from Redis as it went."""
 
 import pytest
 from hypothesis import given

@@ -127,6 +127,6 @@ async def test_pipelined_requests_are_all_answered(connected: Connected) -> None
     await eventually_async(lambda: len(connected.protocol.pipeline) == 2, "all three have arrived")
     announce(connected.state)
     connected.may_answer.set()
-    answers = [await connected.answer() for _ in range(3)]
-    assert [b"connection: close" in answer for answer in answers] == [False, False, True]
+    responses = [await connected.answer() for _ in range(3)]
+    assert [b"connection: close" in answer for answer in responses] == [False, False, True]
     assert await connected.reader.read() == b""

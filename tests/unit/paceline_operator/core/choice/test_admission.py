@@ -135,7 +135,7 @@ def test_a_size_is_in_order_and_within_its_bounds(
 
 
 @given(one=st.floats(0, 1e5), other=st.floats(0, 1e5))
-def test_more_answers_in_time_never_mean_less_room(one: float, other: float) -> None:
+def test_more_responses_in_time_never_mean_less_room(one: float, other: float) -> None:
     rates = sorted((one, other))
     sizes = [size(observation(requests_per_second=rate), OBJECTIVE, 4, Bounds(1, 10_000)) for rate in rates]
     assert sizes[0] is not None

@@ -120,7 +120,7 @@ def test_what_requests_wait_for_in_process_pools_is_not_laid_to_loops_and_connec
     assert blind < 0.94 * 0.315
 
 
-def test_where_nothing_waits_all_of_an_answer_is_work() -> None:
+def test_where_nothing_waits_all_of_a_response_is_work() -> None:
     calm = model(observation(cpu_seconds=160.0, loop_lag=seconds(0), pools={}))
     assert calm.rest == Wait(pytest.approx(0.020), pytest.approx(0, abs=1e-9))
     assert calm.p95(2, {}) == calm.p95(8, {}) == pytest.approx(0.020, rel=0.001)
