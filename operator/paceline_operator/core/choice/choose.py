@@ -91,8 +91,24 @@ def _cheapest(situation: Situation, model: Model, objective: Objective, current:
     found = list(candidates(situation, model, objective))
     best = cheapest(situation, bar, found)
     if best is None:
-        return _fastest(situation, found, current)
+        return _nearest(situation, bar, found, current)
     return Choice(best, current, 1.0)  # another one: it meets what the one in force misses
+
+
+def _nearest(situation: Situation, bar: Bar, found: Iterable[Candidate], current: Candidate) -> Choice | None:
+    """Where nothing has the room: what is fastest under the load to plan for, not what is fastest now.
+
+    What is fastest now may be a worker for each request in flight, which stands in its neighbours' way once more come.
+    """
+    expected = [(seconds, each) for each in found if (seconds := bar.expected(each)) is not None]
+    now = bar.expected(current)
+    if not expected or now is None:
+        return _fastest(situation, [each for _, each in expected] or found, current)
+    least = min(seconds for seconds, _ in expected)
+    equal = [each for seconds, each in expected if seconds <= least * (1 + EQUAL)]
+    best = min(equal, key=lambda candidate: (cost(situation, candidate.values), candidate.p95_seconds))
+    gain = 1 - least / now
+    return Choice(best, current, gain) if gain > least_gain(situation) and best.values != situation.values else None
 
 
 def _had_room(situation: Situation) -> bool:

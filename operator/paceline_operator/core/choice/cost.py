@@ -47,8 +47,12 @@ class Bar:
         """Whether it may stay, if it is in force."""
         return self._below(candidate, 1.0)
 
+    def expected(self, candidate: Candidate) -> float | None:
+        """Its p95 under the load to plan for, in seconds; None where a queue would be full."""
+        return expected_p95(self.situation, self.model, candidate.values, candidate.p95_seconds, self.rise)
+
     def _below(self, candidate: Candidate, share: float) -> bool:
-        expected = expected_p95(self.situation, self.model, candidate.values, candidate.p95_seconds, self.rise)
+        expected = self.expected(candidate)
         return expected is not None and expected <= share * self.seconds
 
 

@@ -211,7 +211,9 @@ class Stream:
         self.body_iterator = iter([b"x"])
 
 
-@pytest.mark.parametrize("value", [iter([1]), (each for each in [1]), map(str, [1]), Stream()], ids=repr)
+@pytest.mark.parametrize(
+    "value", [iter([1]), (each for each in [1]), map(str, [1]), Stream()], ids=lambda value: type(value).__name__
+)
 async def test_a_value_that_only_one_caller_could_read_is_refused(value: Any) -> None:
     @cache()
     async def load() -> Any:
