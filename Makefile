@@ -34,7 +34,7 @@ run: $(STAMP) ## the whole platform on this machine, mis-tuned, tuning itself (A
 
 # More processes than cores: most tests wait for processes, sockets and pods.
 test: $(STAMP) ## every test this machine can run; the cluster suites too with KUBECONFIG or KUBEBUILDER_ASSETS (JOBS=0: one by one)
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --no-loadscope-reorder $(ARGS)
 
 fuzz: $(STAMP) ## the property tests and fuzzers with 100,000 examples each; hours (ARGS="-k cache_key")
 	PACELINE_FUZZ=1 $(BIN)/python -m pytest -m fuzz --timeout=0 $(ARGS)

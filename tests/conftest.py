@@ -11,6 +11,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -24,6 +25,7 @@ EXPECTED_SKIPS = ("benchmark: run by `make bench`",)
 MOST_FLAKY = 3
 # The cheap and telling ones first: a broken core is seen in seconds, not after the cluster suites.
 ONE_BY_ONE = ("unit", "contract", "simulation", "integration", "faults", "cluster", "e2e", "benchmarks")
+SHARE_A_CLUSTER = ("tests/cluster/", "tests/e2e/", "tests/integration/kubernetes/")
 SIDE_BY_SIDE = ("cluster", "e2e", "integration", "faults", "simulation", "unit", "contract", "benchmarks")
 
 
@@ -41,14 +43,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="apiserver: neither KUBECONFIG nor KUBEBUILDER_ASSETS is set"))
         if item.get_closest_marker("invariant") and item.config.pluginmanager.hasplugin("rerunfailures"):
             item.add_marker(pytest.mark.flaky(reruns=0))
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
     order = SIDE_BY_SIDE if "PYTEST_XDIST_WORKER" in os.environ else ONE_BY_ONE
     items.sort(key=lambda item: order.index(item.path.relative_to(TESTS).parts[0]))
 
 
-def _group(item: pytest.Item) -> str:
-    needs_cluster = item.get_closest_marker("cluster") or item.get_closest_marker("apiserver")
-    return "cluster" if needs_cluster else str(item.path.relative_to(TESTS))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A process at a time for each module, and one for all that share a cluster."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByModule(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return "cluster" if nodeid.startswith(SHARE_A_CLUSTER) else nodeid.partition("::")[0]
+
+    return ByModule(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
