@@ -21,7 +21,7 @@ hypothesis.settings.register_profile("noisy", deadline=None, suppress_health_che
 hypothesis.settings.load_profile("noisy")
 
 TESTS = Path(__file__).parent
-EXPECTED_SKIPS = ("benchmark: run by `make bench`",)
+EXPECTED_SKIPS = ("benchmark: run by `make bench`", "fuzz: run by `make fuzz`")
 MOST_FLAKY = 3
 # The cheap and telling ones first: a broken core is seen in seconds, not after the cluster suites.
 ONE_BY_ONE = ("unit", "contract", "simulation", "integration", "faults", "cluster", "e2e", "benchmarks")

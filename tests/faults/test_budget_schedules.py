@@ -287,7 +287,7 @@ def _a_lease(entry: Entry | None, count: Count) -> Entry | None:
 
 
 @pytest.mark.fuzz
-@pytest.mark.skipif(not FUZZING, reason="fuzz: takes minutes on a slow machine")
+@pytest.mark.skipif(not FUZZING, reason="fuzz: run by `make fuzz`")
 @pytest.mark.parametrize(
     ("module", "name", "broken"),
     [

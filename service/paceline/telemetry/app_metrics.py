@@ -10,9 +10,8 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Final
 
-from prometheus_client.core import Metric
+from prometheus_client.metrics_core import Metric
 from prometheus_client.mmap_dict import MmapedDict
-from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 _ADDED: Final = frozenset({"counter", "histogram", "summary", "gauge_sum"})
@@ -46,7 +45,7 @@ class AppMetrics(Collector):
         try:
             self._fold()
             written = [str(path) for path in sorted(self._folder.glob("*.db")) if path.stat().st_size]
-            families = list(MultiProcessCollector.merge(written))
+            families = _merged(written)
         except (OSError, ValueError, RuntimeError, struct.error) as error:  # half a file must not hide our own metrics
             self._warn_once(f"the application's metrics in {self._folder} are unreadable: {error!r}")
             return iter(())
@@ -68,6 +67,14 @@ class AppMetrics(Collector):
         if message != self._last_warning:
             logger.warning(message)
             self._last_warning = message
+
+
+def _merged(written: list[str]) -> list[Metric]:
+    if not written:
+        return []
+    from prometheus_client.multiprocess import MultiProcessCollector  # only for applications that count something
+
+    return list(MultiProcessCollector.merge(written))
 
 
 def add(source: Path, target: Path) -> None:

@@ -9,6 +9,9 @@ from faulty_proxy import FaultyProxy
 from operator_process import OperatorUnderTest, until
 from policy_namespace import PolicyNamespace
 
+WATCHES = 4
+"""Of policies, budgets, deployments and stateful sets."""
+
 pytestmark = pytest.mark.apiserver
 
 
@@ -84,8 +87,8 @@ def error_event(code: int) -> dict[str, object]:
 def test_a_watch_that_has_expired_is_opened_anew(
     proxy: FaultyProxy, operator: OperatorUnderTest, home: PolicyNamespace
 ) -> None:
-    until(lambda: proxy.watches == 3, "all watches are open")
-    assert proxy.send_to_watches(error_event(410)) == 3
+    until(lambda: proxy.watches == WATCHES, "all watches are open")
+    assert proxy.send_to_watches(error_event(410)) == WATCHES
     home.delete_policy()
     home.apply_policy(workers=4, name="known-to-watches-alone")
     until(lambda: home.workers() == 4, "the new policy's document")
@@ -93,8 +96,8 @@ def test_a_watch_that_has_expired_is_opened_anew(
 
 
 def test_a_watch_that_breaks_for_good_ends_the_process(proxy: FaultyProxy, operator: OperatorUnderTest) -> None:
-    until(lambda: proxy.watches == 3, "all watches are open")
-    assert proxy.send_to_watches(error_event(500)) == 3
+    until(lambda: proxy.watches == WATCHES, "all watches are open")
+    assert proxy.send_to_watches(error_event(500)) == WATCHES
     assert operator.process.wait(30) == 1, "so that kubelet starts it anew"
     assert "ended by itself" in operator.log.splitlines()[-1]
 

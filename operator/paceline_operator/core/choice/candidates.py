@@ -32,6 +32,7 @@ def candidates(situation: Situation, model: Model, objective: Objective) -> Iter
         for sizes in _bundles(situation, model, objective, float(workers)):
             values = {**situation.values, WORKERS: float(workers), **sizes}
             barred = endangers(situation, values) or is_rejected(situation, values)
+            barred = barred or _burdens(situation, model, values)
             candidate = None if barred else judged(situation, model, values)
             if candidate is not None:
                 yield candidate
