@@ -1,15 +1,12 @@
 """`paceline-operator budget`: who holds how many connections of a server, and why, as a table."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
-from paceline_operator.cluster.api_server import ApiServer, load_configuration
 from paceline_operator.cluster.budgets import KubernetesBudgets
-from paceline_operator.cluster.kubernetes import KubernetesPlatform
+from paceline_operator.cluster.looking import cluster_seen_by
 from paceline_operator.errors import OperatorError, UsageError
 from paceline_operator.ports import BudgetResource, PlatformUnavailable, PolicyKey
-from paceline_operator.settings import OperatorSettings
 
 HEAD: Final = ("POLICY", "TARGET", "MODE", "PODS", "PER POD", "WORST", "SHARE", "USED")
 
@@ -84,16 +81,5 @@ def _conditions(status: Mapping[str, Any]) -> Iterator[str]:
 
 
 async def _from_cluster(key: PolicyKey) -> BudgetResource | None:
-    settings = OperatorSettings.from_environment()
-    server = ApiServer(await load_configuration(), deadline_seconds=settings.api_timeout_seconds)
-    try:
-        platform = KubernetesPlatform(
-            server,
-            policies_of=lambda namespace, target: frozenset(),
-            nudging=False,
-            now=lambda: datetime.now(UTC),
-            reporter="budget",
-        )
+    async with cluster_seen_by("budget") as (server, platform):
         return await KubernetesBudgets(server, platform, referring=lambda budget: frozenset()).budget(key)
-    finally:
-        await server.close()

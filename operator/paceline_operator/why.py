@@ -5,9 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from paceline_operator.cluster.api_server import ApiServer, load_configuration
-from paceline_operator.cluster.kubernetes import KubernetesPlatform
 from paceline_operator.cluster.local import LocalPlatform
+from paceline_operator.cluster.looking import cluster_seen_by
 from paceline_operator.crd.checkpoint import parse_checkpoint
 from paceline_operator.crd.document import parse_document
 from paceline_operator.crd.history import changes_made, explain
@@ -24,7 +23,6 @@ from paceline_operator.ports import (
     TargetRef,
     Workload,
 )
-from paceline_operator.settings import OperatorSettings
 
 
 def parse_key(text: str) -> PolicyKey:
@@ -96,16 +94,5 @@ async def _holds(platform: Platform, policy: PolicyResource) -> Sequence[Mapping
 
 
 async def _told_of_cluster(key: PolicyKey, at: datetime, jaeger: str | None) -> str:
-    settings = OperatorSettings.from_environment()
-    server = ApiServer(await load_configuration(), deadline_seconds=settings.api_timeout_seconds)
-    try:
-        platform = KubernetesPlatform(
-            server,
-            policies_of=lambda namespace, target: frozenset(),
-            nudging=False,
-            now=lambda: datetime.now(UTC),
-            reporter="why",
-        )
+    async with cluster_seen_by("why") as (_, platform):
         return await _told(platform, key, at, jaeger)
-    finally:
-        await server.close()

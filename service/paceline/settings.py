@@ -34,8 +34,8 @@ class ServeSettings(BaseSettings):
     where there is none, of those that the process may run on, counted when the pod starts; the start line says how many
     and why. Each worker opens every pool once."""
     workers_at_once: int | None = Field(default=None, ge=1)
-    """How many of them start before any was weighed, where memory is limited; the others follow one by one while there
-    is room. None: all of them, and one with `auto`."""
+    """How many of them start before it is known what one takes, where memory is limited; the others follow one by one
+    while there is room. None: all of them, and one with `auto`."""
     max_workers: int = Field(default=16, ge=1)
     """Hard cap on workers, whatever a document says."""
     tuning: Literal["on", "off"] = "on"

@@ -7,10 +7,14 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from time import perf_counter
+from typing import Final
 
 from paceline.errors import AcquireTimeout
 from paceline.telemetry.histogram import Histogram
 from paceline.telemetry.time_spent import Kind, current
+
+WAIT_AND_HOLD: Final = frozenset({Kind.WAIT, Kind.HOLD})
+WAIT_ALONE: Final = frozenset({Kind.WAIT})
 
 
 class Limiter:
@@ -19,7 +23,7 @@ class Limiter:
     After any change either no permit is free or nobody waits; a cancelled or timed-out waiter never keeps a permit.
     """
 
-    __slots__ = ("_clock", "_name", "_waiters", "hold", "in_use", "limit", "notes_hold", "timeouts", "wait")
+    __slots__ = ("_clock", "_name", "_waiters", "hold", "in_use", "limit", "notes", "timeouts", "wait")
 
     def __init__(self, name: str, limit: int, clock: Callable[[], float] = perf_counter) -> None:
         self.limit = limit
@@ -32,8 +36,8 @@ class Limiter:
         """Seconds until a permit was granted, or until the timeout; 0 where one was free."""
         self.hold = Histogram()
         """Seconds from grant to release."""
-        self.notes_hold = True
-        """Whether the request that checked out is the one that gives back, and may note how long it held."""
+        self.notes: frozenset[Kind] = WAIT_AND_HOLD
+        """Steps that it notes of the request under way; no HOLD where somebody else may give back."""
         self._name = name
         self._clock = clock
         # A deque would keep those who gave up until a permit comes back; removal from its middle is O(n).
@@ -85,7 +89,7 @@ class Limiter:
         """Gives a permit back."""
         now = self._clock()
         self.hold.record_bounded(now - granted)
-        if self.notes_hold and (spent := current.get()) is not None:
+        if Kind.HOLD in self.notes and (spent := current.get()) is not None:
             spent.note(Kind.HOLD, self._name, granted, now)
         self._give_back()
 
@@ -106,7 +110,7 @@ class Limiter:
             if alarm is not None:
                 alarm.cancel()
             granted = self._clock()
-            if (spent := current.get()) is not None:
+            if Kind.WAIT in self.notes and (spent := current.get()) is not None:
                 spent.note(Kind.WAIT, self._name, started, granted)
         self.wait.record_bounded(granted - started)
         return granted

@@ -30,7 +30,7 @@ class Kind(StrEnum):
     FETCH = "fetch"
     """Of a value that a cache did not have."""
     CALL = "call"
-    """Of another service, until its response began."""
+    """Of another service: until its response began, or, with aiohttp, until the body was read."""
     RUN = "run"
     """Of a function in a process pool."""
 

@@ -12,6 +12,7 @@ import pytest
 from paceline import tune
 from paceline.document.model import Values
 from paceline.errors import PoolError, PoolFull, ProcessDied, UsageError
+from paceline.telemetry.time_spent import Kind, TimeSpent, current
 from serving import APPLICATIONS, eventually_async
 
 Call = Callable[..., Any]
@@ -167,3 +168,11 @@ def test_a_limit_outside_its_cap_is_refused() -> None:
         tune.processes(limit=3, cap=2, tunables=tune.Tunables())
     with pytest.raises(PoolError, match="queue must be 0 or more calls, got -1"):
         tune.processes(queue=-1, tunables=tune.Tunables())
+
+
+async def test_a_request_is_told_what_its_calls_waited_and_ran(pool: tune.Processes, work: Any) -> None:
+    spent = TimeSpent()
+    current.set(spent)
+    await pool.run(work.add, 1, other=2)
+    assert [(step.kind, step.name) for step in spent.steps] == [(Kind.WAIT, pool.name), (Kind.RUN, pool.name)]
+    assert spent.steps[0].ended == spent.steps[1].started

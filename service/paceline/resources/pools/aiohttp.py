@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Final
 
 from paceline.errors import PoolError
+from paceline.resources.limiter import WAIT_ALONE
 from paceline.resources.pools.aiohttp_waits import HostAddresses, HostTurns, handed_over
 from paceline.resources.pools.driver import Driver, Member, verify
 from paceline.resources.pools.limited_pool import LimitedPool, put_in_front
@@ -54,7 +55,7 @@ class AiohttpPool(LimitedPool):
         if not connector.limit:
             raise PoolError(f"pool {name!r}: limit=0 knows no bound; give the connector a number")
         super().__init__(name, limit, connector.limit)
-        self.limiter.notes_hold = False  # the end of a body comes in the context of whoever opened the connection
+        self.limiter.notes = WAIT_ALONE  # the end of a body comes in the context of whoever opened the connection
         self._connector = connector
         self._base: Any = type(connector)
         self._turns = HostTurns(name, connector.limit_per_host) if connector.limit_per_host else None

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-from paceline.resources.limiter import Limiter
+from paceline.resources.limiter import WAIT_ALONE, Limiter
 
 
 class HostTurns:
@@ -60,7 +60,7 @@ class HostTurns:
     def _limiter(self, key: Any) -> Limiter:
         if key not in self._limiters:
             self._limiters[key] = Limiter(f"{self._name}, limit_per_host of {key.host}", self._per_host)
-            self._limiters[key].notes_hold = False
+            self._limiters[key].notes = WAIT_ALONE
         return self._limiters[key]
 
     def _forget_if_unused(self, key: Any, limiter: Limiter) -> None:

@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Any, Final
 
 from paceline.errors import AcquireTimeout, PoolError
+from paceline.resources.limiter import WAIT_ALONE
 from paceline.resources.pools.driver import Driver, Member, verify
 from paceline.resources.pools.httpx_names import LookedUp, Names, handed_over
 from paceline.resources.pools.limited_pool import LimitedPool, loop_runs, put_in_front
@@ -76,7 +77,7 @@ class HttpxPool(LimitedPool):
         if cap == sys.maxsize:
             raise PoolError(f"pool {name!r}: max_connections=None knows no bound; give the client's limits a number")
         super().__init__(name, limit, cap)
-        self.limiter.notes_hold = False  # what counts is in the call
+        self.limiter.notes = WAIT_ALONE  # what counts is in the call
         self._client = client
         self._names = {pool: names for pool in self._pools if (names := Names(pool)).possible}
         self._closing: set[asyncio.Task[None]] = set()

@@ -24,6 +24,7 @@ class ProcessPool:
         self._name = name
         self._queue = queue
         self._limiter = Limiter(name, limit)
+        self._limiter.notes = frozenset()  # `Processes` does, wherever the pool is
         self._idle: list[Child] = []
         self._busy: set[Child] = set()
         self._tasks: set[asyncio.Task[Any]] = set()

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from paceline.errors import AcquireTimeout
 from paceline.resources.blocking_limiter import BlockingLimiter
+from paceline.telemetry.time_spent import Kind, TimeSpent, current
 
 
 def wait_for(limiter: BlockingLimiter, waiting: int) -> None:
@@ -117,3 +118,19 @@ def test_who_is_turned_away_has_no_permit_to_give_back() -> None:
         with pytest.raises(ValueError, match="closed"):
             waiting.result(30)
     assert (limiter.in_use, limiter.waiting, limiter.timeouts) == (1, 0, 0)
+
+
+def test_a_request_is_told_what_its_threads_waited_for_and_held() -> None:
+    limiter, spent = BlockingLimiter("p", 1), TimeSpent()
+    first = limiter.acquire()
+
+    def use() -> None:
+        current.set(spent)
+        limiter.release(limiter.acquire(30))
+
+    with ThreadPoolExecutor(1) as threads:
+        second = threads.submit(use)
+        wait_for(limiter, 1)
+        limiter.release(first)
+        second.result(30)
+    assert [(step.kind, step.name) for step in spent.steps] == [(Kind.WAIT, "p"), (Kind.HOLD, "p")]
