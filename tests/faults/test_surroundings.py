@@ -43,8 +43,11 @@ def test_a_run_folder_that_is_gone_costs_no_request(start_pod: StartPod) -> None
     assert pod.stop() == 0
 
 
-def test_without_descriptors_the_arbiter_starts_no_worker_and_ends_none(start_pod: StartPod) -> None:
+@pytest.mark.parametrize("moment", ["before it says that it serves", "afterwards"])
+def test_without_descriptors_the_arbiter_starts_no_worker_and_ends_none(start_pod: StartPod, moment: str) -> None:
     pod = start_pod()
+    if moment == "afterwards":
+        eventually(lambda: "serving plain:app at " in pod.stderr, "it says that it serves")
     arbiter = pod.child("paceline.serve.arbiter")
     serving_now = pod.ready_workers()
     former = resource.prlimit(arbiter.pid, resource.RLIMIT_NOFILE)

@@ -230,7 +230,11 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
 
     def _has_served(self) -> bool:
         """Whether any worker of this life was ready once."""
-        return self.announced or any(map(says_ready, self._run.reports.glob("*.json")))
+        if self.announced:
+            return True
+        with suppress(OSError):  # no descriptors left: the next pass looks again
+            return any(map(says_ready, self._run.reports.glob("*.json")))
+        return False
 
 
 def _is_news(record: logging.LogRecord) -> bool:
