@@ -161,10 +161,17 @@ async def operator_process(settings: OperatorSettings, configuration: Configurat
             settings=settings,
             tracer=MeasuringTracer(tracer, metrics, clock=time.monotonic),
             budgets=budgets,
+            figures=metrics.of_policies.tell,
         )
         supervisor = _supervisor(ExclusiveReconciler(reconciler, leases, platform), settings)
         dividing = BudgetReconciler(
-            platform, budgets, scraper, now=_utc_now, settings=settings, wake=_waking(supervisor)
+            platform,
+            budgets,
+            scraper,
+            now=_utc_now,
+            settings=settings,
+            wake=_waking(supervisor),
+            told=metrics.of_policies.tell_budget,
         )
         budget_loops = _supervisor(ExclusiveBudgets(dividing, leases), settings)
         if isinstance(tracer, OtlpTracer):

@@ -9,10 +9,13 @@ from datetime import timedelta
 from typing import Any
 
 from paceline_operator.core.measure.pods import PodState, start_values
+from paceline_operator.core.model.decision import Decision, Reason
+from paceline_operator.core.model.policy import Mode
 from paceline_operator.core.model.tunables import Values
 from paceline_operator.crd.document import MOST_GENERATION, build_document, parse_document
 from paceline_operator.crd.switches import switched
 from paceline_operator.loop.gather import Gathered, parsed
+from paceline_operator.loop.report import Outcome
 from paceline_operator.ports import (
     Conflict,
     Platform,
@@ -24,6 +27,31 @@ from paceline_operator.ports import (
 )
 
 logger = logging.getLogger(__name__)
+
+
+def to_apply(gathered: Gathered, outcome: Outcome) -> Decision | None:
+    """What has to be written, if anything; only what single pods tried is taken back in every mode."""
+    thought, decision = outcome.thought, outcome.decision
+    if outcome.mode is Mode.AUTO and not outcome.switches.paused and decision is not None and decision.changes:
+        return decision
+    if thought.rewrite:
+        return _written_anew(gathered)
+    return _taken_back(gathered) if thought.take_back else None
+
+
+def _taken_back(gathered: Gathered) -> Decision:
+    generation = gathered.next_generation
+    message = f"nobody waits for what single pods tried: common values for all pods, as generation {generation}"
+    return Decision((), Reason.EXTERNAL_CHANGE, message)
+
+
+def _written_anew(gathered: Gathered) -> Decision:
+    if gathered.reserved_in_vain:
+        message = f"generation {gathered.next_generation} releases connections that were reserved and not used"
+        return Decision((), Reason.EXTERNAL_CHANGE, message)
+    what = "was deleted" if gathered.stored.content is None else "was not what pods run"
+    message = f"the document {what}: written anew from what runs, as generation {gathered.next_generation}"
+    return Decision((), Reason.EXTERNAL_CHANGE, message)
 
 
 async def write_document(

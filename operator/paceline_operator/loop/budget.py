@@ -44,8 +44,11 @@ class BudgetReconciler:
         now: Callable[[], datetime],
         settings: OperatorSettings,
         wake: Callable[[Collection[PolicyKey]], None],
+        told: Callable[[PolicyKey, Mapping[str, Any] | None], None] = lambda key, status: None,
     ) -> None:
-        """`wake` is called with the policies whose share has changed."""
+        """`wake` is called with the policies whose share has changed, `told` with the status of each pass, or with None
+        for a budget that is gone."""
+        self._told = told
         self._budgets = budgets
         self._members = Members(platform, budgets, telemetry, now=now, most=Mode(settings.max_mode))
         self._now = now
@@ -61,6 +64,7 @@ class BudgetReconciler:
         resource = await self._budgets.budget(key)
         if resource is None:
             self._written.pop(key, None)
+            self._told(key, None)
             return IDLE
         try:
             return await self._pass(resource)
@@ -80,6 +84,7 @@ class BudgetReconciler:
         report = BudgetReport(result, found.members, found.server_limit, found.problems)
         status = render_budget(resource.status, report, resource.generation, self._now())
         await self._write(resource, status)
+        self._told(resource.key, status)
         self._wake(_changed(resource.status, status))
         return UNSETTLED if result.waiting or not result.within else CALM
 
@@ -92,6 +97,7 @@ class BudgetReconciler:
 
     async def _not_ready(self, resource: BudgetResource, reason: Reason, message: str) -> timedelta:
         status = render_not_ready(resource.status, reason.value, message, resource.generation, self._now())
+        self._told(resource.key, status)
         if differs(resource.status, status):
             try:
                 await self._budgets.write_budget(resource, status)

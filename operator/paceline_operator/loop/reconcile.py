@@ -15,13 +15,15 @@ from paceline_operator.core.verdict.pending import remember
 from paceline_operator.crd.checkpoint import Checkpoint
 from paceline_operator.crd.intent import render_intent
 from paceline_operator.errors import InvalidSpec
-from paceline_operator.loop.act import end_trial, wait_for_acks, write_document
+from paceline_operator.figures import Figures, PolicyFigures, conditions_in, unheard
+from paceline_operator.loop.act import end_trial, to_apply, wait_for_acks, write_document
 from paceline_operator.loop.gather import Gathered, fleet_of, gather
 from paceline_operator.loop.journal import Journal, decision_line, logged
 from paceline_operator.loop.looks import Looks, look, planned
 from paceline_operator.loop.recall import Recalled, noted, recall, written
 from paceline_operator.loop.report import Outcome, Reporter, decided
 from paceline_operator.loop.rooms import lacking_room, with_rooms
+from paceline_operator.loop.summary import figures_of
 from paceline_operator.loop.think import think
 from paceline_operator.loop.understand import NotReady, invalid, understand
 from paceline_operator.ports import (
@@ -74,9 +76,12 @@ class Reconciler:
         tracer: Tracer | None = None,
         journal: Journal = logged,
         budgets: Budgets | None = None,
+        figures: Figures = unheard,
     ) -> None:
-        """`now` gives aware UTC time; `journal` takes one line for each decision. Without `budgets`, there are none."""
+        """`now` gives aware UTC time; `journal` takes one line for each decision, `figures` each pass in numbers.
+        Without `budgets`, there are none."""
         self._budgets = budgets
+        self._figures = figures
         self._platform = platform
         self._telemetry = telemetry
         self._now = now
@@ -129,6 +134,7 @@ class Reconciler:
             with contextlib.suppress(Conflict, TargetNotFound):
                 await end_trial(self._platform, self._telemetry, key, track.target)
         self._tracks.pop(key, None)
+        self._figures(key, None)
 
     async def _pass(self, resource: PolicyResource, span: Span, woken: asyncio.Event | None) -> timedelta:
         policy, target = await understand(self._platform, resource)
@@ -141,7 +147,7 @@ class Reconciler:
         healed = track.healed is not None and self._now() - track.healed < HEALED
         gathered = replace(gathered, healed=healed)
         outcome = await self._decide(gathered, span)
-        decision = _to_apply(gathered, outcome)
+        decision = to_apply(gathered, outcome)
         if decision is not None:
             held = await lacking_room(self._platform, self._budgets, gathered, outcome.values, decision)
             outcome, decision = (outcome, decision) if held is None else (replace(outcome, decision=held), None)
@@ -166,7 +172,8 @@ class Reconciler:
 
     async def _not_ready(self, resource: PolicyResource, problem: NotReady) -> timedelta:
         try:
-            await self._reporter.not_ready(resource, problem.reason, str(problem), self._now())
+            status = await self._reporter.not_ready(resource, problem.reason, str(problem), self._now())
+            self._figures(resource.key, PolicyFigures(conditions_in(status)))
         except Conflict:
             return AT_ONCE
         return timedelta(seconds=self._settings.idle_seconds)
@@ -261,7 +268,9 @@ class Reconciler:
         assert track.recalled is not None  # the pass began with it
         recalled, news = noted(track.recalled, outcome, now)
         recalled = await written(self._platform, resource, recalled, now)
-        await self._reporter.outcome(resource, replace(outcome, refused=recalled.refused), now, news=news)
+        outcome = replace(outcome, refused=recalled.refused)
+        status = await self._reporter.outcome(resource, outcome, now, news=news)
+        self._figures(resource.key, figures_of(outcome, status))
         track.recalled, track.window = recalled, outcome.thought.window
 
     def _next(self, gathered: Gathered, outcome: Outcome) -> timedelta:
@@ -272,28 +281,3 @@ class Reconciler:
             return wait
         track.looks = planned(gathered, outcome.fleet.generation, track.looks, now + wait)
         return track.looks.wait(now)
-
-
-def _to_apply(gathered: Gathered, outcome: Outcome) -> Decision | None:
-    """What has to be written, if anything; only what single pods tried is taken back in every mode."""
-    thought, decision = outcome.thought, outcome.decision
-    if outcome.mode is Mode.AUTO and not outcome.switches.paused and decision is not None and decision.changes:
-        return decision
-    if thought.rewrite:
-        return _written_anew(gathered)
-    return _taken_back(gathered) if thought.take_back else None
-
-
-def _taken_back(gathered: Gathered) -> Decision:
-    generation = gathered.next_generation
-    message = f"nobody waits for what single pods tried: common values for all pods, as generation {generation}"
-    return Decision((), Reason.EXTERNAL_CHANGE, message)
-
-
-def _written_anew(gathered: Gathered) -> Decision:
-    if gathered.reserved_in_vain:
-        message = f"generation {gathered.next_generation} releases connections that were reserved and not used"
-        return Decision((), Reason.EXTERNAL_CHANGE, message)
-    what = "was deleted" if gathered.stored.content is None else "was not what pods run"
-    message = f"the document {what}: written anew from what runs, as generation {gathered.next_generation}"
-    return Decision((), Reason.EXTERNAL_CHANGE, message)

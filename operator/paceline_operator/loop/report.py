@@ -76,11 +76,13 @@ class Reporter:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
 
-    async def not_ready(self, resource: PolicyResource, reason: Reason, message: str, now: datetime) -> None:
-        """Ready=False; an Event when that is new."""
+    async def not_ready(
+        self, resource: PolicyResource, reason: Reason, message: str, now: datetime
+    ) -> Mapping[str, Any]:
+        """Ready=False, and the status that says so; an Event when that is new."""
         status = render_not_ready(resource.status, not_ready(reason, message), resource.generation, now)
         if not due(resource.status, status, now):
-            return
+            return status
         try:
             await self._platform.write_status(resource, status)
         except PlatformRefused:
@@ -88,9 +90,13 @@ class Reporter:
             await self._platform.record_event(resource, reason.value, message, warning=True)
             raise
         await self._platform.record_event(resource, reason.value, message, warning=True)
+        return status
 
-    async def outcome(self, resource: PolicyResource, outcome: Outcome, now: datetime, *, news: bool) -> None:
-        """The status of a pass; an Event for a change, and for a hold that asks a person to look and is `news`.
+    async def outcome(
+        self, resource: PolicyResource, outcome: Outcome, now: datetime, *, news: bool
+    ) -> Mapping[str, Any]:
+        """Writes the status of a pass and returns it. An Event for a change, and for a hold that asks a person to look
+        and is `news`.
 
         The status of a change that has been made must not be lost, so after a conflict it is written onto what is
         there now; it speaks of the spec that was worked on either way.
@@ -105,7 +111,9 @@ class Reporter:
                 resource = replace(fresh, generation=resource.generation)
         return await self._publish(resource, outcome, now, news)
 
-    async def _publish(self, resource: PolicyResource, outcome: Outcome, now: datetime, news: bool) -> None:
+    async def _publish(
+        self, resource: PolicyResource, outcome: Outcome, now: datetime, news: bool
+    ) -> Mapping[str, Any]:
         previous = completed(resource.status, outcome.document, str(resource.key))
         status = render_status(previous, _report(previous, resource.generation, outcome), now)
         if due(resource.status, status, now, at_once=outcome.thought.urgent):
@@ -116,6 +124,7 @@ class Reporter:
         if news and decision is not None and (decision.changes or decision.reason in WARNINGS):
             warning = decision.reason in WARNINGS
             await self._platform.record_event(resource, decision.reason.value, decision.message, warning=warning)
+        return status
 
 
 def decided(outcome: Outcome, decision: Decision, generation: int) -> Decided:

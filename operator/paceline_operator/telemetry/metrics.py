@@ -1,7 +1,6 @@
 """The operator's own metrics: one table, bounded labels. They are measured off the spans of the loop, so the loop
 knows one way to say what it does."""
 
-import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -9,6 +8,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from paceline_operator.ports import Span, Tracer
+from paceline_operator.telemetry.policy_metrics import PolicyMetrics
 
 _PASS_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _PROPAGATION_SECONDS: Final = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 90.0)
@@ -49,17 +49,12 @@ class Metrics:
             registry=self.registry,
         )
         self.policies = Gauge("paceline_operator_policies", "Policies that have a loop.", registry=self.registry)
-        self.wanted_replicas = Gauge(
-            "paceline_policy_wanted_replicas",
-            "Pods that meet a policy's objective with room, with the values in force or recommended.",
-            ["policy"],
-            registry=self.registry,
-        )
         self.overdue = Gauge(
             "paceline_operator_overdue_seconds",
             "How late the latest pass is; grows for ever when a loop hangs.",
             registry=self.registry,
         )
+        self.of_policies = PolicyMetrics(self.registry)
 
 
 class _HeardSpan:
@@ -68,8 +63,6 @@ class _HeardSpan:
     def __init__(self, span: Span) -> None:
         self._span = span
         self.reason: str | None = None
-        self.wanted_replicas: int | None = None
-        self.gone = False
 
     @property
     def traceparent(self) -> str | None:
@@ -78,9 +71,6 @@ class _HeardSpan:
     def set(self, **attributes: str | int | float | bool) -> None:
         if "reason" in attributes:
             self.reason = str(attributes["reason"])
-        if "wanted_replicas" in attributes:
-            self.wanted_replicas = int(attributes["wanted_replicas"])
-        self.gone = self.gone or bool(attributes.get("gone"))
         self._span.set(**attributes)
 
 
@@ -107,15 +97,6 @@ class MeasuringTracer:
                 raise
             finally:
                 self._count(name, span.reason, self._clock() - started)
-                if name == "reconcile":
-                    self._of_policy(str(attributes.get("policy", "")), span)
-
-    def _of_policy(self, policy: str, span: _HeardSpan) -> None:
-        if span.wanted_replicas is not None:
-            self._metrics.wanted_replicas.labels(policy).set(span.wanted_replicas)
-        if span.gone:
-            with contextlib.suppress(KeyError):
-                self._metrics.wanted_replicas.remove(policy)
 
     def _count(self, name: str, reason: str | None, seconds: float) -> None:
         if name == "reconcile":

@@ -106,19 +106,6 @@ def test_a_pass_is_counted_by_what_it_decided_and_how_long_it_took() -> None:
     assert value(metrics, "paceline_operator_reconcile_seconds_sum") == pytest.approx(1.6)
 
 
-def test_the_wanted_replicas_of_a_policy_are_shown_until_it_is_gone() -> None:
-    metrics = Metrics()
-    tracer = MeasuringTracer(NoTracer(), metrics, clock=Clock())
-    for attributes in ({"wanted_replicas": 8}, {"reason": "WithinTolerance"}):
-        with tracer.span("reconcile", policy="shop/api") as span:
-            span.set(**attributes)
-        assert value(metrics, "paceline_policy_wanted_replicas", policy="shop/api") == 8
-    for _ in range(2):
-        with tracer.span("reconcile", policy="shop/api") as span:
-            span.set(gone=True)
-        assert value(metrics, "paceline_policy_wanted_replicas", policy="shop/api") is None
-
-
 def test_a_pass_that_fails_is_counted_by_its_error() -> None:
     metrics = Metrics()
     tracer = MeasuringTracer(NoTracer(), metrics, clock=Clock())

@@ -1,0 +1,70 @@
+"""A pass in numbers, for metrics. Pure."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from paceline_operator.core.model.decision import Decision, Reason, apply_changes
+from paceline_operator.core.model.tunables import Values
+from paceline_operator.core.situation.memory import Memory, Pending
+from paceline_operator.figures import PolicyFigures, Verdict, conditions_in
+from paceline_operator.loop.report import Outcome
+
+QUANTILES: Final = (0.5, 0.95, 0.99)
+
+
+def figures_of(outcome: Outcome, status: Mapping[str, Any]) -> PolicyFigures:
+    """Of a pass and the status that it came to."""
+    situation, decision = outcome.thought.situation, outcome.decision
+    observation, objective = situation.observation, situation.policy.objective
+    latency = None
+    if observation is not None and observation.p95 is not None:
+        found = ((quantile, observation.duration.quantile(quantile)) for quantile in QUANTILES)
+        latency = {quantile: seconds for quantile, seconds in found if seconds is not None}
+    changed = decision if outcome.applied and decision is not None and decision.changes else None
+    return PolicyFigures(
+        conditions=conditions_in(status),
+        paused=outcome.switches.paused,
+        pods=outcome.fleet.total,
+        applied=outcome.fleet.applied,
+        values=_named(outcome.values),
+        recommended=None if decision is None else _named(apply_changes(outcome.values, decision.changes)),
+        latency=latency,
+        objective_seconds=None if objective is None else objective.p95.total_seconds(),
+        wanted_replicas=None if decision is None else decision.replicas,
+        predicted_seconds=_promise(outcome.memory.pending) if changed else None,
+        changed=changed.reason.value if changed else None,
+        verdict=verdict_of(outcome),
+    )
+
+
+def verdict_of(outcome: Outcome) -> Verdict | None:
+    """What this pass made of the change that waited for its verdict; None where it still waits, or none did.
+
+    A trial whose values go on to all pods is not judged yet.
+    """
+    situation, after, decision = outcome.thought.situation, outcome.memory, outcome.decision
+    pending = situation.memory.pending
+    if pending is None or decision is None or (after.pending is not None and _goes_on(pending, after.pending)):
+        return None
+    observed = situation.observation.p95 if situation.observation else None
+    return Verdict(pending.reason.value, _became(situation.values, after, decision), _promise(pending), observed)
+
+
+def _goes_on(pending: Pending, after: Pending) -> bool:
+    return after.generation == pending.generation or (bool(pending.tried_on) and after.changes == pending.changes)
+
+
+def _became(values: Values, after: Memory, decision: Decision) -> str:
+    if decision.reason in (Reason.ROLLED_BACK, Reason.OUT_OF_MEMORY):
+        return "rolled_back"
+    return "kept" if after.last_known_good == values else "dropped"
+
+
+def _promise(pending: Pending | None) -> float | None:
+    if pending is None or pending.promised is None:
+        return None
+    return pending.baseline.p95_seconds * (1 - pending.promised)
+
+
+def _named(values: Values) -> Mapping[str, float]:
+    return {str(tunable): value for tunable, value in values.items()}
