@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from paceline_operator.core.budget.worst_case import Shape
 from paceline_operator.core.measure.pods import PodState
@@ -237,6 +237,10 @@ class Exclusion(Protocol):
         """Who else does; None where we do, from now on. May raise PlatformUnavailable."""
 
 
+Attribute: TypeAlias = str | int | float | bool | Sequence[str]
+"""What a span can carry."""
+
+
 class Span(Protocol):
     """One traced step of a pass."""
 
@@ -244,14 +248,20 @@ class Span(Protocol):
     def traceparent(self) -> str | None:
         """W3C trace context of this step, for the tuning document; None where nothing is recorded."""
 
-    def set(self, **attributes: str | int | float | bool) -> None:
-        """Adds attributes, e.g. the reason of a decision."""
+    def set(self, **attributes: Attribute | None) -> None:
+        """Adds attributes, e.g. the reason of a decision; without those that are None."""
+
+    def event(self, name: str, **attributes: Attribute) -> None:
+        """Adds something that happened now."""
+
+    def link(self, traceparent: str) -> None:
+        """Links another trace, by its W3C trace context; one that cannot be read is left out."""
 
 
 class Tracer(Protocol):
     """Traces a pass: a span `reconcile` with `observe`, `decide`, `apply` and `propagate` inside."""
 
-    def span(self, name: str, **attributes: str | int | float | bool) -> AbstractContextManager[Span]:
+    def span(self, name: str, **attributes: Attribute) -> AbstractContextManager[Span]:
         """A span around the with-block; a child of the one that is open."""
 
 
@@ -260,13 +270,19 @@ class NoSpan:
 
     traceparent: str | None = None
 
-    def set(self, **attributes: str | int | float | bool) -> None:
+    def set(self, **attributes: Attribute | None) -> None:
         """Drops them."""
+
+    def event(self, name: str, **attributes: Attribute) -> None:
+        """Drops it."""
+
+    def link(self, traceparent: str) -> None:
+        """Drops it."""
 
 
 class NoTracer:
     """The tracer of an operator without an exporter."""
 
-    def span(self, name: str, **attributes: str | int | float | bool) -> AbstractContextManager[Span]:
+    def span(self, name: str, **attributes: Attribute) -> AbstractContextManager[Span]:
         """A block without a trace."""
         return nullcontext(NoSpan())

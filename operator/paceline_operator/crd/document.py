@@ -28,6 +28,8 @@ class TuningDocument:
     """By pod uid: what single pods run in place of the common values."""
     intent: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     """Why the operator wrote it, as `crd/intent.py` has it; pods ignore it."""
+    traceparent: str = ""
+    """W3C trace context of the pass that wrote it; empty where nothing was recorded."""
 
 
 def build_document(
@@ -64,7 +66,15 @@ def parse_document(content: bytes) -> TuningDocument:
         overrides = {str(uid): values_from_wire(v) for uid, v in (wire.get("overrides") or {}).items()}
         policy, intent = str(wire.get("policy", "")), wire.get("intent")
         written_for = intent if isinstance(intent, dict) else NOTHING
-        return TuningDocument(int(wire["generation"]), values, policy, digest(content), overrides, written_for)
+        return TuningDocument(
+            int(wire["generation"]),
+            values,
+            policy,
+            digest(content),
+            overrides,
+            written_for,
+            str(wire.get("traceparent", "")),
+        )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InvalidState(f"stored tuning document: {type(error).__name__}: {error}") from error
 

@@ -21,6 +21,7 @@ from paceline_operator.ports import (
     Platform,
     PolicyKey,
     PolicyResource,
+    Span,
     StoredDocument,
     TargetRef,
     Telemetry,
@@ -119,9 +120,18 @@ def _intent(resource: PolicyResource) -> tuple[object, ...]:
 
 
 async def wait_for_acks(
-    telemetry: Telemetry, gathered: Gathered, *, woken: asyncio.Event | None, poll: timedelta, longest: timedelta
+    telemetry: Telemetry,
+    gathered: Gathered,
+    span: Span,
+    *,
+    woken: asyncio.Event | None,
+    poll: timedelta,
+    longest: timedelta,
 ) -> Gathered:
-    """What was gathered, with the pods' reports once all have acked, at the deadline, or as soon as `woken` is set."""
+    """What was gathered, with the pods' reports once all have acked, at the deadline, or as soon as `woken` is set.
+
+    Each ack is an event of the span.
+    """
     generation = gathered.document.generation if gathered.document else 0
     # Those that did not report before will hardly ack now; later looks see them.
     event, waiting = woken or asyncio.Event(), tuple(pod for pod in gathered.pods if pod.uid in gathered.states)
@@ -131,6 +141,9 @@ async def wait_for_acks(
         if event.is_set():
             break
         acks = await telemetry.acks(waiting)
+        for pod in waiting:
+            if acks.get(pod.uid) == generation:
+                span.event("ack", pod=pod.name, generation=generation)
         waiting = tuple(pod for pod in waiting if acks.get(pod.uid) != generation)
         if not waiting:
             break

@@ -1,8 +1,9 @@
-"""One line for each decision, of stable schema, for logs and for whoever watches the loop at work.
+"""One line for each decision, of stable schema, for logs and for whoever watches the loop at work; and a span for each
+verdict.
 
-`{time, policy, generation, reason, message, changes, p95, values, acked}`: `p95` is in seconds, null where nothing was
-measured; `values` are those after the decision; `acked` is whether all pods run the generation. The line of a change
-comes when its pods have acked, or when the wait for them is over.
+`{time, policy, generation, reason, message, changes, p95, values, acked, traceId}`: `p95` is in seconds, null where
+nothing was measured; `values` are those after the decision; `acked` is whether all pods run the generation; `traceId`
+is null where nothing is traced. The line of a change comes when its pods have acked, or when the wait for them is over.
 """
 
 import logging
@@ -12,9 +13,11 @@ from typing import Any, TypeAlias
 
 from paceline_operator.core.model.decision import Decision
 from paceline_operator.core.model.values import change_to_wire, values_to_wire
+from paceline_operator.crd.document import TuningDocument
 from paceline_operator.crd.measured import render_time
+from paceline_operator.figures import Verdict
 from paceline_operator.loop.report import Outcome
-from paceline_operator.ports import PolicyKey
+from paceline_operator.ports import PolicyKey, Tracer
 
 logger = logging.getLogger("paceline_operator.decisions")
 
@@ -41,4 +44,14 @@ def decision_line(key: PolicyKey, outcome: Outcome, decision: Decision, now: dat
         "p95": None if p95 is None else round(p95, 6),
         "values": values_to_wire(outcome.values),
         "acked": outcome.fleet.converged,
+        "traceId": outcome.trace_id,
     }
+
+
+def traced(tracer: Tracer, verdict: Verdict, judged: TuningDocument | None) -> None:
+    """A span of the verdict, linked to the trace of the change; `judged` is the document that made it."""
+    with tracer.span("verdict", reason=verdict.reason, outcome=verdict.outcome) as span:
+        span.set(predicted_seconds=verdict.predicted_seconds, observed_seconds=verdict.observed_seconds)
+        if judged is not None:
+            span.set(generation=judged.generation)
+            span.link(judged.traceparent)

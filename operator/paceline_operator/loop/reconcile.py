@@ -18,12 +18,12 @@ from paceline_operator.errors import InvalidSpec
 from paceline_operator.figures import Figures, PolicyFigures, conditions_in, unheard
 from paceline_operator.loop.act import end_trial, to_apply, wait_for_acks, write_document
 from paceline_operator.loop.gather import Gathered, fleet_of, gather
-from paceline_operator.loop.journal import Journal, decision_line, logged
+from paceline_operator.loop.journal import Journal, decision_line, logged, traced
 from paceline_operator.loop.looks import Looks, look, planned
 from paceline_operator.loop.recall import Recalled, noted, recall, written
 from paceline_operator.loop.report import Outcome, Reporter, decided
 from paceline_operator.loop.rooms import lacking_room, with_rooms
-from paceline_operator.loop.summary import figures_of
+from paceline_operator.loop.summary import decided_of, figures_of, observed_of
 from paceline_operator.loop.think import think
 from paceline_operator.loop.understand import NotReady, invalid, understand
 from paceline_operator.ports import (
@@ -140,9 +140,10 @@ class Reconciler:
         policy, target = await understand(self._platform, resource)
         track = self._tracks.setdefault(resource.key, _Track(self._now(), target))
         track.target = target
-        with self._tracer.span("observe"):
+        with self._tracer.span("observe") as observing:
             recalled = await recall(self._platform, resource, track.recalled, self._now())
             gathered = await self._gather(resource, policy, target, recalled.present)
+            observing.set(**observed_of(gathered))
         track.recalled = replace(recalled, present=gathered.checkpoint)
         healed = track.healed is not None and self._now() - track.healed < HEALED
         gathered = replace(gathered, healed=healed)
@@ -190,13 +191,17 @@ class Reconciler:
             # computes makes them wait for the interpreter's lock.
             async with self._thinking:
                 thought = await asyncio.to_thread(
-                    think, gathered, track.window, now, mode=mode, telemetry_age_seconds=age
+                    think,
+                    gathered,
+                    track.window,
+                    now,
+                    mode=mode,
+                    telemetry_age_seconds=age,
+                    explain=deciding.traceparent is not None,
                 )
+            deciding.set(**decided_of(thought))
             if thought.decision is not None:
-                deciding.set(reason=thought.decision.reason.value)
                 span.set(reason=thought.decision.reason.value)
-                if thought.decision.replicas is not None:
-                    span.set(wanted_replicas=thought.decision.replicas)
         return Outcome(
             thought=thought,
             mode=mode,
@@ -234,6 +239,7 @@ class Reconciler:
             gathered = await wait_for_acks(
                 self._telemetry,
                 gathered,
+                span,
                 woken=woken,
                 poll=timedelta(seconds=self._settings.ack_poll_seconds),
                 longest=timedelta(seconds=self._settings.ack_wait_seconds),
@@ -270,7 +276,10 @@ class Reconciler:
         recalled = await written(self._platform, resource, recalled, now)
         outcome = replace(outcome, refused=recalled.refused)
         status = await self._reporter.outcome(resource, outcome, now, news=news)
-        self._figures(resource.key, figures_of(outcome, status))
+        figures = figures_of(outcome, status)
+        self._figures(resource.key, figures)
+        if figures.verdict is not None:
+            traced(self._tracer, figures.verdict, outcome.document)
         track.recalled, track.window = recalled, outcome.thought.window
 
     def _next(self, gathered: Gathered, outcome: Outcome) -> timedelta:

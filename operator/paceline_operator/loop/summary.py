@@ -1,15 +1,21 @@
-"""A pass in numbers, for metrics. Pure."""
+"""A pass in numbers, for metrics and spans. Pure."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
+from paceline_operator.core.measure.observation import Observation
 from paceline_operator.core.model.decision import Decision, Reason, apply_changes
 from paceline_operator.core.model.tunables import Values
 from paceline_operator.core.situation.memory import Memory, Pending
 from paceline_operator.figures import PolicyFigures, Verdict, conditions_in
+from paceline_operator.loop.gather import Gathered, fleet_of
 from paceline_operator.loop.report import Outcome
+from paceline_operator.loop.think import Thought
+from paceline_operator.ports import Attribute
 
 QUANTILES: Final = (0.5, 0.95, 0.99)
+MOST_LEFT_OUT: Final = 20
+"""Pods that a span names."""
 
 
 def figures_of(outcome: Outcome, status: Mapping[str, Any]) -> PolicyFigures:
@@ -35,6 +41,49 @@ def figures_of(outcome: Outcome, status: Mapping[str, Any]) -> PolicyFigures:
         changed=changed.reason.value if changed else None,
         verdict=verdict_of(outcome),
     )
+
+
+def observed_of(gathered: Gathered) -> Mapping[str, Attribute | None]:
+    """Of the step that reads: how many pods report, and which are left out."""
+    fleet = fleet_of(gathered)
+    left_out = tuple(f"{each.name}: {each.reason}" for each in fleet.left_out[:MOST_LEFT_OUT])
+    return {
+        "pods": fleet.total,
+        "reporting": fleet.reporting,
+        "coverage": round(fleet.coverage, 3),
+        "left_out": left_out or None,
+    }
+
+
+def decided_of(thought: Thought) -> Mapping[str, Attribute | None]:
+    """Of the step that decides: the figures that it rests on, and what else came into question."""
+    situation, decision = thought.situation, thought.decision
+    seen, objective = situation.observation, situation.policy.objective
+    if decision is None:
+        return {}
+    figures: dict[str, Attribute | None] = {
+        "reason": decision.reason.value,
+        "message": decision.message,
+        "limited_by": decision.limited_by.value if decision.limited_by else None,
+        "wanted_replicas": decision.replicas,
+        "objective_seconds": objective.p95.total_seconds() if objective else None,
+        "candidates": tuple(map(str, thought.foremost)) or None,
+    }
+    return {**figures, **_measured(seen)} if seen else figures
+
+
+def _measured(seen: Observation) -> Mapping[str, Attribute | None]:
+    waits = {name: pool.wait.quantile(0.99) for name, pool in seen.pools.items()}
+    return {
+        "p95_seconds": seen.p95,
+        "requests": seen.requests,
+        "requests_per_second": round(seen.requests_per_second, 2),
+        "error_ratio": round(seen.error_ratio, 6),
+        "loop_lag_p95_seconds": seen.loop_lag_p95,
+        "cpu_ratio": seen.cpu_ratio,
+        "throttled_ratio": seen.throttled_ratio,
+        **{f"pool_wait_p99_seconds.{name}": wait for name, wait in waits.items()},
+    }
 
 
 def verdict_of(outcome: Outcome) -> Verdict | None:

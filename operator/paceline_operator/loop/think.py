@@ -4,6 +4,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from paceline_operator.core.choice.foremost import Option, foremost
 from paceline_operator.core.decide import decide, foresee
 from paceline_operator.core.laws.swamped import swamped
 from paceline_operator.core.measure.observation import Observation
@@ -36,6 +37,8 @@ class Thought:
     whatever the mode."""
     urgent: bool = False
     """The decision came between two windows: somebody waits for it."""
+    foremost: tuple[Option, ...] = ()
+    """What else came into question, the best first; empty unless somebody asked."""
 
     @property
     def observation(self) -> Observation | None:
@@ -46,8 +49,20 @@ class Thought:
         return self.situation.values
 
 
-def think(gathered: Gathered, window: Window, now: datetime, *, mode: Mode, telemetry_age_seconds: float) -> Thought:
-    """Advances the windows, and decides if that is due or something must change at once."""
+def think(
+    gathered: Gathered,
+    window: Window,
+    now: datetime,
+    *,
+    mode: Mode,
+    telemetry_age_seconds: float,
+    explain: bool = False,
+) -> Thought:
+    """Advances the windows, and decides if that is due or something must change at once.
+
+    Args:
+        explain: also rank what came into question, which takes about as long as the decision.
+    """
     behavior, fleet = gathered.policy.behavior, fleet_of(gathered)
     if window.decided is None:
         window = window.watched(behavior.interval, closely=_acts(gathered, mode))
@@ -91,6 +106,7 @@ def think(gathered: Gathered, window: Window, now: datetime, *, mode: Mode, tele
         rewrite=mode is Mode.AUTO and not gathered.switches.paused and _rewrite(gathered),
         take_back=bool(gathered.on_trial) and (memory.pending is None or not memory.pending.tried_on),
         urgent=urgent,
+        foremost=foremost(situation) if explain and decision is not None else (),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from paceline_operator.ports import Span, Tracer
+from paceline_operator.ports import Attribute, Span, Tracer
 from paceline_operator.telemetry.policy_metrics import PolicyMetrics
 
 _PASS_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -68,10 +68,16 @@ class _HeardSpan:
     def traceparent(self) -> str | None:
         return self._span.traceparent
 
-    def set(self, **attributes: str | int | float | bool) -> None:
+    def set(self, **attributes: Attribute | None) -> None:
         if "reason" in attributes:
             self.reason = str(attributes["reason"])
         self._span.set(**attributes)
+
+    def event(self, name: str, **attributes: Attribute) -> None:
+        self._span.event(name, **attributes)
+
+    def link(self, traceparent: str) -> None:
+        self._span.link(traceparent)
 
 
 class MeasuringTracer:
@@ -84,7 +90,7 @@ class MeasuringTracer:
         self._clock = clock
 
     @contextmanager
-    def span(self, name: str, **attributes: str | int | float | bool) -> Iterator[Span]:
+    def span(self, name: str, **attributes: Attribute) -> Iterator[Span]:
         """A span of the inner tracer, measured."""
         started = self._clock()
         with self._tracer.span(name, **attributes) as inner:

@@ -8,9 +8,11 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from time import monotonic
 from typing import Any, Final, TypeAlias, TypeVar
 
 import aiohttp
+from opentelemetry import trace
 
 from paceline_operator.core.measure.pods import PodState
 from paceline_operator.errors import InvalidState
@@ -49,7 +51,9 @@ class PodScraper:
 
     async def scrape(self, pods: Sequence[Pod]) -> Mapping[str, PodState | Trouble]:
         """By uid, `/state` of each pod that has such a port, or why there is none."""
-        reports = await self._all(pods, parse_state)
+        took: dict[str, float] = {}
+        reports = await self._all(pods, parse_state, took)
+        _tell_slowest(pods, took)
         for pod in pods:
             report = reports.get(pod.uid)
             if isinstance(report, Trouble) and report.reason == REFUSED:
@@ -58,21 +62,26 @@ class PodScraper:
 
     async def acks(self, pods: Sequence[Pod]) -> Mapping[str, int]:
         """By pod uid, the generation that the pod runs with nothing left to do; others are absent."""
-        found = await self._all(pods, parse_ack)
+        found = await self._all(pods, parse_ack, {})
         return {uid: generation for uid, generation in found.items() if isinstance(generation, int)}
 
-    async def _all(self, pods: Sequence[Pod], parse: _Parse[_Parsed]) -> Mapping[str, _Parsed | Trouble]:
+    async def _all(
+        self, pods: Sequence[Pod], parse: _Parse[_Parsed], took: dict[str, float]
+    ) -> Mapping[str, _Parsed | Trouble]:
         asked = [pod for pod in pods if pod.state_url is not None]
         # Half of the slots at most, so that pods that never end a response delay no other policy's.
         share = asyncio.Semaphore(self._share)
-        reports = await asyncio.gather(*(self._ask(str(pod.state_url), parse, share) for pod in asked))
+        reports = await asyncio.gather(*(self._ask(pod, parse, share, took) for pod in asked))
         return {pod.uid: report for pod, report in zip(asked, reports, strict=True)}
 
-    async def _ask(self, url: str, parse: _Parse[_Parsed], share: asyncio.Semaphore) -> _Parsed | Trouble:
+    async def _ask(
+        self, pod: Pod, parse: _Parse[_Parsed], share: asyncio.Semaphore, took: dict[str, float]
+    ) -> _Parsed | Trouble:
         async with share, self._slots:
+            began = monotonic()
             try:
                 # Parsed at once, and not all together: a thousand reports take half a second, and are large as JSON.
-                return parse(parse_object(await self._read(url)))
+                return parse(parse_object(await self._read(str(pod.state_url))))
             except TimeoutError:
                 return Trouble(SILENT, f"no response from /state within {self._seconds:g} s")
             except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -80,6 +89,8 @@ class PodScraper:
                 return Trouble(SILENT, f"no report from /state: {what}"[:_LONGEST_MESSAGE])
             except InvalidState as error:
                 return Trouble(REFUSED, str(error))
+            finally:
+                took[pod.uid] = monotonic() - began
 
     async def _read(self, url: str) -> bytes:
         request = self._session.get(
@@ -96,6 +107,16 @@ class PodScraper:
                     await room.enter_async_context(self._large)
                 content += chunk
             return bytes(content)
+
+
+def _tell_slowest(pods: Sequence[Pod], took: Mapping[str, float]) -> None:
+    """On the span that waits for the reports, where one is open."""
+    slowest = max((pod for pod in pods if pod.uid in took), key=lambda pod: took[pod.uid], default=None)
+    if slowest is not None:
+        seconds = round(took[slowest.uid], 4)
+        trace.get_current_span().set_attributes(
+            {"paceline.slowest_pod": slowest.name, "paceline.slowest_seconds": seconds}
+        )
 
 
 async def _within(response: aiohttp.ClientResponse, most: int) -> AsyncIterator[bytes]:

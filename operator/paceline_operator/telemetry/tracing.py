@@ -1,7 +1,7 @@
 """Traces of the loop over OTLP/HTTP. Off, and not even imported machinery at work, unless an endpoint is named."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -10,12 +10,12 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, SERVICE_VERSION, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 import paceline_operator
-from paceline_operator.ports import NoTracer, Span, Tracer
+from paceline_operator.ports import Attribute, NoTracer, Span, Tracer
 
 SHUTDOWN_SECONDS: Final = 3.0
-Attribute = str | int | float | bool
 
 
 class OtlpSpan:
@@ -32,9 +32,24 @@ class OtlpSpan:
             return None
         return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
 
-    def set(self, **attributes: Attribute) -> None:
+    def set(self, **attributes: Attribute | None) -> None:
         """Adds attributes under `paceline.`."""
-        self._span.set_attributes({f"paceline.{name}": value for name, value in attributes.items()})
+        self._span.set_attributes(_prefixed(attributes))
+
+    def event(self, name: str, **attributes: Attribute) -> None:
+        """Adds an event; its attributes are under `paceline.`, too."""
+        self._span.add_event(name, _prefixed(attributes))
+
+    def link(self, traceparent: str) -> None:
+        """Links the span of a W3C trace context."""
+        carrier = TraceContextTextMapPropagator().extract({"traceparent": traceparent})
+        context = trace.get_current_span(carrier).get_span_context()
+        if context.is_valid:
+            self._span.add_link(context)
+
+
+def _prefixed(attributes: Mapping[str, Attribute | None]) -> dict[str, Attribute]:
+    return {f"paceline.{name}": value for name, value in attributes.items() if value is not None}
 
 
 class CountingExporter(SpanExporter):
@@ -85,6 +100,10 @@ class OtlpTracer:
             wrapped = OtlpSpan(span)
             wrapped.set(**attributes)
             yield wrapped
+
+    def flush(self) -> None:
+        """Sends what has ended so far."""
+        self._provider.force_flush()
 
     def shutdown(self) -> None:
         """Sends what is left, for at most `SHUTDOWN_SECONDS`: a dead collector must not hold up the exit."""

@@ -152,7 +152,7 @@ async def test_the_journal_tells_each_change_once_with_its_ack(reconciler_of: Ma
     assert len({line["generation"] for line in changes}) == len(changes) >= 2
     assert all(line["acked"] and line["p95"] > 0 for line in changes)
     assert set(lines[0]) == {
-        "time", "policy", "generation", "reason", "message", "changes", "p95", "values", "acked",
+        "time", "policy", "generation", "reason", "message", "changes", "p95", "values", "acked", "traceId",
     }  # fmt: skip
 
 

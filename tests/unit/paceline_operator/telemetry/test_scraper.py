@@ -12,10 +12,12 @@ import pytest_asyncio
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from modelled_fleet import ModelPod, Service, start_values
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from paceline_operator.core.model.tunables import WORKERS
 from paceline_operator.ports import Pod, Trouble
 from paceline_operator.settings import OperatorSettings
 from paceline_operator.telemetry.scraper import PodScraper
+from paceline_operator.telemetry.tracing import OtlpTracer
 
 GOOD = ModelPod("good", start_values(3, 5), start_values(), generation=7).state(Service())
 PENDING = ModelPod("pending", start_values(3, 5), start_values(), generation=7, pending=["workers"]).state(Service())
@@ -81,6 +83,20 @@ async def test_each_other_pod_says_why_there_is_no_report(scraped: tuple[PodScra
     assert "status 500" in troubles["uid-failing"].message
 
 
+async def test_the_slowest_pod_is_on_the_span_that_waits_for_it(scraped: tuple[PodScraper, Sequence[Pod]]) -> None:
+    exporter = InMemorySpanExporter()
+    tracer = OtlpTracer(exporter, instance="operator")
+    scraper, pods = scraped
+    with tracer.span("observe"):
+        await scraper.scrape([pod for pod in pods if pod.uid == "uid-good"])
+    tracer.shutdown()
+
+    (span,) = exporter.get_finished_spans()
+    attributes = dict(span.attributes or {})
+    assert attributes["paceline.slowest_pod"] == "good"
+    assert 0 < float(str(attributes["paceline.slowest_seconds"])) < 4
+
+
 async def _endless(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse()
     await response.prepare(request)
@@ -89,9 +105,12 @@ async def _endless(request: web.Request) -> web.StreamResponse:
         await asyncio.sleep(0.05)
 
 
+BOMB = gzip.compress(b" " * (64 << 20), compresslevel=1)
+"""Compressed before any deadline runs."""
+
+
 async def _bomb(request: web.Request) -> web.Response:
-    body = gzip.compress(b" " * (64 << 20))
-    return web.Response(body=body, headers={"Content-Encoding": "gzip"})
+    return web.Response(body=BOMB, headers={"Content-Encoding": "gzip"})
 
 
 @pytest.mark.invariant
@@ -100,7 +119,7 @@ async def test_pods_that_never_end_a_response_delay_nobody_else() -> None:
     app.router.add_get("/endless/state", _endless)
     app.router.add_get("/bomb/state", _bomb)
     app.router.add_get("/{pod}/state", _answer)
-    settings = OperatorSettings(scrape_timeout_seconds=1, scrape_concurrency=8)
+    settings = OperatorSettings(scrape_timeout_seconds=4, scrape_concurrency=8)
     async with TestServer(app) as server, aiohttp.ClientSession() as session:
         scraper = PodScraper(session, settings)
 
@@ -113,7 +132,7 @@ async def test_pods_that_never_end_a_response_delay_nobody_else() -> None:
         found = await scraper.scrape(pods("good", 6))
         took = asyncio.get_running_loop().time() - begun
         assert not [report for report in found.values() if isinstance(report, Trouble)]
-        assert took < 0.8
+        assert took < 3
         assert {report.reason for report in (await slow).values() if isinstance(report, Trouble)} == {"Silent"}
         (bomb,) = (await scraper.scrape(pods("bomb", 1))).values()
         assert bomb == Trouble("ReportRefused", "/state comes in an encoding that was not asked for")
