@@ -35,7 +35,7 @@ def route_template(scope: Mapping[str, Any]) -> str | None:
 
 def _mounted(scope: Mapping[str, Any], route: Any, template: Any) -> str | None:
     """The pattern behind one or more mounts of Starlette."""
-    mounts = _tree(scope).mounts(_mount_path(scope))
+    mounts = _mounts(scope)
     below = _below(route)
     if below is not None:  # the route is the last mount
         template = scope.get("path_template")
@@ -48,7 +48,7 @@ def _mounted(scope: Mapping[str, Any], route: Any, template: Any) -> str | None:
 
 def _by_endpoint(scope: Mapping[str, Any]) -> str | None:
     """For routers that do not leave the route: the one whose endpoint was called."""
-    mounts = _tree(scope).mounts(_mount_path(scope))
+    mounts = _mounts(scope)
     if mounts is None:
         return None
     endpoint = scope["endpoint"]
@@ -82,13 +82,20 @@ class _Tree:
         self.router = router
         self._known: dict[str, _Mounts] = {}
 
-    def mounts(self, path: str) -> _Mounts | None:
-        """Those that take up exactly `path`, or None."""
+    def mounts(self, path: str, outer: str | None = None) -> _Mounts | None:
+        """Those that take up exactly `path`, or None.
+
+        Args:
+            outer: what a proxy took before `path`. Given where mounted applications may put a root path of their own in
+                place of what their mounts took.
+        """
         if not path:
             return _Mounts("", self.router.routes)
         found = self._known.get(path)
         if found is None:
-            found = next(_chains(self.router.routes, path, _DEEPEST), None)
+            found = next(_chains(self.router.routes, path, _DEEPEST, None), None)
+            if found is None and outer is not None:
+                found = next(_chains(self.router.routes, path, _DEEPEST, outer), None)
             if found is not None and "{" not in found.prefix:
                 self._known[path] = found
         return found
@@ -108,23 +115,46 @@ def _tree(scope: Mapping[str, Any]) -> _Tree:
     return tree
 
 
-def _chains(routes: Iterable[Any], path: str, depth: int) -> Iterator[_Mounts]:
-    """All chains of mounts that take up `path`; the first is the one that the router takes."""
+def _mounts(scope: Mapping[str, Any]) -> _Mounts | None:
+    path, root = str(scope["path"]), str(scope.get("root_path", ""))
+    # Else the router looked at the whole path, in which an application's own root path has no part.
+    stripped = root and (path + "/").startswith(root + "/")
+    outer = str(scope.get("app_root_path", "")) if stripped else None
+    return _tree(scope).mounts(_mount_path(scope), outer)
+
+
+def _chains(routes: Iterable[Any], path: str, depth: int, outer: str | None) -> Iterator[_Mounts]:
+    """All chains of mounts that take up `path`; the first is the one that the router takes. `outer`: see `mounts`."""
     for route in routes if depth else ():
         below = _below(route)
         if below is None:
             continue
         match = _matches(route, f"{path}/")
-        if match is None:  # `Host` has routes, but no part in the path
+        own = None if outer is None else _own_root(route, outer)
+        if own and f"{path}/".startswith(f"{own}/"):
+            prefix, rest = own, path[len(own) :]
+        elif match is not None:
+            prefix, rest = str(route.path), f"/{match['path']}".rstrip("/")
+        else:  # `Host` has routes, but no part in the path
             if not hasattr(route, "path"):
-                yield from _chains(below, path, depth - 1)
+                yield from _chains(below, path, depth - 1, outer)
             continue
-        rest = match["path"].rstrip("/")
         if rest:
-            deeper = _chains(below, f"/{rest}", depth - 1)
-            yield from (each._replace(prefix=route.path + each.prefix) for each in deeper)
+            deeper = _chains(below, rest, depth - 1, outer)
+            yield from (each._replace(prefix=prefix + each.prefix) for each in deeper)
         else:
-            yield _Mounts(str(route.path), below, None if below else route)
+            yield _Mounts(prefix, below, None if below else route)
+
+
+def _own_root(route: Any, outer: str) -> str | None:
+    """The root path that a mounted application, as FastAPI's, puts in place of what its mounts took."""
+    inner = route
+    for _ in range(_DEEPEST):
+        own = getattr(inner, "root_path", None)
+        if type(own) is str and own:
+            return own[len(outer) :] if own.startswith(outer) else None
+        inner = getattr(inner, "app", None) or getattr(inner, "_app", None)
+    return None
 
 
 def _below(route: Any) -> list[Any] | None:

@@ -144,6 +144,48 @@ def test_an_application_behind_a_host_has_its_mounts() -> None:
     assert template(hosted(), "/v1/users/1") == "/v1/users/{id}"
 
 
+class Behind:
+    """Middleware that passes everything on."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
+
+
+def rooted(root: str, *mounts: tuple[str, Any], prefix: str = "") -> FastAPI:
+    """An application that puts a root path of its own in place of what its mount took."""
+    app = FastAPI(openapi_url=None)
+    app.root_path = root  # the parameter is deprecated in newer versions, and works on
+    app.add_api_route(prefix + "/users/{id}", lambda id: id)
+    for path, mounted in mounts:
+        app.mount(path, mounted)
+    return app
+
+
+@pytest.mark.parametrize(
+    ("mount", "mounted", "path", "expected"),
+    [
+        pytest.param("/v1", rooted("/v1"), "/v1/users/1", "/v1/users/{id}", id="the same"),
+        pytest.param("/v1", rooted("/v1/in"), "/v1/in/users/1", "/v1/in/users/{id}", id="longer"),
+        pytest.param("/a/v1", rooted("/a", prefix="/v1"), "/a/v1/users/1", "/a/v1/users/{id}", id="shorter"),
+        pytest.param("/v1", rooted("/p/v1", prefix="/v1"), "/v1/users/1", "/v1/users/{id}", id="a proxy's"),
+        pytest.param("/{of}", rooted("/acme/in"), "/acme/in/users/1", "/acme/in/users/{id}", id="for a parameter"),
+        pytest.param(
+            "/v1", rooted("/v1/in", ("/x", users())), "/v1/in/x/users/1", "/v1/in/x/users/{id}", id="mounts below"
+        ),
+        pytest.param("/v1", Behind(rooted("/v1/in")), "/v1/in/users/1", "/v1/in/users/{id}", id="middleware in front"),
+    ],
+)
+def test_a_mounted_application_may_have_a_root_path_of_its_own(
+    mount: str, mounted: Any, path: str, expected: str
+) -> None:
+    app = FastAPI(openapi_url=None)
+    app.mount(mount, mounted)
+    assert template(app, path) == expected
+
+
 def test_what_clients_put_into_a_mounts_parameter_is_remembered_nowhere() -> None:
     app = FastAPI(openapi_url=None)
     app.mount("/of/{tenant}", users())
