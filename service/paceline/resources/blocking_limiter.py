@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import Any
 
 from paceline.errors import AcquireTimeout
-from paceline.telemetry.histogram import Histogram
+from paceline.telemetry.histogram import MOST_FRESH, Histogram
 from paceline.telemetry.time_spent import Kind, current
 
 
@@ -19,16 +19,19 @@ class LockedHistogram(Histogram):
     def __init__(self) -> None:
         super().__init__()
         self._lock = threading.Lock()
-        self.record = self._record  # under the lock: no fold may lose it
+        self.record = self.record_bounded
+
+    def record_bounded(self, value: float) -> None:
+        """Under the lock: no fold may lose it, and two at a time would count twice."""
+        with self._lock:
+            self._fresh.append(value)
+            if len(self._fresh) >= MOST_FRESH:
+                self.fold()
 
     def to_json(self) -> dict[str, Any]:
         """See `Histogram.to_json`."""
         with self._lock:
             return super().to_json()
-
-    def _record(self, seconds: float) -> None:
-        with self._lock:
-            self._fresh.append(seconds)
 
 
 class BlockingLimiter:

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 SCALE: Final = 4
 _FACTOR: Final = 2**SCALE
-_MOST_FRESH: Final = 4096
+MOST_FRESH: Final = 4096
+"""Observations that wait to be bucketed, where nobody reports."""
 
 
 class Histogram:
@@ -34,7 +35,7 @@ class Histogram:
     def record_bounded(self, value: float) -> None:
         """Likewise, where perhaps nobody ever reports: folds what has become long."""
         self.record(value)
-        if len(self._fresh) >= _MOST_FRESH:
+        if len(self._fresh) >= MOST_FRESH:
             self.fold()
 
     def fold(self) -> None:

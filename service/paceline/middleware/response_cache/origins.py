@@ -12,6 +12,7 @@ MOST_ORIGINS: Final = 64
 """Origins with responses of their own, per route and process: anybody can make up more."""
 _FORGET_SECONDS: Final = 3600.0
 _MOST_PLAIN: Final = 1024
+_MOST_REMEMBERED_BYTES: Final = 1024
 
 
 class Origins:
@@ -29,7 +30,8 @@ class Origins:
     def judge(self, path: str, origin: bytes, headers: Headers) -> Refusal | None:
         """What to do with a response that was made for an origin; None: cache it for that origin."""
         if not _depends_on_origin(headers):
-            self._plain[path, origin] = None
+            if len(path) + len(origin) <= _MOST_REMEMBERED_BYTES:
+                self._plain[path, origin] = None
             if len(self._plain) > _MOST_PLAIN:
                 self._plain.popitem(last=False)
             return Refusal("it does not depend on its Origin", 0.0)

@@ -34,6 +34,7 @@ _PORTS: Final = {"http": 80, "https": 443}
 _VARIES_ANYHOW: Final = frozenset({b"accept-encoding", b"origin"})
 """By these a response may vary: the route sees no Accept-Encoding, and an Origin is part of the key."""
 _MOST_NAMES: Final = 512
+_LONGEST_NAME: Final = 64
 _MOST_PASSES: Final = 1024
 _MOST_LINES: Final = 1024
 _MOST_REMEMBERED_BYTES: Final = 1024
@@ -263,7 +264,7 @@ class Served:
 
     def _learn(self, name: bytes) -> Kind:
         kind = kind_of(name, self._declared)
-        if len(self._kinds) < _MOST_NAMES:
+        if len(self._kinds) < _MOST_NAMES and len(name) <= _LONGEST_NAME:
             self._kinds[name] = kind
             if kind is Kind.HIDDEN:
                 self._quiet.add(name)

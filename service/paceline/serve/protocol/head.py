@@ -35,14 +35,19 @@ class Framing(NamedTuple):
 BODILESS: Final = Framing()
 
 
-@lru_cache(maxsize=1024)
 def is_valid_host(host: bytes) -> bool:
     """Whether a Host field names one host, with or without a port. Quoted and user parts are no host's.
 
     Worked examples: `api.example:8000` and `[::1]:80` yes; the empty one, `a, b`, `u@h`, `h/x` and `h:70000` no.
     """
+    return len(host) <= _LONGEST_HOST and _names_a_host(host)
+
+
+@lru_cache(maxsize=1024)
+def _names_a_host(host: bytes) -> bool:
+    """Of hosts that are short: the memory of what clients sent stays small."""
     match = _HOST.fullmatch(host.strip(b" \t"))
-    if match is None or len(host) > _LONGEST_HOST:
+    if match is None:
         return False
     _, address, port = match.groups()
     return int(port or 0) <= _LARGEST_PORT and (address is None or _is_ipv6(address.decode()))

@@ -1,8 +1,10 @@
 """Histograms stay as small as their buckets, whoever reports them, or nobody."""
 
 import asyncio
+import threading
 
 import pytest
+from paceline.resources.blocking_limiter import BlockingLimiter
 from paceline.resources.limiter import Limiter
 from paceline.telemetry.histogram import Histogram
 
@@ -25,5 +27,21 @@ def test_checkouts_of_a_pool_that_nobody_reports_grow_nothing() -> None:
             limiter.release(await limiter.acquire())
 
     asyncio.run(checkouts(20_000))
+    assert len(limiter.wait._fresh) + len(limiter.hold._fresh) < 10_000
+    assert limiter.hold.to_json()["count"] == limiter.wait.to_json()["count"] == 20_000
+
+
+def test_checkouts_by_threads_that_nobody_reports_grow_nothing() -> None:
+    limiter = BlockingLimiter("orders", 8)
+
+    def checkouts() -> None:
+        for _ in range(5_000):
+            limiter.release(limiter.acquire())
+
+    threads = [threading.Thread(target=checkouts) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert len(limiter.wait._fresh) + len(limiter.hold._fresh) < 10_000
     assert limiter.hold.to_json()["count"] == limiter.wait.to_json()["count"] == 20_000

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -112,6 +113,20 @@ async def test_made_up_origins_fill_nothing() -> None:
         origin = b"https://%d.example" % number
         assert (await site.get([*MINE, (b"origin", origin)])).body == origin
     assert len(site.app._served["/data"].cache._entries) == 64
+
+
+async def test_long_names_and_origins_are_not_remembered() -> None:
+    site = Site(lambda _: (200, [], b"body"))
+    long = b"a" * 60_000
+    await site.get()
+    tracemalloc.start()
+    try:
+        for number in range(100):
+            assert (await site.get([*MINE, (b"x-%d" % number + long, b"1")])).hit
+            assert (await site.get([*MINE, (b"origin", b"https://%d" % number + long)])).body == b"body"
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What the head of a request must be; the pure part."""
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -60,6 +61,16 @@ def test_a_valid_host_has_no_delimiter(host: bytes) -> None:
     if is_valid_host(host):
         assert not set(host.strip()) & set(b' ,/?#@\\"<>\r\n\t\0')
         assert host.isascii()
+
+
+def test_long_hosts_are_not_remembered() -> None:
+    tracemalloc.start()
+    try:
+        for number in range(200):
+            assert not is_valid_host(b"%d" % number + b"a" * 60_000)
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
