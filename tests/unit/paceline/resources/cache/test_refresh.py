@@ -185,6 +185,72 @@ async def test_only_values_and_what_is_opened_once_outlive_a_request() -> None:
     await engine.dispose()
 
 
+@pytest.mark.invariant
+async def test_a_function_outlives_a_request_as_far_as_what_it_holds_does() -> None:
+    session, text = Session(), "text"
+
+    def by_default(db: Any = session) -> Any:
+        return db
+
+    def by_keyword(*, db: Any = session) -> Any:
+        return db
+
+    assert not any(map(outlives, (lambda: session, lambda: [session], by_default, by_keyword, lambda: by_default)))
+    assert all(map(outlives, (lambda: text, lambda: None, len.__class__, shop_of)))
+
+
+@pytest.mark.invariant
+async def test_a_client_that_is_closed_with_its_request_is_used_in_the_background_no_more(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    fetched: list[str] = []
+
+    @tune.cache(name="rates", ttl=60, max_staleness=3600, key="{currency}", tunables=shop.tunables)
+    async def load(http: httpx.AsyncClient, currency: str) -> int:
+        await asyncio.sleep(0)
+        await http.get("http://rates.example")
+        fetched.append(currency)
+        return len(fetched)
+
+    async def request() -> int:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200))) as http:
+            value = await load(http, "EUR")
+        await asyncio.sleep(0.01)
+        return value
+
+    await request()
+    shop.tunables.apply(Values(caches={"rates": CacheValues(1e-9)}))
+    assert [await request() for _ in range(4)] == [1, 2, 3, 4]
+    assert "AsyncClient that was closed when its request ended" in caplog.text
+
+
+@pytest.mark.invariant
+async def test_a_function_that_needs_a_variable_of_the_request_is_called_by_requests_only(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    database: ContextVar[Session] = ContextVar("database")
+
+    @tune.cache(name="balances", ttl=60, max_staleness=3600, tunables=shop.tunables)
+    async def load(currency: str) -> int:
+        try:
+            session = database.get()
+        except LookupError as error:
+            raise RuntimeError("no session") from error
+        return id(session)
+
+    async def request() -> bool:
+        session = Session()
+        database.set(session)
+        found = await load("EUR")
+        await asyncio.sleep(0.01)
+        return found == id(session)
+
+    assert await request()
+    shop.stale()
+    assert [await asyncio.create_task(request()) for _ in range(4)] == [False, True, True, True]
+    assert "needs a context variable" in caplog.text
+
+
 def shop_of(session: Any) -> Any:
     shop: Any = Shop()
     shop.db = session
