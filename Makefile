@@ -75,8 +75,8 @@ bench-before: $(STAMP) ## what a change costs a request: this checkout against t
 soak: $(STAMP) ## ten minutes of load and retuning: memory, lost requests, connections (SECONDS=n)
 	$(BIN)/python -m tests.benchmarks.soak $(if $(JSON),--json)
 
-bench-tuner: $(STAMP) ## the tuner beside the exhaustive grid and simpler ways, on every scenario (ONLY=prefix, JSON=1)
-	$(BIN)/python -m tests.benchmarks.tuner $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json) $(ARGS)
+bench-tuner: $(STAMP) ## the tuner beside the exhaustive grid and simpler ways, on every scenario (ONLY=prefix, JSON=1, BUDGET=no)
+	$(BIN)/python -m tests.benchmarks.tuner $(if $(ONLY),--only $(ONLY)) $(if $(filter no,$(BUDGET)),--without-budget) $(if $(JSON),--json) $(ARGS)
 
 bench-live: $(STAMP) ## real pods tuned from bad starts, beside the best of a grid; nine minutes on a quiet machine (ONLY=tuning or ranks, JSON=1)
 	$(BIN)/python -m tests.benchmarks.live $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json)

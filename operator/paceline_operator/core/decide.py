@@ -185,7 +185,7 @@ def _decided(
         if decision.changes:
             return _with_ttls(decision, ttls)
     found = _first_that_passes(situation, _findings(situation, observation, objective, model))
-    if found is not None and not found.changes and (fewer := half(situation, observation, objective)):
+    if (found is None or not found.changes) and (fewer := half(situation, observation, objective)):
         halved = _limited(situation, fewer)
         found = halved if halved.changes else found
     if found is not None and (found.changes or not ttls):

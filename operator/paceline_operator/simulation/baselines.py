@@ -17,9 +17,10 @@ import numpy as np
 
 from paceline_operator.core.measure.observe import observe
 from paceline_operator.core.model.tunables import WORKERS, Kind, Values
-from paceline_operator.simulation.controllers import Choice, Controller, Paceline, View
+from paceline_operator.simulation.controllers import Choice, Controller, Paceline
 from paceline_operator.simulation.objective import Judge, allowed
 from paceline_operator.simulation.scenario import Scenario
+from paceline_operator.simulation.view import View
 
 LIBRARY_POOL: Final = 15
 """What SQLAlchemy opens without being told: 5, and 10 more in need."""
@@ -137,11 +138,11 @@ def _defaults(judge: Judge, start: Values, seed: int) -> Controller:
 
 
 def _double_cores(judge: Judge, start: Values, seed: int) -> Controller:
-    return Fixed(with_sizes(judge.scenario, start, ceil(2 * judge.scenario.fleet.cpuLimit) + 1, LIBRARY_POOL))
+    return Fixed(with_sizes(judge.scenario, start, ceil(2 * judge.scenario.fleet.cpu) + 1, LIBRARY_POOL))
 
 
 def _cores(judge: Judge, start: Values, seed: int) -> Controller:
-    return Fixed(with_sizes(judge.scenario, start, ceil(judge.scenario.fleet.cpuLimit)))
+    return Fixed(with_sizes(judge.scenario, start, ceil(judge.scenario.fleet.cpu)))
 
 
 def _random(judge: Judge, start: Values, seed: int) -> Controller:

@@ -1,50 +1,24 @@
 """Who chooses the next values, and Paceline's own core as one of them."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Protocol
+from datetime import timedelta
+from typing import Any, Protocol
 
 from paceline_operator.core.decide import decide
 from paceline_operator.core.laws.swamped import swamped
 from paceline_operator.core.measure.observation import Observation
-from paceline_operator.core.measure.observe import PodWindow, observe
+from paceline_operator.core.measure.observe import observe
 from paceline_operator.core.model.decision import Decision, Reason, apply_changes
 from paceline_operator.core.model.policy import Policy
 from paceline_operator.core.model.tunables import Values
 from paceline_operator.core.model.values import values_to_wire
 from paceline_operator.core.situation.memory import Memory
-from paceline_operator.core.situation.situation import Budget, Fleet, Situation
+from paceline_operator.core.situation.situation import Budget, Situation
 from paceline_operator.core.verdict.pending import remember
 from paceline_operator.crd.memory import parse_memory, render_pending, render_tuner
-from paceline_operator.simulation.conditions import Conditions
 from paceline_operator.simulation.objective import budget, worst_case_pods
-from paceline_operator.simulation.physics import MOST_PODS
 from paceline_operator.simulation.scenario import Scenario
-
-START: Final = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What a controller is shown at the end of an interval. `windows` is empty before the first one."""
-
-    interval: int
-    conditions: Conditions
-    values: Values
-    generation: int
-    windows: tuple[PodWindow, ...] = ()
-    rolling_out: bool = False
-    scaled: bool = False
-    """The number of pods has just changed."""
-    seconds: float = 0.0
-    """Of the interval that have passed."""
-    short: bool = False
-    """`windows` are of a few seconds, and the interval goes on."""
-
-    @property
-    def pods(self) -> int:
-        """As many as are simulated."""
-        return min(MOST_PODS, self.conditions.replicas)
+from paceline_operator.simulation.view import START, View, fleet_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,18 +100,12 @@ class Paceline:
         )
 
     def _situation(self, view: View, observation: Observation | None, intervals: int) -> Situation:
+        now = START + intervals * timedelta(seconds=self.scenario.interval) + timedelta(seconds=view.seconds)
         return Situation(
             policy=self.policy,
             values=view.values,
-            fleet=Fleet(
-                total=view.pods,
-                reporting=len(view.windows) or view.pods,
-                applied=view.pods,
-                generation=view.generation,
-                rolling_out=view.rolling_out,
-                replicas=view.conditions.replicas,
-            ),
-            now=START + intervals * timedelta(seconds=self.scenario.interval) + timedelta(seconds=view.seconds),
+            fleet=fleet_of(self.scenario, view, now),
+            now=now,
             observation=observation,
             memory=self.memory,
             short=view.short,

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numba
+import numpy as np
 
 from paceline_operator.simulation.event_heap import push
 from paceline_operator.simulation.records import (
@@ -49,12 +50,17 @@ def run_next(
         return
     slot = worker.ready_head
     worker.ready_head = requests[slot].next
-    spent = requests[slot].slice_seconds
+    spent, starts = requests[slot].slice_seconds, now
+    if pod.delay_mean > 0.0 and requests[slot].queued == now:
+        # The loop was asleep: it waits for a core that a neighbour has. One that is running keeps its core.
+        starts += np.random.exponential(pod.delay_mean)
     pod.spent += spent
+    pod.running += 1
     if now >= load.warm_up:
         pod.cpu_seconds += spent
-        record(pod, LAG, now - requests[slot].queued)
-    count.pending = push(heap, count.pending, now + spent, SLICE_DONE, slot)
+        record(pod, LAG, starts - requests[slot].queued)
+    slowed = max(1.0, pod.running / fleet.cores)
+    count.pending = push(heap, count.pending, starts + spent * slowed, SLICE_DONE, slot)
 
 
 @numba.njit(cache=True)

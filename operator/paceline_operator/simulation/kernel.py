@@ -36,7 +36,14 @@ from paceline_operator.simulation.records import (
 )
 
 
-def play(seed: int, rates: NDArray[np.float64], cpu_seconds: NDArray[np.float64], load: Load, fleet: Fleet) -> Played:
+def play(
+    seed: int,
+    rates: NDArray[np.float64],
+    cpu_seconds: NDArray[np.float64],
+    load: Load,
+    fleet: Fleet,
+    delays: NDArray[np.float64] | None = None,
+) -> Played:
     """Plays a load and measures what comes after the warm-up. The same seed gives the same requests.
 
     Args:
@@ -45,6 +52,7 @@ def play(seed: int, rates: NDArray[np.float64], cpu_seconds: NDArray[np.float64]
         cpu_seconds: mean CPU time of a request, one for each pod.
         load: what comes in, besides its rates.
         fleet: what serves it, besides the CPU time of its requests.
+        delays: mean seconds for which a loop that wakes waits for a core, one for each pod; None: it need not wait.
     """
     total = float(rates.sum())
     most = int(total + 8 * total**0.5) + 100
@@ -55,6 +63,7 @@ def play(seed: int, rates: NDArray[np.float64], cpu_seconds: NDArray[np.float64]
         workers[queue] = NOBODY
     pods = np.zeros(len(cpu_seconds), POD)
     pods["cpu_mean"], pods["throttled_in"] = cpu_seconds, NOBODY
+    pods["delay_mean"] = 0.0 if delays is None else delays
     # Pending at once: one slice or renewal a worker, one query a connection, the next arrival.
     heap = new_heap(len(workers) * (2 + min(fleet.pool, most)) + 8)
     latencies, slots, counts = np.zeros(most), np.arange(most)[::-1].copy(), np.zeros(1, COUNTS)
@@ -155,6 +164,7 @@ def _slice_done(
     request = requests[slot]
     worker: int = request.worker
     workers[worker].busy = 0
+    pods[worker // fleet.workers].running -= 1
     if request.holds:
         give_back(now, slot, load, fleet, requests, workers, pods, heap, count)
     if request.queries_left > 0:

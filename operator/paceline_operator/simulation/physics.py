@@ -1,7 +1,7 @@
 """One interval of a fleet with given values: from the scenario's words to the kernel's numbers."""
 
 from dataclasses import dataclass
-from math import log, sqrt
+from math import inf, log, sqrt
 from typing import Final
 
 import numpy as np
@@ -54,34 +54,47 @@ def simulate(
     scenario: Scenario, conditions: Conditions, tuned: Tuned, values: Values, *, seed: int, length: Length
 ) -> Played:
     """Plays one interval, or as much of it as `length` says."""
-    pods = min(MOST_PODS, conditions.replicas)
-    stood_for = conditions.replicas / pods
+    pods = min(MOST_PODS, conditions.serving)
+    stood_for = conditions.serving / pods
     rate = conditions.requests_per_second / stood_for
     workers = min(int(values.get(WORKERS, 1)), most_workers(scenario))
     seconds = round(min(scenario.interval, max(length.least_seconds, length.requests / rate))) + length.warm_up
     service, database = scenario.service, scenario.database
-    cpu = np.full(pods, service.cpuPerRequest * (1 + service.workerOverhead * (workers - 1)))
-    cpu[: round(conditions.slow_pods / stood_for) or min(1, conditions.slow_pods)] *= conditions.slow_factor
+    cpu = np.full(pods, service.cpuPerRequest * (1 + service.workerOverhead * (workers - 1)) * conditions.cpu_factor)
+    cpu[: scaled_down(conditions.slow_pods, stood_for)] *= conditions.slow_factor
+    delays = np.zeros(pods)
+    delays[: scaled_down(conditions.noisy_pods, stood_for)] = conditions.delay_seconds
     ttl = values.get(tuned.cache, 0.0) if tuned.cache else 0.0
     return play(
         seed,
         seconds_of_load(rate, scenario.burstiness, seconds, seed),
         cpu,
-        Load(
-            length.warm_up, miss_ratio(service, conditions.requests_per_second, ttl), service.databaseQueriesPerRequest
-        ),
+        Load(length.warm_up, misses(service, conditions, ttl), service.databaseQueriesPerRequest),
         Fleet(
             workers=workers,
             pool=int(values[tuned.pool]) if tuned.pool else 1_000,
-            cpu_limit=scenario.fleet.cpuLimit,
+            cpu_limit=scenario.fleet.cpuLimit or inf,
             cpu_sigma=_sigma(service.cpuCv),
             query_seconds=database.time * conditions.database_factor,
             query_sigma=_sigma(database.cv),
             contention=database.sigma,
             coherency=database.kappa,
             pods_stood_for=stood_for,
+            cores=scenario.fleet.cores or inf,
         ),
+        delays,
     )
+
+
+def scaled_down(pods: int, stood_for: float) -> int:
+    """Of the pods that are played, as many as stand for these; one at least, if there are any."""
+    return round(pods / stood_for) or min(1, pods)
+
+
+def misses(service: ServicePart, conditions: Conditions, ttl_seconds: float) -> float:
+    """Share of the requests that reach the database under these conditions."""
+    hits = 1 - miss_ratio(service, conditions.requests_per_second, ttl_seconds)
+    return 1 - (1 - conditions.cold_share) * hits
 
 
 def miss_ratio(service: ServicePart, requests_per_second: float, ttl_seconds: float) -> float:

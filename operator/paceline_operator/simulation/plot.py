@@ -7,8 +7,9 @@ from paceline_operator.core.model.decision import Reason
 from paceline_operator.core.model.durations import format_duration
 from paceline_operator.simulation.canvas import INK, PALE, Axis, Canvas
 from paceline_operator.simulation.conditions import rate_at
+from paceline_operator.simulation.faults import FaultPart
 from paceline_operator.simulation.result import values_by_interval
-from paceline_operator.simulation.scenario import FaultPart, Scenario
+from paceline_operator.simulation.scenario import Scenario
 
 WIDTH: Final = 900.0
 LEFT: Final = 160.0

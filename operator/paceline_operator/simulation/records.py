@@ -1,5 +1,6 @@
 """What the kernel works on: arrays of records, and the numbers of a load and a fleet."""
 
+from math import inf
 from typing import Any, Final, NamedTuple
 
 import numba
@@ -50,6 +51,8 @@ WORKER: Final = np.dtype(
 POD: Final = np.dtype(
     [
         ("cpu_mean", np.float64),
+        ("delay_mean", np.float64),
+        ("running", np.int64),
         ("spent", np.float64),
         ("period", np.int64),
         ("throttled_in", np.int64),
@@ -95,6 +98,8 @@ class Fleet(NamedTuple):
     """σ and κ of the Universal Scalability Law, over the active queries."""
     pods_stood_for: float
     """How many pods of the real fleet one simulated pod stands for at the database."""
+    cores: float = inf
+    """Of its node that a pod's workers share: with more of them running, each is slower by as much."""
 
 
 class Played(NamedTuple):

@@ -11,12 +11,13 @@ from paceline_operator.core.measure.observe import PodWindow
 from paceline_operator.core.measure.window import short_window
 from paceline_operator.core.model.tunables import WORKERS, Values
 from paceline_operator.simulation.autoscaler import scaled, wish
-from paceline_operator.simulation.conditions import Conditions, conditions_at
-from paceline_operator.simulation.controllers import Choice, Controller, View
+from paceline_operator.simulation.conditions import Conditions, conditions_at, rolling_out_at
+from paceline_operator.simulation.controllers import Choice, Controller
 from paceline_operator.simulation.objective import Judge, allowed
 from paceline_operator.simulation.physics import Length, most_workers, simulate
 from paceline_operator.simulation.scenario import Scenario
 from paceline_operator.simulation.telemetry import distortion_at, report
+from paceline_operator.simulation.view import View
 
 SEEDS_APART: Final = 1000
 SHORT_APART: Final = 1_000_000
@@ -65,7 +66,7 @@ class Run:
     def _interval(self, interval: int) -> None:
         conditions = conditions_at(self.scenario, max(0, interval), self.replicas)
         scaled_now = bool(self.steps) and self.steps[-1].conditions.replicas != conditions.replicas
-        rolling = self.scenario.active("rollout", interval) is not None
+        rolling = rolling_out_at(self.scenario, interval)
         view = View(interval, conditions, self.values, self.generation, (), rolling, scaled_now)
         if self.scenario.active("operator-restart", interval):
             self.controller.restart()
@@ -153,5 +154,5 @@ class Run:
     def _autoscale(self, cores_used: float) -> None:
         if self.scenario.hpa is None:
             return
-        self._wishes.append(wish(self.scenario.hpa, self.replicas, cores_used / self.scenario.fleet.cpuLimit))
+        self._wishes.append(wish(self.scenario.hpa, self.replicas, cores_used / self.scenario.fleet.cpu))
         self.replicas = scaled(self.replicas, self._wishes)

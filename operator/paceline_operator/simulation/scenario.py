@@ -3,77 +3,49 @@
 Durations and quantities are written as in Kubernetes: `4ms`, `60s`, `120Mi`.
 """
 
-from collections.abc import Mapping
 from datetime import timedelta
+from math import inf
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from paceline_operator.core.model.durations import parse_duration
 from paceline_operator.core.model.policy import Policy
 from paceline_operator.core.model.tunables import Values
 from paceline_operator.core.model.values import values_from_wire
 from paceline_operator.crd.v1alpha1 import parse_policy
 from paceline_operator.errors import InvalidSpec, UsageError
+from paceline_operator.simulation.faults import FaultKind, FaultPart
+from paceline_operator.simulation.units import Bytes, Part, Seconds, Size, Ttl
 
 TARGET: Final = {"kind": "Deployment", "name": "simulated"}
-_UNITS: Final = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "k": 10**3, "M": 10**6, "G": 10**9}
 
 
-def _seconds(value: object) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, str):
-        raise ValueError(f"{value!r} is not a duration such as 4ms or 60s")
-    return parse_duration(value).total_seconds()
-
-
-def _bytes(value: object) -> float:
-    text = str(value)
-    suffix = next((unit for unit in _UNITS if text.endswith(unit)), "")
-    try:
-        if isinstance(value, bool):
-            raise ValueError(value)
-        return float(text.removesuffix(suffix)) * _UNITS.get(suffix, 1)
-    except ValueError as error:
-        raise ValueError(f"{value!r} is not a number of bytes: write one such as 512Mi or 2Gi") from error
-
-
-def _whole(value: object) -> int:
-    try:
-        if isinstance(value, bool) or not isinstance(value, int | float | str) or float(value) % 1:
-            raise ValueError(value)
-        return int(float(value))
-    except (ValueError, OverflowError) as error:
-        raise ValueError(f"{value!r} is not a whole number: write one such as 5") from error
-
-
-def _ttl(value: object) -> float:
-    return _seconds(value.get("ttlSeconds", value.get("ttl")) if isinstance(value, Mapping) else value)
-
-
-Seconds = Annotated[float, BeforeValidator(_seconds)]
-Bytes = Annotated[float, BeforeValidator(_bytes)]
-Size = Annotated[int, BeforeValidator(_whole), Field(ge=1)]
-Ttl = Annotated[float, BeforeValidator(_ttl), Field(ge=0)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-class FleetPart(_Part):
+class FleetPart(Part):
     replicas: int = Field(default=10, ge=1)
-    cpuLimit: float = Field(default=2.0, gt=0)  # noqa: N815 - the file's names
+    cpuLimit: float | None = Field(default=2.0, gt=0)  # noqa: N815 - the file's names
+    """`null`: none, and `cores` alone bounds what a pod computes."""
+    cores: int | None = Field(default=None, ge=1)
+    """Of its node that a pod may run on, shared by its workers; absent: pods do not say, and there are enough."""
     memoryLimit: Bytes = Field(default=2 * 2.0**30, gt=0)  # noqa: N815
     memoryBase: Bytes = Field(default=120 * 2.0**20, ge=0)  # noqa: N815
     memoryPerWorker: Bytes = Field(default=60 * 2.0**20, gt=0)  # noqa: N815
     workerStart: Seconds = Field(default=0.3, ge=0)  # noqa: N815
 
+    @model_validator(mode="after")
+    def _bounded(self) -> "FleetPart":
+        if self.cpuLimit is None and self.cores is None:
+            raise ValueError("without a cpuLimit the cores of a node have to be given: cores: 4")
+        return self
 
-class ServicePart(_Part):
+    @property
+    def cpu(self) -> float:
+        """The cores that a pod may use at the most."""
+        return min(self.cpuLimit or inf, self.cores or inf)
+
+
+class ServicePart(Part):
     cpuPerRequest: Seconds = Field(default=0.004, gt=0)  # noqa: N815
     cpuCv: float = Field(default=0.5, ge=0)  # noqa: N815
     databaseQueriesPerRequest: float = Field(default=1.0, ge=0)  # noqa: N815
@@ -85,7 +57,7 @@ class ServicePart(_Part):
     """Share by which each further worker of a pod makes a request's CPU time longer: colder caches, more switches."""
 
 
-class DatabasePart(_Part):
+class DatabasePart(Part):
     time: Seconds = Field(default=0.006, gt=0)
     cv: float = Field(default=1.0, ge=0)
     maxConnections: int = Field(default=200, ge=1)  # noqa: N815
@@ -96,55 +68,26 @@ class DatabasePart(_Part):
     kappa: float = Field(default=0.0, ge=0)
 
 
-class LoadPart(_Part):
+class LoadPart(Part):
     start: int = Field(default=0, alias="from", ge=0)
     requestsPerSecond: float = Field(default=2600.0, gt=0)  # noqa: N815
-    shape: Literal["constant", "ramp", "diurnal", "burst"] = "constant"
+    shape: Literal["constant", "ramp", "diurnal", "weekly", "burst"] = "constant"
     to: float | None = Field(default=None, gt=0)
     amplitude: float = Field(default=0.0, ge=0, lt=1)
     period: float = Field(default=24, gt=0)
     factor: float = Field(default=1.0, gt=0)
+    """Of a burst over the load between bursts; of a weekend over the days before it."""
     every: int = Field(default=10, ge=1)
     length: int = Field(default=1, ge=1)
 
 
-class HpaPart(_Part):
+class HpaPart(Part):
     min: int = Field(default=1, ge=1)
     max: int = Field(default=10, ge=1)
     targetCpuRatio: float = Field(default=0.7, gt=0)  # noqa: N815
 
 
-FaultKind = Literal[
-    "telemetry-loss",
-    "telemetry-frozen",
-    "telemetry-noise",
-    "slow-database",
-    "slow-pod",
-    "replicas",
-    "max-connections",
-    "operator-restart",
-    "rollout",
-]
-MOMENTARY: Final = frozenset({"operator-restart", "rollout"})
-
-
-class FaultPart(_Part):
-    kind: FaultKind
-    start: int = Field(default=0, alias="from", ge=0)
-    until: int | None = Field(default=None, ge=0)
-    """The first interval without it; absent: to the end, for what is momentary one interval."""
-    share: float = Field(default=0.3, ge=0, le=1)
-    ratio: float = Field(default=0.05, ge=0)
-    factor: float = Field(default=3.0, gt=0)
-    pods: int = Field(default=1, ge=1)
-    count: int = Field(default=1, ge=1)
-
-    def active(self, interval: int) -> bool:
-        end = self.until if self.until is not None else self.start + 1 if self.kind in MOMENTARY else interval + 1
-        return self.start <= interval < end
-
-
-class StartPart(_Part):
+class StartPart(Part):
     """What pods start with. A TTL is a duration, or what a tuning document has for a cache."""
 
     workers: Size = 1
@@ -152,7 +95,7 @@ class StartPart(_Part):
     caches: dict[str, Ttl] = Field(default={})
 
 
-class Scenario(_Part):
+class Scenario(Part):
     """One file, validated. Loads and faults count in intervals from 0."""
 
     name: str = Field(min_length=1)

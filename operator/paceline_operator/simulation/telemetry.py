@@ -21,7 +21,7 @@ from paceline_operator.core.measure.pods import (
 )
 from paceline_operator.core.model.tunables import WORKERS, Values
 from paceline_operator.simulation.conditions import Conditions
-from paceline_operator.simulation.physics import Tuned, miss_ratio, most_workers
+from paceline_operator.simulation.physics import Tuned, misses, most_workers
 from paceline_operator.simulation.records import BUCKETS, DURATION, HOLD, LAG, LOWEST, PERIOD, SCALE, WAIT, Played
 from paceline_operator.simulation.scenario import Scenario
 
@@ -38,13 +38,19 @@ class Distortion:
     lost: float = 0.0
     frozen: float = 0.0
     noise: float = 0.0
+    restarted: int = 0
 
 
 def distortion_at(scenario: Scenario, interval: int) -> Distortion:
     """What the scenario's faults do to telemetry in the interval."""
     loss, frozen = scenario.active("telemetry-loss", interval), scenario.active("telemetry-frozen", interval)
-    noise = scenario.active("telemetry-noise", interval)
-    return Distortion(loss.share if loss else 0.0, frozen.share if frozen else 0.0, noise.ratio if noise else 0.0)
+    noise, restarts = scenario.active("telemetry-noise", interval), scenario.active("restarts", interval)
+    return Distortion(
+        loss.share if loss else 0.0,
+        frozen.share if frozen else 0.0,
+        noise.ratio if noise else 0.0,
+        restarts.pods if restarts else 0,
+    )
 
 
 def report(
@@ -64,7 +70,8 @@ def report(
     caches = _caches(scenario, conditions, tuned, values)
     windows = []
     for pod in range(len(played.pods)):
-        if rng.random() < distortion.lost:
+        # A pod whose container was started again counts from there: it has no whole window.
+        if rng.random() < distortion.lost or pod < distortion.restarted:
             continue
         after = _state(scenario, conditions, tuned, values, played, pod, factors, caches)
         after = replace(after, uptime_seconds=1000 + (interval + 1) * scenario.interval, generation=generation)
@@ -115,7 +122,13 @@ def _state(
         loop_lag=lag,
         pools=pools,
         caches=caches,
-        cpu=Cpu(fleet.cpuLimit, float(row["cpu_seconds"]), round(played.seconds / PERIOD), int(row["throttled"])),
+        cpu=Cpu(
+            fleet.cpuLimit,
+            float(row["cpu_seconds"]),
+            round(played.seconds / PERIOD) if fleet.cpuLimit else 0,
+            int(row["throttled"]),
+            fleet.cores,
+        ),
         memory=PodMemory(
             int(fleet.memoryLimit), int(fleet.memoryBase + workers * fleet.memoryPerWorker), int(fleet.memoryPerWorker)
         ),
@@ -144,12 +157,12 @@ def _caches(scenario: Scenario, conditions: Conditions, tuned: Tuned, values: Va
     if tuned.cache is None or not service.cacheableShare:
         return {}
     ttl = values[tuned.cache]
-    lookups = conditions.requests_per_second * service.cacheableShare * scenario.interval / conditions.replicas
+    lookups = conditions.requests_per_second * service.cacheableShare * scenario.interval / conditions.serving
 
     def counted(seconds: float, share: float) -> Lookups:
-        misses = (miss_ratio(service, conditions.requests_per_second, seconds) - 1) / service.cacheableShare + 1
+        missed = (misses(service, conditions, seconds) - 1) / service.cacheableShare + 1
         total = round(lookups * share)
-        return Lookups(total - round(total * misses), round(total * misses))
+        return Lookups(total - round(total * missed), round(total * missed))
 
     ladder = {2.0**power for power in range(0, 12)} | {ttl}
     ghosts = {seconds: counted(seconds, SAMPLED) for seconds in sorted(ladder)}

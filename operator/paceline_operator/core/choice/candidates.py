@@ -134,7 +134,8 @@ def _worker_range(situation: Situation) -> tuple[float, float]:
 def _bundles(
     situation: Situation, model: Model, objective: Objective, workers: float
 ) -> Iterator[Mapping[Tunable, float]]:
-    """The pools as they are needed; and, with the workers that run now, the pools as they are."""
+    """The pools as they are needed; with fewer workers, no more connections than there are, too; and, with the workers
+    that run now, the pools as they are."""
     wanted = {
         spec.tunable: _wanted(situation, model, objective, spec, workers)
         for spec in situation.policy.tunables.values()
@@ -143,9 +144,18 @@ def _bundles(
     sizes = fitted(situation, wanted, workers)
     if sizes is not None:
         yield sizes
+    now = situation.values.get(WORKERS, 1.0)
+    pooled = _pooled(situation, wanted, now / workers)
+    if workers < now and pooled != sizes:
+        yield pooled
     kept = {tunable: situation.values[tunable] for tunable in wanted}
-    if workers == situation.values.get(WORKERS, 1.0) and kept != sizes:
+    if workers == now and kept != sizes:
         yield kept
+
+
+def _pooled(situation: Situation, wanted: Mapping[Tunable, float], share: float) -> Mapping[Tunable, float]:
+    """Sizes that need no more connections than there are now, with so many times fewer workers."""
+    return {tunable: min(size, floor(situation.values[tunable] * share)) for tunable, size in wanted.items()}
 
 
 def _wanted(situation: Situation, model: Model, objective: Objective, spec: TunableSpec, workers: float) -> float:

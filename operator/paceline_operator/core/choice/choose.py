@@ -8,11 +8,13 @@ from typing import Final
 
 from paceline_operator.core.choice.candidates import Candidate, candidates, judged
 from paceline_operator.core.choice.cost import Bar, cheapest, cost, stabilized
+from paceline_operator.core.guards.limits import TRUSTED
 from paceline_operator.core.laws.constraints import budgeted, connections_per_worker
 from paceline_operator.core.model.decision import growing
 from paceline_operator.core.model.policy import Objective, Prefer
 from paceline_operator.core.model.tunables import WORKERS, Values
 from paceline_operator.core.queueing.predict import Model
+from paceline_operator.core.situation.doubts import trusted_share
 from paceline_operator.core.situation.experience import noise_of
 from paceline_operator.core.situation.situation import Situation
 from paceline_operator.core.verdict.bought import LEAST_STEP
@@ -99,11 +101,13 @@ def _nearest(situation: Situation, bar: Bar, found: Iterable[Candidate], current
     """Where nothing has the room: what is fastest under the load to plan for, not what is fastest now.
 
     What is fastest now may be a worker for each request in flight, which stands in its neighbours' way once more come.
+    More of what has gained nothing is not tried for the room, either.
     """
-    expected = [(seconds, each) for each in found if (seconds := bar.expected(each)) is not None]
+    trusted = [each for each in found if trusted_share(situation, each.values) >= TRUSTED]
+    expected = [(seconds, each) for each in trusted if (seconds := bar.expected(each)) is not None]
     now = bar.expected(current)
     if not expected or now is None:
-        return _fastest(situation, [each for _, each in expected] or found, current)
+        return _fastest(situation, [each for _, each in expected] or trusted, current)
     least = min(seconds for seconds, _ in expected)
     equal = [each for seconds, each in expected if seconds <= least * (1 + EQUAL)]
     best = min(equal, key=lambda candidate: (cost(situation, candidate.values), candidate.p95_seconds))

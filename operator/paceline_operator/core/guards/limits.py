@@ -85,9 +85,11 @@ def at_maximum(situation: Situation, proposal: Proposal) -> Proposal | Hold:
 
 
 def carry_pools(situation: Situation, proposal: Proposal) -> Proposal | Hold:
-    """Workers take their pools along, so that totals stay what they were or what is needed."""
+    """Workers take their pools along, so that totals stay what they were or what is needed. The law of crowded
+    databases has sized them already."""
     observation, objective = situation.observation, situation.policy.objective
-    if proposal.predicted or proposal.lever.tunable != WORKERS or observation is None or objective is None:
+    sized = proposal.predicted or proposal.finding.reason is Reason.DATABASE_SATURATED
+    if sized or proposal.lever.tunable != WORKERS or observation is None or objective is None:
         return proposal
     carried = carried_pools(situation, observation, objective, proposal.lever)
     return replace(proposal, changes=(proposal.lever, *carried))

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from math import ceil, floor
 from typing import Final
 
+from paceline_operator.core.laws.constraints import pool_limit
 from paceline_operator.core.laws.contention import asked_for, connections, is_disproved, most_connections
 from paceline_operator.core.laws.diagnose import (
     LAG_IN_HOLD,
@@ -52,10 +53,8 @@ def retreat(situation: Situation, observation: Observation, objective: Objective
         if now <= limit * (1 + situation.policy.behavior.tolerance):
             continue
         workers, size = _borne(situation, observation, objective, tunable, limit)
-        # The pool is the lever: what comes with it must not be sized by the workers' law.
-        moved = differences(situation.values, {**situation.values, WORKERS: workers, tunable: size})
-        changes = tuple(sorted(moved, key=lambda change: change.tunable != tunable))
         if connections(situation, {WORKERS: workers, tunable: size}, tunable) < now:
+            changes = _moved(situation, tunable, workers, size)
             return _saturated(situation, changes, _recalled(situation, tunable, now, limit))
     return None
 
@@ -94,33 +93,59 @@ def _fewest_workers(situation: Situation, observation: Observation) -> float:
 
 
 def relief(situation: Situation, observation: Observation, objective: Objective) -> Proposal | None:
-    """The connections that were enough when the database was well, if it is slow now and requests wait for it."""
+    """The connections that were enough when the database was well, if it is slow now and requests wait for it; in fewer
+    workers where as many as there are would need more."""
     if (observation.p95 or 0.0) <= objective.p95.total_seconds():
         return None
     for tunable, size, seen, _ in _waited_for(situation, observation, objective):
         slow = slow_database(situation, observation, tunable.name)
         if not slow:
             continue
-        fastest = situation.memory.fastest[tunable.name]
-        load = seen.arrivals_per_worker * fastest * BURSTINESS
-        enough = float(ceil(SLACK * servers_needed(load, fastest, longest_wait_seconds(objective))))
-        if enough < size:
-            evidence = f"{slow}; {enough:g} connections were enough then, and more slow it down"
-            return _saturated(situation, (Change(tunable, size, enough),), evidence)
+        fastest, now = situation.memory.fastest[tunable.name], situation.values.get(WORKERS, 1.0)
+        load = now * seen.arrivals_per_worker * fastest * BURSTINESS
+        for workers in _no_more(now, _fewest_workers(situation, observation)):
+            wait = longest_wait_seconds(objective)
+            enough = float(ceil(SLACK * servers_needed(load / workers, fastest, wait)))
+            if workers * enough < now * size and enough <= _most(situation, tunable):
+                evidence = f"{slow}; {enough:g} connections were enough then, and more slow it down"
+                return _saturated(situation, _moved(situation, tunable, workers, enough), evidence)
     return None
 
 
 def half(situation: Situation, observation: Observation, objective: Objective) -> Proposal | None:
-    """Half of an exhausted pool that cannot grow: a database with less to do at once may complete more."""
+    """Half of the connections of an exhausted pool that cannot grow, in the fewest workers that have the CPU time: a
+    database with less to do at once may complete more, and few large pools wait less than many small ones.
+
+    Worked example: 8 workers of one connection, loops busy 10 % of the time: one worker of 4.
+    """
     if (observation.p95 or 0.0) <= objective.p95.total_seconds():
         return None
+    now, fewest = situation.values.get(WORKERS, 1.0), _fewest_workers(situation, observation)
     for tunable, size, seen, hold in _waited_for(situation, observation, objective):
-        if size > 1 and exhausted(seen, size):
+        workers = min(now, max(fewest, ceil(now * size / 2 / _most(situation, tunable))))
+        fewer = float(ceil(now * size / 2 / workers))
+        if exhausted(seen, size) and workers * fewer < now * size:
             evidence = f"all connections of {tunable} are in use, {format_duration(hold)} each, and more would not help"
-            return _saturated(
-                situation, (Change(tunable, size, float(ceil(size / 2))),), f"{evidence}; fewer are tried"
-            )
+            moved = _moved(situation, tunable, workers, fewer)
+            return _saturated(situation, moved, f"{evidence}; fewer are tried")
     return None
+
+
+def _most(situation: Situation, tunable: Tunable) -> float:
+    """Connections that a worker may have."""
+    return max(1.0, pool_limit(situation, situation.policy.tunables[tunable], 1.0))
+
+
+def _no_more(now: float, fewest: float) -> Iterator[float]:
+    """Worker counts from the one in force down."""
+    return (now - gone for gone in range(int(now - fewest) + 1))
+
+
+def _moved(situation: Situation, tunable: Tunable, workers: float, size: float) -> tuple[Change, ...]:
+    """The pool first: it is the lever, and what comes with it must not be sized by the workers' law."""
+    fewer = {WORKERS: workers} if workers != situation.values.get(WORKERS, 1.0) else {}
+    after = {**situation.values, **fewer, tunable: situation.policy.tunables[tunable].allowed(size)}
+    return tuple(sorted(differences(situation.values, after), key=lambda change: change.tunable != tunable))
 
 
 def _waited_for(

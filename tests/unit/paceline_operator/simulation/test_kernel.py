@@ -26,6 +26,7 @@ def played(
     seed: int = 1,
     miss: float = 1.0,
     queries: float = 1.0,
+    delay: float = 0.0,
     **fleet: Any,
 ) -> Played:
     parts: dict[str, Any] = {
@@ -39,7 +40,8 @@ def played(
         "coherency": 0.0,
         "pods_stood_for": 1.0,
     }
-    return play(seed, np.full(seconds, rate), np.full(pods, cpu), Load(5.0, miss, queries), Fleet(**{**parts, **fleet}))
+    load, delays = Load(5.0, miss, queries), np.full(pods, delay)
+    return play(seed, np.full(seconds, rate), np.full(pods, cpu), load, Fleet(**{**parts, **fleet}), delays)
 
 
 def mean(result: Played, which: int) -> float:
@@ -86,6 +88,23 @@ def test_the_quota_stalls_a_pod_that_wants_more_than_it_may_have() -> None:
     assert tight.pods["throttled"].sum() > 0
     assert np.percentile(tight.latencies, 95) > np.percentile(free.latencies, 95)
     assert tight.pods["cpu_seconds"].sum() / tight.seconds == pytest.approx(0.9, rel=0.03)
+
+
+def test_workers_share_the_cores_of_their_node() -> None:
+    free = played(360.0, cpu=0.0025, workers=4, miss=0.0)
+    shared = played(360.0, cpu=0.0025, workers=4, miss=0.0, cores=1.0)
+    assert mean(shared, DURATION) > 2 * mean(free, DURATION)
+    assert shared.pods["throttled"].sum() == 0, "nobody throttles: there is no limit"
+    assert shared.pods["cpu_seconds"].sum() / shared.seconds == pytest.approx(0.9, rel=0.03)
+    too_much = played(600.0, cpu=0.0025, workers=4, miss=0.0, cores=1.0, seconds=60)
+    assert too_much.pods["requests"].sum() / too_much.seconds == pytest.approx(400, rel=0.05)
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_loop_that_wakes_waits_for_a_core_that_a_neighbour_has(workers: int) -> None:
+    result = played(5.0, workers=workers, cpu=0.001, miss=0.0, delay=0.01, seconds=1000)
+    assert mean(result, LAG) == pytest.approx(0.01, rel=0.15), "more workers do not take it away"
+    assert result.pods["cpu_seconds"].sum() / result.seconds == pytest.approx(0.005, rel=0.1)
 
 
 def test_queries_slow_each_other_down_as_the_usl_says() -> None:

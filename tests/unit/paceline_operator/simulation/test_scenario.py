@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from paceline_operator.core.model.tunables import WORKERS, cache, pool
 from paceline_operator.errors import UsageError
-from paceline_operator.simulation.conditions import conditions_at, rate_at, seconds_of_load
-from paceline_operator.simulation.physics import miss_ratio, most_workers
+from paceline_operator.simulation.conditions import conditions_at, rate_at, rolling_out_at, seconds_of_load, template_at
+from paceline_operator.simulation.physics import miss_ratio, misses, most_workers
 from paceline_operator.simulation.scenario import Scenario, parse_scenario
 
 
@@ -52,6 +52,11 @@ def test_start_values_are_read_as_people_write_them() -> None:
             {0: 200, 1: 200, 2: 100, 8: 200},
             id="bursts",
         ),
+        pytest.param(
+            [{"from": 0, "requestsPerSecond": 100, "shape": "weekly", "amplitude": 0.4, "period": 4, "factor": 0.5}],
+            {0: 100, 1: 140, 17: 140, 20: 50, 21: 70, 27: 30, 28: 100},
+            id="two days of seven are a weekend",
+        ),
     ],
 )
 def test_load(load: list[dict[str, Any]], rates: dict[int, float] | None) -> None:
@@ -82,6 +87,44 @@ def test_faults_change_the_conditions_while_they_last() -> None:
     assert faulty.active("rollout", 9)
     assert not faulty.active("rollout", 10)
     assert faulty.active("telemetry-noise", 39)
+
+
+def test_a_broken_pod_serves_nothing_and_the_others_serve_its_share() -> None:
+    broken = scenario(faults=[{"from": 5, "until": 7, "kind": "broken-pods", "pods": 2}])
+    sound, during = conditions_at(broken, 4, 10), conditions_at(broken, 5, 10)
+    assert (sound.serving, during.replicas, during.serving) == (10, 10, 8)
+    assert sound.planned_per_second == during.planned_per_second == 1.25 * 2600, "of those that serve, each its share"
+    assert conditions_at(broken, 5, 2).serving == 1, "one at least is sound"
+
+
+def test_a_deploy_brings_other_pods_and_its_end_the_ones_before() -> None:
+    deployed = scenario(
+        faults=[{"from": 5, "until": 7, "kind": "deploy", "factor": 1.5}, {"from": 9, "kind": "rollout"}]
+    )
+    assert [conditions_at(deployed, interval, 10).cpu_factor for interval in (4, 5, 6, 7)] == [1, 1.5, 1.5, 1]
+    assert [template_at(deployed, interval) for interval in (4, 5, 7)] == ["first", "deploy-5", "first"]
+    assert [interval for interval in range(12) if rolling_out_at(deployed, interval)] == [5, 7, 9]
+
+
+def test_neighbours_and_cold_caches_last_as_long_as_they_are_said_to() -> None:
+    noisy = scenario(
+        faults=[
+            {"from": 5, "kind": "noisy-neighbour", "pods": 3, "delay": "20ms"},
+            {"from": 5, "kind": "cold-cache", "share": 0.5},
+        ]
+    )
+    during, after = conditions_at(noisy, 5, 10), conditions_at(noisy, 6, 10)
+    assert (during.noisy_pods, during.delay_seconds, during.cold_share) == (3, 0.02, 0.5)
+    assert (after.noisy_pods, after.cold_share) == (3, 0), "a cache is cold for an interval unless told otherwise"
+    service = scenario(service={"cacheableShare": 1.0}).service
+    assert misses(service, during, 30) == pytest.approx(1 - 0.5 * (1 - misses(service, after, 30)))
+
+
+def test_what_a_pod_may_use_is_bounded_by_its_limit_or_by_its_node() -> None:
+    assert scenario(fleet={"cpuLimit": 2, "cores": 8}).fleet.cpu == 2
+    assert scenario(fleet={"cpuLimit": None, "cores": 8}).fleet.cpu == 8
+    with pytest.raises(UsageError, match="without a cpuLimit the cores of a node have to be given"):
+        scenario(fleet={"cpuLimit": None})
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,16 @@ from situations import (
     fitted,
     policy,
     pool_spec,
+    postgres_seen,
+    seconds,
     served,
     situation,
     values,
     workers_spec,
+)
+
+WAITED_FOR = postgres_seen(
+    limit=1, hold=seconds(0.03, 48_000), wait=seconds(0.02, 48_000), arrivals_per_worker=200.0 / 8
 )
 
 
@@ -45,6 +51,13 @@ def test_all_candidates_keep_the_bounds() -> None:
     found = list(candidates(start, fitted(start), start.policy.objective))  # type: ignore[arg-type]
     assert {candidate.values[WORKERS] for candidate in found} == {2, 3, 4, 5, 6}
     assert all(3 <= candidate.values[POSTGRES] <= 9 for candidate in found)
+
+
+def test_fewer_workers_may_have_the_connections_there_are_and_no_more() -> None:
+    start = served(8, 1, window={"pools": WAITED_FOR})
+    found = [candidate.values for candidate in candidates(start, fitted(start), OBJECTIVE)]
+    assert values(4, 2) in found
+    assert any(one[WORKERS] == 4 and one[POSTGRES] > 2 for one in found), "what is needed is more than there are"
 
 
 def test_no_candidate_has_more_workers_than_their_pools_least_leaves_room_for() -> None:

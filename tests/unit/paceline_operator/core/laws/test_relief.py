@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from paceline_operator.core.decide import decide
+from paceline_operator.core.guards.limits import carry_pools
 from paceline_operator.core.laws.diagnose import diagnose
 from paceline_operator.core.laws.recommend import carried_pools
 from paceline_operator.core.laws.relief import half, relief
@@ -12,7 +13,7 @@ from paceline_operator.core.measure.observation import Observation
 from paceline_operator.core.model.decision import Change, Reason
 from paceline_operator.core.model.tunables import WORKERS
 from paceline_operator.core.situation.memory import Known, Memory, Rejected
-from paceline_operator.core.situation.situation import Situation
+from paceline_operator.core.situation.situation import Budget, Situation
 from paceline_operator.core.verdict.pending import remember
 from paceline_operator.core.verdict.verify import verify
 from situations import (
@@ -99,6 +100,56 @@ def test_a_pool_is_halved_only_if_it_is_exhausted_and_the_objective_missed() -> 
     assert half(stuck, collapsed(pools=idle), OBJECTIVE) is None
     assert half(stuck, collapsed(duration=seconds(0.02, 20_000)), OBJECTIVE) is None
     assert half(replace(stuck, values=values(4, 1)), collapsed(), OBJECTIVE) is None
+
+
+def starved(workers: int, **changes: Any) -> Situation:
+    """So many workers of one connection, 80 ms each, always checked out; all loops of a pod compute for 10 % of the
+    time together."""
+    exhausted = pool_seen(limit=1, wait=seconds(0.5), hold=seconds(0.08, 20_000), arrivals_per_worker=12.0)
+    window = collapsed(pools={"postgres": exhausted}, cpu_seconds=24.0)
+    return crowded(**{"values": values(workers, 1), "observation": window, **changes})
+
+
+def test_half_of_the_connections_of_many_small_pools_are_tried_in_one_worker() -> None:
+    stuck = starved(8, memory=Memory())
+    assert stuck.observation is not None
+    proposed = half(stuck, stuck.observation, OBJECTIVE)
+
+    assert proposed is not None
+    assert proposed.changes == (Change(POSTGRES, 1, 4), Change(WORKERS, 8, 1))
+
+
+def test_as_many_workers_stay_as_their_pools_may_hold_half_of_the_connections() -> None:
+    """Queues are not quite full, so that there is a model; it knows of more connections only."""
+    decision, _ = decide(starved(8, policy=policy(workers_spec(), pool_spec(1, 1)), memory=Memory()))
+
+    assert decision.changes == (Change(WORKERS, 8, 4),)
+
+
+def test_fewer_workers_alone_are_tried_where_each_has_the_one_connection_that_it_needs() -> None:
+    law = policy(workers_spec(), pool_spec(budget="data/main"))
+    busy = starved(8, memory=Memory(), policy=law, budgets={"data/main": Budget(32, 4)})
+    assert busy.observation is not None
+    busy = replace(busy, observation=replace(busy.observation, cpu_seconds=24.0 * 24))  # 2.4 loops of 8
+    proposed = half(busy, collapsed(pools=busy.observation.pools, cpu_seconds=24.0 * 24), OBJECTIVE)
+
+    assert proposed is not None
+    assert proposed.changes == (Change(WORKERS, 8, 4),)
+    assert carry_pools(busy, proposed) == proposed, "the law of workers would give each of them two"
+
+
+def test_what_was_enough_when_all_was_well_is_had_in_fewer_workers() -> None:
+    few = starved(8)
+    assert few.observation is not None
+    proposed = relief(few, few.observation, OBJECTIVE)
+
+    assert proposed is not None
+    after = {change.tunable: change.new for change in proposed.changes}
+    assert after[WORKERS] * after[POSTGRES] < 8
+    assert after[WORKERS] < 8
+    assert after[POSTGRES] > 1
+    narrow = replace(few, policy=policy(workers_spec(), pool_spec(1, 1)))
+    assert relief(narrow, few.observation, OBJECTIVE) is None, "no pool may hold what few workers need"
 
 
 def test_what_did_not_help_before_is_not_halved_again() -> None:
