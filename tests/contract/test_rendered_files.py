@@ -47,11 +47,11 @@ def test_the_page_beside_the_manifests_creates_every_secret_that_they_name_and_a
 
 
 def test_the_manifests_sign_tokens_and_send_mails() -> None:
-    def named(file: str) -> list[str]:
-        return re.findall(r"\{name: (API_\w+), valueFrom: \{secretKeyRef", (MANIFESTS / file).read_text())
+    def secrets(file: str) -> list[tuple[str, str]]:
+        return [found for each in yaml.safe_load_all((MANIFESTS / file).read_text()) for found in secrets_named(each)]
 
-    assert "API_TOKEN_SECRET" in named("service.yaml")
-    assert "API_MAIL_SMTP_URL" in named("jobs.yaml")
+    assert ("paceline-auth", "secret") in secrets("service.yaml")
+    assert ("paceline-smtp", "url") in secrets("jobs.yaml")
 
 
 def secrets_named(node: Any) -> Iterator[tuple[str, str]]:

@@ -1,8 +1,15 @@
 {{/* Names and labels. A component is service, jobs, operator, postgresql, valkey, valkey-security or mail. */}}
 
+{{/* At most 63 characters: a Service's name and a label's value may not be longer, and a release's has up to 53. */}}
 {{- define "paceline.name" -}}
 {{- $root := index . 0 -}}
-{{- printf "%s-%s" $root.Release.Name (index . 1) -}}
+{{- $component := index . 1 -}}
+{{- printf "%s-%s" ($root.Release.Name | trunc (int (sub 62 (len $component))) | trimSuffix "-") $component -}}
+{{- end -}}
+
+{{/* A version as a label's value: no `+`, as build metadata has it, and no more than 63 characters. */}}
+{{- define "paceline.labelValue" -}}
+{{- . | replace "+" "_" | trunc 63 | trimAll "-_." -}}
 {{- end -}}
 
 {{- define "paceline.selector" -}}
@@ -15,9 +22,9 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- define "paceline.labels" -}}
 {{- $root := index . 0 -}}
 {{ include "paceline.selector" . }}
-app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/version: {{ include "paceline.labelValue" $root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ $root.Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
+helm.sh/chart: {{ include "paceline.labelValue" (printf "%s-%s" $root.Chart.Name $root.Chart.Version) }}
 {{- end -}}
 
 {{- define "paceline.image" -}}
@@ -76,5 +83,22 @@ capabilities: {drop: [ALL]}
 {{- toJson .Values.service.migrations.command -}}
 {{- else if include "paceline.isReferenceApi" . -}}
 ["python", "-m", "paceline_api.migrate"]
+{{- end -}}
+{{- end -}}
+
+{{/*
+How many pods, as a line of a Deployment: of the chart, the component, the number, and whether an autoscaler has it.
+Where nobody gives one, what runs now stays: without the line Kubernetes would go from an earlier release's number to 1.
+*/}}
+{{- define "paceline.replicas" -}}
+{{- $root := index . 0 -}}
+{{- $given := index . 2 -}}
+{{- if or (index . 3) (kindIs "invalid" $given) -}}
+{{- $now := lookup "apps/v1" "Deployment" $root.Release.Namespace (include "paceline.name" (list $root (index . 1))) -}}
+{{- if hasKey (dig "spec" dict ($now | default dict)) "replicas" -}}
+replicas: {{ $now.spec.replicas }}
+{{- end -}}
+{{- else -}}
+replicas: {{ $given }}
 {{- end -}}
 {{- end -}}

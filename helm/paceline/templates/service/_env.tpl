@@ -57,3 +57,43 @@
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
+
+{{- define "paceline.serviceMounts" -}}
+# A folder, not a subPath: kubelet never updates those.
+- {name: tuning, mountPath: /etc/paceline/tuning, readOnly: true}
+- {name: run, mountPath: /run/paceline}
+- {name: tmp, mountPath: /tmp}
+{{- with .Values.service.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "paceline.serviceVolumes" -}}
+- name: tuning
+  configMap:
+    # Written by the operator alone; the pod starts without it.
+    name: {{ include "paceline.name" (list . "service") }}-tuning
+    optional: true
+# An emptyDir, so that the marker of an unclean exit survives the container.
+- name: run
+  emptyDir: {medium: Memory, sizeLimit: 64Mi}
+- {name: tmp, emptyDir: {}}
+{{- with .Values.service.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Of the jobs and of both migrations. */}}
+{{- define "paceline.jobsMounts" -}}
+- {name: tmp, mountPath: /tmp}
+{{- with .Values.service.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "paceline.jobsVolumes" -}}
+- {name: tmp, emptyDir: {}}
+{{- with .Values.service.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}

@@ -6,10 +6,8 @@ name: migrate
 image: {{ include "paceline.image" $service.image }}
 imagePullPolicy: {{ $service.image.pullPolicy }}
 args: {{ include "paceline.migrationCommand" $root }}
-env: {{- include (index . 1) $root | nindent 2 }}
+env: {{- include "paceline.unique" (list "name" (include (index . 1) $root)) | nindent 2 }}
 securityContext: {{- include "paceline.securityContext" $root | nindent 2 }}
 resources: {{- toYaml (index . 2) | nindent 2 }}
-volumeMounts:
-  - {name: tmp, mountPath: /tmp}
-  {{- with $service.extraVolumeMounts }}{{ toYaml . | nindent 2 }}{{ end }}
+volumeMounts: {{- include "paceline.unique" (list "mountPath" (include "paceline.jobsMounts" $root)) | nindent 2 }}
 {{- end -}}
