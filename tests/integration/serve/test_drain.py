@@ -230,6 +230,31 @@ def test_a_websocket_is_told_at_once_and_its_handler_ends(start_arbiter: StartAr
     assert notes.read_text() == "listener has ended\n"
 
 
+UPGRADE = (
+    "\nConnection: Upgrade\nUpgrade: websocket\nSec-WebSocket-Version: 13\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+)
+
+
+@pytest.mark.parametrize(("path", "more"), [("/flood", ""), ("/flooded", UPGRADE)])
+def test_a_client_that_reads_nothing_does_not_hold_what_was_ended(
+    start_arbiter: StartArbiter, notes: Path, path: str, more: str
+) -> None:
+    pod = start_arbiter("streaming:app")
+    with closing(_ask(pod, f"GET {path} HTTP/1.1\nHost: t{more}\n\n")) as connection:
+        assert connection.recv(1)
+        time.sleep(0.5)  # buffers fill, or they do not: the test is the same
+        assert _seconds_to_stop(pod) < SOON_SECONDS
+
+
+def test_a_rest_of_a_body_that_nobody_waits_for_does_not_hold_the_drain(
+    start_arbiter: StartArbiter, notes: Path
+) -> None:
+    pod = start_arbiter("streaming:app", keepalive_seconds=25)
+    with closing(_ask(pod, "POST /early HTTP/1.1\nHost: t\nContent-Length: 10\n\n", b"abc")) as connection:
+        _read_until(connection, b"early")
+        assert _seconds_to_stop(pod) < SOON_SECONDS
+
+
 def test_a_signal_handler_of_the_applications_finds_the_servers(
     start_arbiter: StartArbiter, notes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

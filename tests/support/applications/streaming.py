@@ -60,6 +60,28 @@ async def words(request: Request) -> Response:
     return StreamingResponse(some(), media_type="text/event-stream")
 
 
+async def flood(_: Request) -> Response:
+    """More than any buffer holds."""
+
+    async def events() -> AsyncIterator[bytes]:
+        while True:
+            yield b"data: tick" + b"k" * 100_000 + b"\n\n"
+            await asyncio.sleep(0)
+
+    return StreamingResponse(events(), media_type="text/event-stream")
+
+
+async def flooded(websocket: WebSocket) -> None:
+    await websocket.accept()
+    while True:
+        await websocket.send_text("tick" * 25_000)
+
+
+async def early(_: Request) -> Response:
+    """Responds without a look at the body."""
+    return PlainTextResponse("early")
+
+
 async def upload(request: Request) -> Response:
     return PlainTextResponse(str(len(await request.body())))
 
@@ -110,7 +132,10 @@ app = Starlette(
         Route("/words", words, methods=["GET", "POST"]),
         Route("/upload", upload, methods=["POST"]),
         Route("/until", until, methods=["GET", "POST"]),
+        Route("/flood", flood),
+        Route("/early", early, methods=["POST"]),
         WebSocketRoute("/listener", listener),
+        WebSocketRoute("/flooded", flooded),
     ],
     lifespan=lifespan,
 )

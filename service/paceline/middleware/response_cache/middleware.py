@@ -108,6 +108,12 @@ class ResponseCacheMiddleware:
         if bypass is not None:
             served.bypassed(bypass)
             return await self._app(scope, receive, send)
+        key, shown = served.key(scope, origin)
+        passed = bool(served.passes) and served.is_passed(key)
+        if not passed and (entry := served.cache.fresh(key, now := self._clock())) is not None:
+            headers = _headers(entry.value, served.cache.ttl_seconds, False, now, now)
+            scope["path_template"] = self._template(scope, served) if shown.line.root_path else served.path
+            return await _send(scope, send, entry.value, headers, etags)
         return await self._respond(scope, receive, send, served, origin, etags)
 
     async def _respond(
@@ -122,14 +128,9 @@ class ResponseCacheMiddleware:
             cached: CachedResponse = await served.cache.get(key, fetch)
             fetched = cached is fetch.fetched
             headers = _headers(cached, served.cache.ttl_seconds, fetched, asked, clock())
-            status, body = 200, b"" if scope["method"] == "HEAD" else cached.body
-            if etags and cached.matches(etags):
-                status, body = 304, b""
-                headers = [each for each in headers if each[0] != b"content-length"]
             # For statistics: on a hit no router says it.
             scope["path_template"] = self._template(scope, served) if shown.line.root_path else served.path
-            await send({"type": "http.response.start", "status": status, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
+            await _send(scope, send, cached, headers, etags)
             if fetched:
                 await fetch.end()
         except Uncached:
@@ -152,6 +153,17 @@ class ResponseCacheMiddleware:
         """The declared template as the innermost mount has it; the mount's own prefix is in the scope."""
         declared_whole = self._find(scope["path"]) == served.path
         return template_within(scope, served.path) if declared_whole else served.path
+
+
+async def _send(
+    scope: Scope, send: Send, cached: CachedResponse, headers: list[tuple[bytes, bytes]], etags: bytes
+) -> None:
+    status, body = 200, b"" if scope["method"] == "HEAD" else cached.body
+    if etags and cached.matches(etags):
+        status, body = 304, b""
+        headers = [each for each in headers if each[0] != b"content-length"]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _headers(cached: CachedResponse, ttl: float, fetched: bool, asked: float, now: float) -> list[tuple[bytes, bytes]]:

@@ -50,14 +50,16 @@ class Surroundings:
         It looks closely where a scope has other entries than the last one. The route does not get unknown ones in any
         case.
         """
-        if tuple(scope) == self._usual_scope and ((state := scope.get("state")) is None or self._is_usual(state)):
+        if tuple(scope) == self._usual_scope and (not (state := scope.get("state")) or self._is_usual(state)):
             return None
         return self._look_closely(scope)
 
     def _is_usual(self, state: Mapping[str, Any]) -> bool:
         """Whether a state holds the lifespan's own objects: middleware may put others in their place."""
-        shared, mine = self._lifespan, dict(state)
-        mine.pop(REQUEST_ID, None)
+        shared, mine = self._lifespan, state
+        if REQUEST_ID in mine:
+            mine = dict(mine)
+            del mine[REQUEST_ID]
         try:
             same = mine == shared  # as a rule they are the very same objects: then nothing of theirs is asked
         except Exception:  # objects of others may not be comparable

@@ -10,18 +10,18 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from contextvars import Context
-from enum import Enum
-from typing import Any, Final
+from typing import Any
 from weakref import ref
 
 from paceline.errors import UsageError
-from paceline.resources.cache.entry import Entry, NotCached, Verdict, judge
+from paceline.resources.cache.entry import SURELY, Entry, NotCached, Verdict, judge
 from paceline.resources.cache.flights import Flights
+from paceline.resources.cache.lookup import Source, note_found
 from paceline.resources.cache.memory import Memory
 from paceline.resources.cache.other_ttls import OtherTtls
 from paceline.resources.cache.redis import RedisTier
 from paceline.telemetry.histogram import Histogram
-from paceline.telemetry.time_spent import OUTCOME, Kind, TimeSpent, current, step
+from paceline.telemetry.time_spent import OUTCOME, Kind, current, step
 
 log = logging.getLogger(__name__)
 
@@ -30,17 +30,7 @@ Refresh = Callable[[], Fetch | None]
 """Gives what may fetch after its caller's request has ended; None: nothing may, the caller has to wait."""
 
 
-class _Source(Enum):
-    """Where a value that somebody waited for came from, and what that lookup is called in a trace."""
-
-    REDIS = "hit"
-    FETCH = "miss"
-    STALE = "stale"
-
-
-_Landing = tuple[Entry, _Source]
-_HIT: Final = {OUTCOME: _Source.REDIS.value}
-_STALE_HIT: Final = {OUTCOME: _Source.STALE.value}
+_Landing = tuple[Entry, Source]
 
 
 class Cache:
@@ -133,9 +123,10 @@ class Cache:
         Raises:
             Exception: what `fetch` raises, where no cached value may stand in.
         """
-        now, ghosts = self._clock(), self._ghosts
-        if not hash(key) & ghosts.mask:
-            ghosts.look((key, now))
+        now = self._clock()
+        if (entry := self.fresh(key, now)) is not None:
+            return entry.value
+        self._look(key, now)
         if self.ttl_seconds == 0:
             return await self._get_uncached(key, _held(fetch))
         entry = self._entries.get(key)
@@ -152,8 +143,28 @@ class Cache:
         else:
             self._hits += 1
         if (spent := current.get()) is not None:
-            _found(spent, self.name, verdict)
+            note_found(spent, self.name, verdict)
         return entry.value
+
+    def fresh(self, key: str, now: float) -> Entry | None:
+        """The entry in memory, counted as a hit, if it is young enough that no draw would have it fetched anew; else
+        None, and nothing is counted: `get` has to look. Most lookups end here."""
+        entry, ttl = self._entries.get(key), self.ttl_seconds
+        if entry is None or not ttl or now - entry.created_at >= ttl - SURELY * entry.fetch_seconds:
+            return None
+        if self._memory.heard_until < math.inf and not self._memory.serves(entry):
+            return None
+        self._look(key, now)
+        self._entries.move_to_end(key)
+        self._hits += 1
+        if (spent := current.get()) is not None:
+            note_found(spent, self.name, Verdict.FRESH)
+        return entry
+
+    def _look(self, key: str, now: float) -> None:
+        ghosts = self._ghosts
+        if not hash(key) & ghosts.mask:
+            ghosts.look((key, now))
 
     async def forget(self, key: str) -> None:
         """Drops the value from both tiers; what began to be fetched or written before is cached nowhere.
@@ -186,7 +197,7 @@ class Cache:
     async def _join(self, key: str, fetch: Fetch, refresh: Refresh | None) -> Any:
         """Waits for the one fetch of this key, and counts what came of it."""
         with step(Kind.LOOKUP, self.name, expected=NotCached) as noted:
-            noted[OUTCOME] = _Source.FETCH.value
+            noted[OUTCOME] = Source.FETCH.value
             try:
                 entry, source = await self._flights.wait(
                     key, lambda: self._fly(key, _held(fetch)), lambda: refresh is not None and refresh() is None
@@ -195,9 +206,9 @@ class Cache:
                 self._misses += 1
                 raise
             noted[OUTCOME] = source.value
-        self._hits += source is _Source.REDIS
-        self._stale_hits += source is _Source.STALE
-        self._misses += source is _Source.FETCH
+        self._hits += source is Source.REDIS
+        self._stale_hits += source is Source.STALE
+        self._misses += source is Source.FETCH
         return entry.value
 
     def _must_wait(self, key: str, verdict: Verdict, fetch: Fetch, refresh: Refresh | None) -> bool:
@@ -235,16 +246,16 @@ class Cache:
         verdict = Verdict.EXPIRED if shared is None else self._judge(shared, self._clock(), draw=1.0)
         if shared is not None and verdict is Verdict.FRESH:
             self._memory.cache(key, shared, began)
-            return shared, _Source.REDIS
+            return shared, Source.REDIS
         try:
             entry = await self._fetch(key, fetch)
         except Exception:
             if shared is None or verdict is Verdict.EXPIRED:
                 raise
-            return shared, _Source.STALE
+            return shared, Source.STALE
         if self._memory.cache(key, entry, began) and read.version is not None:
             self._share(key, entry, read.version)
-        return entry, _Source.FETCH
+        return entry, Source.FETCH
 
     async def _fetch(self, key: str, fetch: Fetch) -> Entry:
         created_at = self._clock()
@@ -276,12 +287,6 @@ class Cache:
     def _log_failure(self, flight: asyncio.Task[_Landing]) -> None:
         if not flight.cancelled() and (error := flight.exception()) is not None:
             log.warning("cache %s: fetching anew failed, the cached value stays: %r", self.name, error)
-
-
-def _found(spent: TimeSpent, name: str, verdict: Verdict) -> None:
-    """A lookup that took no time worth a clock: of a value in memory."""
-    now = time.perf_counter()
-    spent.note(Kind.LOOKUP, name, now, now, attributes=_STALE_HIT if verdict is Verdict.STALE else _HIT)
 
 
 def _held(fetch: Fetch) -> Fetch:

@@ -8,6 +8,8 @@ from typing import Any, Final, Protocol
 
 _HEADER: Final = struct.Struct(">B32sdd")
 _FORMAT: Final = 2
+SURELY: Final = 37.0
+"""Times the fetch: by so much no draw makes a fresh entry due early, since a draw is 2^-53 at least."""
 
 
 class Serializer(Protocol):

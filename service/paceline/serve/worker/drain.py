@@ -94,12 +94,18 @@ class _Left:
         self._patience = patience
         self._ended = dict.fromkeys(Verdict, 0)
         self._without_client: dict[asyncio.Task[Any], float] = {}
+        self._streams: set[TunedProtocol] = set()
+        self._unread: dict[Any, tuple[int, float]] = {}
+        """Of connections that were closed: bytes that the client did not take yet, and since when it takes none."""
         self._cancelled = 0
 
     def end_what_cannot_finish(self, waited: float) -> None:
         for connection in list(self._state.connections):
-            if isinstance(connection, TunedProtocol) and not connection.transport.is_closing():
-                self._judge(connection, waited)
+            if not connection.transport.is_closing():
+                if isinstance(connection, TunedProtocol):
+                    self._judge(connection, waited)
+            elif connection in self._streams or not isinstance(connection, TunedProtocol):
+                self._abort_if_unread(connection, waited)
         for task in list(self._state.tasks):
             if has_no_client(task):
                 self._cancel_after_grace(task, waited)
@@ -113,7 +119,18 @@ class _Left:
         if verdict is Verdict.STALLED:
             connection.transport.close()
         elif verdict is Verdict.ENDLESS:
+            self._streams.add(connection)
             end_stream(connection)
+
+    def _abort_if_unread(self, connection: Any, waited: float) -> None:
+        """Of a stream or a WebSocket that was ended: a client who reads nothing would hold it open. A response that is
+        complete stays: its client may still read it."""
+        size = connection.transport.get_write_buffer_size()
+        before, since = self._unread.get(connection, (None, waited))
+        if size != before:
+            self._unread[connection] = size, waited
+        elif waited >= since + self._patience.grace_seconds:
+            connection.transport.abort()
 
     def _cancel_after_grace(self, task: asyncio.Task[Any], waited: float) -> None:
         noticed = self._without_client.setdefault(task, waited)

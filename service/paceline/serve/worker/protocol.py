@@ -18,7 +18,10 @@ class TunedProtocol(LimitedProtocol):
 
     @property
     def arriving(self) -> bool:
-        """The newest request is incomplete, and the application waits for the rest, if it has begun."""
+        """The newest request is incomplete, and nobody works on it: the application waits for the rest, or responded
+        without it."""
+        if self.stage is Stage.BODY and self.cycle.response_complete:
+            return not self.busy and not self.bytes_waiting()
         if self.stage is Stage.BODY:
             waits = self.cycle is self.running and bool(self.cycle.message_event._waiters)
             return waits and not self.cycle.response_started and not self.bytes_waiting()

@@ -124,7 +124,7 @@ async def test_long_names_and_origins_are_not_remembered() -> None:
         for number in range(100):
             assert (await site.get([*MINE, (b"x-%d" % number + long, b"1")])).hit
             assert (await site.get([*MINE, (b"origin", b"https://%d" % number + long)])).body == b"body"
-        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+        assert tracemalloc.get_traced_memory()[0] < 3_000_000
     finally:
         tracemalloc.stop()
 
