@@ -52,14 +52,13 @@ def replay(policy: Path, observation: Path, history: Path | None) -> tuple[Situa
     parsed = _policy(policy)
     before, after = _states(observation)
     windows = [PodWindow(before.get(pod) or _at_start(state), state) for pod, state in after.items()]
-    excluded = parsed.objective.excluded_routes if parsed.objective else frozenset()
     generation = max(state.generation for state in after.values())
     situation = Situation(
         policy=parsed,
         values=_values(parsed, after),
         fleet=Fleet(len(after), len(after), sum(s.generation == generation for s in after.values()), generation),
         now=datetime.now(UTC),
-        observation=observe(windows, excluded),
+        observation=observe(windows, parsed.objective),
         memory=replace(_memory(history), pending=None),
     )
     situation = told_apart(situation, kinds(after.values()))

@@ -32,6 +32,7 @@ documents = st.fixed_dictionaries(
         "policy": st.text(max_size=9),
         "traceparent": st.none() | st.just("00-aa-bb-01"),
         "overrides": st.dictionaries(names, values, max_size=2),
+        "routes": st.lists(st.text(max_size=9), max_size=3),
         "fromANewerOperator": st.booleans(),
     },
 )
@@ -42,6 +43,7 @@ def test_whatever_the_schema_allows_is_read(document: dict[str, Any]) -> None:
     VALIDATOR.validate(document)
     parsed = parse_document(orjson.dumps(document))
     assert parsed.generation == document["generation"]
+    assert parsed.routes == tuple(document.get("routes", ()))
     assert parse_values(parsed.values.to_json()) == parsed.values
     parsed_keys = ("workers", "pools", "caches", "admission")
     asked = {key: value for key, value in document["values"].items() if key in parsed_keys}
@@ -67,6 +69,8 @@ def test_whatever_the_schema_allows_is_read(document: dict[str, Any]) -> None:
         pytest.param({"values": {"admission": {"min": 1, "max": 9.5}}}, id="half a request"),
         pytest.param({"values": {"admission": {"min": 1, "max": 9, "p95Seconds": 0}}}, id="an objective of nothing"),
         pytest.param({"overrides": {"uid": {"workers": 0}}}, id="an override without workers"),
+        pytest.param({"routes": "GET /"}, id="routes as text"),
+        pytest.param({"routes": [3]}, id="a route that is no text"),
         pytest.param({"policy": 3}, id="a policy that is no name"),
         pytest.param({"generation": 2**63}, id="a generation beyond int64"),
         pytest.param({"generation": True}, id="a generation that is true"),
@@ -121,3 +125,10 @@ def test_names_in_a_document_cannot_forge_or_flood_the_message() -> None:
         parse_document(orjson.dumps(document))
     assert str(refused.value).isprintable()
     assert len(str(refused.value)) < 250
+
+
+def test_more_routes_than_a_pod_counts_are_cut() -> None:
+    routes = [f"GET /{number}" for number in range(200)]
+    wire = {"schema": "paceline.dev/tuning/v1", "generation": 1, "values": {}, "routes": ["GET /" + "x" * 600, *routes]}
+
+    assert parse_document(orjson.dumps(wire)).routes == tuple(routes[:128])

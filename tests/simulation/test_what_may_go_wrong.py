@@ -42,7 +42,7 @@ class Told:
     def p95(self, step: Step) -> float:
         """The true one, over the objective."""
         assert self.judge.policy.objective is not None
-        return self.judge.p95(step.conditions, step.values) / self.judge.policy.objective.p95.total_seconds()
+        return self.judge.p95(step.conditions, step.values) / self.judge.policy.objective.limit.total_seconds()
 
 
 def told(name: str | dict[str, Any], seed: int = 1) -> Told:

@@ -7,7 +7,13 @@ import pytest
 
 SPEC: dict[str, Any] = {
     "targetRef": {"name": "api"},
-    "objective": {"p95": "45ms"},
+    "objective": {
+        "p95": "45ms",
+        "routes": {
+            "exclude": ["GET /healthz"],
+            "objectives": [{"match": "GET /reports/*", "p95": "2s"}, {"match": "* /admin/*", "p99": "5s"}],
+        },
+    },
     "workers": {"min": 1, "max": 8},
     "pools": [{"name": "postgres", "min": 2, "max": 40}, {"name": "redis", "value": 20}],
     "caches": [{"name": "responses", "ttl": {"min": "5s", "max": "300s"}, "maxStaleness": "5m"}],
@@ -32,6 +38,8 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 
 
 DURATION = "is not a duration: write a number and a unit, such as 45ms, 30s, 5m or 1h30m"
+ONE = "give exactly one of p95 and p99"
+NINE = [{"match": f"GET /{number}", "p95": "1s"} for number in range(9)]
 EITHER = "give either value, which pins it, or max with an optional min, between which the operator chooses"
 
 
@@ -46,8 +54,18 @@ MISTAKES = [
     pytest.param("objective.p95", "500m", "write 500ms for milliseconds, or hours", id="minutes for milliseconds"),
     pytest.param("objective.p95", "45m", "write 45ms for milliseconds", id="minutes of a response"),
     pytest.param("behavior.interval", "100m", "write 100ms for milliseconds, or hours", id="minutes of an interval"),
-    pytest.param("objective.p95", "0ms", "p95 must be longer than 0s", id="a p95 of nothing"),
+    pytest.param("objective.p95", "0ms", "a response time must be longer than 0s", id="a p95 of nothing"),
     pytest.param("objective.p95", 45, "must be of type string", id="a duration as a number"),
+    pytest.param("objective.p95", None, ONE, id="no percentile"),
+    pytest.param("objective.p99", "90ms", ONE, id="two percentiles"),
+    pytest.param("objective.routes.objectives.0.p99", "90ms", ONE, id="two percentiles of a route"),
+    pytest.param("objective.routes.objectives.0.p95", None, ONE, id="no percentile of a route"),
+    pytest.param("objective.routes.objectives.0.p95", "0s", "longer than 0s", id="a route in no time"),
+    pytest.param("objective.routes.objectives.0.p95", "45", f'"45" {DURATION}', id="a route without a unit"),
+    pytest.param("objective.routes.objectives.0.match", "/reports/*", "is no method and path", id="no method"),
+    pytest.param("objective.routes.objectives.0.match", "GET /healthz", "is in exclude as well", id="excluded as well"),
+    pytest.param("objective.routes.objectives.1.match", "GET /reports/*", "Duplicate value", id="a route named twice"),
+    pytest.param("objective.routes.objectives", NINE, "must have at most 8 items", id="nine routes"),
     pytest.param("objective.errorRatio", 1, "should be less than 1", id="an error ratio of all"),
     pytest.param("objective.prefer", "speed", 'supported values: "cost", "latency"', id="an unknown preference"),
     pytest.param("objective", None, "objective.p95 is needed to choose between min and max", id="no objective"),

@@ -277,9 +277,9 @@ def _hold(hold: Hold) -> Decision:
 
 def _content(situation: Situation, model: Model | None, observation: Observation, objective: Objective) -> Hold:
     """Nothing limits the service: either all is well, or what is wrong is out of reach of these tunables."""
-    p95 = observation.p95 or 0.0
-    text = f"p95 {format_duration(p95)}, objective {format_duration(objective.p95)}"
-    if p95 > objective.p95.total_seconds() * (1 + situation.policy.behavior.tolerance):
+    seconds, limit, figure = observation.response_seconds or 0.0, objective.limit.total_seconds(), observation.figure
+    text = f"{figure.told(seconds)}, objective {figure.text(limit)}"
+    if seconds > limit * (1 + situation.policy.behavior.tolerance):
         slow = _slow_database(situation, model)
         if slow:
             return Hold(Reason.DATABASE_SATURATED, situation.evidence(f"{text}: {slow}"))

@@ -8,9 +8,11 @@ from typing import Any, Final, Literal
 from paceline_operator.core.guards.gates import whose
 from paceline_operator.core.laws.constraints import within_budgets
 from paceline_operator.core.measure.observation import Observation
+from paceline_operator.core.measure.responses import judged
 from paceline_operator.core.model.decision import Reason
 from paceline_operator.core.model.durations import format_duration
-from paceline_operator.core.model.policy import Policy
+from paceline_operator.core.model.objectives import Target
+from paceline_operator.core.model.policy import Objective, Policy
 from paceline_operator.core.model.tunables import NOTHING
 from paceline_operator.core.situation.situation import LEAST_COVERAGE, Fleet, Situation
 from paceline_operator.crd.measured import render_time
@@ -118,15 +120,23 @@ def objective_met(policy: Policy, observation: Observation | None, previous: Map
     name, objective = "ObjectiveMet", policy.objective
     if objective is None:
         return Condition(name, "Unknown", "NoObjective", "the policy states no objective")
-    p95 = observation.p95 if observation else None
-    if observation is None or p95 is None:
+    if observation is None or observation.response_seconds is None:
         return _last(name, previous)
-    limit, errors = objective.p95.total_seconds(), objective.error_ratio
-    if p95 > limit:
-        return Condition(name, "False", "Slow", f"p95 is above {format_duration(limit)}")
+    errors, told = objective.error_ratio, _promises(objective, observation)
+    missed = [f"{target.name} is above {format_duration(target.limit)}" for target, met in told if not met]
+    if missed:
+        return Condition(name, "False", "Slow", "; ".join(missed))
     if observation.error_ratio > errors:
         return Condition(name, "False", "Failing", f"more than {errors:.3%} of the requests fail")
-    return Condition(name, "True", "WithinObjective", f"p95 is within {format_duration(limit)}")
+    kept = "; ".join(f"{target.name} is within {format_duration(target.limit)}" for target, _ in told)
+    return Condition(name, "True", "WithinObjective", kept)
+
+
+def _promises(objective: Objective, observation: Observation) -> list[tuple[Target, bool]]:
+    """Each objective that could be judged, and whether it is met; at the least that of most of the requests."""
+    if not observation.responses:
+        return [(objective.targets[0], (observation.p95 or 0.0) <= objective.limit.total_seconds())]
+    return [(each.target, each.kept) for each in judged(observation.responses) if each.target]
 
 
 def _last(name: str, previous: Mapping[str, Any]) -> Condition:

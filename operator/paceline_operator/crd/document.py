@@ -1,7 +1,7 @@
 """The tuning document: built here only, and read back. Its schema is docs/schemas/tuning.v1.schema.json."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -30,6 +30,8 @@ class TuningDocument:
     """Why the operator wrote it, as `crd/intent.py` has it; pods ignore it."""
     traceparent: str = ""
     """W3C trace context of the pass that wrote it; empty where nothing was recorded."""
+    routes: tuple[str, ...] = ()
+    """Route groups and patterns of them that pods are to report by these names."""
 
 
 def build_document(
@@ -39,6 +41,7 @@ def build_document(
     traceparent: str | None = None,
     overrides: Mapping[str, Values] = NOTHING,
     intent: Mapping[str, Any] = NOTHING,
+    routes: Sequence[str] = (),
 ) -> bytes:
     """The bytes to store. The same arguments give the same bytes."""
     wire: dict[str, Any] = {"schema": SCHEMA, "generation": generation, "policy": policy}
@@ -47,6 +50,8 @@ def build_document(
     wire["values"] = values_to_wire(values)
     if overrides:
         wire["overrides"] = {uid: values_to_wire(overrides[uid]) for uid in sorted(overrides)}
+    if routes:
+        wire["routes"] = list(routes)
     if intent:
         wire["intent"] = dict(intent)
     return orjson.dumps(wire)
@@ -74,6 +79,7 @@ def parse_document(content: bytes) -> TuningDocument:
             overrides,
             written_for,
             str(wire.get("traceparent", "")),
+            tuple(map(str, wire.get("routes") or ())),
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InvalidState(f"stored tuning document: {type(error).__name__}: {error}") from error

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from math import inf
 from typing import Any, TypeVar
 
+from paceline_operator.core.measure.responses import Figure
 from paceline_operator.core.situation.memory import Measured
 
 _Parsed = TypeVar("_Parsed")
@@ -29,7 +31,7 @@ def readable(parse: Callable[[], _Parsed], otherwise: _Parsed) -> _Parsed:
 
 def render_measured(measured: Measured) -> dict[str, Any]:
     """Rounded: what is compared with it is noisier."""
-    wire = {
+    wire: dict[str, Any] = {
         "p95Seconds": round(measured.p95_seconds, 6),
         "errorRatio": round(measured.error_ratio, 6),
         "requestsPerSecond": round(measured.requests_per_second, 2),
@@ -37,7 +39,12 @@ def render_measured(measured: Measured) -> dict[str, Any]:
         "pods": measured.pods,
         "mix": {group: round(share, 3) for group, share in measured.mix.items()},
     }
-    return {**wire, "interval": [round(bound, 6) for bound in measured.interval]} if measured.interval else wire
+    if measured.interval:
+        wire["interval"] = [round(bound, 6) for bound in measured.interval]
+    if measured.figure.counted:
+        figure = measured.figure
+        wire["figure"] = {"name": figure.name, "unit": figure.unit, "counted": list(figure.counted)}
+    return wire
 
 
 def parse_measured(wire: Mapping[str, Any]) -> Measured:
@@ -50,4 +57,12 @@ def parse_measured(wire: Mapping[str, Any]) -> Measured:
         int(wire.get("pods", 1)),
         {str(group): float(share) for group, share in (wire.get("mix") or {}).items()},
         (float(wire["interval"][0]), float(wire["interval"][1])) if wire.get("interval") else None,
+        _figure(wire["figure"]) if wire.get("figure") else Figure(),
     )
+
+
+def _figure(wire: Mapping[str, Any]) -> Figure:
+    unit = float(wire["unit"])
+    if not 0 < unit < inf:
+        raise ValueError(f"unit {unit}")
+    return Figure(str(wire["name"]), unit, tuple(map(str, wire["counted"])))

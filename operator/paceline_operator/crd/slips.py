@@ -6,6 +6,7 @@ from typing import Final
 from paceline_operator.core.model.durations import format_duration
 
 _MINUTES: Final = re.compile(r"(\d+)m")
+_MATCH: Final = re.compile(r"([A-Z]+|[*]) /.*")
 _BARE: Final = re.compile(r"\d+(?:\.\d+)?")
 _UNITS: Final = {
     "min": "m", "mins": "m", "minute": "m", "minutes": "m", "sec": "s", "secs": "s", "second": "s", "seconds": "s",
@@ -39,6 +40,18 @@ def slip_in_duration(text: str, most_minutes: int = MOST_MINUTES) -> str | None:
         meant = f"{spelled[1]}{unit}"
         return None if meant == text else f"{text!r} is not a duration such as 45ms, 60s or 1m30s: write {meant}"
     return None
+
+
+def slip_in_match(value: object) -> object:
+    """A pattern of routes as given, such as `GET /reports/*`.
+
+    Raises:
+        ValueError: it names no method and path.
+    """
+    if not isinstance(value, str) or not _MATCH.fullmatch(value):
+        meant = f": write GET {value}" if isinstance(value, str) and value.startswith("/") else ""
+        raise ValueError(f"{value!r} is no method and path such as GET /reports/* or * /reports/*{meant}")
+    return value
 
 
 def slip_in_mode(value: object) -> object:

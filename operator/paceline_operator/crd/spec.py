@@ -8,11 +8,20 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from paceline_operator.core.model.durations import parse_duration
+from paceline_operator.core.model.objectives import P95, P99, Target
 from paceline_operator.core.model.policy import Bounds, Prefer, TunableSpec
 from paceline_operator.core.model.tunables import WORKERS, Tunable, cache, pool
-from paceline_operator.crd.slips import MOST_MINUTES, MOST_MINUTES_OF_A_RESPONSE, slip_in_duration, slip_in_mode
+from paceline_operator.crd.slips import (
+    MOST_MINUTES,
+    MOST_MINUTES_OF_A_RESPONSE,
+    slip_in_duration,
+    slip_in_match,
+    slip_in_mode,
+)
 
 DEFAULT_TARGET_API: Final = "apps/v1"
+MOST_ROUTE_OBJECTIVES: Final = 8
+"""Each is a histogram in the report of every pod."""
 
 
 def _read(value: object, most_minutes: int) -> timedelta:
@@ -130,21 +139,56 @@ class _AdmissionWire(_Wire):
         return self
 
 
+class _PercentileWire(_Wire):
+    """Exactly one of `p95` and `p99`."""
+
+    p95: _ResponseTime | None = None
+    p99: _ResponseTime | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "_PercentileWire":
+        if (self.p95 is None) == (self.p99 is None):
+            raise ValueError("give exactly one of p95 and p99, such as p95: 45ms")
+        if self.limit <= timedelta():
+            raise ValueError(f"{'p95' if self.p95 is not None else 'p99'} must be longer than 0s")
+        return self
+
+    @property
+    def limit(self) -> timedelta:
+        found = self.p99 if self.p95 is None else self.p95
+        assert found is not None  # _exactly_one saw to it
+        return found
+
+    def target(self, match: str = "") -> Target:
+        return Target(self.limit, P99 if self.p95 is None else P95, match)
+
+
+class _RouteObjectiveWire(_PercentileWire):
+    match: Annotated[str, BeforeValidator(slip_in_match), Field(max_length=256)]
+
+
 class _RoutesWire(_Wire):
-    exclude: list[str] = Field(default_factory=list)
+    exclude: Annotated[list[Annotated[str, Field(min_length=1, max_length=256)]], Field(max_length=64)] = Field(
+        default_factory=list
+    )
+    objectives: Annotated[list[_RouteObjectiveWire], Field(max_length=MOST_ROUTE_OBJECTIVES)] = Field(
+        default_factory=list
+    )
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "_RoutesWire":
+        matches = [each.match for each in self.objectives]
+        for match in sorted({match for match in matches if matches.count(match) > 1}):
+            raise ValueError(f"objectives: {match!r} is there twice")
+        for match in sorted({match for match in matches if match in self.exclude}):
+            raise ValueError(f"objectives: {match!r} is in exclude as well; remove one of them")
+        return self
 
 
-class ObjectiveWire(_Wire):
-    p95: _ResponseTime
+class ObjectiveWire(_PercentileWire):
     errorRatio: float = Field(default=0.001, ge=0, lt=1)  # noqa: N815
     prefer: Annotated[Prefer, BeforeValidator(_preference)] = Prefer.COST
     routes: _RoutesWire = Field(default_factory=_RoutesWire)
-
-    @model_validator(mode="after")
-    def _positive(self) -> "ObjectiveWire":
-        if self.p95 <= timedelta():
-            raise ValueError("p95 must be longer than 0s")
-        return self
 
 
 def _pods(value: object) -> int | float:

@@ -9,13 +9,16 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from paceline_operator.core.measure.observation import Observation
+from paceline_operator.core.measure.responses import Responses
 from paceline_operator.core.model.decision import Decision, apply_changes
 from paceline_operator.core.model.durations import format_duration
+from paceline_operator.core.model.objectives import P99
 from paceline_operator.core.model.tunables import Values
 from paceline_operator.core.model.values import values_to_wire
-from paceline_operator.core.situation.memory import Memory
+from paceline_operator.core.situation.memory import Measured, Memory
 from paceline_operator.core.situation.situation import Fleet
 from paceline_operator.core.verdict.canary import described
+from paceline_operator.core.verdict.compare import described as moved
 from paceline_operator.crd.conditions import FOREIGN, Condition, render_conditions
 from paceline_operator.crd.decisions import Decided, changes_of, entry_of
 from paceline_operator.crd.measured import parse_time, readable, render_time
@@ -84,6 +87,7 @@ def render_observed(observation: Observation, fleet: Fleet) -> dict[str, Any]:
     waits = [wait for pool in observation.pools.values() if (wait := pool.wait.quantile(0.99)) is not None]
     figures = {
         "p95": _text(observation.p95),
+        **_percentiles(observation),
         "errorRatio": round(observation.error_ratio, 6),
         "samples": observation.requests,
         "requestsPerSecond": round(observation.requests_per_second, 1),
@@ -94,6 +98,24 @@ def render_observed(observation: Observation, fleet: Fleet) -> dict[str, Any]:
         "coverage": round(observation.pods / fleet.total, 3) if fleet.total else None,
     }
     return _without_none(figures)
+
+
+def _percentiles(observation: Observation) -> dict[str, Any]:
+    """p99 where that is the objective, and what is measured of routes that have one of their own."""
+    others, *routes = observation.by_objective
+    told: dict[str, Any] = {}
+    if others.quantile == P99 and others.duration.count:
+        told["p99"] = format_duration(others.seconds)
+    if found := [_route(each) for each in routes if each.duration.count]:
+        told["routes"] = found
+    return told
+
+
+def _route(seen: Responses) -> dict[str, Any]:
+    assert seen.target is not None  # of a route
+    figures = {"match": seen.target.match, seen.target.percentile: format_duration(seen.seconds)}
+    told = {**figures, "samples": seen.duration.count}
+    return {**told, "met": seen.kept} if seen.interval else told
 
 
 def due(stored: Mapping[str, Any], fresh: Mapping[str, Any], now: datetime, *, at_once: bool = False) -> bool:
@@ -144,10 +166,10 @@ def _pending(report: Report) -> dict[str, Any] | None:
 
 
 def _gained(report: Report) -> str | None:
-    first, p95 = report.memory.first, report.observation.p95 if report.observation else None
-    if first is None or p95 is None or not report.fleet.generation:
+    first, now = report.memory.first, Measured.of(report.observation) if report.observation else None
+    if first is None or now is None or not report.fleet.generation:
         return None
-    return f"p95 {format_duration(first.p95_seconds)} → {format_duration(p95)}"
+    return moved(first, now)
 
 
 def _recommendation(decided: Decided, observation: Observation | None) -> dict[str, Any]:

@@ -57,7 +57,9 @@ def _validated(spec: Mapping[str, Any]) -> SpecWire:
 def _objective(wire: ObjectiveWire | None) -> Objective | None:
     if wire is None:
         return None
-    return Objective(wire.p95, wire.errorRatio, wire.prefer, frozenset(wire.routes.exclude))
+    target, routes = wire.target(), tuple(each.target(each.match) for each in wire.routes.objectives)
+    excluded = frozenset(wire.routes.exclude)
+    return Objective(target.limit, wire.errorRatio, wire.prefer, excluded, target.quantile, routes)
 
 
 def _behavior(wire: BehaviorWire) -> Behavior:

@@ -75,7 +75,9 @@ async def write_document(
         raise Conflict(f"policy {gathered.resource.key} changed while it was being worked on")
     generation = gathered.next_generation
     values = without_counted(gathered, values)
-    content = build_document(generation, values, str(gathered.resource.key), traceparent, overrides, intent)
+    objective = gathered.policy.objective
+    routes = objective.named if objective else ()
+    content = build_document(generation, values, str(gathered.resource.key), traceparent, overrides, intent, routes)
     await platform.write_document(gathered.workload, content, gathered.stored.resource_version)
     await platform.nudge(gathered.workload, generation)
     return replace(gathered, document=parse_document(content), stored=StoredDocument(content))
@@ -107,7 +109,7 @@ async def end_trial(platform: Platform, telemetry: Telemetry, key: PolicyKey, ta
     seen = (report.generation for report in reports if isinstance(report, PodState))
     generation = 1 + max(document.generation, *(each for each in seen if each <= MOST_GENERATION), 0)
     await platform.write_document(
-        workload, build_document(generation, document.values, str(key)), stored.resource_version
+        workload, build_document(generation, document.values, str(key), routes=document.routes), stored.resource_version
     )
     await platform.nudge(workload, generation)
     logger.info("policy %s went during a trial: common values for all pods, as generation %d", key, generation)

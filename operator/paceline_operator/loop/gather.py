@@ -141,14 +141,15 @@ async def gather(
 
 
 def naming(workload: Workload, policy: Policy) -> Workload:
-    """The workload, its pods asked to name the routes that the objective excludes.
+    """The workload, its pods asked to name the routes that are excluded, and those that have an objective of their own.
 
-    A pod names eight routes and adds up the others, from which an excluded one could not be taken out.
+    A pod names eight routes and adds up the others, from which none could be taken out. The document says the same; but
+    there is none in mode Recommend, nor before the first change.
     """
-    excluded = sorted(policy.objective.excluded_routes) if policy.objective else []
-    if not excluded:
+    named = policy.objective.named if policy.objective else ()
+    if not named:
         return workload
-    query = urlencode([("route", route) for route in excluded])
+    query = urlencode([("route", route) for route in named])
     pods = (replace(pod, state_url=pod.state_url and f"{pod.state_url}?{query}") for pod in workload.pods)
     return replace(workload, pods=tuple(pods))
 

@@ -35,7 +35,7 @@ def figures_of(outcome: Outcome, status: Mapping[str, Any]) -> PolicyFigures:
         values=_named(outcome.values),
         recommended=None if decision is None else _named(apply_changes(outcome.values, decision.changes)),
         latency=latency,
-        objective_seconds=None if objective is None else objective.p95.total_seconds(),
+        objective_seconds=None if objective is None else objective.limit.total_seconds(),
         wanted_replicas=None if decision is None else decision.replicas,
         predicted_seconds=_promise(outcome.memory.pending) if changed else None,
         changed=changed.reason.value if changed else None,
@@ -66,7 +66,7 @@ def decided_of(thought: Thought) -> Mapping[str, Attribute | None]:
         "message": decision.message,
         "limited_by": decision.limited_by.value if decision.limited_by else None,
         "wanted_replicas": decision.replicas,
-        "objective_seconds": objective.p95.total_seconds() if objective else None,
+        "objective_seconds": objective.limit.total_seconds() if objective else None,
         "candidates": tuple(map(str, thought.foremost)) or None,
     }
     return {**figures, **_measured(seen)} if seen else figures
@@ -95,7 +95,7 @@ def verdict_of(outcome: Outcome) -> Verdict | None:
     pending = situation.memory.pending
     if pending is None or decision is None or (after.pending is not None and _goes_on(pending, after.pending)):
         return None
-    observed = situation.observation.p95 if situation.observation else None
+    observed = situation.observation.response_seconds if situation.observation else None
     return Verdict(pending.reason.value, _became(situation.values, after, decision), _promise(pending), observed)
 
 

@@ -67,7 +67,7 @@ def think(
     if window.decided is None:
         window = window.watched(behavior.interval, closely=_acts(gathered, mode))
     window = window.advanced(gathered.states, now, behavior.settle)
-    window = replace(window, minutes=window.minutes.seen(gathered.states, now, _excluded(gathered)))
+    window = replace(window, minutes=window.minutes.seen(gathered.states, now, gathered.policy.objective))
     settled = max(fleet.applied - fleet.newcomers, fleet.applied / 2)
     due = window.due(now, behavior.interval, settled)
     short = not due and window.short_due(now, fleet.applied)
@@ -140,12 +140,8 @@ def _observed(
     states = {uid: state for uid, state in gathered.states.items() if uid in pods}
     interval = gathered.policy.behavior.interval
     windows = window.short_windows(states, now) if short else window.pod_windows(states, now, interval)
-    found = observe(windows, _excluded(gathered))
+    found = observe(windows, gathered.policy.objective)
     return replace(found, busiest=window.minutes.busiest or None) if found else None
-
-
-def _excluded(gathered: Gathered) -> frozenset[str]:
-    return gathered.policy.objective.excluded_routes if gathered.policy.objective else frozenset()
 
 
 def _decided(situation: Situation, mode: Mode, switches: Switches) -> tuple[Decision | None, Memory]:

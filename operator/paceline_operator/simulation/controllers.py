@@ -68,9 +68,7 @@ class Paceline:
         return self._adopt(view, self._situation(view, None, view.interval), decision, memory, None)
 
     def choose(self, view: View) -> Choice:
-        objective = self.policy.objective
-        excluded = objective.excluded_routes if objective else frozenset()
-        observation = observe(view.windows, excluded)
+        observation = observe(view.windows, self.policy.objective)
         situation = self._situation(view, observation, view.interval + (0 if view.short else 1))
         self.watchful = bool(swamped(situation))
         decision, memory = decide(situation)

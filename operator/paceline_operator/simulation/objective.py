@@ -173,15 +173,16 @@ class Judge:
 
     def _ratio(self, conditions: Conditions, values: Values, length: Length, seeds: int) -> float:
         assert self.policy.objective is not None  # the scenario gives one
-        return self._played(conditions, values, length, seeds) / self.policy.objective.p95.total_seconds()
+        return self._played(conditions, values, length, seeds) / self.policy.objective.limit.total_seconds()
 
     def _played(self, conditions: Conditions, values: Values, length: Length, seeds: int) -> float:
         key = (conditions, tuple(sorted(values.items())), length, seeds)
+        assert self.policy.objective is not None  # the scenario gives one
         if key not in self._p95:
             found = [
                 np.percentile(
                     simulate(self.scenario, conditions, self.tuned, values, seed=seed, length=length).latencies,
-                    95,
+                    100 * self.policy.objective.quantile,
                 )
                 for seed in FRESH_SEEDS[:seeds]
             ]

@@ -80,7 +80,7 @@ def _marks(canvas: Canvas, changes: Sequence[Mapping[str, Any]], bottom: float) 
 def _p95(canvas: Canvas, scenario: Scenario, result: Mapping[str, Any], top: float) -> None:
     objective = scenario.parsed_policy().objective
     assert objective is not None  # the scenario gives one
-    limit = objective.p95.total_seconds() * 1e3
+    limit = objective.limit.total_seconds() * 1e3
     series = [None if decision["p95"] is None else decision["p95"] * 1e3 for decision in result["decisions"]]
     seen = [value for value in series if value is not None] or [limit]
     axis = Axis(min(*seen, limit) / 1.3, max(*seen, limit) * 1.3, top, TALL, logarithmic=True)

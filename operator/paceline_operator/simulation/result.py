@@ -110,7 +110,7 @@ def reached(ratios: Sequence[float]) -> int | None:
 def violations(judge: Judge, steps: Sequence[Step]) -> int:
     """Intervals whose p95 was above the objective, for some seconds at least."""
     assert judge.policy.objective is not None  # the scenario gives one
-    limit = judge.policy.objective.p95.total_seconds()
+    limit = judge.policy.objective.limit.total_seconds()
     return len({step.interval for step in steps if judge.p95(step.conditions, step.values) > limit})
 
 

@@ -29,6 +29,8 @@ class DesiredState:
     traceparent: str | None = None
     policy: str = ""
     """Who wrote it, `namespace/name`."""
+    routes: tuple[str, ...] = ()
+    """Route groups that `/state` shows by name."""
     after_unclean_exit: bool = False
     """The pod crashed before it read this generation: it may have been the cause."""
 
@@ -77,5 +79,6 @@ def desired_of(document: TuningDocument, pod_uid: str, *, after_unclean_exit: bo
         digest=document.digest,
         traceparent=document.traceparent,
         policy=document.policy,
+        routes=document.routes,
         after_unclean_exit=after_unclean_exit,
     )

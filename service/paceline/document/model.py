@@ -22,6 +22,9 @@ PROCESSES: Final = "processes"
 """`kind` of a pool of processes in `/state`: its size is per pod, not per worker."""
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
+_MOST_ROUTES: Final = 128
+"""Groups of a document that get a histogram in `/state`; a policy has 72 at the most."""
+_LONGEST_ROUTE: Final = 512
 _SHOWN: Final = 120
 """Characters of a field's path in a message; names in a document may be of any length."""
 
@@ -64,6 +67,8 @@ class TuningDocument:
     digest: str
     policy: str = ""
     traceparent: str | None = None
+    routes: tuple[str, ...] = ()
+    """Route groups, and patterns of them such as `GET /reports/*`, that `/state` shows by these names."""
 
     def values_for(self, pod_uid: str) -> Values:
         """The values for one pod: an override (canary) replaces single tunables of the common values."""
@@ -113,6 +118,7 @@ class _DocumentWire(BaseModel):
     overrides: dict[str, _ValuesWire] = Field(default_factory=dict)
     policy: str = ""
     traceparent: str | None = None
+    routes: list[str] = Field(default_factory=list)
 
 
 def parse_document(content: bytes) -> TuningDocument:
@@ -132,6 +138,7 @@ def parse_document(content: bytes) -> TuningDocument:
         digest=digest(content),
         policy=wire.policy,
         traceparent=wire.traceparent,
+        routes=tuple(route for route in wire.routes if len(route) <= _LONGEST_ROUTE)[:_MOST_ROUTES],
     )
 
 

@@ -102,6 +102,7 @@ def _state_to_json(state: DesiredState) -> dict[str, Any]:
         "digest": state.digest,
         "traceparent": state.traceparent,
         "policy": state.policy,
+        "routes": state.routes,
         "afterUncleanExit": state.after_unclean_exit,
     }
 
@@ -113,5 +114,6 @@ def _parse_state(wire: Mapping[str, Any]) -> DesiredState:
         digest=wire["digest"],
         traceparent=wire["traceparent"],
         policy=wire["policy"],
+        routes=tuple(wire["routes"]),
         after_unclean_exit=wire["afterUncleanExit"],
     )

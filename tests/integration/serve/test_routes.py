@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 import orjson
+from paceline.serve.rundir import write_atomically
 from prometheus_client.parser import text_string_to_metric_families
 from serving import Served, eventually, pod
 
@@ -40,7 +41,8 @@ def in_state(served: Served, *routes: str) -> dict[str, int]:
 
 
 def test_all_routes_are_counted_and_unknown_paths_and_methods_use_up_no_name(tmp_path: Path) -> None:
-    with pod(tmp_path, "many_routes:app", workers=2) as served:
+    document = tmp_path / "tuning.json"
+    with pod(tmp_path, "many_routes:app", workers=2, tuning_file=document) as served:
         for method in METHODS:
             ask(served, method, "/nobody-serves-this")
         for number in range(13):
@@ -66,3 +68,13 @@ def test_all_routes_are_counted_and_unknown_paths_and_methods_use_up_no_name(tmp
         after = in_state(served)
         assert after.keys() == shown.keys()
         assert all(after[name] >= count for name, count in shown.items())
+        before = in_state(served)
+        wire = {"schema": "paceline.dev/tuning/v1", "generation": 1, "values": {"workers": 2}, "routes": ["GET /v2/*"]}
+        write_atomically(document, orjson.dumps(wire))
+        eventually(lambda: "GET /v2/*" in in_state(served), "the document names a pattern")
+        by_pattern = in_state(served)
+        assert by_pattern["GET /v2/*"] == counted["GET /v2/users/{id}"] + 100
+        assert sum(by_pattern.values()) == sum(before.values())
+        assert by_pattern.keys() == {*before, "GET /v2/*"}
+        assert in_state(served, "GET /v*/users/*")["GET /v*/users/*"] == 103
+        assert "GET /v2/*" not in in_metrics(served)

@@ -56,9 +56,9 @@ def size(observation: Observation, objective: Objective, workers: float, allowed
     mean = observation.duration.mean
     if mean is None or not observation.pods:
         return None
-    promised = objective.p95.total_seconds()
+    promised = objective.limit.total_seconds()
     responses = observation.requests_per_second / (observation.pods * workers)
-    useful = responses * observation.duration.share_within(promised) * promised
+    useful = responses * observation.share_within(promised) * promised
     least = allowed.clamp(max(LEAST, ceil(responses * mean)))
     most = allowed.clamp(ceil(SPARE * useful + BURST * sqrt(useful)))
     return least, max(least, most)
@@ -73,7 +73,8 @@ def _as_named(situation: Situation) -> tuple[Values, str]:
     return {
         ADMISSION_MIN: allowed.clamp(values.get(ADMISSION_MIN) or allowed.minimum),
         ADMISSION_MAX: allowed.clamp(values.get(ADMISSION_MAX) or allowed.maximum),
-        ADMISSION_P95: objective.p95.total_seconds() if objective else 0.0,
+        # A worker does not know whose request it is: what is slow to all of them is slower than the slowest may be.
+        ADMISSION_P95: max(target.limit for target in objective.targets).total_seconds() if objective else 0.0,
     }, "as the policy names it"
 
 

@@ -28,7 +28,7 @@ def propose(situation: Situation, model: Model, objective: Objective) -> Proposa
         return None
     changes = differences(situation.values, choice.best.values)
     reason = _reason(situation, observation, objective, changes)
-    evidence = f"{_signals(observation)}; {_expected(choice)}"
+    evidence = f"{_signals(observation)}; {_expected(choice, observation)}"
     # Half of the tolerance is what the choice asks for; the limit on proposals asks for the whole of it.
     severity = 1 + choice.gain / least_gain(situation) * situation.policy.behavior.tolerance
     finding = Finding(reason, changes[0].tunable, max(severity, 1 + 2 * situation.policy.behavior.tolerance), evidence)
@@ -39,7 +39,7 @@ def propose(situation: Situation, model: Model, objective: Objective) -> Proposa
 def out_of_bounds(situation: Situation, model: Model, objective: Objective) -> Decision | None:
     """What would help were it allowed, while the objective is missed: more than the policy's bounds or its budgets."""
     observation = situation.observation
-    if observation is None or (observation.p95 or 0.0) <= objective.p95.total_seconds():
+    if observation is None or (observation.response_seconds or 0.0) <= objective.limit.total_seconds():
         return None
     choice = choose(_unbounded(situation), model, objective)
     if choice is None or choice.gain <= situation.policy.behavior.tolerance:
@@ -48,9 +48,8 @@ def out_of_bounds(situation: Situation, model: Model, objective: Objective) -> D
     fits = all(_allowed(situation, change) for change in changes)
     reason = Reason.BUDGET_EXHAUSTED if fits else Reason.AT_MAXIMUM
     lacking = "the connection budget" if fits else "the policy's maximum"
-    message = (
-        f"{', '.join(map(str, changes))} would help, but for {lacking}: {_signals(observation)}; {_expected(choice)}"
-    )
+    why = f"{_signals(observation)}; {_expected(choice, observation)}"
+    message = f"{', '.join(map(str, changes))} would help, but for {lacking}: {why}"
     return Decision((), reason, situation.evidence(message), changes, limited_by=reason)
 
 
@@ -104,7 +103,8 @@ def _signals(observation: Observation) -> str:
     return ", ".join(parts)
 
 
-def _expected(choice: Choice) -> str:
-    before, after = format_duration(choice.current.p95_seconds), format_duration(choice.best.p95_seconds)
+def _expected(choice: Choice, observation: Observation) -> str:
+    figure = observation.figure
+    before, after = figure.told(choice.current.p95_seconds), figure.text(choice.best.p95_seconds)
     how = "seen before under this load" if choice.best.measured else "predicted"
-    return f"p95 {before} → {after} {how}"
+    return f"{before} → {after} {how}"

@@ -73,7 +73,7 @@ def _worth(situation: Situation, candidate: Candidate, current: Candidate) -> bo
         return False
     gain = 1 - candidate.p95_seconds / current.p95_seconds
     objective = situation.policy.objective
-    met = objective is not None and current.p95_seconds <= objective.p95.total_seconds()
+    met = objective is not None and current.p95_seconds <= objective.limit.total_seconds()
     # While the objective is missed, a doubtful gain is worth a try; once it is met, calm is.
     noise = noise_of(situation.memory) if met else 0.0
     for_speed = met and objective is not None and objective.prefer is Prefer.LATENCY

@@ -37,7 +37,7 @@ class Bar:
 
     @classmethod
     def of(cls, situation: Situation, model: Model, objective: Objective) -> "Bar":
-        return cls(situation, model, objective.p95.total_seconds(), planned_rise(situation))
+        return cls(situation, model, objective.limit.total_seconds(), planned_rise(situation))
 
     def met(self, candidate: Candidate) -> bool:
         """Whether there is room for the prediction to be wrong."""

@@ -18,7 +18,6 @@ from paceline_operator.core.laws.contention import endangers
 from paceline_operator.core.laws.diagnose import Finding
 from paceline_operator.core.laws.recommend import Proposal
 from paceline_operator.core.model.decision import Reason, differences, growing
-from paceline_operator.core.model.durations import format_duration
 from paceline_operator.core.model.policy import Objective, Prefer
 from paceline_operator.core.model.tunables import WORKERS, Kind, Values
 from paceline_operator.core.queueing.predict import Model
@@ -38,7 +37,11 @@ def probe(situation: Situation, model: Model, objective: Objective) -> Proposal 
         return None
     if not situation.fleet.may_shrink(situation.fleet.reporting):
         return None  # a probe is taken back more often than not, and pods that are silent must not lose anything
-    if after is None or situation.now < after or (observation.p95 or 0.0) > objective.p95.total_seconds():
+    if (
+        after is None
+        or situation.now < after
+        or (observation.response_seconds or 0.0) > objective.limit.total_seconds()
+    ):
         return None
     untried = [c for c in _neighbours(situation, model, objective) if not c.measured]
     find = _cheaper if objective.prefer is Prefer.COST else _faster
@@ -46,7 +49,7 @@ def probe(situation: Situation, model: Model, objective: Objective) -> Proposal 
     if best is None:
         return None
     changes = differences(situation.values, best.values)
-    evidence = f"p95 {format_duration(current.p95_seconds)}, within the objective; a neighbour is tried"
+    evidence = f"{observation.figure.told(current.p95_seconds)}, within the objective; a neighbour is tried"
     severity = 1 + 2 * situation.policy.behavior.tolerance
     return Proposal(Finding(Reason.PROBE, changes[0].tunable, severity, evidence), changes, predicted=True)
 

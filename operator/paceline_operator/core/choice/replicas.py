@@ -32,7 +32,7 @@ def wanted_replicas(situation: Situation, model: Model | None, decision: Decisio
         # Loops or the quota are full: nobody knows how much more is asked for. A step, and then another look.
         full = decision.reason is Reason.SCALE_OUT_RECOMMENDED
         return ceil(pods * HEADROOM * max(1.0, (observation.cpu_ratio or 0.0) / CPU_FULL)) if full else None
-    values, promised = decision.common(situation.values), situation.policy.objective.p95.total_seconds()
+    values, promised = decision.common(situation.values), situation.policy.objective.limit.total_seconds()
     now, rise = judged(situation, model, values), planned_rise(situation)
     if now is None:
         return None

@@ -56,7 +56,9 @@ def drowned(situation: Situation, observation: Observation, objective: Objective
     Whether the database drowned in them or there were too few is told by how long queries take when all is well; where
     that is not known yet, time will tell.
     """
-    if (observation.p95 or 0.0) <= objective.p95.total_seconds() or not _falls_behind(situation, observation):
+    if (observation.response_seconds or 0.0) <= objective.limit.total_seconds() or not _falls_behind(
+        situation, observation
+    ):
         return {}
     found = {}
     for tunable, seen in _pools(situation, observation):
@@ -153,7 +155,7 @@ def _pools(situation: Situation, observation: Observation) -> Iterator[tuple[Tun
 def _starved(seen: PoolObservation, size: float, objective: Objective) -> bool:
     waited = seen.wait.quantile(0.99) or 0.0
     in_use = seen.arrivals_per_worker * (seen.hold.mean or 0.0) if seen.hold.count >= LEAST_CHECKOUTS else 0.0
-    return in_use >= CHECKED_OUT * size and waited > objective.p95.total_seconds()
+    return in_use >= CHECKED_OUT * size and waited > objective.limit.total_seconds()
 
 
 def _query_seconds(observation: Observation, seen: PoolObservation, size: float) -> float | None:

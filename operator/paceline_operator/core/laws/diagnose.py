@@ -111,7 +111,7 @@ def connections_needed(pool: PoolObservation, objective: Objective, share: float
 
 def longest_wait_seconds(objective: Objective) -> float:
     """The p99 wait that a pool is sized for."""
-    return min(LONGEST_WAIT, LONGEST_WAIT_SHARE * objective.p95).total_seconds()
+    return min(LONGEST_WAIT, LONGEST_WAIT_SHARE * objective.limit).total_seconds()
 
 
 def count_oversized(situation: Situation, observation: Observation, objective: Objective) -> Mapping[str, Oversized]:
@@ -126,7 +126,7 @@ def count_oversized(situation: Situation, observation: Observation, objective: O
 
 
 def _loop_lag(observation: Observation, objective: Objective, workers: float) -> Finding | None:
-    lag, high = observation.loop_lag_p95, LAG_SHARE * objective.p95.total_seconds()
+    lag, high = observation.loop_lag_p95, LAG_SHARE * objective.limit.total_seconds()
     if lag is None or observation.loop_lag.count < LEAST_LAG_SAMPLES or lag <= high:
         return None
     evidence, severity = f"loop lag p95 {format_duration(lag)} > {format_duration(high)}", lag / high
@@ -148,7 +148,7 @@ def _loop_lag(observation: Observation, objective: Objective, workers: float) ->
 def _pool_waits(
     situation: Situation, observation: Observation, objective: Objective, *, measured_only: bool
 ) -> Iterator[Finding]:
-    high = WAIT_SHARE * objective.p95.total_seconds()
+    high = WAIT_SHARE * objective.limit.total_seconds()
     for name, seen in observation.pools.items():
         size, needed = situation.values.get(pool(name)), connections_needed(seen, objective)
         wait = seen.wait.quantile(0.99)
@@ -171,8 +171,8 @@ def _pool_waits(
 
 def _out_of_reach(observation: Observation, objective: Objective, workers: float) -> Iterator[Finding]:
     """The objective is missed, and no setting within the bounds is better."""
-    p95 = observation.p95 or 0.0
-    if p95 <= objective.p95.total_seconds():
+    p95 = observation.response_seconds or 0.0
+    if p95 <= objective.limit.total_seconds():
         return
     lag = _loop_lag(observation, objective, workers)
     if lag is not None and lag.reason is not Reason.LOOP_LAG_HIGH:

@@ -101,11 +101,11 @@ def _waited_for(seen: PoolObservation, objective: Objective) -> bool:
 
 
 def _longest_wait(objective: Objective) -> float:
-    return WAIT_SHARE * objective.p95.total_seconds()
+    return WAIT_SHARE * objective.limit.total_seconds()
 
 
 def _missed(observation: Observation, objective: Objective) -> bool:
-    return (observation.p95 or 0.0) > objective.p95.total_seconds()
+    return (observation.response_seconds or 0.0) > objective.limit.total_seconds()
 
 
 def _cores(observation: Observation) -> float | None:

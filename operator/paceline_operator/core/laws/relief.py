@@ -95,7 +95,7 @@ def _fewest_workers(situation: Situation, observation: Observation) -> float:
 def relief(situation: Situation, observation: Observation, objective: Objective) -> Proposal | None:
     """The connections that were enough when the database was well, if it is slow now and requests wait for it; in fewer
     workers where as many as there are would need more."""
-    if (observation.p95 or 0.0) <= objective.p95.total_seconds():
+    if (observation.response_seconds or 0.0) <= objective.limit.total_seconds():
         return None
     for tunable, size, seen, _ in _waited_for(situation, observation, objective):
         slow = slow_database(situation, observation, tunable.name)
@@ -118,7 +118,7 @@ def half(situation: Situation, observation: Observation, objective: Objective) -
 
     Worked example: 8 workers of one connection, loops busy 10 % of the time: one worker of 4.
     """
-    if (observation.p95 or 0.0) <= objective.p95.total_seconds():
+    if (observation.response_seconds or 0.0) <= objective.limit.total_seconds():
         return None
     now, fewest = situation.values.get(WORKERS, 1.0), _fewest_workers(situation, observation)
     for tunable, size, seen, hold in _waited_for(situation, observation, objective):
@@ -152,7 +152,7 @@ def _waited_for(
     situation: Situation, observation: Observation, objective: Objective
 ) -> Iterator[tuple[Tunable, float, PoolObservation, float]]:
     """Pools whose connections requests wait for, with their size and the mean time they are held."""
-    lag, high = observation.loop_lag.mean, WAIT_SHARE * objective.p95.total_seconds()
+    lag, high = observation.loop_lag.mean, WAIT_SHARE * objective.limit.total_seconds()
     for tunable, spec in situation.policy.tunables.items():
         size, seen = situation.values.get(tunable), observation.pools.get(tunable.name)
         if tunable.kind is not Kind.POOL or spec.bounds is None or size is None or seen is None:

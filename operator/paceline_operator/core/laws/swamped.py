@@ -18,11 +18,12 @@ from typing import Final
 
 from paceline_operator.core.laws.diagnose import FULL, LAG_SHARE, exhausted_by_itself
 from paceline_operator.core.measure.observation import Observation
+from paceline_operator.core.measure.responses import SURELY
 from paceline_operator.core.model.durations import format_duration
 from paceline_operator.core.model.policy import Objective
 from paceline_operator.core.model.tunables import WORKERS, Kind, Tunable
 from paceline_operator.core.queueing.fit import LEAST_CHECKOUTS
-from paceline_operator.core.situation.memory import SURELY, Measured
+from paceline_operator.core.situation.memory import Measured
 from paceline_operator.core.situation.situation import Situation
 
 FAR: Final = 2.0
@@ -38,12 +39,12 @@ def swamped(situation: Situation) -> str:
     observation, objective = situation.observation, situation.policy.objective
     if observation is None or objective is None or observation.requests < LEAST_RESPONSES:
         return ""
-    p95, limit = observation.p95 or 0.0, objective.p95.total_seconds()
+    slow, limit = observation.response_seconds or 0.0, objective.limit.total_seconds()
     full = [str(tunable) for tunable in situation.values if saturated(situation, tunable)]
-    if p95 <= FAR * limit or not full:
+    if slow <= FAR * limit or not full:
         return ""
     seconds = format_duration(round(observation.window_seconds))
-    return f"swamped within {seconds}: {' and '.join(full)} saturated, p95 {format_duration(p95)}"
+    return f"swamped within {seconds}: {' and '.join(full)} saturated, {observation.figure.told(slow)}"
 
 
 def saturated(situation: Situation, tunable: Tunable | None) -> bool:
@@ -70,12 +71,12 @@ def serves_more(baseline: Measured, measured: Measured) -> bool:
 
 def _loops_saturated(situation: Situation, observation: Observation, objective: Objective) -> bool:
     busy, lag = observation.busy(situation.values.get(WORKERS, 1.0)), observation.loop_lag_p95
-    return busy is not None and busy >= FULL and lag is not None and lag > LAG_SHARE * objective.p95.total_seconds()
+    return busy is not None and busy >= FULL and lag is not None and lag > LAG_SHARE * objective.limit.total_seconds()
 
 
 def _pool_saturated(situation: Situation, observation: Observation, objective: Objective, tunable: Tunable) -> bool:
     seen = observation.pools.get(tunable.name)
     if seen is None or seen.hold.count < LEAST_CHECKOUTS:
         return False
-    waits = (seen.wait.quantile(0.99) or 0.0) > objective.p95.total_seconds()
+    waits = (seen.wait.quantile(0.99) or 0.0) > objective.limit.total_seconds()
     return waits and exhausted_by_itself(situation, observation, tunable)

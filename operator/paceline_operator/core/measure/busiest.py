@@ -4,13 +4,13 @@ Pure: fed with each look at the fleet. Only pods of which both ends of a minute 
 """
 
 from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from statistics import mean
 from typing import Final
 
 from paceline_operator.core.measure.pods import PodState
+from paceline_operator.core.model.policy import Objective
 from paceline_operator.core.model.tunables import NOTHING
 
 MINUTE: Final = timedelta(minutes=1)
@@ -35,13 +35,11 @@ class Minutes:
     counts: Mapping[str, Counted] = field(default_factory=lambda: NOTHING)
     busiest: float = 0.0
 
-    def seen(
-        self, states: Mapping[str, PodState], now: datetime, excluded: AbstractSet[str] = frozenset()
-    ) -> "Minutes":
-        """After a look at the fleet, without the requests of excluded routes."""
+    def seen(self, states: Mapping[str, PodState], now: datetime, objective: Objective | None = None) -> "Minutes":
+        """After a look at the fleet, without the requests of routes that the objective excludes."""
         if self.began is not None and timedelta() <= now - self.began < WHOLE * MINUTE:
             return self
-        counts = {uid: _counted(state, excluded) for uid, state in states.items()}
+        counts = {uid: _counted(state, objective) for uid, state in states.items()}
         rates = [rate for uid, count in counts.items() if (rate := _rate(self.counts.get(uid), count)) is not None]
         return Minutes(now, counts, max(self.busiest, mean(rates) if rates else 0.0))
 
@@ -50,9 +48,13 @@ class Minutes:
         return replace(self, busiest=0.0)
 
 
-def _counted(state: PodState, excluded: AbstractSet[str]) -> Counted:
-    requests = sum(counters.count for group, counters in state.requests.items() if group not in excluded)
-    return Counted(state.started_at, state.uptime_seconds, requests)
+def _counted(state: PodState, objective: Objective | None) -> Counted:
+    counted = (
+        counters.count
+        for group, counters in state.requests.items()
+        if objective is None or objective.target_of(group) is not None
+    )
+    return Counted(state.started_at, state.uptime_seconds, sum(counted))
 
 
 def _rate(before: Counted | None, now: Counted) -> float | None:

@@ -7,6 +7,7 @@ from itertools import chain
 from math import inf, isfinite
 
 from paceline_operator.core.measure.histogram import Histogram, merge
+from paceline_operator.core.measure.responses import Figure, Responses, figure, judged, merged, worst
 from paceline_operator.core.model.tunables import NOTHING, Tunable
 
 
@@ -44,6 +45,7 @@ class PodFigures:
     errors: int
     requests_per_second: float
     duration: Histogram
+    responses: tuple[Responses, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,8 @@ class Observation:
     """Pods that are so much slower than the others that nothing is tuned on them."""
     mix: Mapping[str, float] = field(default_factory=lambda: NOTHING)
     """Share of the requests by route group."""
-
+    responses: tuple[Responses, ...] = ()
+    """By objective, where there are several or it is not p95; empty: `duration` is what p95 is of."""
     each: Mapping[str, PodFigures] = field(default_factory=lambda: NOTHING)
     """By pod uid, of the pods that say theirs."""
 
@@ -95,6 +98,7 @@ class Observation:
             errors=sum(pod.errors for pod in found),
             requests_per_second=sum(pod.requests_per_second for pod in found),
             duration=merge(pod.duration for pod in found),
+            responses=merged(pod.responses for pod in found),
         )
 
     @property
@@ -120,8 +124,52 @@ class Observation:
 
     @property
     def p95(self) -> float | None:
-        """Seconds."""
-        return self.duration.quantile(0.95)
+        """Seconds, of the requests that no route's objective is about."""
+        return self.by_objective[0].duration.quantile(0.95)
+
+    @property
+    def by_objective(self) -> tuple[Responses, ...]:
+        """The response times of each objective, the first that of all requests that no route's is about."""
+        return self.responses or (Responses(self.duration),)
+
+    @property
+    def response_seconds(self) -> float | None:
+        """What is compared with the objective: its percentile. Of several objectives the one that is missed by most,
+        in the unit of the first."""
+        found = worst(self.by_objective)
+        return found.lowered(0.0) if found else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Where that truly lies, with 99 % confidence; None where there were too few to tell."""
+        found = [each.interval for each in judged(self.by_objective)]
+        sure = [interval for interval in found if interval]
+        if not sure or len(sure) < len(found):
+            return None
+        return max(low for low, _ in sure), max(high for _, high in sure)
+
+    @property
+    def figure(self) -> Figure:
+        """What `response_seconds` is of."""
+        return figure(self.by_objective)
+
+    @property
+    def commonest(self) -> Responses:
+        """Of the objective that most of the requests count towards."""
+        return max(self.by_objective, key=lambda each: each.duration.count)
+
+    def lowered(self, share: float) -> float:
+        """`response_seconds` at a percentile that is lower by a share of the requests."""
+        return max((each.lowered(share) for each in judged(self.by_objective)), default=0.0)
+
+    def share_within(self, seconds: float) -> float:
+        """Share of the responses that come within their objective; of one without, within `seconds`."""
+        within = [
+            each.duration.count
+            * each.duration.share_within(each.target.limit.total_seconds() if each.target else seconds)
+            for each in self.by_objective
+        ]
+        return sum(within) / self.duration.count if self.duration.count else 1.0
 
     @property
     def loop_lag_p95(self) -> float | None:

@@ -4,7 +4,7 @@ A pod counts only if both ends of its delta belong to one life (`started_at`) an
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from math import floor
@@ -21,6 +21,9 @@ from paceline_operator.core.measure.pods import (
     PoolCounters,
     RequestCounters,
 )
+from paceline_operator.core.measure.responses import Responses, merged, responses_of, worst
+from paceline_operator.core.model.objectives import P95, matches
+from paceline_operator.core.model.policy import Objective
 from paceline_operator.core.model.tunables import NOTHING, WORKERS, Tunable
 
 MEMORY_SHARE: Final = 0.9
@@ -58,13 +61,13 @@ def comparable(before: PodState, after: PodState) -> bool:
     )
 
 
-def observe(windows: Iterable[PodWindow], excluded_routes: frozenset[str] = frozenset()) -> Observation | None:
+def observe(windows: Iterable[PodWindow], objective: Objective | None = None) -> Observation | None:
     """Merges what pods did in their windows; None when no pod counts. A pod whose counters went back is left out."""
     deltas = []
     for window in windows:
         if comparable(window.before, window.after):
             try:
-                deltas.append(_delta(window, excluded_routes))
+                deltas.append(_delta(window, objective))
             except CounterReset:
                 continue
     kept = _without_the_slow(deltas)
@@ -80,6 +83,7 @@ class _PodDelta:
     errors: int
     routes: Mapping[str, int]
     duration: Histogram
+    responses: tuple[Responses, ...]
     loop_lag: Histogram
     pools: Mapping[str, PoolCounters]
     queues: Mapping[Tunable, PoolCounters]
@@ -89,11 +93,13 @@ class _PodDelta:
     turned_away: int
 
 
-def _delta(window: PodWindow, excluded: frozenset[str]) -> _PodDelta:
+def _delta(window: PodWindow, objective: Objective | None) -> _PodDelta:
     before, after = window.before, window.after
-    _check_groups(before.requests.keys(), after.requests.keys(), excluded)
-    counted = {group: now for group, now in after.requests.items() if group not in excluded}
+    _check_groups(before.requests.keys(), after.requests.keys(), objective.named if objective else ())
+    about = {group: objective.target_of(group) if objective else 0 for group in after.requests}
+    counted = {group: now for group, now in after.requests.items() if about[group] is not None}
     routes = [(now, before.requests.get(group, NO_REQUESTS)) for group, now in counted.items()]
+    durations = {group: now.duration.since(old.duration) for group, (now, old) in zip(counted, routes, strict=True)}
     increases = [_increase(now.count, old.count) for now, old in routes]
     return _PodDelta(
         uid=after.uid,
@@ -102,7 +108,8 @@ def _delta(window: PodWindow, excluded: frozenset[str]) -> _PodDelta:
         requests=sum(increases),
         routes=dict(zip(counted, increases, strict=True)),
         errors=sum(_increase(now.errors, old.errors) for now, old in routes),
-        duration=merge(now.duration.since(old.duration) for now, old in routes),
+        duration=merge(durations.values()),
+        responses=_responses(durations, about, objective),
         loop_lag=after.loop_lag.since(before.loop_lag),
         pools={name: _pool_delta(now, before.pools.get(name)) for name, now in after.pools.items()},
         queues={each: _pool_delta(now, before.queues.get(each)) for each, now in after.queues.items()},
@@ -113,9 +120,22 @@ def _delta(window: PodWindow, excluded: frozenset[str]) -> _PodDelta:
     )
 
 
-def _check_groups(before: AbstractSet[str], after: AbstractSet[str], excluded: frozenset[str]) -> None:
-    """Raises CounterReset where a route moved into or out of the pod's `other`: `routes.exclude` has changed."""
-    moved = before - after | (after - before) & excluded
+def _responses(
+    durations: Mapping[str, Histogram], about: Mapping[str, int | None], objective: Objective | None
+) -> tuple[Responses, ...]:
+    if objective is None or (objective.quantile == P95 and not objective.routes):
+        return ()  # all of them, at p95
+    targets = objective.targets
+    found = [
+        merge(duration for group, duration in durations.items() if about[group] == number)
+        for number in range(len(targets))
+    ]
+    return responses_of(targets, found)
+
+
+def _check_groups(before: AbstractSet[str], after: AbstractSet[str], asked: Sequence[str]) -> None:
+    """Raises CounterReset where a route moved into or out of the pod's `other`: `routes` has changed."""
+    moved = before - after | {group for group in after - before if any(matches(name, group) for name in asked)}
     if moved and OTHER in before:
         raise CounterReset(f"counted apart at one end of the window only: {', '.join(sorted(moved))}")
 
@@ -183,13 +203,14 @@ def _merged(deltas: list[_PodDelta]) -> Observation:
         cores=min((delta.cpu.cores for delta in deltas if delta.cpu.cores), default=None),
         most_workers=_most_workers(deltas),
         mix=_mix(deltas),
+        responses=merged(delta.responses for delta in deltas),
         turned_away=sum(delta.turned_away for delta in deltas),
         each={delta.uid: _figures(delta) for delta in deltas if delta.uid},
     )
 
 
 def _figures(delta: _PodDelta) -> PodFigures:
-    return PodFigures(delta.requests, delta.errors, delta.requests / delta.seconds, delta.duration)
+    return PodFigures(delta.requests, delta.errors, delta.requests / delta.seconds, delta.duration, delta.responses)
 
 
 def _merged_queue(deltas: list[_PodDelta], tunable: Tunable) -> PoolObservation:
@@ -249,12 +270,16 @@ def _most_workers(deltas: list[_PodDelta]) -> int | None:
 
 def _without_the_slow(deltas: list[_PodDelta]) -> list[_PodDelta]:
     """Leaves out single pods whose p95 is more than twice the median one: no common value would mend them."""
-    p95s = {id(delta): p95 for delta in deltas if (p95 := delta.duration.quantile(0.95)) is not None}
+    p95s = {id(delta): found.lowered(0.0) for delta in deltas if (found := _slowest(delta)) is not None}
     if len(p95s) < LEAST_PODS_FOR_SKEW:
         return deltas
     limit = SKEWED * sorted(p95s.values())[len(p95s) // 2]
     kept = [delta for delta in deltas if p95s.get(id(delta), 0.0) <= limit]
     return kept if len(kept) >= (1 - MOST_SKEWED) * len(deltas) else deltas
+
+
+def _slowest(delta: _PodDelta) -> Responses | None:
+    return worst(delta.responses or (Responses(delta.duration),))
 
 
 def _mix(deltas: list[_PodDelta]) -> Mapping[str, float]:

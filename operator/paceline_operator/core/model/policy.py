@@ -7,6 +7,7 @@ from enum import StrEnum
 from math import ceil
 from typing import Final
 
+from paceline_operator.core.model.objectives import P95, Target, matches
 from paceline_operator.core.model.tunables import NOTHING, Tunable
 
 DEFAULT_ERROR_RATIO: Final = 0.001
@@ -64,10 +65,30 @@ class TunableSpec:
 class Objective:
     """What the service promises its callers."""
 
-    p95: timedelta
+    limit: timedelta
+    """Of the response time at `quantile`, of the requests that none of `routes` is about."""
     error_ratio: float = DEFAULT_ERROR_RATIO
     prefer: Prefer = Prefer.COST
     excluded_routes: frozenset[str] = frozenset()
+    quantile: float = P95
+    routes: tuple[Target, ...] = ()
+    """What is promised of some routes alone; the first that matches counts."""
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """That of all other requests, then those of routes."""
+        return (Target(self.limit, self.quantile), *self.routes)
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The route groups and patterns that pods are asked to name: excluded ones first, then those of objectives."""
+        return (*sorted(self.excluded_routes), *(target.match for target in self.routes))
+
+    def target_of(self, group: str) -> int | None:
+        """The index in `targets` of what a route group counts towards; None where it does not count."""
+        if any(matches(pattern, group) for pattern in self.excluded_routes):
+            return None
+        return next((number for number, route in enumerate(self.routes, 1) if matches(route.match, group)), 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from datetime import timedelta
 from typing import Final
 
 from paceline_operator.core.measure.observation import Observation
+from paceline_operator.core.measure.responses import judged
 from paceline_operator.core.model.tunables import NOTHING
-from paceline_operator.core.queueing.predict import SPREAD, Model, PoolModel, turn
+from paceline_operator.core.queueing.predict import SPREADS, Model, PoolModel, Promised, turn
 from paceline_operator.core.queueing.queueing import BURSTINESS
 from paceline_operator.core.queueing.waits import CPU_CV2, FULL, Wait, quota_wait
 
@@ -44,13 +45,14 @@ def fit(
         pools: their limits, per worker.
         overhead: what one more worker adds to a request's CPU time, as a share.
     """
-    lag, p95, mean = observation.loop_lag.mean, observation.p95, observation.duration.mean
-    if lag is None or not p95 or not mean or not observation.requests:
+    lag, most = observation.loop_lag.mean, observation.commonest
+    slow, mean = most.seconds, most.duration.mean
+    if lag is None or not slow or not mean or not observation.requests:
         return None
     arrivals = observation.requests_per_second / observation.pods
     cpu = observation.loop_cpu_seconds / observation.requests
     limit = observation.cpu_limit
-    if not _measurable(lag, p95, mean, cpu, *(p.hold.mean or 0.0 for p in observation.pools.values())):
+    if not _measurable(lag, slow, mean, cpu, *(p.hold.mean or 0.0 for p in observation.pools.values())):
         return None
     if not LEAST_BUSY <= arrivals * cpu / workers < FULL or not (limit is None or arrivals * cpu < FULL * limit):
         return None
@@ -64,10 +66,30 @@ def fit(
     parts = bare.waits(workers, pools)
     if parts is None:
         return None
-    spread = (max(0.0, p95 - mean) / SPREAD) ** 2
+    spread = (max(0.0, slow - mean) / SPREADS[most.quantile]) ** 2
     rest_mean, tail_mean = _explained(mean, work.mean, sum(wait.mean for wait in parts))
     rest_variance, tail_variance = _explained(spread, work.variance, sum(wait.variance for wait in parts))
-    return replace(bare, rest=Wait(rest_mean, rest_variance), tail=Wait(tail_mean, tail_variance))
+    fitted = replace(bare, rest=Wait(rest_mean, rest_variance), tail=Wait(tail_mean, tail_variance))
+    return replace(fitted, promised=_promised(observation, fitted, workers, pools)) if observation.responses else fitted
+
+
+def _promised(
+    observation: Observation, model: Model, workers: float, pools: Mapping[str, float]
+) -> tuple[Promised, ...]:
+    """So that the model says of each objective what was measured, at the values in force.
+
+    Worked example: all others p95 30 ms, by the model as well, reports 3 s: they take 2.97 s more, whatever is changed;
+    a setting that promises the others 20 ms promises the reports 2.99 s.
+    """
+    mean, deviation = model.moments(workers, pools) or (0.0, 0.0)
+    found = []
+    for each in judged(observation.responses):
+        spread = SPREADS[each.quantile]
+        model_says = mean + spread * deviation
+        slower = each.seconds >= model_says or not model_says
+        factor, offset = (1.0, each.seconds - model_says) if slower else (each.seconds / model_says, 0.0)
+        found.append(Promised(each.unit, spread, factor, offset))
+    return tuple(found)
 
 
 def _measurable(*seconds: float) -> bool:

@@ -2,7 +2,7 @@
 
 A request passes its event loop once, and once more for each checkout; waits for a connection; and is held up by the
 CPU quota where a pod has more workers than cores (`core/queueing/waits.py`). The 95th percentile is the mean plus two
-standard deviations, as of an exponential distribution.
+standard deviations, the 99th plus 3.6, as of an exponential distribution.
 """
 
 from collections.abc import Mapping
@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from math import sqrt
 from typing import Final
 
+from paceline_operator.core.model.objectives import P95, P99
 from paceline_operator.core.queueing.waits import Wait, loop_wait, pool_wait, quota_wait
 
-SPREAD: Final = 2.0
-"""Standard deviations from the mean to the 95th percentile of an exponential distribution: ln 20 − 1."""
+SPREADS: Final = {P95: 2.0, P99: 3.6}
+"""Standard deviations from the mean to a percentile of an exponential distribution: ln 20 − 1, ln 100 − 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,26 @@ class PoolModel:
 
     queries: float
     query_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Promised:
+    """An objective, and how its requests differ from those that the model was fitted to.
+
+    Slower ones wait as the others do, and take as much longer as they did: what a setting gains is the same in seconds.
+    Of faster ones it is the same share.
+    """
+
+    unit: float = 1.0
+    """Seconds of the first objective for one of this one."""
+    spread: float = SPREADS[P95]
+    factor: float = 1.0
+    offset: float = 0.0
+    """Seconds that are added after the factor."""
+
+    def seconds(self, mean: float, deviation: float) -> float:
+        """In the unit of the first objective."""
+        return self.unit * (self.factor * (mean + self.spread * deviation) + self.offset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +65,24 @@ class Model:
     """The work itself, and what nothing explains."""
     tail: Wait
     """By how much the waits exceed the theory's, mean and variance: load comes in bursts."""
+    promised: tuple[Promised, ...] = (Promised(),)
 
     def p95(self, workers: float, pools: Mapping[str, float]) -> float | None:
-        """Seconds; None where a queue would be full."""
+        """Seconds, by the objective that is missed by most, in the unit of the first one; None where a queue would be
+        full. With p99 as the objective it is p99."""
+        moments = self.moments(workers, pools)
+        if moments is None:
+            return None
+        return max(each.seconds(*moments) for each in self.promised)
+
+    def moments(self, workers: float, pools: Mapping[str, float]) -> tuple[float, float] | None:
+        """Mean and standard deviation of the response time, in seconds; None where a queue would be full."""
         parts = self.waits(workers, pools)
         if parts is None:
             return None
         mean = self.rest.mean + self.tail.mean * sum(wait.mean for wait in parts)
         variance = self.rest.variance + self.tail.variance * sum(wait.variance for wait in parts)
-        return mean + SPREAD * sqrt(max(0.0, variance))
+        return mean, sqrt(max(0.0, variance))
 
     def waits(self, workers: float, pools: Mapping[str, float]) -> list[Wait] | None:
         """What a request waits for, queue by queue; None where one would be full."""

@@ -142,7 +142,7 @@ def _tuned(situation: Situation, values: Values) -> Values:
 
 
 def _known(situation: Situation, observation: Observation) -> tuple[Known, ...]:
-    p95, load, values = observation.p95, load_of(observation), _tuned(situation, situation.values)
+    p95, load, values = observation.response_seconds, load_of(observation), _tuned(situation, situation.values)
     if p95 is None:
         return situation.memory.known
     before = recall(situation, values, load)

@@ -7,11 +7,10 @@ from math import exp, sqrt
 from typing import Any, Final
 
 from paceline_operator.core.measure.observation import Observation
+from paceline_operator.core.measure.responses import SURELY, Figure
 from paceline_operator.core.model.decision import Change, Reason
 from paceline_operator.core.model.tunables import NOTHING, Values
 
-SURELY: Final = 2.576
-"""Standard deviations: a value is outside them by chance once in a hundred times."""
 BY_CHANCE: Final = 3.58 / 1.96 * SURELY
 """Half of the interval of a lognormal p95 (CV 1) times √n, where the window was not kept bucket by bucket."""
 
@@ -29,15 +28,17 @@ class Measured:
     """Share of the requests by route group."""
     interval: tuple[float, float] | None = None
     """Where the true p95 lies, with 99 % confidence; None where the window was too small to tell."""
+    figure: Figure = field(default_factory=Figure)
+    """What `p95_seconds` is of, where it is not p95 of all requests."""
 
     @classmethod
     def of(cls, observation: Observation) -> "Measured | None":
         """None of a window without requests."""
-        p95, seen = observation.p95, observation
-        if p95 is None:
+        seconds, seen = observation.response_seconds, observation
+        if seconds is None:
             return None
-        interval = seen.duration.interval(0.95, SURELY)
-        return cls(p95, seen.error_ratio, seen.requests_per_second, seen.requests, seen.pods, seen.mix, interval)
+        rate, interval = seen.requests_per_second, seen.interval
+        return cls(seconds, seen.error_ratio, rate, seen.requests, seen.pods, seen.mix, interval, seen.figure)
 
     @property
     def low(self) -> float:

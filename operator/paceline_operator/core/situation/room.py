@@ -70,14 +70,14 @@ def met_with_room(situation: Situation, model: Model | None, last: Noise | None 
     if observation is None or objective is None or not observation.requests:
         return False
     p95 = p95_now(situation, observation, last or Noise())
-    if p95 is None or p95 > objective.p95.total_seconds() or _failing(observation, objective):
+    if p95 is None or p95 > objective.limit.total_seconds() or _failing(observation, objective):
         return False
     rise = planned_rise(situation)
     expected = p95 * rise if model is None else expected_p95(situation, model, situation.values, p95, rise)
     if model is None and (observation.busy(situation.values.get(WORKERS, 1.0)) or 0.0) * rise >= FULL:
         return False
     doubt = deviation(last) if last is not None and deviation(last) >= NOISY else 0.0
-    return expected is not None and expected <= (1 + doubt) * objective.p95.total_seconds()
+    return expected is not None and expected <= (1 + doubt) * objective.limit.total_seconds()
 
 
 def nothing_grows(situation: Situation, model: Model | None, last: Noise | None = None) -> bool:
@@ -89,10 +89,14 @@ def nothing_grows(situation: Situation, model: Model | None, last: Noise | None 
 def p95_now(situation: Situation, observation: Observation, last: Noise) -> float | None:
     """Seconds, over the windows in which these values had such a load: a single one may be off by chance."""
     known = recall(situation, situation.values, load_of(observation))
-    p95, before = known.p95_seconds if known else observation.p95, last.last
+    p95, before = known.p95_seconds if known else observation.response_seconds, last.last
     if p95 is None or before is None or last.generation != situation.fleet.generation or deviation(last) < NOISY:
         return p95
-    return min(p95, observation.p95 or p95, before.p95_seconds) if same_load(before.load, load_of(observation)) else p95
+    return (
+        min(p95, observation.response_seconds or p95, before.p95_seconds)
+        if same_load(before.load, load_of(observation))
+        else p95
+    )
 
 
 def expected_p95(situation: Situation, model: Model, values: Values, p95_seconds: float, rise: float) -> float | None:

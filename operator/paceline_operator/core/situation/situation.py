@@ -156,7 +156,7 @@ class Situation:
     def overloaded(self) -> bool:
         """Whether loops lag longer than a whole response may take: then few responses are no sign of little traffic."""
         lag, objective = self.observation.loop_lag_p95 if self.observation else None, self.policy.objective
-        return lag is not None and objective is not None and lag > objective.p95.total_seconds()
+        return lag is not None and objective is not None and lag > objective.limit.total_seconds()
 
     @property
     def allowed_error_ratio(self) -> float:

@@ -13,10 +13,10 @@ more; else what it took is given back.
 from typing import Final
 
 from paceline_operator.core.model.decision import Change, apply_changes, growing
-from paceline_operator.core.model.durations import format_duration
 from paceline_operator.core.model.policy import Prefer
 from paceline_operator.core.situation.memory import Measured, Pending
 from paceline_operator.core.situation.situation import Situation
+from paceline_operator.core.verdict.compare import described
 
 LEAST_STEP: Final = 0.10
 """The share of p95 that each step must gain."""
@@ -27,13 +27,12 @@ def not_worth(situation: Situation, pending: Pending, measured: Measured) -> str
     objective, baseline = situation.policy.objective, pending.baseline
     if objective is None or objective.prefer is not Prefer.LATENCY:
         return ""
-    if baseline.p95_seconds > objective.p95.total_seconds() or not _took_more(situation, pending):
+    if baseline.p95_seconds > objective.limit.total_seconds() or not _took_more(situation, pending):
         return ""
     gain = 1 - measured.p95_seconds / max(baseline.p95_seconds, 1e-6)
     if gain >= LEAST_STEP:
         return ""
-    before, after = format_duration(baseline.p95_seconds), format_duration(measured.p95_seconds)
-    return f"p95 {before} → {after}, and a step must gain {LEAST_STEP:.0%}"
+    return f"{described(baseline, measured)}, and a step must gain {LEAST_STEP:.0%}"
 
 
 def _took_more(situation: Situation, pending: Pending) -> bool:

@@ -12,7 +12,6 @@ from typing import Final
 from paceline_operator.core.laws.constraints import within_budgets
 from paceline_operator.core.measure.observation import Observation
 from paceline_operator.core.model.decision import Change, Decision, Reason, apply_changes, growing
-from paceline_operator.core.model.durations import format_duration
 from paceline_operator.core.situation.experience import seen_on_trial
 from paceline_operator.core.situation.memory import Measured, Memory, Pending
 from paceline_operator.core.situation.situation import Member, Situation
@@ -74,8 +73,8 @@ def _can_be_tried(situation: Situation, decision: Decision) -> bool:
         return False
     if pending is not None and pending.tried_on:
         return False  # it has just been tried
-    p95 = observation.p95
-    met = p95 is not None and p95 <= objective.p95.total_seconds()
+    seconds = observation.response_seconds
+    met = seconds is not None and seconds <= objective.limit.total_seconds()
     shared = decision.reason is Reason.DATABASE_SATURATED
     return met and not shared and bool(decision.changes) and all(map(_local, decision.changes))
 
@@ -156,9 +155,9 @@ def _judged(situation: Situation, pending: Pending, tried: Measured, others: Mea
         decision, memory = roll_back(situation, pending, Reason.ROLLED_BACK, f"{objection} on the other pods")
         known = seen_on_trial(situation, under_judgement(situation.values, pending), tried)
         return decision, replace(memory, known=known)
-    p95s = f"p95 {_text(tried)} where it was tried, {_text(others)} elsewhere"
+    seen = f"{_told(tried)} where it was tried, {_text(others, tried)} elsewhere"
     message = (
-        f"{', '.join(map(str, pending.changes))} for all pods, tried{on_trial(pending, situation.fleet.total)}: {p95s}"
+        f"{', '.join(map(str, pending.changes))} for all pods, tried{on_trial(pending, situation.fleet.total)}: {seen}"
     )
     decision = Decision(
         pending.changes, pending.reason, situation.evidence(message), tuned=True, promised=pending.promised
@@ -175,8 +174,14 @@ def _objection(situation: Situation, pending: Pending, tried: Measured, others: 
     if past is not None:
         return slower_than_others(situation, past, tried, pending.baseline, others)
     worse = slower(situation, others, tried)
-    return f"p95 {_text(tried)} where it was tried, {_text(others)}" if worse else ""
+    return f"{_told(tried)} where it was tried, {_text(others, tried)}" if worse else ""
 
 
-def _text(measured: Measured) -> str:
-    return format_duration(measured.p95_seconds)
+def _told(measured: Measured) -> str:
+    return measured.figure.told(measured.p95_seconds)
+
+
+def _text(measured: Measured, beside: Measured) -> str:
+    """Without the name of what it is of, where that is the same."""
+    same = measured.figure.name == beside.figure.name
+    return measured.figure.text(measured.p95_seconds) if same else _told(measured)

@@ -20,7 +20,6 @@ from math import exp, hypot, log, sqrt
 from typing import Final
 
 from paceline_operator.core.measure.observation import Observation
-from paceline_operator.core.model.durations import format_duration
 from paceline_operator.core.model.policy import Prefer
 from paceline_operator.core.situation.experience import noise_of, same_load
 from paceline_operator.core.situation.memory import Measured
@@ -38,7 +37,12 @@ ALIKE: Final = 1.02
 
 
 def confounded(baseline: Measured, measured: Measured) -> bool:
-    """Whether load or route mix moved so that they may be why p95 did. Faster under more of the same load is not."""
+    """Whether load or route mix moved so that they may be why p95 did. Faster under more of the same load is not.
+
+    Nor do windows compare in which not the same objectives could be judged.
+    """
+    if baseline.figure.counted != measured.figure.counted:
+        return True
     if baseline.mix and mix_moved(baseline, measured) > MIX_MOVED:
         return True
     better = measured.p95_seconds <= baseline.p95_seconds
@@ -54,8 +58,7 @@ def mix_moved(baseline: Measured, measured: Measured) -> float:
 def more_slow_ones(baseline: Measured, measured: Measured, seen: Observation) -> bool:
     """Whether p95 rose because more of the requests are slow ones, and not because requests are slower."""
     share = max(UNSEEN, mix_moved(baseline, measured))
-    quantile = seen.duration.quantile(0.95 - share) or 0.0
-    return measured.p95_seconds > ALIKE * baseline.p95_seconds >= quantile
+    return measured.p95_seconds > ALIKE * baseline.p95_seconds >= seen.lowered(share)
 
 
 def slower(situation: Situation, baseline: Measured, measured: Measured) -> str:
@@ -77,12 +80,16 @@ def slower_than_others(situation: Situation, past: Measured, tried: Measured, th
     ratio, allowed = own / usual, 1 + dead_band(situation.policy.behavior.tolerance, noise_of(situation.memory))
     if ratio <= allowed or ratio * exp(-hypot(_log(own, least), _log(most, usual))) <= 1:
         return ""
-    return f"{described(past, tried)} where it was tried, {described(then, others).removeprefix('p95 ')}"
+    return (
+        f"{described(past, tried)} where it was tried, {described(then, others).removeprefix(f'{then.figure.name} ')}"
+    )
 
 
 def described(baseline: Measured, measured: Measured) -> str:
-    """`p95 20ms → 24ms`."""
-    return f"p95 {format_duration(baseline.p95_seconds)} → {format_duration(measured.p95_seconds)}"
+    """`p95 20ms → 24ms`; where another objective is the worst one now `p95 20ms → GET /reports/* p95 3s`."""
+    before, after = baseline.figure, measured.figure
+    told = after.text if before.name == after.name else after.told
+    return f"{before.told(baseline.p95_seconds)} → {told(measured.p95_seconds)}"
 
 
 def ratio_interval(baseline: Measured, measured: Measured) -> tuple[float, float, float]:
@@ -108,7 +115,7 @@ def meets_cheaper(situation: Situation, measured: Measured) -> bool:
     objective = situation.policy.objective
     if objective is None or objective.prefer is not Prefer.COST:
         return False
-    return measured.p95_seconds <= objective.p95.total_seconds()
+    return measured.p95_seconds <= objective.limit.total_seconds()
 
 
 def _log(larger: float, smaller: float) -> float:

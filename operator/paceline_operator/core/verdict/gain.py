@@ -17,7 +17,6 @@ from enum import Enum
 from typing import Final
 
 from paceline_operator.core.model.decision import apply_changes, growing
-from paceline_operator.core.model.durations import format_duration
 from paceline_operator.core.model.policy import Objective, Prefer
 from paceline_operator.core.model.tunables import Tunable, Values, Verdict
 from paceline_operator.core.situation.memory import Measured, Pending
@@ -73,8 +72,8 @@ def _promised(
     objective = situation.policy.objective
     missed, met = _missed(situation, pending.baseline), False
     if objective is not None and missed:
-        met = measured.p95_seconds <= objective.p95.total_seconds()
-        if measured.high <= objective.p95.total_seconds():
+        met = measured.p95_seconds <= objective.limit.total_seconds()
+        if measured.high <= objective.limit.total_seconds():
             return Gain.ENOUGH, ""
     needed = 1 - HALF * promised
     least, ratio, most = ratio_interval(pending.baseline, measured)
@@ -102,12 +101,12 @@ def _not_slower(situation: Situation, pending: Pending, measured: Measured) -> t
 def _given_back(
     situation: Situation, pending: Pending, measured: Measured, objective: Objective, *, last: bool
 ) -> tuple[Gain, str]:
-    limit = objective.p95.total_seconds()
+    limit = objective.limit.total_seconds()
     if measured.p95_seconds <= limit:
         return Gain.ENOUGH, ""
     if measured.low <= limit:
         return _not_slower(situation, pending, measured) if last else (Gain.UNCLEAR, "")
-    text = f"{described(pending.baseline, measured)}, above the objective of {format_duration(objective.p95)}"
+    text = f"{described(pending.baseline, measured)}, above the objective of {measured.figure.text(limit)}"
     return Gain.TOO_LITTLE, text
 
 
@@ -118,4 +117,4 @@ def _by_much(pending: Pending) -> bool:
 
 def _missed(situation: Situation, measured: Measured) -> bool:
     objective = situation.policy.objective
-    return objective is not None and measured.p95_seconds > objective.p95.total_seconds()
+    return objective is not None and measured.p95_seconds > objective.limit.total_seconds()

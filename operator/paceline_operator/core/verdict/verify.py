@@ -136,7 +136,7 @@ def _void(situation: Situation, pending: Pending, measured: Measured) -> tuple[D
         return None, _again(situation, pending)
     objective = situation.policy.objective
     baseline = pending.baseline
-    met = objective is not None and measured.p95_seconds <= objective.p95.total_seconds()
+    met = objective is not None and measured.p95_seconds <= objective.limit.total_seconds()
     if met or measured.load > baseline.load or measured.p95_seconds <= baseline.p95_seconds:
         return _judged(situation, pending, measured, "")
     if mix_moved(baseline, measured) > MIX_MOVED or _only_more_slow_ones(situation, baseline, measured):

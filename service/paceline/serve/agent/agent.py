@@ -10,7 +10,7 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Final
@@ -61,7 +61,7 @@ async def run(settings: Settings) -> None:
     look = Guarded(capacity.run_pass)
     logs.configure("agent", settings, generation=lambda: capacity.status.progress.desired.generation)
 
-    def state(groups: Collection[str] | None) -> dict[str, Any]:
+    def state(groups: Sequence[str] | None) -> dict[str, Any]:
         look()
         usage = Usage(read_cpu(cgroup, reports), read_memory(cgroup, reports), cores())
         clocks = Clocks(monotonic(), datetime.now(UTC), started, started_wall)

@@ -39,6 +39,8 @@ class Status:
     start: CompleteValues
     applied_at: float | None
     """When the generation was first carried out in full (monotonic seconds)."""
+    routes: tuple[str, ...] = ()
+    """Route groups that the newest document names, whether or not its values were undone."""
 
 
 class Capacity:
@@ -244,6 +246,7 @@ class Capacity:
             served=self._served,
             start=self._start(),
             applied_at=self._applied_at(progress.desired.generation, done=not left),
+            routes=self._newest.routes,
         )
 
     def _applied_at(self, generation: int, *, done: bool) -> float | None:

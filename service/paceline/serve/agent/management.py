@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Callable, Collection, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -36,14 +36,15 @@ class Response(NamedTuple):
 
 def management_app(
     *,
-    state: Callable[[Collection[str] | None], Mapping[str, Any]],
+    state: Callable[[Sequence[str] | None], Mapping[str, Any]],
     unready: Callable[[], str | None],
     app_metrics: Collector | None = None,
 ) -> ASGIApp:
     """The application.
 
     Args:
-        state: builds `/state` with these request groups by name, beside the eight that it always shows so; None: all.
+        state: builds `/state` with these request groups by name, `*` in them standing for any text, beside the eight
+            that it always shows so; None: all.
         unready: why the pod must get no requests, or None if it may.
         app_metrics: what the application counts itself; told beside ours.
     """
@@ -78,7 +79,7 @@ def management_app(
 
 
 def _asked_groups(query: bytes) -> list[str]:
-    """`?route=GET%20/healthz&route=…`: request groups that a policy names, to be shown whatever their rank."""
+    """`?route=GET%20/healthz&route=GET%20/reports/*&route=…`: what a policy names, to be shown whatever its rank."""
     return [value for name, value in parse_qsl(query.decode("latin-1")) if name == "route"]
 
 

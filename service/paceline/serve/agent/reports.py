@@ -5,7 +5,7 @@ Knows no document and takes no decision. File access blocks, but shortly: the ru
 
 import logging
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -57,12 +57,13 @@ class Reports:
         """The living as the sequencer sees them."""
         return tuple(_to_worker(report) for report in self.living)
 
-    def totals(self, groups: Collection[str] = ()) -> dict[str, Any]:
+    def totals(self, groups: Sequence[str] = ()) -> dict[str, Any]:
         """The pod's measures since it started: living workers and what retired ones left.
 
-        `groups` are shown by name beside the eight that always are; all other requests are added to `other`.
+        `groups` are shown by name before the eight that always are, each `*` in them standing for any text; all other
+        requests are added to `other`.
         """
-        return add_up((self._retired, *self.living), {*named_groups(self._groups), *groups})
+        return add_up((self._retired, *self.living), named_groups(self._groups), groups)
 
     @property
     def groups(self) -> tuple[str, ...]:

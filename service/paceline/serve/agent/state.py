@@ -1,6 +1,6 @@
 """Builds the pod's `/state` from what the last pass found: docs/schemas/state.v1.schema.json. Decides nothing."""
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -61,11 +61,12 @@ def build_state(
     reports: Reports,
     usage: Usage,
     clocks: Clocks,
-    groups: Collection[str] = (),
+    groups: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The whole document; counters are cumulative since the pod started.
 
-    `groups` are request groups that are shown by name whatever their rank.
+    `groups` are request groups, and patterns of them, that are shown by name whatever their rank; so are those that the
+    document names.
     """
     return {
         "schema": SCHEMA,
@@ -78,7 +79,7 @@ def build_state(
         "values": _values(status, status.progress.workers, status.progress.values),
         "startValues": _values(status, status.start.workers, status.start),
         "workers": [_worker(report, clocks.now) for report in reports.living],
-        **reports.totals(groups),
+        **reports.totals((*groups, *status.routes)),
         "cpu": {
             "limit": usage.cpu.limit_cores,
             "cores": usage.cores,

@@ -5,7 +5,7 @@ of it, so that a pod's counters never go back.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from paceline.telemetry import OTHER
@@ -17,6 +17,8 @@ MAX_NAMED = 8
 """Route groups that `/state` shows by name unless it is asked for others."""
 MAX_KNOWN = 2000
 """Route groups that a pod counts by name in its life."""
+ANY = "*"
+"""Any text, in a pattern of request groups."""
 _MAX_ADDRESSES = 16
 _MAX_DEGRADED = 16
 _POOL_GAUGES = ("inUse", "open", "waiting")
@@ -26,13 +28,17 @@ _OUTCOMES = ("clientDisconnects", "backgroundFailures")
 _SPAN_COUNTERS = ("exported", "dropped")
 
 
-def add_up(reports: Sequence[Report], groups: Collection[str]) -> dict[str, Any]:
+def add_up(reports: Sequence[Report], groups: Sequence[str], asked: Sequence[str] = ()) -> dict[str, Any]:
     """The measures of `/state` over all reports, the oldest first: `requests`, `loopLag`, `pools` and so on.
 
-    `groups` are the request groups shown by name; all others are added to `other`.
+    Args:
+        reports: of workers.
+        groups: request groups that are shown by name; all others are added to `other`.
+        asked: groups, and patterns that add up all that they match, which come first: a group that is named here, then
+            one that the first pattern matches.
     """
     return {
-        "requests": _requests(reports, groups),
+        "requests": _requests(reports, groups, asked),
         "loopLag": merge(report["loopLag"] for report in reports if "loopLag" in report),
         "pools": {name: _pool(entries) for name, entries in _by_name(reports, "pools").items()},
         "caches": {name: _cache(entries) for name, entries in _by_name(reports, "caches").items()},
@@ -44,7 +50,7 @@ def add_up(reports: Sequence[Report], groups: Collection[str]) -> dict[str, Any]
     }
 
 
-def retire(reports: Sequence[Report], groups: Collection[str]) -> dict[str, Any]:
+def retire(reports: Sequence[Report], groups: Sequence[str]) -> dict[str, Any]:
     """What stays of workers that are gone: counters and histograms, but nothing in use."""
     totals = add_up(reports, groups)
     for pool in totals["pools"].values():
@@ -81,11 +87,29 @@ def is_unrouted(group: str) -> bool:
     return group == OTHER or group.endswith(f" {OTHER}")
 
 
-def _requests(reports: Sequence[Report], groups: Collection[str]) -> list[dict[str, Any]]:
-    named = frozenset(groups)
+def matches(pattern: str, group: str) -> bool:
+    """Whether `*`, which stands for any text, makes the pattern the group. Takes time in proportion to their length."""
+    first, *rest = pattern.split(ANY)
+    if not rest:
+        return group == pattern
+    if not group.startswith(first):
+        return False
+    place = len(first)
+    for part in rest[:-1]:
+        found = group.find(part, place)
+        if found < 0:
+            return False
+        place = found + len(part)
+    return group.endswith(rest[-1]) and len(group) - len(rest[-1]) >= place
+
+
+def _requests(reports: Sequence[Report], groups: Sequence[str], asked: Sequence[str]) -> list[dict[str, Any]]:
+    counted = [entry for report in reports for entry in report.get("requests", ())]
+    named, first, patterns = frozenset(groups), frozenset(asked), [each for each in asked if ANY in each]
+    shown = {group: _shown(group, named, first, patterns) for group in {entry["group"] for entry in counted}}
     entries: dict[str, list[Mapping[str, Any]]] = {}
-    for entry in (entry for report in reports for entry in report.get("requests", ())):
-        entries.setdefault(entry["group"] if entry["group"] in named else OTHER, []).append(entry)
+    for entry in counted:
+        entries.setdefault(shown[entry["group"]], []).append(entry)
     return [
         {
             "group": group,
@@ -95,6 +119,14 @@ def _requests(reports: Sequence[Report], groups: Collection[str]) -> list[dict[s
         }
         for group, same in entries.items()
     ]
+
+
+def _shown(group: str, named: Container[str], first: Container[str], patterns: Sequence[str]) -> str:
+    """The name that a request group is counted under."""
+    if group in first:
+        return group
+    pattern = next((pattern for pattern in patterns if matches(pattern, group)), None)
+    return pattern or (group if group in named else OTHER)
 
 
 def _by_name(reports: Sequence[Report], key: str) -> dict[str, list[Mapping[str, Any]]]:

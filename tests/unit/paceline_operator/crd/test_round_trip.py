@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 from hypothesis import given
 from hypothesis import strategies as st
+from paceline_operator.core.measure.responses import Figure
 from paceline_operator.core.model.decision import Change, Reason
 from paceline_operator.core.model.tunables import WORKERS, Values, cache, pool
 from paceline_operator.core.model.values import values_to_wire
@@ -45,6 +46,8 @@ MEASURED = st.builds(
     st.integers(1, 1000),
     st.dictionaries(NAMES, st.integers(0, 1000).map(lambda n: n / 1000), max_size=3),
     st.none() | st.tuples(MICROS, MICROS),
+    st.just(Figure())
+    | st.builds(Figure, NAMES, st.floats(1e-6, 1e6), st.lists(NAMES, min_size=1, max_size=3).map(tuple)),
 )
 CHANGES = st.builds(Change, TUNABLES, st.none() | st.integers(0, 1000).map(float), st.integers(0, 1000).map(float))
 PENDING = st.builds(

@@ -61,7 +61,7 @@ def test_every_field_has_its_meaning() -> None:
     }
     assert policy.admission == Bounds(16, 512)
     assert policy.objective is not None
-    assert (policy.objective.p95, policy.objective.error_ratio) == (timedelta(milliseconds=45), 0.002)
+    assert (policy.objective.limit, policy.objective.error_ratio) == (timedelta(milliseconds=45), 0.002)
     assert policy.objective.prefer is Prefer.LATENCY
     assert policy.objective.excluded_routes == {"GET /healthz"}
     assert policy.behavior.interval == timedelta(seconds=90)

@@ -379,6 +379,18 @@ def test_a_resumed_agent_remembers_what_it_has_followed_and_acknowledged(pod: Po
     assert status.applied_at == applied_at
 
 
+def test_routes_of_the_newest_document_survive_the_agent(pod: Pod) -> None:
+    wire = {"schema": "paceline.dev/tuning/v1", "generation": 5, "values": {"workers": 2}, "routes": ["GET /reports/*"]}
+    write_atomically(pod.document, orjson.dumps(wire))
+    pod.starts()
+    assert pod.settles().routes == ("GET /reports/*",)
+    pod.starts()
+    pod.now += 3
+    assert pod.settles().routes == ("GET /reports/*",)
+    pod.writes(6, workers=2)
+    assert pod.settles().routes == ()
+
+
 def test_progress_that_nobody_can_read_is_not_begun_anew(pod: Pod) -> None:
     pod.starts()
     pod.run.progress.write_bytes(b"{}")

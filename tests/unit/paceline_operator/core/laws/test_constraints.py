@@ -124,7 +124,7 @@ def test_no_decision_breaks_a_bound_or_a_budget(data: st.DataObject) -> None:
         most_workers=draw(st.sampled_from([None, 3])),
         pools=postgres_seen(wait=recorded(1000), hold=recorded(requests), cap=64),
     )
-    objective = Objective(policy().objective.p95, prefer=draw(st.sampled_from(list(Prefer))))  # type: ignore[union-attr]
+    objective = Objective(policy().objective.limit, prefer=draw(st.sampled_from(list(Prefer))))  # type: ignore[union-attr]
     memory = Memory(
         known=(Known(running, 80.0, 0.02, 3, NOW),),
         probing=Probing(0, NOW if draw(st.booleans()) else None),

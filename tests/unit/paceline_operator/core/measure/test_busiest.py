@@ -1,12 +1,15 @@
 """The busiest minute of a long window: what looks at two pods make of it."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from paceline_operator.core.measure.busiest import Minutes
 from paceline_operator.core.measure.histogram import Histogram
 from paceline_operator.core.measure.pods import PodState, RequestCounters
-from situations import NOW
+from situations import COST, NOW
+
+OBJECTIVE = replace(COST, excluded_routes=frozenset({"GET /healthz"}))
 
 
 def pod(minute: float, requests: int, started: str = "a") -> PodState:
@@ -21,7 +24,7 @@ def looked(*looks: tuple[float, PodState]) -> Minutes:
     """After looks at one pod, each so many minutes after noon."""
     minutes = Minutes()
     for minute, state in looks:
-        minutes = minutes.seen({"uid": state}, NOW + timedelta(minutes=minute), frozenset({"GET /healthz"}))
+        minutes = minutes.seen({"uid": state}, NOW + timedelta(minutes=minute), OBJECTIVE)
     return minutes
 
 

@@ -1,6 +1,7 @@
 """The queueing model: what holds for every fit, and for what it predicts."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,11 +9,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from paceline_operator.core.measure.histogram import merge
 from paceline_operator.core.measure.observation import Observation
+from paceline_operator.core.measure.responses import responses_of
+from paceline_operator.core.model.objectives import P99, Target
 from paceline_operator.core.model.tunables import processes
 from paceline_operator.core.queueing.fit import fit, longest_slice
 from paceline_operator.core.queueing.predict import Model
 from paceline_operator.core.queueing.waits import FULL, Wait
-from situations import observation, pool_seen, postgres_seen, seconds
+from situations import COST, observation, pool_seen, postgres_seen, seconds
 
 POOLS = {"postgres": 8.0}
 
@@ -174,3 +177,38 @@ def test_lag_of_a_busy_loop_goes_with_more_workers() -> None:
 
 def test_how_long_a_turn_on_the_loop_may_be() -> None:
     assert longest_slice(0.004, 2) == pytest.approx(0.00625)
+
+
+@given(tail=st.floats(0.05, 1.0), workers=st.integers(1, 8))
+def test_with_p99_as_the_objective_it_says_p99(tail: float, workers: int) -> None:
+    objective = replace(COST, quantile=P99)
+    duration = merge((seconds(0.020, 19_000), seconds(tail, 1000)))
+    window = busy(duration=duration, responses=responses_of(objective.targets, [duration]))
+    fitted = fit(window, 4.0, POOLS)
+    assert fitted is not None
+
+    assert fitted.p95(4.0, POOLS) == pytest.approx(tail, rel=1e-3)
+    moments = fitted.moments(workers, POOLS)
+    if moments is not None:
+        assert fitted.p95(workers, POOLS) == pytest.approx(moments[0] + 3.6 * moments[1], rel=1e-3)
+
+
+def test_of_several_objectives_each_is_what_was_measured_and_gains_what_the_others_do() -> None:
+    """Reports take 3 s of 2 s and wait as the others: what five workers save of 30 ms they save of 3 s."""
+    reports = Target(timedelta(seconds=2), match="GET /reports/*")
+    quick = Target(timedelta(seconds=1), match="GET /quick")
+    objective = replace(COST, routes=(reports, quick))
+    durations = [seconds(0.060, 18_000), seconds(3.0, 1000), seconds(0.010, 1000)]
+    window = busy(duration=merge(durations), responses=responses_of(objective.targets, durations))
+    alone = model(busy(duration=durations[0]))
+    fitted = model(window)
+    unit = 0.045 / 2
+
+    assert fitted.p95(4.0, POOLS) == pytest.approx(unit * 3.0)
+    now, then = alone.p95(4.0, POOLS), alone.p95(6.0, POOLS)
+    assert now is not None
+    assert then is not None
+    assert fitted.p95(6.0, POOLS) == pytest.approx(unit * (3.0 + then - now))
+    faster = fitted.promised[2]
+    assert faster.factor == pytest.approx(0.010 / 0.060)
+    assert faster.offset == 0
