@@ -78,9 +78,10 @@ class MeasureMiddleware(Middleware):
             responded = responded or clock()
             seconds = responded - started
             failed = failure is not None or not 0 < status < 500
-            no_error = requests.excuse(
-                left=client_left(receive),
-                after_response=failed and 0 < status < 500 and response_complete(receive),
+            left = client_left(receive)
+            # Hardly ever is there anything to excuse: then it costs no call.
+            no_error = (left or failed) and requests.excuse(
+                left=left, after_response=failed and 0 < status < 500 and response_complete(receive)
             )
             failed = failed and not no_error
             requests.in_flight -= 1
