@@ -9,7 +9,7 @@ LOWEST := $(VENV)-lowest
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz lowest check coverage format e2e image bench bench-before soak bench-tuner bench-live bench-fleet render lock clean
+.PHONY: help run test fuzz lowest check coverage format e2e image bench bench-before soak bench-tuner bench-live bench-fleet bench-budget render lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ bench-live: $(STAMP) ## real pods tuned from bad starts, beside the best of a gr
 
 bench-fleet: $(STAMP) ## what the operator costs: a pass over 1,000 pods, the simulator beside SimPy (ONLY=name, JSON=1)
 	$(BIN)/python -m tests.benchmarks.fleet $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json)
+
+bench-budget: $(STAMP) ## one PostgreSQL of 40 connections in the cluster of KUBECONFIG: workloads with fixed pools, then within a budget; eight minutes
+	PYTHONPATH=tests/support $(BIN)/python -m tests.benchmarks.budget
 
 render: $(STAMP) ## CRD -> chart, chart -> k8s/manifests, code -> docs/reference.md
 	$(BIN)/python scripts/render

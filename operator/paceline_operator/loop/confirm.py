@@ -43,31 +43,36 @@ async def confirm(
     policies = {str(each.key): each for each in await budgets.referring(resource.key)}
     needed = 0
     for policy in sorted({*policies, *counted}):
-        found = policies.get(policy)
-        if policy in counted:
-            needed += await _total(platform, budgets, counted[policy], found)
+        found, seat = policies.get(policy), counted.get(policy)
+        if seat is not None:
+            worst = await _worst(platform, budgets, policy, found, seat.target)
+            needed += seat.entry.per_pod * max(worst.pods if worst else 0, seat.entry.pods)
         elif found is not None and budget.allows(found.key.namespace) and not _rival(found, counted):
-            raise NoRoom(f"{policy} has not been counted yet")
+            worst = await _worst(platform, budgets, policy, found, None)
+            if worst is not None and worst.pods:
+                raise NoRoom(f"{policy} has not been counted yet")
     if needed > connections:
         raise NoRoom(f"by now, {needed} of {connections} connections may be needed")
 
 
-async def _total(platform: Platform, budgets: Budgets, seat: Seat, resource: PolicyResource | None) -> int:
-    namespace, most = seat.policy.split("/", 1)[0], None
-    target = seat.target if resource is None else parse_target(resource.spec)
+async def _worst(
+    platform: Platform, budgets: Budgets, policy: str, resource: PolicyResource | None, target: TargetRef | None
+) -> WorstCase | None:
+    """The most pods that there may be by now; None where the workload is not there."""
+    namespace, most = policy.split("/", 1)[0], None
     if resource is not None:
         try:
             most = parse_policy(resource.spec, namespace).max_replicas
         except InvalidSpec as error:
-            raise NoRoom(f"{seat.policy} is invalid, and cannot be counted: {error}") from error
+            raise NoRoom(f"{policy} is invalid, and cannot be counted: {error}") from error
+        target = parse_target(resource.spec)
     if target is None:
-        return seat.entry.total
+        return None
     try:
         workload = await platform.workload(namespace, target)
     except TargetNotFound:
-        return seat.entry.total
-    worst = await pods_of(budgets, workload, target, most)
-    return seat.entry.per_pod * max(worst.pods, seat.entry.pods)
+        return None
+    return await pods_of(budgets, workload, target, most)
 
 
 def _rival(resource: PolicyResource, counted: Mapping[str, Seat]) -> bool:

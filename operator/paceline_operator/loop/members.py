@@ -111,6 +111,8 @@ class Members:
         )
         mode = parsed.mode.capped(self._most)
         count = count_of(gathered, names, worst.pods)
+        if seat is None and count.per_pod is None and not worst.pods:
+            return []  # at zero: it opens nothing until somebody scales it
         member = Member(
             policy=policy,
             worst=worst,

@@ -146,7 +146,8 @@ async def _find(budgets: Budgets | None, name: str, policy: PolicyKey) -> _Found
         raise _Unusable(f"ConnectionBudget {name} is not for namespace {policy.namespace}: {way}")
     seat = seats(resource.status).get(str(policy))
     if seat is None:
-        raise _Unusable(f"ConnectionBudget {name} has not counted this policy yet; its status says why")
+        why = "its workload may have no pods so far, or the budget's status says why"
+        raise _Unusable(f"ConnectionBudget {name} has not counted this policy yet: {why}")
     counted = resource.status.get("connections")
     most = budget.connections(resource.status.get("serverMaxConnections"))
     return _Found(resource, budget, seat, min(most, counted) if isinstance(counted, int) else most)

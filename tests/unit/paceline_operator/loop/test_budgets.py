@@ -216,3 +216,25 @@ async def test_pods_that_an_autoscaler_was_allowed_after_the_count_are_seen(clus
     with pytest.raises(NoRoom, match="by now, 28 of 24 connections may be needed"):
         await tune_once(cluster, API, values(1, 9))
     assert api.document is None
+
+
+async def test_a_policy_without_its_workload_stops_nobody(cluster: ModelCluster, add: Add) -> None:
+    api, lost = add("api"), add("lost", pods=0)
+    lost.spec = {**(lost.spec or {}), "targetRef": {"name": "misspelt"}}
+    await divide_once(cluster)
+    await tune_once(cluster, API, values(1, 9))
+    assert size_of(api) == 9
+
+
+async def test_a_workload_at_zero_stops_nobody_until_it_is_scaled(cluster: ModelCluster, add: Add) -> None:
+    api, night = add("api"), add("night", 3, pods=0)
+    await divide_once(cluster)
+    assert condition(cluster.status, "WithinBudget") == ("True", "Fits", "4 of 24 at the worst")
+    await tune_once(cluster, API, values(1, 9))
+    assert size_of(api) == 9
+    night.replicas = 2
+    with pytest.raises(NoRoom, match="shop/night has not been counted yet"):
+        await tune_once(cluster, API, values(1, 10))
+    cluster.born(night)
+    await passes(cluster)
+    assert ledger(cluster.status)["shop/night"].total == 6
