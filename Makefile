@@ -12,7 +12,7 @@ INSTALL := -m pip install --quiet --disable-pip-version-check --no-deps
 .PHONY: help run test fuzz lowest check coverage format e2e image bench bench-before soak bench-tuner bench-live bench-fleet bench-budget render lock clean
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Paceline needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
@@ -84,7 +84,7 @@ bench-live: $(STAMP) ## real pods tuned from bad starts, beside the best of a gr
 bench-fleet: $(STAMP) ## what the operator costs: a pass over 1,000 pods, the simulator beside SimPy (ONLY=name, JSON=1)
 	$(BIN)/python -m tests.benchmarks.fleet $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json)
 
-bench-budget: $(STAMP) ## one PostgreSQL of 40 connections in the cluster of KUBECONFIG: workloads with fixed pools, then within a budget; eight minutes
+bench-budget: $(STAMP) ## one PostgreSQL of 40 in the cluster of KUBECONFIG: fixed pools, then a ConnectionBudget; eight minutes
 	PYTHONPATH=tests/support $(BIN)/python -m tests.benchmarks.budget
 
 render: $(STAMP) ## CRD -> chart, chart -> k8s/manifests, code -> docs/reference.md
