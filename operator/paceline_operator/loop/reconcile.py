@@ -207,7 +207,7 @@ class Reconciler:
             mode=mode,
             switches=gathered.switches,
             fleet=thought.situation.fleet,
-            values=thought.situation.values,
+            values=thought.values,
             memory=thought.memory,
             decision=thought.decision,
             document=gathered.document,

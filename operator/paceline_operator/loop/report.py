@@ -155,7 +155,9 @@ def _conditions(previous: Mapping[str, Any], outcome: Outcome) -> tuple[Conditio
         _ready(outcome),
         telemetry_available(outcome.fleet, stale=stale),
         converged(outcome.fleet),
-        within_budget(situation.policy, replace(situation, values=outcome.values), outcome.missing),
+        within_budget(
+            situation.policy, replace(situation, values={**situation.values, **outcome.values}), outcome.missing
+        ),
         objective_met(situation.policy, situation.observation, previous),
     )
 

@@ -9,11 +9,11 @@ from paceline_operator.core.decide import decide, foresee
 from paceline_operator.core.laws.swamped import swamped
 from paceline_operator.core.measure.observation import Observation
 from paceline_operator.core.measure.observe import observe
-from paceline_operator.core.measure.pods import kinds, start_values
+from paceline_operator.core.measure.pods import kinds, running_values, start_values
 from paceline_operator.core.measure.window import Window
 from paceline_operator.core.model.decision import Decision, Reason
 from paceline_operator.core.model.policy import Mode
-from paceline_operator.core.model.tunables import Values
+from paceline_operator.core.model.tunables import WORKERS, Values
 from paceline_operator.core.situation.apart import told_apart
 from paceline_operator.core.situation.memory import Memory
 from paceline_operator.core.situation.situation import LEAST_COVERAGE, Held, Situation
@@ -27,6 +27,8 @@ class Thought:
     """What a pass came to. `decision` is None where none was due and nothing has to change."""
 
     situation: Situation
+    values: Values
+    """What is in force by document and policy; the situation's name the workers besides, whoever chose them."""
     decision: Decision | None
     memory: Memory
     window: Window
@@ -43,10 +45,6 @@ class Thought:
     @property
     def observation(self) -> Observation | None:
         return self.situation.observation
-
-    @property
-    def values(self) -> Values:
-        return self.situation.values
 
 
 def think(
@@ -74,9 +72,10 @@ def think(
     memory = parse_memory(gathered.checkpoint.memory, gathered.resource.status)
     if memory.pending is not None and memory.pending.generation != fleet.generation:
         memory = replace(memory, pending=None)  # what was being judged is no longer in force
+    values = values_in_force(gathered)
     situation = Situation(
         policy=gathered.policy,
-        values=values_in_force(gathered),
+        values=_with_what_runs(gathered, values),
         fleet=fleet,
         now=now,
         observation=_observed(gathered, window, now, gathered.states.keys() - gathered.on_trial, short=short)
@@ -100,6 +99,7 @@ def think(
         memory = replace(memory, pending=None)  # nobody waits for a verdict while nothing may be changed
     return Thought(
         situation,
+        values,
         decision,
         memory,
         after,
@@ -108,6 +108,12 @@ def think(
         urgent=urgent,
         foremost=foremost(situation) if explain and decision is not None else (),
     )
+
+
+def _with_what_runs(gathered: Gathered, values: Values) -> Values:
+    """With the workers that pods run where nothing names them: all else is counted by them, and nothing moves them."""
+    running = running_values(gathered.states.values())
+    return values if WORKERS in values or WORKERS not in running else {WORKERS: running[WORKERS], **values}
 
 
 def _acts(gathered: Gathered, mode: Mode) -> bool:

@@ -1,7 +1,7 @@
 """Workloads that share one PostgreSQL in a real cluster: installed from the chart, with the benchmark's application."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +26,11 @@ _API: Final = "paceline.dev/v1alpha1"
 _PORT: Final = 30091
 _REFUSALS: Final = ("too many clients", "remaining connection slots")
 _CHANGE: Final = "UPDATE distance SET seconds = {}"
-_TABLE: Final = "CREATE TABLE distance (seconds float8); INSERT INTO distance VALUES ({})"
+_TABLE: Final = """CREATE TABLE distance AS SELECT {}::float8 AS seconds;
+CREATE ROLE service LOGIN PASSWORD 'service'; GRANT SELECT ON distance TO service"""
+_SECRET: Final = "database"
+_URL: Final = f"postgresql://service:service@{DATABASE}:5432/paceline"
+"""No superuser's, as it should be: whoever looks gets in even where the pods take all that they may."""
 
 
 @dataclass(frozen=True)
@@ -90,14 +94,14 @@ class Fleet:
     def kubectl(self, *arguments: str) -> str:
         return self.server.kubectl(*arguments)
 
-    def install(self, workloads: Sequence[Workload], limit: int) -> None:
-        """Installs or changes workloads, all at once; returns when their pods serve with pools of `limit`."""
+    def install(self, *workloads: Workload) -> None:
+        """Installs workloads, all at once; returns when their pods serve, with pools of one connection."""
         settings = [
             *("operator.enabled=false", "crds.enabled=false", f"service.image.tag={TAG}"),
-            *("service.app=application:app", f"service.database.existingSecret={DATABASE}"),
+            *("service.app=application:app", f"service.database.existingSecret={_SECRET}"),
             *("service.extraVolumes[0].name=application", "service.extraVolumes[0].configMap.name=application"),
             *("service.extraVolumeMounts[0].name=application", "service.extraVolumeMounts[0].mountPath=/application"),
-            *("service.env.PYTHONPATH=/application", f"service.env.POOL={limit}"),
+            *("service.env.PYTHONPATH=/application", "service.env.POOL=1"),
             *("service.resources.requests.cpu=50m", "service.resources.requests.memory=64Mi"),
         ]
 
@@ -105,20 +109,22 @@ class Fleet:
             options = [word for each in (*settings, *workload.settings) for word in ("--set", each)]
             where = ("--namespace", self.server.namespace, "--wait", "--timeout=4m")
             chart = str(Path(__file__).parents[3] / "helm" / "paceline")
-            self.server.cluster.helm("upgrade", "--install", workload.name, chart, *where, *options)
+            self.server.cluster.helm("install", workload.name, chart, *where, *options)
 
         with ThreadPoolExecutor() as threads:
             list(threads.map(installed, workloads))
-        for workload in workloads:
-            self._drained(workload)
 
-    def remove(self, *workloads: Workload) -> None:
-        """With their pods: what comes next begins anew."""
-        for workload in workloads:
-            where = ("--namespace", self.server.namespace, "--ignore-not-found")
-            self.server.cluster.helm("uninstall", workload.name, *where)
-        selector = f"--selector=app.kubernetes.io/instance in ({','.join(each.name for each in workloads)})"
-        self.kubectl("wait", "pod", selector, "--for=delete", "--timeout=120s")
+    def ungovern(self, *workloads: Workload) -> None:
+        """No operator, no budget, and fixed pools: each Deployment is rolled out with them."""
+        self.kubectl("delete", "tuningpolicies,connectionbudgets", "--all", "--wait")
+        self.kubectl("scale", "deployment/paceline-operator", "--replicas=0")
+        self.kubectl(
+            "delete", "configmap", "--ignore-not-found", *(f"{each.name}-service-tuning" for each in workloads)
+        )
+        deployments = [f"deployment/{each.name}-service" for each in workloads]
+        self.kubectl("set", "env", *deployments, f"POOL={FIXED}")
+        for deployment in deployments:
+            self.kubectl("rollout", "status", deployment, "--timeout=180s")
 
     def _drained(self, workload: Workload) -> None:
         until(lambda: not self.ending(workload), 90, f"the old pods of {workload.name} are gone")
@@ -212,6 +218,7 @@ def fleet(cluster: Cluster) -> Iterator[Fleet]:
         found.kubectl("patch", f"deployment/{DATABASE}", "--type=json", "--patch", json.dumps([change]))
         found.kubectl("rollout", "status", f"deployment/{DATABASE}", "--timeout=120s")
         found.sql(_TABLE.format(NEAR_SECONDS))
+        found.kubectl("create", "secret", "generic", _SECRET, f"--from-literal=url={_URL}")
         application = Path(__file__).with_name("application.py")
         found.kubectl("create", "configmap", "application", f"--from-file={application}")
         yield found

@@ -8,7 +8,7 @@ from paceline_operator.core.laws.constraints import fitted, most_workers, pool_l
 from paceline_operator.core.laws.contention import endangers
 from paceline_operator.core.laws.diagnose import longest_wait_seconds
 from paceline_operator.core.model.policy import Objective, TunableSpec
-from paceline_operator.core.model.tunables import WORKERS, Kind, Tunable, Values
+from paceline_operator.core.model.tunables import WORKERS, Kind, Tunable, Values, with_workers
 from paceline_operator.core.queueing.predict import Model
 from paceline_operator.core.queueing.queueing import BURSTINESS, servers_needed
 from paceline_operator.core.situation.doubts import trusted_share
@@ -30,7 +30,7 @@ def candidates(situation: Situation, model: Model, objective: Objective) -> Iter
     least, most = _worker_range(situation)
     for workers in range(int(least), int(most) + 1):
         for sizes in _bundles(situation, model, objective, float(workers)):
-            values = {**situation.values, WORKERS: float(workers), **sizes}
+            values = {**with_workers(situation.values, float(workers)), **sizes}
             barred = endangers(situation, values) or is_rejected(situation, values)
             barred = barred or _burdens(situation, model, values)
             candidate = None if barred else judged(situation, model, values)

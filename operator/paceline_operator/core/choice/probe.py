@@ -19,7 +19,7 @@ from paceline_operator.core.laws.diagnose import Finding
 from paceline_operator.core.laws.recommend import Proposal
 from paceline_operator.core.model.decision import Reason, differences, growing
 from paceline_operator.core.model.policy import Objective, Prefer
-from paceline_operator.core.model.tunables import WORKERS, Kind, Values
+from paceline_operator.core.model.tunables import WORKERS, Kind, Values, with_workers
 from paceline_operator.core.queueing.predict import Model
 from paceline_operator.core.situation.memory import Memory, Probing
 from paceline_operator.core.situation.situation import Situation
@@ -110,7 +110,7 @@ def _near(situation: Situation, model: Model, objective: Objective) -> Iterator[
 
 def _resized(situation: Situation, model: Model, objective: Objective, workers: float) -> Values:
     """The pools as they are; with fewer workers as large as they are needed then. No more in all where cost counts."""
-    values = {**situation.values, WORKERS: workers}
+    values = dict(with_workers(situation.values, workers))
     for tunable, spec in situation.policy.tunables.items():
         if tunable.kind is Kind.POOL and spec.bounds is not None and tunable.name in named_pools(values):
             size = needed(situation, model, objective, tunable.name, workers) if tunable.name in model.pools else None

@@ -2,7 +2,7 @@
 
 from paceline_operator.core.laws.constraints import budgeted, fitted, within_budgets
 from paceline_operator.core.model.decision import Change, Decision, Reason, differences
-from paceline_operator.core.model.tunables import WORKERS, Kind, Values
+from paceline_operator.core.model.tunables import WORKERS, Kind, Values, with_workers
 from paceline_operator.core.situation.situation import Situation
 
 
@@ -44,7 +44,7 @@ def _shrunk(situation: Situation) -> Values:
     for workers in range(int(now), int(least) - 1, -1):
         sizes = fitted(situation, pools, workers)
         if sizes is not None:
-            return {**situation.values, **({WORKERS: float(workers)} if WORKERS in situation.values else {}), **sizes}
+            return {**with_workers(situation.values, float(workers)), **sizes}
     return situation.values
 
 

@@ -16,7 +16,7 @@ from paceline_operator.core.laws.contention import endangers
 from paceline_operator.core.laws.recommend import Proposal, carried_pools
 from paceline_operator.core.model.decision import Change, Reason, apply_changes, differences
 from paceline_operator.core.model.durations import format_duration
-from paceline_operator.core.model.tunables import WORKERS, Kind, Values, Verdict, in_a_pod
+from paceline_operator.core.model.tunables import WORKERS, Kind, Values, Verdict, in_a_pod, with_workers
 from paceline_operator.core.situation.doubts import doubt_of
 from paceline_operator.core.situation.experience import load_of, same_load
 from paceline_operator.core.situation.memory import Rejected
@@ -121,7 +121,7 @@ def within_budget(situation: Situation, proposal: Proposal) -> Proposal | Hold:
     pools = {t: v for t, v in after.items() if t.kind is Kind.POOL}
     while workers >= least:
         sizes = fitted(situation, pools, workers)
-        values = None if sizes is None else {**after, **({WORKERS: workers} if WORKERS in after else {}), **sizes}
+        values = None if sizes is None else {**with_workers(after, workers), **sizes}
         if values is not None and values != dict(situation.values):
             return replace(proposal, changes=differences(situation.values, values))
         workers -= 1

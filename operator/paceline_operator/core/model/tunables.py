@@ -152,6 +152,11 @@ def cache(name: str) -> Tunable:
     return Tunable(Kind.CACHE, name)
 
 
+def with_workers(values: Values, workers: float) -> Values:
+    """The values with so many workers; unchanged where they do not say how many."""
+    return {**values, WORKERS: workers} if WORKERS in values else values
+
+
 def in_a_pod(values: Values, tunable: Tunable) -> float:
     """What a pod has of it. Worked example: 4 workers of 5 connections → 20."""
     return values[tunable] * (values.get(WORKERS, 1.0) if tunable.descriptor.per_worker else 1.0)

@@ -254,3 +254,13 @@ def test_a_change_of_replicas_holds_for_a_window() -> None:
     assert "4 → 8 pods" in decision.message
     decision, _ = decide(served(4, 6, fleet=fleet(replicas=8), memory=memory))
     assert decision.reason is not Reason.ROLLOUT_IN_PROGRESS
+
+
+def test_workers_that_nobody_names_are_not_asked_for() -> None:
+    """More connections than the policy allows would help; how many workers there are is not known."""
+    pools = postgres_seen(limit=2, hold=seconds(0.008, 48_000), wait=seconds(0.030), arrivals_per_worker=200.0)
+    given = served(1, 2, window={"duration": answers(0.080, 0.030), "pools": pools})
+    given = replace(given, policy=policy(pool_spec(maximum=2)), values={POSTGRES: 2})
+    decision, _ = decide(given)
+    assert decision.reason is Reason.AT_MAXIMUM
+    assert WORKERS not in {change.tunable for change in (*decision.changes, *decision.uncapped)}
