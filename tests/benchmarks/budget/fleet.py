@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +11,7 @@ from typing import Any, Final
 from background_load import BackgroundLoad
 from images import TAG
 from release import Release, new_release, remove_leftovers, settings_for
-from testcluster import Cluster, until
+from testcluster import Cluster, CommandFailed, until
 
 DATABASE: Final = "paceline-postgresql"
 MAX_CONNECTIONS: Final = 40
@@ -157,7 +157,15 @@ class Fleet:
 
     def distance(self, seconds: float) -> None:
         """How long a query takes from now on."""
-        self.sql(_CHANGE.format(seconds))
+        until(
+            lambda: self._changed(seconds), 60, "the server lets us in: pods that try to connect take even its reserve"
+        )
+
+    def _changed(self, seconds: float) -> bool:
+        with suppress(CommandFailed):
+            self.sql(_CHANGE.format(seconds))
+            return True
+        return False
 
     def sql(self, statement: str) -> str:
         psql = ("psql", "--username=paceline", "--dbname=paceline", "--quiet", "--tuples-only", "--no-align")
