@@ -15,6 +15,7 @@ from paceline_operator.cluster.local import LocalPlatform
 from paceline_operator.loop.journal import Journal
 from paceline_operator.loop.reconcile import Reconciler
 from paceline_operator.loop.supervisor import LoopSupervisor
+from paceline_operator.loop.telling import TellingReconciler
 from paceline_operator.ports import PolicyKey, PolicyResource
 from paceline_operator.settings import OperatorSettings
 from paceline_operator.telemetry.scraper import PodScraper
@@ -36,7 +37,7 @@ async def run_local(folder: Path, settings: OperatorSettings, journal: Journal) 
         scraper = PodScraper(session, settings)
         reconciler = Reconciler(platform, scraper, now=_utc_now, settings=settings, tracer=tracer, journal=journal)
         supervisor = LoopSupervisor(
-            reconciler,
+            TellingReconciler(reconciler, platform, now=_utc_now),
             retry=timedelta(seconds=settings.retry_seconds),
             retry_max=timedelta(seconds=settings.retry_max_seconds),
             random=random.random,
@@ -49,6 +50,7 @@ async def run_local(folder: Path, settings: OperatorSettings, journal: Journal) 
                 watching = tasks.create_task(_watch(platform, supervisor, asyncio.sleep))
                 await supervisor.run()
                 watching.cancel()
+            await reconciler.write_down()
         finally:
             if isinstance(tracer, OtlpTracer):
                 tracer.shutdown()

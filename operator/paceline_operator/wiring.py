@@ -1,11 +1,12 @@
 """The operator process in a cluster: everything is wired in `operator_process`, once. Decides nothing."""
 
 import asyncio
+import contextlib
 import os
 import random
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -21,6 +22,7 @@ from paceline_operator.loop.budget import BudgetReconciler
 from paceline_operator.loop.exclusive import ExclusiveBudgets, ExclusiveReconciler
 from paceline_operator.loop.reconcile import Reconciler
 from paceline_operator.loop.supervisor import LoopSupervisor, Reconcile
+from paceline_operator.loop.telling import TellingReconciler
 from paceline_operator.ports import PolicyKey, Tracer
 from paceline_operator.settings import OperatorSettings
 from paceline_operator.telemetry.exposition import metrics_endpoint
@@ -30,6 +32,8 @@ from paceline_operator.telemetry.tracing import OtlpTracer, make_tracer
 from paceline_operator.watching import Watching
 
 WATCHED: Final = ("tuningpolicies", "connectionbudgets", "deployments", "statefulsets")
+LONGEST_LAST: Final = timedelta(seconds=5)
+"""Of the 15 s that a pod of the operator is given to end."""
 LONGEST_OVERDUE: Final = timedelta(minutes=5)
 """A pass has a deadline on everything it waits for; one that is this late hangs."""
 
@@ -48,8 +52,11 @@ class OperatorProcess:
         watching: Watching,
         configuration: Configuration,
         namespaces: tuple[str, ...],
+        at_last: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """`at_last` is done once the loops have ended, for `LONGEST_LAST` at most."""
         self._supervisor = supervisor
+        self._at_last = at_last
         self._budgets = budgets
         self._configuration = configuration
         self._watchers = len(WATCHED) * max(1, len(namespaces))
@@ -119,11 +126,15 @@ class OperatorProcess:
         return {"policies": len(self._supervisor.keys), "overdueSeconds": self._supervisor.overdue.total_seconds()}
 
     async def stop(self) -> None:
-        """Ends the loops; what they wrote stays."""
+        """Ends the loops; what they wrote stays, and what they learnt since is written."""
         self._stopping = self._stopping or not self._loops.done()
         self._supervisor.stop()
         self._budgets.stop()
         await asyncio.wait([self._loops])
+        at_last, self._at_last = self._at_last, None
+        if at_last is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(at_last(), LONGEST_LAST.total_seconds())
 
 
 @asynccontextmanager
@@ -163,7 +174,8 @@ async def operator_process(settings: OperatorSettings, configuration: Configurat
             budgets=budgets,
             figures=metrics.of_policies.tell,
         )
-        supervisor = _supervisor(ExclusiveReconciler(reconciler, leases, platform), settings)
+        told = TellingReconciler(reconciler, platform, now=_utc_now)
+        supervisor = _supervisor(ExclusiveReconciler(told, leases, platform), settings)
         dividing = BudgetReconciler(
             platform,
             budgets,
@@ -178,7 +190,10 @@ async def operator_process(settings: OperatorSettings, configuration: Configurat
             metrics.spans_dropped.set_function(lambda: tracer.dropped)
         metrics.policies.set_function(lambda: len(supervisor.keys))
         metrics.overdue.set_function(lambda: supervisor.overdue.total_seconds())
-        process = OperatorProcess(supervisor, budget_loops, watching, configuration, settings.watched_namespaces)
+        namespaces = settings.watched_namespaces
+        process = OperatorProcess(
+            supervisor, budget_loops, watching, configuration, namespaces, at_last=reconciler.write_down
+        )
         stack.push_async_callback(process.stop)
         yield process
 

@@ -16,6 +16,7 @@ from paceline_operator.core.measure.pods import PodState
 from paceline_operator.core.queueing.queueing import erlang_c
 from paceline_operator.core.situation.situation import Ended
 from paceline_operator.crd.document import digest
+from paceline_operator.errors import InvalidState
 from paceline_operator.ports import (
     Conflict,
     PlatformUnavailable,
@@ -85,6 +86,8 @@ class ModelPod:
     """`processes`: its queries are calls of a process pool, right for one worker: a pod has one such pool."""
     adopts: bool = True
     documents: tuple[str, ...] | None = None
+    lies: Callable[[dict[str, Any]], object] | None = None
+    """What it does to its report."""
 
     def adopt(self, document: Mapping[str, Any], content: bytes) -> None:
         values = document["values"]
@@ -390,19 +393,30 @@ class ModelledFleet:
     async def acks(self, pods: Sequence[Pod]) -> Mapping[str, int]:
         asked = {pod.uid for pod in pods}
         self.asked_for_acks.append(asked)
-        return {uid: state.generation for uid, state in self._states().items() if uid in asked and not state.pending}
+        found = {uid: report for uid, report in self._states().items() if isinstance(report, PodState)}
+        return {uid: state.generation for uid, state in found.items() if uid in asked and not state.pending}
 
     async def scrape(self, pods: Sequence[Pod]) -> Mapping[str, PodState | Trouble]:
         self.scrapes += 1
         return {**self._states(), **self.refused}
 
-    def _states(self) -> Mapping[str, PodState]:
+    def _report(self, pod: ModelPod) -> PodState | Trouble:
+        wire = {**pod.state(self.service), "accepts": self.accepts}
+        if pod.lies is not None:
+            wire = json.loads(json.dumps(wire))
+            pod.lies(wire)
+        try:
+            return parse_state(wire)
+        except InvalidState as error:
+            return Trouble("ReportRefused", str(error))
+
+    def _states(self) -> Mapping[str, PodState | Trouble]:
         document = self.document_now
-        responses = {}
+        responses: dict[str, PodState | Trouble] = {}
         for pod in self.pods:
             if self.acking and pod.adopts and document is not None and document["generation"] > pod.generation:
                 assert self.content is not None
                 pod.adopt(document, self.content)
             if pod.uid not in self.silent and pod.uid not in self.troubles:
-                responses[pod.uid] = parse_state({**pod.state(self.service), "accepts": self.accepts})
+                responses[pod.uid] = self._report(pod)
         return responses

@@ -116,7 +116,7 @@ class KubernetesPlatform:
             replicas=scale.get("spec", {}).get("replicas", 0),
             rolling_out=is_rolling_out(item),
             pods=read_pods(own),
-            template=template_digest(item),
+            template=template_digest(item, own),
             strangers=strangers,
             shape=read_shape(item, scale.get("spec", {}).get("replicas", 0)),
         )

@@ -1,6 +1,7 @@
 """Kubernetes objects as the loop's values. Pure: JSON in, frozen values out."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
@@ -11,6 +12,9 @@ from paceline_operator.core.situation.situation import Ended
 from paceline_operator.ports import Pod, PolicyKey, PolicyResource, StoredCheckpoint
 
 PORT_NAME: Final = "paceline"
+_PAST_DEADLINE: Final = "ProgressDeadlineExceeded"
+_REVISIONS: Final = ("pod-template-hash", "controller-revision-hash", "rollouts-pod-template-hash")
+"""Labels of pods that say which template they were made of."""
 _FINISHED: Final = ("Succeeded", "Failed")  # an evicted pod stays in the list for days
 
 
@@ -108,23 +112,25 @@ def is_rolling_out(item: Mapping[str, Any]) -> bool:
     """Whether pods of more than one template may be running, so that their figures must not be compared.
 
     A Deployment as `kubectl rollout status` sees it, without the wait for availability: a crashing pod is no rollout.
+    Nor is one that stands: pods are as they are for as long as nobody does anything, and are told apart by
+    `template_digest`.
 
     | object | rolling out while |
     | --- | --- |
     | any | its controller has not seen the newest spec |
-    | Deployment | updated < wanted, or old pods are left (replicas > updated) |
+    | Deployment | updated < wanted, or old pods are left (replicas > updated); not paused, nor past its deadline |
     | StatefulSet | updated < wanted less `partition`, unless `OnDelete`: then pods are replaced when somebody says so |
-    | Rollout (Argo) | the stable pods are not those of the newest template |
+    | Rollout (Argo) | the stable pods are not those of the newest template; not paused |
     """
     status, spec = item.get("status", {}), item.get("spec", {})
     if item["kind"] == "Deployment":
         updated = status.get("updatedReplicas", 0)
-        if updated < spec.get("replicas", 1) or status.get("replicas", 0) > updated:
+        if not stands(item) and (updated < spec.get("replicas", 1) or status.get("replicas", 0) > updated):
             return True
     if item["kind"] == "StatefulSet" and _stateful_set_rolls(status, spec):
         return True
     if item["kind"] == "Rollout" and status.get("stableRS") and status["stableRS"] != status.get("currentPodHash"):
-        return True
+        return not stands(item)
     seen = status.get("observedGeneration")
     # Some kinds write the number as text.
     return seen is not None and str(seen).isdigit() and int(seen) < item["metadata"].get("generation", 0)
@@ -138,7 +144,41 @@ def _stateful_set_rolls(status: Mapping[str, Any], spec: Mapping[str, Any]) -> b
     return bool(status.get("updatedReplicas", 0) < spec.get("replicas", 1) - partition)
 
 
-def template_digest(item: Mapping[str, Any]) -> str:
-    """Twelve hex digits that change with the pod template; empty for a kind that has none in `spec.template`."""
-    template = item.get("spec", {}).get("template")
-    return sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:12] if template else ""
+def stands(item: Mapping[str, Any]) -> bool:
+    """Whether pods of several templates may run side by side for as long as nobody does anything about it."""
+    status, spec = item.get("status", {}), item.get("spec", {})
+    match item.get("kind"):
+        case "Deployment":
+            progress = (one for one in status.get("conditions") or () if one.get("type") == "Progressing")
+            return bool(spec.get("paused")) or any(one.get("reason") == _PAST_DEADLINE for one in progress)
+        case "StatefulSet":
+            strategy = spec.get("updateStrategy") or {}
+            return strategy.get("type") == "OnDelete" or bool((strategy.get("rollingUpdate") or {}).get("partition"))
+        case "Rollout":
+            return bool(spec.get("paused")) or status.get("phase") == "Paused"
+    return False
+
+
+def template_digest(item: Mapping[str, Any], pods: Sequence[Mapping[str, Any]] = ()) -> str:
+    """Twelve hex digits that change with the template of the pods that run: with that of the target or, where it stands
+    between two or names none, with the revisions that the pods carry as labels. Empty where nobody says.
+
+    Worked example: 3 pods of a StatefulSet with `OnDelete` stay what they are when its template changes; each of them
+    that is deleted and comes back makes it another digest.
+    """
+    template, revisions = item.get("spec", {}).get("template"), _revisions(pods)
+    if revisions and (stands(item) or not template):
+        return _digest(revisions)
+    return _digest(template) if template else ""
+
+
+def _revisions(pods: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Those of the pods; with how many have each where there are several, whatever an autoscaler does to one."""
+    labels = (pod["metadata"].get("labels") or {} for pod in pods)
+    found = Counter(next((each[name] for name in _REVISIONS if each.get(name)), "") for each in labels)
+    found.pop("", None)
+    return sorted(found.items()) if len(found) > 1 else sorted(found)
+
+
+def _digest(value: object) -> str:
+    return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from paceline_operator.cluster.refusals import Missing
-from paceline_operator.ports import TargetRef
+from paceline_operator.ports import PlatformRefused, TargetRef
 
 LONGEST_CHAIN: Final = 4
 MOST_REMEMBERED: Final = 4096
@@ -72,11 +72,26 @@ class Owners:
                 return f"it belongs to {owner.kind} {owner.name}"
             climbed.append(owner.uid)
             last = owner
-            try:
-                owner = controller(await self._read(namespace, owner))
-            except Missing:
-                return f"it belongs to {last.kind} {last.name}, which is gone"
+            above = await self._above(namespace, owner)
+            if isinstance(above, str):
+                return above
+            owner = above
         return f"it belongs to {last.kind} {last.name}"
+
+    async def _above(self, namespace: str, owner: Owner) -> Owner | str | None:
+        """The controller's own controller, None at the top; or, in words, why it cannot be told."""
+        named = f"{owner.kind} {owner.name}"
+        try:
+            found = await self._read(namespace, owner)
+        except Missing:
+            return f"it belongs to {named}, which is gone"
+        except PlatformRefused:
+            if owner.group == _WORKLOADS:
+                raise  # without this right nobody's pods can be told
+            return f"it belongs to {named}, which this operator may not read"
+        if found["metadata"].get("uid") != owner.uid:
+            return f"it belongs to an earlier {named}, which is gone"
+        return controller(found)
 
     def _remember(self, climbed: Sequence[str], uid: str) -> None:
         if len(self._known) > MOST_REMEMBERED:

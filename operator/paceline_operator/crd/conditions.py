@@ -25,6 +25,9 @@ FOREIGN: Final = "Foreign"
 WORKER_DEGRADED: Final = "WorkerDegraded"
 """A background task of a worker fails; the message names pod and task."""
 
+MOST_MESSAGE: Final = 2000
+"""Characters of a message."""
+
 
 @dataclass(frozen=True, slots=True)
 class Condition:
@@ -69,8 +72,8 @@ def converged(fleet: Fleet) -> Condition:
     seen = f"{fleet.applied} of {fleet.total} pods run generation {fleet.generation}"
     if fleet.unknown:
         seen += f"; no worker registered {', '.join(fleet.unknown)}"
-    if fleet.clamped:
-        seen += "; " + "; ".join(f"{tunable} clamped: {why}" for tunable, why in sorted(fleet.clamped.items()))
+    for which, clamped in (("", fleet.clamped), (" by a few pods", fleet.clamped_by_few)):
+        seen += "".join(f"; {tunable} clamped{which}: {why}" for tunable, why in sorted(clamped.items()))
     if fleet.too_old:
         return Condition(
             name, "False", Reason.RUNTIME_TOO_OLD.value, f"{seen}; {fleet.too_old[0]} needs a newer runtime"
@@ -158,13 +161,18 @@ def render_conditions(
     return [_render(before.get(condition.type), condition, generation, now) for condition in conditions]
 
 
+def cut(message: str) -> str:
+    """Pods, and people, write parts of it; the API server refuses a status with a longer one."""
+    return message if len(message) <= MOST_MESSAGE else f"{message[: MOST_MESSAGE - 1]}…"
+
+
 def _render(before: Mapping[str, Any] | None, condition: Condition, generation: int, now: datetime) -> dict[str, Any]:
     same = before is not None and before["status"] == condition.status
     return {
         "type": condition.type,
         "status": condition.status,
         "reason": condition.reason,
-        "message": condition.message,
+        "message": cut(condition.message),
         "observedGeneration": generation,
         "lastTransitionTime": before["lastTransitionTime"] if before and same else render_time(now),
     }

@@ -3,16 +3,17 @@
 import re
 from typing import Final
 
-from paceline_operator.core.model.durations import format_duration
+from paceline_operator.core.model.durations import format_duration, parse_duration
 
-_MINUTES: Final = re.compile(r"(\d+)m")
+_MINUTES: Final = re.compile(r"(\d{1,15})(?:\.\d+)?m")
 _MATCH: Final = re.compile(r"([A-Z]+|[*]) /.*")
 _BARE: Final = re.compile(r"\d+(?:\.\d+)?")
 _UNITS: Final = {
     "min": "m", "mins": "m", "minute": "m", "minutes": "m", "sec": "s", "secs": "s", "second": "s", "seconds": "s",
     "msec": "ms", "millis": "ms", "milliseconds": "ms", "usec": "us", "hr": "h", "hour": "h", "hours": "h",
 }  # fmt: skip
-_SPELLED: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)")
+_SPELLED: Final = re.compile(r"(\d{1,15}(?:\.\d+)?(?:[eE]\d{1,2})?)([A-Za-z\u00b5]+)")
+_BLANK_OR_COMMA: Final = re.compile(r"\s+|(?<=\d),(?=\d)")
 MOST_MINUTES: Final = 99
 """`500m` is half of a CPU elsewhere in Kubernetes; whoever means so many minutes can write hours."""
 
@@ -27,19 +28,41 @@ def slip_in_duration(text: str, most_minutes: int = MOST_MINUTES) -> str | None:
     | --- | --- |
     | `500m` | 500 minutes: write 500ms for milliseconds, or 8h20m |
     | `45` | has no unit: write 45ms or 45s |
-    | `5 min` | write 5m |
+    | `5 min`, `1,5s`, `1e3ms` | write 5m, 1.5s, 1000ms |
     """
     minutes = _MINUTES.fullmatch(text)
     if minutes and int(minutes[1]) > most_minutes:
-        hours = format_duration(min(60.0 * int(minutes[1]), 1e9))
-        return f"{text!r} is {minutes[1]} minutes: write {minutes[1]}ms for milliseconds, or {hours} if you mean that"
+        return f"{text!r} is {text[:-1]} minutes: write {text}s for milliseconds, or {_longer(int(minutes[1]))}"
     if _BARE.fullmatch(text):
         return f"{text!r} has no unit and is not a duration such as 45ms, 60s or 1m30s: write {text}ms or {text}s"
+    meant = _meant(text)
+    if meant == text or not _parses(meant):
+        return None
+    return f"{text!r} is not a duration such as 45ms, 60s or 1m30s: write {meant}"
+
+
+def _longer(minutes: int) -> str:
+    """So many minutes as they are not taken for anything else."""
+    text = format_duration(min(60.0 * minutes, 1e9)) if minutes >= 60 else f"{60 * minutes}s"
+    return f"{text} if you mean that"
+
+
+def _meant(text: str) -> str:
+    """The duration that was probably meant; the text itself where nothing comes to mind."""
+    text = _BLANK_OR_COMMA.sub(lambda found: "." if found[0] == "," else "", text).replace("\u03bc", "\u00b5")
     spelled = _SPELLED.fullmatch(text)
-    if spelled and (unit := _UNITS.get(spelled[2].lower(), spelled[2].lower())) in ("us", "ms", "s", "m", "h"):
-        meant = f"{spelled[1]}{unit}"
-        return None if meant == text else f"{text!r} is not a duration such as 45ms, 60s or 1m30s: write {meant}"
-    return None
+    if spelled is None:
+        return text
+    number, unit = spelled[1], spelled[2].lower()
+    return (f"{float(number):.15g}" if "e" in number.lower() else number) + _UNITS.get(unit, unit)
+
+
+def _parses(text: str) -> bool:
+    try:
+        parse_duration(text)
+    except ValueError:
+        return False
+    return True
 
 
 def slip_in_match(value: object) -> object:

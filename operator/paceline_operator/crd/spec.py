@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from paceline_operator.core.model.durations import parse_duration
+from paceline_operator.core.model.durations import format_duration, parse_duration
 from paceline_operator.core.model.objectives import P95, P99, Target
 from paceline_operator.core.model.policy import Bounds, Prefer, TunableSpec
 from paceline_operator.core.model.tunables import WORKERS, Tunable, cache, pool
@@ -22,6 +22,11 @@ from paceline_operator.crd.slips import (
 DEFAULT_TARGET_API: Final = "apps/v1"
 MOST_ROUTE_OBJECTIVES: Final = 8
 """Each is a histogram in the report of every pod."""
+MOST_WORKERS: Final = 1024
+MOST_CONNECTIONS: Final = 100_000
+"""Of a pool in a worker; as the CRD has it, for policies that no API server has seen."""
+LONGEST_INTERVAL: Final = timedelta(hours=24)
+"""Some things are remembered for hundreds of intervals, which have to end before the calendar does."""
 
 
 def _read(value: object, most_minutes: int) -> timedelta:
@@ -47,7 +52,7 @@ def _preference(value: object) -> object:
 
 _Duration = Annotated[timedelta, BeforeValidator(_duration)]
 _ResponseTime = Annotated[timedelta, BeforeValidator(_response_time)]
-_Count = Annotated[int, Field(ge=1, strict=True)]
+_Count = Annotated[int, Field(ge=1, le=2**31 - 1, strict=True)]
 _Name = Annotated[str, Field(min_length=1, max_length=63)]
 
 
@@ -217,6 +222,9 @@ class BehaviorWire(_Wire):
     def _patient(self) -> "BehaviorWire":
         if self.interval < timedelta(seconds=5):
             raise ValueError("interval may not be shorter than 5s")
+        for name, given in (("interval", self.interval), ("cooldown", self.cooldown)):
+            if given is not None and given > LONGEST_INTERVAL:
+                raise ValueError(f"{name} may not be longer than {format_duration(LONGEST_INTERVAL)}")
         return self
 
 
@@ -236,6 +244,9 @@ class SpecWire(_Wire):
         for field, names in (("pools", [p.name for p in self.pools]), ("caches", [c.name for c in self.caches])):
             for name in sorted({name for name in names if names.count(name) > 1}):
                 raise ValueError(f"{field}: {name!r} is named twice")
+        _require_few("workers", self.workers, MOST_WORKERS)
+        for each in self.pools:
+            _require_few(f"pools: {each.name}", each, MOST_CONNECTIONS)
         if self.objective is None and any(spec.bounds for spec in self.tunables("")):
             raise ValueError("objective.p95 is needed to choose between min and max; or pin each tunable with value")
         return self
@@ -249,6 +260,11 @@ class SpecWire(_Wire):
             yield wire.spec(pool(wire.name), budget, reference.weight if reference else 1)
         for cached in self.caches:
             yield cached.spec()
+
+
+def _require_few(name: str, wire: _RangeWire | None, most: int) -> None:
+    if wire is not None and max(wire.value or 0, wire.max or 0) > most:
+        raise ValueError(f"{name}: at most {most}")
 
 
 def _check_range(value: Any, minimum: Any, maximum: Any) -> None:

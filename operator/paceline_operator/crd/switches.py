@@ -19,6 +19,10 @@ BASELINE: Final = "baseline"
 _YES: Final = frozenset({"true", "yes", "on", "1", ""})
 """An empty value is what `kubectl annotate policy paceline.dev/paused=` writes: somebody wants a pause."""
 _NO: Final = frozenset({"false", "no", "off", "0"})
+LONGEST_GENERATION: Final = 19
+"""Digits."""
+LONGEST_SHOWN: Final = 100
+"""Characters of what an annotation says, in a message; it may hold 256 KiB."""
 _SWITCHES: Final = (PAUSED, ROLLBACK)
 
 Annotations = Mapping[str, str]
@@ -62,7 +66,7 @@ def _paused_by(policy: Annotations, namespace: Annotations) -> str | None:
 def _yes_or_no(text: str) -> bool:
     word = text.strip().lower()
     if word not in _YES | _NO:
-        raise InvalidSpec([f'annotation {PAUSED}: {text!r} is neither yes nor no: write "true" or "false"'])
+        raise InvalidSpec([f'annotation {PAUSED}: {_shown(text)} is neither yes nor no: write "true" or "false"'])
     return word in _YES
 
 
@@ -70,19 +74,26 @@ def _held(policy: Annotations, namespace: Annotations, status: Mapping[str, Any]
     text = policy.get(ROLLBACK)
     if text is None:
         text = namespace.get(ROLLBACK)
-        if text not in (None, BASELINE):
-            raise _invalid(f"{text!r} on the namespace is not {BASELINE!r}: annotate the policy to name a generation")
+        if text is not None and text.strip().lower() != BASELINE:
+            raise _invalid(
+                f"{_shown(text)} on the namespace is not {BASELINE!r}: annotate the policy to name a generation"
+            )
     if text is None:
         return None
-    if text in (BASELINE, "0"):  # generation 0 is what runs without a document
+    if text.strip().lower() in (BASELINE, "0"):  # generation 0 is what runs without a document
         return Held(BASELINE, None)
-    if not (text.isascii() and text.isdecimal()):
-        raise _invalid(f"{text!r} is neither a generation nor {BASELINE!r}: correct or remove it")
+    text = text.strip()
+    if not (text.isascii() and text.isdecimal() and len(text) <= LONGEST_GENERATION):
+        raise _invalid(f"{_shown(text)} is neither a generation nor {BASELINE!r}: correct or remove it")
     known = dict(_known_generations(status))
     if int(text) not in known:
         kept = ", ".join(map(str, sorted(known))) or "none"
         raise _invalid(f"the values of generation {text} are not known, only those of {kept}: correct or remove it")
     return Held(f"generation {int(text)}", known[int(text)])
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…")
 
 
 def _invalid(problem: str) -> InvalidSpec:

@@ -179,6 +179,7 @@ def fleet_of(gathered: Gathered) -> Fleet:
     states = gathered.states
     generation = gathered.in_force.generation if gathered.in_force else gathered.highest_generation
     names = {pod.uid: pod.name for pod in gathered.pods}
+    untried = {uid: state for uid, state in states.items() if uid not in gathered.on_trial}
     return Fleet(
         total=len(gathered.pods),
         reporting=len(states),
@@ -193,7 +194,8 @@ def fleet_of(gathered: Gathered) -> Fleet:
         cannot_tune=_degraded(names, states, lambda task: task == TUNING),
         cannot_measure=_degraded(names, states, lambda task: task != TUNING),
         unknown=_unknown(gathered, states),
-        clamped=_clamped({uid: state for uid, state in states.items() if uid not in gathered.on_trial}),
+        clamped=_clamped(untried, few=False),
+        clamped_by_few=_clamped(untried, few=True),
         members=tuple(_member(pod, states.get(pod.uid), generation) for pod in gathered.pods),
         idle=sum(1 for pod in gathered.pods if pod.trouble is not None and pod.uid not in states),
         newcomers=_newcomers(gathered),
@@ -262,10 +264,14 @@ def _status_values(gathered: Gathered) -> Values:
         return NOTHING
 
 
-def _clamped(states: Mapping[str, PodState]) -> Mapping[Tunable, str]:
+def _clamped(states: Mapping[str, PodState], *, few: bool) -> Mapping[Tunable, str]:
+    """What pods grant less of; `few` pods, a fifth or fewer, clamp for reasons of their own, and hold nobody else."""
     found = Counter((name, why) for state in states.values() for name, why in state.clamped.items())
+    pods = Counter(name for state in states.values() for name in state.clamped)
     result: dict[Tunable, str] = {}
     for (name, why), _ in found.most_common():
+        if (len(states) - pods[name] >= LEAST_COVERAGE * len(states)) is not few:
+            continue
         try:
             result.setdefault(tunable_from_wire(name), why)
         except ValueError:

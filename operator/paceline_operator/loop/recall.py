@@ -23,6 +23,7 @@ from paceline_operator.ports import (
     Platform,
     PlatformRefused,
     PlatformUnavailable,
+    PolicyKey,
     PolicyResource,
     StoredCheckpoint,
 )
@@ -86,6 +87,18 @@ async def written(platform: Platform, resource: PolicyResource, recalled: Recall
             return replace(recalled, refused=error)
         return recalled  # another's goes with its owner; some clusters let nobody change whose an object is
     return replace(recalled, stored=recalled.present, since=now, version=version, foreign=False)
+
+
+async def written_down(platform: Platform, key: PolicyKey, recalled: Recalled, now: datetime) -> None:
+    """Writes at once what is not stored yet, if anything; compared and set, and best effort: the process ends."""
+    if recalled.present == (recalled.stored or Checkpoint()) or recalled.refused is not None:
+        return
+    try:
+        resource = await platform.policy(key)
+        if resource is not None and resource.uid == recalled.owner and not resource.deleting:
+            await platform.write_checkpoint(resource, render_checkpoint(recalled.present), recalled.version)
+    except (Conflict, PlatformUnavailable) as error:
+        logger.warning("policy %s: its TuningCheckpoint was not written at the end: %s", key, error)
 
 
 def noted(recalled: Recalled, outcome: Outcome, now: datetime) -> tuple[Recalled, bool]:

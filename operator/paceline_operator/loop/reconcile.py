@@ -20,7 +20,7 @@ from paceline_operator.loop.act import end_trial, to_apply, wait_for_acks, write
 from paceline_operator.loop.gather import Gathered, fleet_of, gather
 from paceline_operator.loop.journal import Journal, decision_line, logged, traced
 from paceline_operator.loop.looks import Looks, look, planned
-from paceline_operator.loop.recall import Recalled, noted, recall, written
+from paceline_operator.loop.recall import Recalled, noted, recall, written, written_down
 from paceline_operator.loop.report import Outcome, Reporter, decided
 from paceline_operator.loop.rooms import lacking_room, with_rooms
 from paceline_operator.loop.summary import decided_of, figures_of, observed_of
@@ -118,6 +118,13 @@ class Reconciler:
             except NotReady as problem:
                 span.set(reason=problem.reason.value)
                 return await self._not_ready(resource, problem)
+
+    async def write_down(self) -> None:
+        """Stores what was learnt of every policy since its checkpoint was written: for an orderly stop; best effort."""
+        known = [(key, track.recalled) for key, track in self._tracks.items() if track.recalled is not None]
+        async with asyncio.TaskGroup() as writing:
+            for key, recalled in known:
+                writing.create_task(written_down(self._platform, key, recalled, self._now()))
 
     async def _look(self, key: PolicyKey) -> timedelta | None:
         track = self._tracks.get(key)

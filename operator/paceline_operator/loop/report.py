@@ -26,7 +26,7 @@ from paceline_operator.crd.intent import completed
 from paceline_operator.crd.status import Report, due, render_not_ready, render_status
 from paceline_operator.crd.switches import Switches
 from paceline_operator.loop.think import Thought
-from paceline_operator.ports import Conflict, Platform, PlatformRefused, PolicyResource
+from paceline_operator.ports import Conflict, Platform, PlatformRefused, PolicyKey, PolicyResource
 
 WARNINGS: Final = frozenset(
     {
@@ -75,6 +75,8 @@ class Reporter:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
+        self._unwritten: dict[PolicyKey, tuple[Reason, str]] = {}
+        """What could be told by an Event alone, lately."""
 
     async def not_ready(
         self, resource: PolicyResource, reason: Reason, message: str, now: datetime
@@ -86,9 +88,12 @@ class Reporter:
         try:
             await self._platform.write_status(resource, status)
         except PlatformRefused:
-            # Then an Event is all that can be said.
-            await self._platform.record_event(resource, reason.value, message, warning=True)
+            # Then an Event is all that can be said; once, since nothing tells the next pass that it has been.
+            if self._unwritten.get(resource.key) != (reason, message):
+                self._unwritten[resource.key] = reason, message
+                await self._platform.record_event(resource, reason.value, message, warning=True)
             raise
+        self._unwritten.pop(resource.key, None)
         await self._platform.record_event(resource, reason.value, message, warning=True)
         return status
 

@@ -137,6 +137,8 @@ def _values(wire: object, where: str) -> Values:
         for key, value in entries(descriptor, by_name):
             read = count if descriptor.whole else number
             read(value, f"{where}.{tunable_to_wire(Tunable(kind, key))}", MOST_VALUE)
+    if found.get("workers") == 0:
+        raise ValueError(f"{where}.workers: 0, and a pod that reports has at least one")
     return values_from_wire(found)
 
 

@@ -96,3 +96,19 @@ async def test_loops_that_were_stopped_are_no_failure(wired: Wired) -> None:
     await wired.process.stop()
     assert wired.process.ended.is_set()
     assert not wired.process.failed
+
+
+async def test_what_is_left_is_done_once_after_the_loops_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("paceline_operator.wiring.LONGEST_LAST", timedelta(milliseconds=1))
+    begun: list[bool] = []
+
+    async def at_last() -> None:
+        begun.append(process.ended.is_set())
+        await asyncio.Event().wait()
+
+    supervisors = [LoopSupervisor(StuckReconciler(), random=lambda: 0.5, clock=Clock()) for _ in range(2)]
+    process = OperatorProcess(*supervisors, Watching(), Configuration(), (), at_last=at_last)
+    await process.stop()
+    await process.stop()
+
+    assert begun == [True]

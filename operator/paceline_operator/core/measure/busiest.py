@@ -14,6 +14,9 @@ from paceline_operator.core.model.policy import Objective
 from paceline_operator.core.model.tunables import NOTHING
 
 MINUTE: Final = timedelta(minutes=1)
+SHORTEST_TOLD: Final = 4.0
+MOST_APART: Final = 3.0
+"""A pod's clock that goes so many times as fast as ours, or as slow, does not tell the time. Looks take seconds."""
 WHOLE: Final = 0.9
 """Looks come with jitter."""
 
@@ -40,7 +43,9 @@ class Minutes:
         if self.began is not None and timedelta() <= now - self.began < WHOLE * MINUTE:
             return self
         counts = {uid: _counted(state, objective) for uid, state in states.items()}
-        rates = [rate for uid, count in counts.items() if (rate := _rate(self.counts.get(uid), count)) is not None]
+        passed = now - self.began if self.began is not None else timedelta()
+        found = (_rate(self.counts.get(uid), count, passed) for uid, count in counts.items())
+        rates = [rate for rate in found if rate is not None]
         return Minutes(now, counts, max(self.busiest, mean(rates) if rates else 0.0))
 
     def forgotten(self) -> "Minutes":
@@ -57,8 +62,19 @@ def _counted(state: PodState, objective: Objective | None) -> Counted:
     return Counted(state.started_at, state.uptime_seconds, sum(counted))
 
 
-def _rate(before: Counted | None, now: Counted) -> float | None:
+def keeps_time(passed: timedelta, seconds: float) -> bool:
+    """Whether a pod's clock, by which so many seconds are over, can be believed; shorter times than 4 s tell nothing.
+
+    Worked example: of a minute a pod has seen 57 s: yes; of a minute it has seen 1 ms, or an hour: no.
+    """
+    ours = passed.total_seconds()
+    return abs(ours) < SHORTEST_TOLD or ours / MOST_APART <= seconds <= MOST_APART * ours
+
+
+def _rate(before: Counted | None, now: Counted, passed: timedelta) -> float | None:
     if before is None or before.started_at != now.started_at:
         return None
     seconds, requests = now.uptime_seconds - before.uptime_seconds, now.requests - before.requests
+    if not keeps_time(passed, seconds):
+        return None
     return requests / seconds if seconds > 0 and requests >= 0 else None

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from math import floor
 from typing import Final
 
+from paceline_operator.core.measure.agreed import Number, as_most_say, limit_of_most, of_most
 from paceline_operator.core.measure.histogram import CounterReset, Histogram, merge
 from paceline_operator.core.measure.observation import CacheObservation, Observation, PodFigures, PoolObservation
 from paceline_operator.core.measure.pods import (
@@ -20,6 +21,7 @@ from paceline_operator.core.measure.pods import (
     PodState,
     PoolCounters,
     RequestCounters,
+    added,
 )
 from paceline_operator.core.measure.responses import Responses, merged, responses_of, worst
 from paceline_operator.core.model.objectives import P95, matches
@@ -140,7 +142,7 @@ def _check_groups(before: AbstractSet[str], after: AbstractSet[str], asked: Sequ
         raise CounterReset(f"counted apart at one end of the window only: {', '.join(sorted(moved))}")
 
 
-def _increase(now: int, before: int) -> int:
+def _increase(now: Number, before: Number) -> Number:
     if now < before:
         raise CounterReset(f"a counter went from {before} to {now}")
     return now - before
@@ -176,7 +178,7 @@ def _more_lookups(now: Lookups, before: Lookups) -> Lookups:
 def _cpu_delta(before: Cpu, after: Cpu) -> Cpu:
     return Cpu(
         after.limit,
-        after.usage_seconds - before.usage_seconds,
+        _increase(after.usage_seconds, before.usage_seconds),
         _increase(after.periods, before.periods),
         _increase(after.throttled_periods, before.throttled_periods),
         after.cores,
@@ -184,7 +186,8 @@ def _cpu_delta(before: Cpu, after: Cpu) -> Cpu:
 
 
 def _merged(deltas: list[_PodDelta]) -> Observation:
-    names = {name for delta in deltas for name in delta.pools}
+    pools, queues = as_most_say([each.pools for each in deltas], [each.queues for each in deltas])
+    limit = limit_of_most(each.cpu.limit for each in deltas)
     return Observation(
         pods=len(deltas),
         window_seconds=max(delta.seconds for delta in deltas),
@@ -193,14 +196,14 @@ def _merged(deltas: list[_PodDelta]) -> Observation:
         requests_per_second=sum(delta.requests / delta.seconds for delta in deltas),
         duration=merge(delta.duration for delta in deltas),
         loop_lag=merge(delta.loop_lag for delta in deltas),
-        pools={name: _merged_pool([(d, d.pools[name]) for d in deltas if name in d.pools]) for name in sorted(names)},
-        queues={each: _merged_queue(deltas, each) for each in sorted({each for d in deltas for each in d.queues})},
-        cpu_ratio=_cpu_ratio(deltas),
+        pools={name: _merged_pool([(d, d.pools[name]) for d in deltas if name in d.pools]) for name in pools},
+        queues={each: _merged_queue(deltas, each) for each in queues},
+        cpu_ratio=_cpu_ratio(deltas) if limit else None,
         throttled_ratio=_throttled_ratio(deltas),
         caches=_merged_caches([delta.caches for delta in deltas]),
         cpu_seconds=sum(delta.cpu.usage_seconds for delta in deltas),
-        cpu_limit=min((delta.cpu.limit for delta in deltas if delta.cpu.limit), default=None),
-        cores=min((delta.cpu.cores for delta in deltas if delta.cpu.cores), default=None),
+        cpu_limit=limit,
+        cores=of_most(delta.cpu.cores for delta in deltas if delta.cpu.cores),
         most_workers=_most_workers(deltas),
         mix=_mix(deltas),
         responses=merged(delta.responses for delta in deltas),
@@ -224,7 +227,7 @@ def _merged_pool(found: list[tuple[_PodDelta, PoolCounters]]) -> PoolObservation
     worker_seconds = sum(delta.seconds * delta.workers for delta, _ in found)
     return PoolObservation(
         limit=max(pool.limit for _, pool in found),
-        cap=min(pool.cap for _, pool in found),
+        cap=of_most(pool.cap for _, pool in found) or 0,
         wait=merge(pool.wait for _, pool in found),
         hold=merge(pool.hold for _, pool in found),
         timeouts=sum(pool.timeouts for _, pool in found),
@@ -240,8 +243,8 @@ def _merged_caches(found: list[Mapping[str, CacheCounters]]) -> Mapping[str, Cac
 def _merged_cache(found: list[CacheCounters]) -> CacheObservation:
     # A TTL counts only if all pods have looked at it.
     ttls = set.intersection(*(set(cache.ghosts) for cache in found))
-    ghosts = {ttl: _added([cache.ghosts[ttl] for cache in found]) for ttl in sorted(ttls)}
-    live = _added([cache.lookups for cache in found])
+    ghosts = {ttl: added(cache.ghosts[ttl] for cache in found) for ttl in sorted(ttls)}
+    live = added(cache.lookups for cache in found)
     return CacheObservation(
         lookups=live.hits + live.misses,
         hit_ratio=_hit_ratio(live),
@@ -250,22 +253,18 @@ def _merged_cache(found: list[CacheCounters]) -> CacheObservation:
     )
 
 
-def _added(found: list[Lookups]) -> Lookups:
-    return Lookups(sum(lookups.hits for lookups in found), sum(lookups.misses for lookups in found))
-
-
 def _hit_ratio(lookups: Lookups) -> float | None:
     total = lookups.hits + lookups.misses
     return lookups.hits / total if total else None
 
 
 def _most_workers(deltas: list[_PodDelta]) -> int | None:
-    found = [
+    room = of_most(
         delta.workers + (MEMORY_SHARE * memory.limit_bytes - memory.used_bytes) / memory.per_worker_bytes
         for delta in deltas
         if (memory := delta.memory).limit_bytes and memory.per_worker_bytes
-    ]
-    return max(1, floor(min(found))) if found else None
+    )
+    return None if room is None else max(1, floor(room))
 
 
 def _without_the_slow(deltas: list[_PodDelta]) -> list[_PodDelta]:

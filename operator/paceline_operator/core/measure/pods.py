@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from paceline_operator.core.measure.agreed import as_most_say
 from paceline_operator.core.measure.histogram import Histogram
 from paceline_operator.core.model.tunables import NOTHING, Tunable, Values
 from paceline_operator.core.model.values import SECTIONS
@@ -38,6 +39,12 @@ class Lookups:
 
     hits: int
     misses: int
+
+
+def added(found: Iterable[Lookups]) -> Lookups:
+    """Those of several pods."""
+    each = tuple(found)
+    return Lookups(sum(lookups.hits for lookups in each), sum(lookups.misses for lookups in each))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +133,9 @@ def running_values(states: Iterable[PodState]) -> Values:
 
 def kinds(states: Iterable[PodState]) -> Mapping[Tunable, Tunable]:
     """What documents and policies cannot tell from another kind in the same section, and pods can: as it is read from
-    the section → as it is."""
-    found = {tunable for state in states for tunable in state.queues}
+    the section → as most of the pods that know it say it is."""
+    reports = tuple(states)
+    _, found = as_most_say([state.pools for state in reports], [state.queues for state in reports])
     return {Tunable(SECTIONS[tunable.descriptor.section], tunable.name): tunable for tunable in found}
 
 

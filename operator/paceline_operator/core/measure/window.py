@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from paceline_operator.core.measure.busiest import MINUTE, Minutes
+from paceline_operator.core.measure.busiest import MINUTE, Minutes, keeps_time
 from paceline_operator.core.measure.observe import PodWindow
 from paceline_operator.core.measure.pods import PodState
 from paceline_operator.core.model.tunables import NOTHING
@@ -49,6 +49,16 @@ class Mark:
     """The report that the short window began with, and when that was."""
     short_began: datetime | None = None
 
+    def keeps_time(self, state: PodState, now: datetime) -> bool:
+        """Whether the pod's clock goes about as fast as ours. Where one of them has jumped, or stands, a rate of
+        requests would be of no time that has passed. A report that is not new says nothing of it."""
+        return all(
+            keeps_time(now - began, state.uptime_seconds - report.uptime_seconds)
+            for report, began in ((self.before, self.began), (self.short, self.short_began))
+            if report is not None and began is not None and report.started_at == state.started_at
+            if report.uptime_seconds != state.uptime_seconds
+        )
+
     def whole(self, now: datetime, interval: timedelta) -> bool:
         return self.began is not None and now - self.began >= WHOLE * interval
 
@@ -74,12 +84,16 @@ class Window:
         return self if close == self.close else replace(self, close=close)
 
     def advanced(self, states: Mapping[str, PodState], now: datetime, settle: timedelta) -> "Window":
-        """After a look at the fleet."""
+        """After a look at the fleet. Where our own clock was set back, all begins anew."""
+        if self.decided is not None and self.decided - now > SHORTEST:
+            return Window(close=self.close).advanced(states, now, settle)
         marks = {uid: self._mark(uid, state, now, settle) for uid, state in states.items() if not state.pending}
         return replace(self, marks=marks)
 
     def _mark(self, uid: str, state: PodState, now: datetime, settle: timedelta) -> Mark:
         mark = self.marks.get(uid)
+        if mark is not None and not mark.keeps_time(state, now):
+            mark = Mark(state.epoch, now)
         if mark is None or mark.epoch != state.epoch:
             # A pod first seen at a start of the operator may have settled long ago; one seen changing has not.
             age = timedelta() if self.decided else timedelta(seconds=state.uptime_seconds)

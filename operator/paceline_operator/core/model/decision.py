@@ -52,6 +52,8 @@ class Reason(StrEnum):
     REQUEST_REFUSED = "RequestRefused"
     FOREIGN_CONFIG_MAP = "ForeignConfigMap"
     RUNTIME_TOO_OLD = "RuntimeTooOld"
+    PLATFORM_UNAVAILABLE = "PlatformUnavailable"
+    RECONCILE_FAILED = "ReconcileFailed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,8 @@ class Fleet:
     """Names in the document that no worker registered."""
     clamped: Mapping[Tunable, str] = field(default_factory=lambda: NOTHING)
     """What pods grant less of than asked, and by what; without pods on trial."""
+    clamped_by_few: Mapping[Tunable, str] = field(default_factory=lambda: NOTHING)
+    """The same of what a fifth of the pods or fewer clamp, who have reasons of their own."""
     members: tuple[Member, ...] = ()
     idle: int = 0
     """Pods that serve nobody: they are pending, or their container keeps failing."""

@@ -17,6 +17,7 @@ from paceline_operator.core.situation.memory import Measured, Memory, Pending
 from paceline_operator.core.situation.situation import Member, Situation
 from paceline_operator.core.verdict.compare import meets_cheaper, slower, slower_than_others
 from paceline_operator.core.verdict.errors import more_errors
+from paceline_operator.core.verdict.pending import awaited_anew
 from paceline_operator.core.verdict.restarts import blamed
 from paceline_operator.core.verdict.rollback import deployed_since, on_trial, roll_back, under_judgement
 
@@ -60,11 +61,19 @@ def judge(situation: Situation, pending: Pending) -> tuple[Decision, Memory]:
     tried, others = _measured(situation, situation.trial), _measured(situation, situation.observation)
     if tried is not None and others is not None:
         return _judged(situation, pending, tried, others)
+    if situation.now >= pending.deadline and situation.observation is None:
+        # Nobody could look at any pod: not at those that try it, and not at the others.
+        memory = replace(situation.memory, pending=awaited_anew(situation, pending))
+        return _waiting(situation, pending), memory
     if situation.now >= pending.deadline:
         why = "no verdict before its deadline: too little telemetry"
         return roll_back(situation, pending, Reason.ROLLED_BACK, why)
+    return _waiting(situation, pending), situation.memory
+
+
+def _waiting(situation: Situation, pending: Pending) -> Decision:
     waiting = f"trying {described(pending, situation.fleet.total)}: no verdict yet"
-    return Decision((), Reason.COOLING_DOWN, situation.evidence(waiting)), situation.memory
+    return Decision((), Reason.COOLING_DOWN, situation.evidence(waiting))
 
 
 def _can_be_tried(situation: Situation, decision: Decision) -> bool:

@@ -5,7 +5,8 @@ A rise counts when all of these hold:
 - the later error ratio is above `objective.errorRatio`: what the policy allows is no reason to undo a change;
 - it is not chance: G = 2 Σ observed · ln(observed / expected) > 15.1, which happens in one of 10,000 pairs of windows
   in which nothing changed;
-- it matters: at least five errors more than before, and a rise by a tenth.
+- it matters: at least five errors more than before, and a rise by a tenth;
+- it is no matter of a tenth of the pods: without those that failed most, errors rose as well.
 
 Source: the G-test of independence (R. R. Sokal, F. J. Rohlf, "Biometry", ch. 17); 15.1 is the 0.9999 quantile of χ²
 with one degree of freedom.
@@ -17,9 +18,10 @@ with one degree of freedom.
 | 354 of 20,000 | 400 of 20,000 | 5 % | – | allowed |
 """
 
-from math import log
+from math import floor, log
 from typing import Final
 
+from paceline_operator.core.measure.observation import Observation
 from paceline_operator.core.situation.memory import Measured
 
 SURELY: Final = 15.1
@@ -37,6 +39,13 @@ def more_errors(baseline: Measured, measured: Measured, allowed_ratio: float) ->
     if after - baseline.error_ratio * measured.samples < LEAST_MORE:
         return False
     return g_statistic(before, baseline.samples, after, measured.samples) > SURELY
+
+
+def without_the_worst(seen: Observation, share: float) -> Observation:
+    """The window without that share of the pods, those that failed most. Worked example: of 25 pods and 10 % the two
+    worst are left out, of 9 none."""
+    worst = sorted(seen.each, key=lambda uid: seen.each[uid].errors)[len(seen.each) - floor(share * len(seen.each)) :]
+    return seen.of(seen.each.keys() - set(worst)) or seen
 
 
 def g_statistic(before: int, before_of: int, after: int, after_of: int) -> float:

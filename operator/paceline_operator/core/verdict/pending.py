@@ -1,7 +1,7 @@
 """What memory keeps of a decision once it is in force: a tuned change waits for its verdict."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from paceline_operator.core.model.decision import Decision, Reason
@@ -26,14 +26,13 @@ def remember(situation: Situation, memory: Memory, decision: Decision, generatio
     past, baseline = _before(situation, decision)
     if not decision.tuned or baseline is None:
         return memory
-    behavior = situation.policy.behavior
     pending = Pending(
         generation,
         decision.changes,
         decision.reason,
         baseline,
         since=situation.now,
-        deadline=situation.now + behavior.settle + behavior.longest_window + behavior.interval,
+        deadline=_deadline(situation),
         tried_on=decision.tried_on,
         template=situation.fleet.template,
         failing=failing(situation),
@@ -43,6 +42,16 @@ def remember(situation: Situation, memory: Memory, decision: Decision, generatio
     if decision.tried_on:
         return replace(memory, pending=pending, tried=decision.tried_on[-1])
     return replace(memory, pending=pending, oversized={}, rejected=_outgrown(situation, memory, decision))
+
+
+def awaited_anew(situation: Situation, pending: Pending) -> Pending:
+    """With as long a time again as a verdict may take."""
+    return replace(pending, deadline=_deadline(situation))
+
+
+def _deadline(situation: Situation) -> datetime:
+    behavior = situation.policy.behavior
+    return situation.now + behavior.settle + behavior.longest_window + behavior.interval
 
 
 def _before(situation: Situation, decision: Decision) -> tuple[Measured | None, Measured | None]:

@@ -13,8 +13,10 @@ the pods were failing, all of them count.
 | 10 | one was killed for memory, workers 2→4 | blamed |
 | 3 | one restarted that had restarted 40 times before, five minutes before the change | not the change |
 | 3 | one restarted that had never restarted | blamed |
+| 1 of 6 tries it | it restarted, and so did 2 of the 5 others | not the change |
 """
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
@@ -35,11 +37,11 @@ MOST_LISTED: Final = 50
 def blamed(situation: Situation, pending: Pending) -> tuple[Reason, str] | None:
     """The reason to take a change back and what happened; None where no restart is due to it."""
     members = [member for member in situation.fleet.members if _counts(member, pending)]
-    restarted = [member for member in members if any(end.finished > pending.since for end in member.ended)]
+    restarted = [member for member in members if _restarted(member, pending)]
     killed = [member for member in restarted if _killed(member, pending)]
-    if grew(pending) and len(killed) > KILLED * len(members):
+    if grew(pending) and len(killed) > KILLED * len(members) and not _elsewhere_too(situation, pending, _killed):
         return Reason.OUT_OF_MEMORY, _sentence(killed, members, "killed for memory")
-    if len(restarted) <= RESTARTED * len(members):
+    if len(restarted) <= RESTARTED * len(members) or _elsewhere_too(situation, pending, _restarted):
         return None
     if len(killed) > len(restarted) / 2:
         return Reason.OUT_OF_MEMORY, _sentence(killed, members, "killed for memory")
@@ -64,6 +66,18 @@ def _keeps_ending(situation: Situation, member: Member) -> bool:
 
 def _counts(member: Member, pending: Pending) -> bool:
     return member.uid not in pending.failing and (not pending.tried_on or member.uid in pending.tried_on)
+
+
+def _elsewhere_too(situation: Situation, pending: Pending, ended: Callable[[Member, Pending], bool]) -> bool:
+    """Whether pods end in this way that do not try the change, too: then it is not what ends them."""
+    if not pending.tried_on:
+        return False
+    others = [each for each in situation.fleet.members if each.uid not in {*pending.tried_on, *pending.failing}]
+    return sum(ended(each, pending) for each in others) > RESTARTED * len(others)
+
+
+def _restarted(member: Member, pending: Pending) -> bool:
+    return any(end.finished > pending.since for end in member.ended)
 
 
 def _killed(member: Member, pending: Pending) -> bool:

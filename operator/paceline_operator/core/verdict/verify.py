@@ -13,9 +13,12 @@ from paceline_operator.core.laws.contention import NO_MORE, drowning, endangers,
 from paceline_operator.core.laws.diagnose import exhausted
 from paceline_operator.core.laws.swamped import serves_more
 from paceline_operator.core.model.decision import Decision, Reason, apply_changes
+from paceline_operator.core.model.durations import format_duration
+from paceline_operator.core.model.policy import Prefer
 from paceline_operator.core.model.tunables import WORKERS
 from paceline_operator.core.situation.doubts import doubted, trusted
 from paceline_operator.core.situation.memory import Measured, Memory, Pending, Probing
+from paceline_operator.core.situation.room import planned_rise
 from paceline_operator.core.situation.situation import Situation
 from paceline_operator.core.verdict.bought import not_worth
 from paceline_operator.core.verdict.compare import (
@@ -29,9 +32,10 @@ from paceline_operator.core.verdict.compare import (
     slower,
     uncertain,
 )
-from paceline_operator.core.verdict.errors import more_errors
+from paceline_operator.core.verdict.errors import LEAST_MORE, more_errors, without_the_worst
 from paceline_operator.core.verdict.gain import Gain, gain, grown, seen_share
-from paceline_operator.core.verdict.restarts import blamed
+from paceline_operator.core.verdict.pending import awaited_anew
+from paceline_operator.core.verdict.restarts import RESTARTED, blamed
 from paceline_operator.core.verdict.rollback import deployed_since, failed, gap, roll_back, way_back
 
 PROBE_GAIN: Final = 0.015
@@ -55,12 +59,33 @@ def verify(situation: Situation) -> tuple[Decision | None, Memory]:
     if situation.short:
         return None, _superseded(situation, pending, measured)
     if measured is None or measured.samples < situation.policy.behavior.min_samples:
-        if situation.overloaded and _grew(pending):
-            return None, replace(memory, pending=None)  # more of the same is needed, not less
-        if situation.now < pending.deadline:
-            return None, memory
-        return roll_back(situation, pending, Reason.ROLLED_BACK, "no verdict before its deadline: too little telemetry")
+        return _with_little(situation, pending)
     return _starved(situation, pending, measured) or _compared(situation, pending, measured)
+
+
+def _with_little(situation: Situation, pending: Pending) -> tuple[Decision | None, Memory]:
+    """Too few requests for a verdict, or none seen at all. What nobody could look at is not judged, whatever the time:
+    pods were silent, or nobody was there to ask them. A service that has gone quiet needs nothing back."""
+    memory = situation.memory
+    if situation.overloaded and _grew(pending):
+        return None, replace(memory, pending=None)  # more of the same is needed, not less
+    if situation.now < pending.deadline:
+        return None, memory
+    if situation.observation is None:
+        return None, replace(memory, pending=awaited_anew(situation, pending))
+    if not grown(situation.values, pending) and _quiet(situation):
+        return None, replace(memory, pending=None)
+    return roll_back(situation, pending, Reason.ROLLED_BACK, "no verdict before its deadline: too little telemetry")
+
+
+def _quiet(situation: Situation) -> bool:
+    """Whether little is asked of the service and all of that goes well, as far as so few requests tell."""
+    seen, objective = situation.observation, situation.policy.objective
+    if seen is None or objective is None or seen.turned_away or any(pool.timeouts for pool in seen.pools.values()):
+        return False
+    limit, lag = objective.limit.total_seconds(), seen.loop_lag_p95
+    few_errors = seen.errors <= max(LEAST_MORE, objective.error_ratio * seen.requests)
+    return few_errors and (seen.response_seconds or 0.0) <= limit and lag is not None and lag <= limit
 
 
 def _superseded(situation: Situation, pending: Pending, measured: Measured | None) -> Memory:
@@ -91,7 +116,7 @@ def _starved(situation: Situation, pending: Pending, measured: Measured) -> tupl
 
 def _compared(situation: Situation, pending: Pending, measured: Measured) -> tuple[Decision | None, Memory]:
     baseline = pending.baseline
-    if more_errors(baseline, measured, situation.allowed_error_ratio):
+    if _more_errors(situation, baseline, measured):
         return _judged(situation, pending, measured, f"errors {baseline.error_ratio:.2%} → {measured.error_ratio:.2%}")
     if confounded(baseline, measured) or _only_more_slow_ones(situation, baseline, measured):
         return _void(situation, pending, measured)
@@ -103,6 +128,15 @@ def _compared(situation: Situation, pending: Pending, measured: Measured) -> tup
     if pending.reason is Reason.PROBE:
         return _judged(situation, pending, measured, _objection(situation, pending, measured))
     return _weighed(situation, pending, measured)
+
+
+def _more_errors(situation: Situation, baseline: Measured, measured: Measured) -> bool:
+    """Whether errors rose, and not on a few pods alone, which fail for reasons of their own."""
+    allowed, seen = situation.allowed_error_ratio, situation.observation
+    if not more_errors(baseline, measured, allowed) or seen is None:
+        return False
+    usual = Measured.of(without_the_worst(seen, RESTARTED))
+    return usual is None or more_errors(baseline, usual, allowed)
 
 
 def _weighed(situation: Situation, pending: Pending, measured: Measured) -> tuple[Decision | None, Memory]:
@@ -175,12 +209,23 @@ def _objection(situation: Situation, pending: Pending, measured: Measured) -> st
     baseline = pending.baseline
     if _in_vain(situation, pending, measured):
         return f"{pending.changes[0]} serves no more requests: the database is what limits"
-    little = not_worth(situation, pending, measured)
+    little = not_worth(situation, pending, measured) or _no_room(situation, pending, measured)
     if little:
         return little
     _, ratio, _ = ratio_interval(baseline, measured)
     allowed = 1 - max(PROBE_GAIN, uncertain(situation, min(measured.samples, baseline.samples)) / 2)
     return "" if ratio <= allowed else f"{described(baseline, measured)}, ×{ratio:.2f} > {allowed:.2f}"
+
+
+def _no_room(situation: Situation, pending: Pending, measured: Measured) -> str:
+    """What a probe for something cheaper, which need not be faster, came to without the room; else empty."""
+    objective = situation.policy.objective
+    if objective is None or objective.prefer is not Prefer.COST or grown(situation.values, pending):
+        return ""
+    text, limit = described(pending.baseline, measured), format_duration(objective.limit)
+    if not meets_cheaper(situation, measured):
+        return f"{text}, above the objective of {limit}"
+    return f"{text}: within the objective of {limit}, but without room for {planned_rise(situation):.2f} times the load"
 
 
 def _in_vain(situation: Situation, pending: Pending, measured: Measured) -> bool:

@@ -140,6 +140,72 @@ def test_what_is_a_rollout(item: dict[str, Any], rolling: bool) -> None:
     assert is_rolling_out(item) is rolling
 
 
+def stateful(revisions: tuple[str, str], **strategy: Any) -> dict[str, Any]:
+    status = {"currentRevision": revisions[0], "updateRevision": revisions[1], "updatedReplicas": 1}
+    spec = {"replicas": 3, "updateStrategy": strategy, "template": {"spec": {"image": "new"}}}
+    return {"kind": "StatefulSet", "metadata": {}, "spec": spec, "status": status}
+
+
+def argo(*, stable: str = "a", current: str = "b", **more: Any) -> dict[str, Any]:
+    status = {"stableRS": stable, "currentPodHash": current, **more.pop("status", {})}
+    return {"kind": "Rollout", "metadata": {}, "spec": {"workloadRef": {"name": "api"}, **more}, "status": status}
+
+
+def paused(item: dict[str, Any]) -> dict[str, Any]:
+    return {**item, "spec": {**item["spec"], "paused": True}}
+
+
+STUCK = [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]
+AT_WORK = [{"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated"}]
+
+
+@pytest.mark.parametrize(
+    ("item", "rolling"),
+    [
+        pytest.param(paused(deployment(observedGeneration=3)), False, id="a Deployment that is paused"),
+        pytest.param(paused(deployment(observedGeneration=2)), True, id="paused, and that is unseen"),
+        pytest.param(deployment(observedGeneration=3, updatedReplicas=1, conditions=STUCK), False, id="stuck for long"),
+        pytest.param(deployment(observedGeneration=3, updatedReplicas=1, conditions=AT_WORK), True, id="at work"),
+        pytest.param(stateful(("a", "b"), type="OnDelete"), False, id="a StatefulSet that waits for a hand"),
+        pytest.param(stateful(("a", "b"), type="RollingUpdate"), True, id="a StatefulSet that rolls"),
+        pytest.param(argo(), True, id="an Argo Rollout at work"),
+        pytest.param(argo(status={"phase": "Paused"}), False, id="an Argo Rollout that waits for somebody's word"),
+        pytest.param(argo(paused=True), False, id="an Argo Rollout that somebody paused"),
+        pytest.param(argo(stable="b"), False, id="an Argo Rollout that is done"),
+    ],
+)
+def test_a_rollout_that_stands_is_none(item: dict[str, Any], rolling: bool) -> None:
+    assert is_rolling_out(item) is rolling
+
+
+def labelled(*revisions: str, label: str = "controller-revision-hash") -> list[dict[str, Any]]:
+    return [{"metadata": {"labels": {label: revision} if revision else {}}} for revision in revisions]
+
+
+def test_pods_that_nobody_replaces_are_told_apart_by_their_own_revisions() -> None:
+    before = stateful(("a", "a"), type="OnDelete")
+    after = {**before, "spec": {**before["spec"], "template": {"spec": {"image": "newer"}}}}
+    pods, one_replaced, all_replaced = labelled("a", "a", "a"), labelled("a", "b", "a"), labelled("b", "b", "b")
+
+    digests = [template_digest(after, each) for each in (pods, one_replaced, all_replaced)]
+    assert template_digest(before, pods) == digests[0], "no pod has changed yet"
+    assert len(set(digests)) == 3
+    assert template_digest(after, labelled("a", "a")) == digests[0], "an autoscaler changes nothing"
+    assert template_digest(after, labelled("", "")) == template_digest(after), "nobody says"
+
+
+def test_a_target_without_a_template_is_told_by_its_pods() -> None:
+    hashes = {"label": "rollouts-pod-template-hash"}
+    one, other = (template_digest(argo(stable="b"), labelled(name, name, **hashes)) for name in ("a", "b"))
+    assert "" != one != other != ""
+    assert template_digest({"kind": "Fleet", "spec": {}}, labelled("")) == ""
+
+
+def test_a_deployment_at_work_is_told_by_its_template() -> None:
+    item = {**deployment(observedGeneration=3), "spec": {"template": {"spec": {}}}}
+    assert template_digest(item, labelled("a", "b", label="pod-template-hash")) == template_digest(item)
+
+
 def test_old_pods_that_are_left_are_a_rollout() -> None:
     item = deployment(observedGeneration=3, updatedReplicas=2)
     item["status"]["replicas"] = 3

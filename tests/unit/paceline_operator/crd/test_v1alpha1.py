@@ -167,6 +167,19 @@ def test_the_cooldown_is_one_interval_unless_given() -> None:
             id="a hasty interval",
         ),
         pytest.param(
+            {"behavior": {"interval": "1000000h"}},
+            "spec.behavior: interval may not be longer than 24h",
+            id="an interval until the end of the calendar",
+        ),
+        pytest.param(
+            {"behavior": {"cooldown": "25h"}}, "spec.behavior: cooldown may not be longer", id="an endless cooldown"
+        ),
+        pytest.param({"workers": {"value": 1025}}, "spec: workers: at most 1024", id="a thousand workers and more"),
+        pytest.param(
+            {"pools": [{"name": "db", "value": 10**9}]}, "spec: pools: db: at most 100000", id="a billion connections"
+        ),
+        pytest.param({"maxReplicas": 10**40}, "spec.maxReplicas: Input", id="more pods than atoms"),
+        pytest.param(
             {"behavior": {"maxChangesPerHour": 0}}, "spec.behavior.maxChangesPerHour: Input", id="no changes at all"
         ),
         pytest.param(

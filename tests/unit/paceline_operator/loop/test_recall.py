@@ -205,3 +205,36 @@ async def test_two_writers_are_compared_and_set(tuned: ModelledFleet, reconciler
     await drive(reconciler, tuned, 400)
 
     assert tuned.memory["newer"] == 3
+
+
+async def test_an_orderly_stop_writes_what_was_learnt_since(
+    reconciler_of: Make, drive: Drive, tuned: ModelledFleet
+) -> None:
+    reconciler = reconciler_of(tuned)
+    await drive(reconciler, tuned, 30)
+    before, writes = tuned.memory, tuned.checkpoint_writes
+
+    await reconciler.write_down()
+
+    assert tuned.checkpoint_writes == writes + 1
+    assert tuned.memory != before
+    assert tuned.memory["known"]
+
+
+async def test_a_stop_with_nothing_learnt_or_nobody_to_tell_writes_nothing(
+    reconciler_of: Make, tuned: ModelledFleet
+) -> None:
+    reconciler = reconciler_of(tuned)
+    await reconciler.write_down()
+    await reconciler.reconcile(KEY)
+    await reconciler.write_down()
+    writes = tuned.checkpoint_writes
+    await reconciler.reconcile(KEY)
+
+    tuned.down = True
+    await reconciler.write_down()
+    tuned.down = False
+    tuned.mark_as_deleting()
+    await reconciler.write_down()
+
+    assert tuned.checkpoint_writes == writes

@@ -1,9 +1,13 @@
 """Where windows begin, when a decision is due, and when to look again."""
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from paceline_operator.core.measure.pods import PodState
+from paceline_operator.core.measure.busiest import Minutes
+from paceline_operator.core.measure.histogram import Histogram
+from paceline_operator.core.measure.pods import PodState, RequestCounters
 from paceline_operator.core.measure.window import Window, short_window
 from situations import NOW
 
@@ -130,3 +134,44 @@ def test_short_windows_end_once_nobody_asks_for_them() -> None:
     assert calm.next_look(NOW + at(5), SETTLE, INTERVAL) == at(55)
     assert calm.watched(INTERVAL, closely=False) is calm
     assert window.extended(NOW + at(60), INTERVAL, INTERVAL * 5).close == at(5)
+
+
+def ticking(uptime: float, **changes: Any) -> PodState:
+    return replace(state(), uptime_seconds=uptime, **changes)
+
+
+@pytest.mark.parametrize(
+    ("passed", "uptime", "whole"),
+    [
+        pytest.param(60, 1060, True, id="a minute is a minute"),
+        pytest.param(60, 1021, True, id="its report is old, or came late"),
+        pytest.param(60, 1000.001, False, id="its clock hardly moves"),
+        pytest.param(60, 1400, False, id="its clock races"),
+        pytest.param(28_800, 1060, False, id="ours has jumped: the machine slept"),
+    ],
+)
+def test_a_clock_that_does_not_tell_the_time_voids_the_window(passed: float, uptime: float, whole: bool) -> None:
+    before, after = {"p": ticking(1000)}, {"p": ticking(uptime)}
+    window = Window().advanced(before, NOW, SETTLE).begun_anew(before, NOW).advanced(after, NOW + at(passed), SETTLE)
+
+    assert bool(window.pod_windows(after, NOW + at(passed), INTERVAL)) is whole
+    again = {"p": ticking(uptime + 15)}
+    later = window.advanced(again, NOW + at(passed + 15), SETTLE)
+    assert later.marks["p"].began == (NOW if whole else NOW + at(passed + 15))
+
+
+def test_the_busiest_minute_is_told_by_clocks_that_tell_the_time() -> None:
+    def served(uptime: float, requests: int) -> PodState:
+        return ticking(uptime, requests={"GET /": RequestCounters(requests, 0, Histogram())})
+
+    minutes = Minutes().seen({"a": served(0, 0), "b": served(0, 0)}, NOW)
+    minutes = minutes.seen({"a": served(60, 600), "b": served(1e-6, 600)}, NOW + at(60))
+
+    assert minutes.busiest == 10
+
+
+def test_after_our_own_clock_was_set_back_all_begins_anew() -> None:
+    window = started().advanced({"p": ticking(1000)}, NOW - timedelta(hours=1), SETTLE)
+
+    assert window.decided is None
+    assert window.marks["p"].began == NOW - timedelta(hours=1)

@@ -216,12 +216,11 @@ def test_a_change_made_by_hand_since_is_not_undone() -> None:
 @pytest.mark.parametrize(
     "window",
     [
-        pytest.param(None, id="no window"),
         pytest.param(observation(requests=10), id="too few requests"),
         pytest.param(observation(duration=seconds(0.02, 0)), id="a window without durations"),
     ],
 )
-def test_without_a_window_the_verdict_waits_for_its_deadline(window: Observation | None) -> None:
+def test_without_a_window_the_verdict_waits_for_its_deadline(window: Observation) -> None:
     waiting = situation(memory=Memory(pending=pending()), observation=window)
     assert verify(waiting) == (None, waiting.memory)
 
