@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import pytest
 import pytest_asyncio
-from modelled_fleet import CHOOSING, KEY, ModelledFleet, Service
+from modelled_fleet import CHOOSING, KEY, ModelledFleet, Service, start_values
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from paceline_operator.loop.reconcile import Reconciler
@@ -16,7 +16,9 @@ Spans = Sequence[ReadableSpan]
 
 @pytest.fixture
 def fleet() -> ModelledFleet:
-    return ModelledFleet(CHOOSING, service=Service(requests_per_second=600, cpu_seconds=0.0015))
+    """Its first window misses the objective with queues that are not full: a model tells what two workers more gain."""
+    service = Service(requests_per_second=80, cpu_seconds=0.0105, query_seconds=0.002)
+    return ModelledFleet(CHOOSING, service=service, start=start_values(workers=2, postgres=3))
 
 
 @pytest_asyncio.fixture
@@ -59,7 +61,7 @@ async def test_a_decision_shows_the_figures_that_it_rests_on(spans: Callable[[fl
     candidates = grown["candidates"]
     assert isinstance(candidates, tuple)
     assert len(candidates) == 3
-    assert all(str(each).startswith("workers ") and " predicted, cost " in str(each) for each in candidates)
+    assert all("workers " in str(each) and " predicted, cost " in str(each) for each in candidates)
 
 
 async def test_what_is_seen_names_who_is_left_out(
