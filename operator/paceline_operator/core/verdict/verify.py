@@ -209,12 +209,15 @@ def _objection(situation: Situation, pending: Pending, measured: Measured) -> st
     baseline = pending.baseline
     if _in_vain(situation, pending, measured):
         return f"{pending.changes[0]} serves no more requests: the database is what limits"
-    little = not_worth(situation, pending, measured) or _no_room(situation, pending, measured)
+    little = not_worth(situation, pending, measured)
     if little:
         return little
     _, ratio, _ = ratio_interval(baseline, measured)
     allowed = 1 - max(PROBE_GAIN, uncertain(situation, min(measured.samples, baseline.samples)) / 2)
-    return "" if ratio <= allowed else f"{described(baseline, measured)}, ×{ratio:.2f} > {allowed:.2f}"
+    if ratio <= allowed:
+        return ""
+    gained = f"{described(baseline, measured)}, ×{ratio:.2f} > {allowed:.2f}"
+    return _no_room(situation, pending, measured) or gained
 
 
 def _no_room(situation: Situation, pending: Pending, measured: Measured) -> str:

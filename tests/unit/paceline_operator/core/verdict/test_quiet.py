@@ -176,6 +176,19 @@ def test_a_cheaper_probe_that_goes_back_says_why(p95: float, told: str) -> None:
     assert "> 0.98" not in decision.message
 
 
+def test_a_cheaper_probe_that_is_faster_stays_though_the_objective_is_missed() -> None:
+    before = measured(p95_seconds=0.090, interval=(0.088, 0.092))
+    probed = pending(reason=Reason.PROBE, changes=(Change(POSTGRES, 9, 8),), baseline=before)
+    given = situation(
+        policy=policy(objective=COST), memory=Memory(pending=probed), observation=observation(duration=seconds(0.060))
+    )
+
+    decision, memory = verify(given)
+
+    assert decision is None
+    assert memory.pending is None
+
+
 def test_a_faster_probe_is_still_measured_by_what_it_gains() -> None:
     assert OBJECTIVE.prefer is Prefer.LATENCY
     given = situation(memory=Memory(pending=pending(reason=Reason.PROBE, changes=(Change(POSTGRES, 9, 8),))))
