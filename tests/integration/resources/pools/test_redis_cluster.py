@@ -166,7 +166,7 @@ async def test_killed_connections_leak_no_permit(
     client: Any, monitor: Monitor, tunables: tune.Tunables, eventually: Any
 ) -> None:
     if not TRANSACTIONS and len(monitor.clients) == 1:
-        pytest.skip("this redis-py never comes back to its only node")
+        pytest.skip("lowest: this redis-py never comes back to its only node")
     tune.pool(client, name="redis", limit=2, tunables=tunables)
 
     async def back() -> bool:
@@ -249,7 +249,7 @@ async def test_who_waits_too_long_is_told_so_and_no_node_is_given_up(
     await client.aclose()
 
 
-@pytest.mark.skipif(not TRANSACTIONS, reason="this redis-py has none")
+@pytest.mark.skipif(not TRANSACTIONS, reason="lowest: this redis-py has no transactions of a cluster")
 @pytest.mark.invariant
 async def test_a_transaction_keeps_to_the_limit(
     client: Any, monitor: Monitor, tunables: tune.Tunables, eventually: Any
@@ -273,7 +273,7 @@ async def test_a_transaction_keeps_to_the_limit(
     assert await client.get(KEYS[0]) == b"2"
 
 
-@pytest.mark.skipif(not TRANSACTIONS, reason="this redis-py has none")
+@pytest.mark.skipif(not TRANSACTIONS, reason="lowest: this redis-py has no transactions of a cluster")
 async def test_a_transaction_that_waits_for_itself_ends(
     client: Any, tunables: tune.Tunables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -295,7 +295,7 @@ async def test_a_transaction_that_waits_for_itself_ends(
     assert await client.ping(target_nodes=RedisCluster.PRIMARIES)
 
 
-@pytest.mark.skipif(not PUBSUB, reason="this redis-py has none")
+@pytest.mark.skipif(not PUBSUB, reason="lowest: this redis-py has no subscriptions to a cluster")
 @pytest.mark.invariant
 async def test_a_subscriber_holds_its_connection(
     client: Any, monitor: Monitor, tunables: tune.Tunables, eventually: Any, monkeypatch: pytest.MonkeyPatch
