@@ -39,7 +39,7 @@ def jaeger(folder: Path) -> Iterator[Jaeger]:
         process = subprocess.Popen([program, "--config", f"file:{config}"], stdout=log, stderr=log)
     try:
         found = Jaeger(f"http://127.0.0.1:{ports[1]}", f"http://127.0.0.1:{ports[2]}")
-        _wait(process, f"{found.query}/api/services", folder / "jaeger.log")
+        wait_for(process, f"{found.query}/api/services", folder / "jaeger.log")
         yield found
     finally:
         process.kill()  # asked kindly, it waits ten seconds for its clients
@@ -56,7 +56,8 @@ def _on_loopback(grpc: int, http: int, query: int, health: int) -> str:
     return text
 
 
-def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def wait_for(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    """Until the page is there; fails the test with the end of the log where the process ends first."""
     deadline = time.monotonic() + 30
     while True:
         try:

@@ -4,8 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import time
-import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from jaeger import wait_for
 from serving import free_ports
 
 
@@ -60,20 +59,8 @@ def prometheus(folder: Path, addresses: Mapping[str, str]) -> Iterator[Prometheu
     with (folder / "prometheus.log").open("wb") as log:
         process = subprocess.Popen([program, *options], stdout=log, stderr=log)
     try:
-        _wait(process, f"http://127.0.0.1:{port}/-/ready", folder / "prometheus.log")
+        wait_for(process, f"http://127.0.0.1:{port}/-/ready", folder / "prometheus.log")
         yield Prometheus(f"http://127.0.0.1:{port}")
     finally:
         process.kill()
         process.wait()
-
-
-def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
-        except (urllib.error.URLError, OSError):
-            assert process.poll() is None, log.read_text()[-2000:]
-            assert time.monotonic() < deadline, log.read_text()[-2000:]
-            time.sleep(0.1)

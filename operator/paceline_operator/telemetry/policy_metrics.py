@@ -117,7 +117,9 @@ def _of_policies(policies: Mapping[str, _Policy]) -> Iterator[Metric]:
         return _gauge(f"paceline_policy_{name}", text, samples)
 
     yield several("latency_seconds", "Latency of the latest whole window.", "quantile", "latency")
-    yield single("objective_seconds", "What p95 may be.", "objective_seconds")
+    yield single(
+        "objective_seconds", "What the objective allows p95, or p99 where the policy says so.", "objective_seconds"
+    )
     yield _gauge(
         "paceline_policy_objective_met",
         "Whether the latest whole window met the objective: 1 or 0; absent where it cannot be told.",

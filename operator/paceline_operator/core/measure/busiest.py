@@ -63,7 +63,7 @@ def _counted(state: PodState, objective: Objective | None) -> Counted:
 
 
 def keeps_time(passed: timedelta, seconds: float) -> bool:
-    """Whether a pod's clock, by which so many seconds are over, can be believed; shorter times than 4 s tell nothing.
+    """Whether a pod's clock, by which so many seconds are over, can be trusted; shorter times than 4 s tell nothing.
 
     Worked example: of a minute a pod has seen 57 s: yes; of a minute it has seen 1 ms, or an hour: no.
     """

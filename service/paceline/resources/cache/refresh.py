@@ -41,7 +41,7 @@ def outlives(value: Any, *, trusting: bool = True, depth: int = 0) -> bool:
     """Whether an argument is a plain value, or of a class that stays open as long as the application.
 
     Args:
-        trusting: whether such a class is believed to.
+        trusting: whether such a class is trusted to.
     """
     if isinstance(value, FunctionType):
         held = _held_by(value)
