@@ -9,7 +9,7 @@ LOWEST := $(VENV)-lowest
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz lowest check coverage format e2e image bench bench-before soak bench-tuner bench-live bench-fleet bench-budget render lock clean
+.PHONY: help run test fuzz lowest check coverage format e2e image bench bench-before soak bench-tuner bench-live bench-fleet bench-budget pictures render lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +86,11 @@ bench-fleet: $(STAMP) ## what the operator costs: a pass over 1,000 pods, the si
 
 bench-budget: $(STAMP) ## one PostgreSQL of 40 in the cluster of KUBECONFIG: fixed pools, then a ConnectionBudget; eight minutes
 	PYTHONPATH=tests/support $(BIN)/python -m tests.benchmarks.budget
+
+pictures: $(STAMP) ## docs/plots: runs of the simulator as the README and docs/tuning.md show them
+	for name in mixed-step cpu-step fault-database-slow cost-diurnal; do \
+		$(BIN)/paceline-operator simulate tests/simulation/scenarios/$$name.yaml --plot docs/plots/$$name.svg || exit 1; \
+	done
 
 render: $(STAMP) ## CRD -> chart, chart -> k8s/manifests, code -> docs/reference.md
 	$(BIN)/python scripts/render

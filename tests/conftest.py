@@ -24,7 +24,8 @@ hypothesis.settings.load_profile("noisy")
 TESTS = Path(__file__).parent
 AT_LOWEST = ("lowest: ",) if Path(sys.prefix).name.endswith("-lowest") else ()
 """`make lowest`: what a driver of the lowest version lacks. With the newest one nothing is skipped for that."""
-EXPECTED_SKIPS = ("benchmark: run by `make bench`", "fuzz: run by `make fuzz`", *AT_LOWEST)
+NOT_TO_BE_HAD = tuple(f"{name.lower()}: " for name in ("PGBOUNCER", "CHROMIUM") if os.environ.get(name) == "none")
+EXPECTED_SKIPS = ("benchmark: run by `make bench`", "fuzz: run by `make fuzz`", *AT_LOWEST, *NOT_TO_BE_HAD)
 MOST_FLAKY = 3
 # The cheap and telling ones first: a broken core is seen in seconds, not after the cluster suites.
 ONE_BY_ONE = ("unit", "contract", "simulation", "integration", "faults", "cluster", "e2e", "benchmarks")

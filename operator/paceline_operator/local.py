@@ -12,6 +12,8 @@ from typing import Final
 import aiohttp
 
 from paceline_operator.cluster.local import LocalPlatform
+from paceline_operator.console.server import console_endpoint
+from paceline_operator.figures import unheard
 from paceline_operator.loop.journal import Journal
 from paceline_operator.loop.reconcile import Reconciler
 from paceline_operator.loop.supervisor import LoopSupervisor
@@ -33,9 +35,18 @@ async def run_local(folder: Path, settings: OperatorSettings, journal: Journal) 
     """
     platform = LocalPlatform(folder, now=_utc_now)
     tracer = make_tracer(settings.otlp_endpoint, instance="local")
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+    console = console_endpoint(settings.console_bind, now=_utc_now, jaeger_url=settings.console_jaeger_url)
+    async with console as heard, aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
         scraper = PodScraper(session, settings)
-        reconciler = Reconciler(platform, scraper, now=_utc_now, settings=settings, tracer=tracer, journal=journal)
+        reconciler = Reconciler(
+            platform,
+            scraper,
+            now=_utc_now,
+            settings=settings,
+            tracer=tracer,
+            journal=journal,
+            figures=heard.tell if heard else unheard,
+        )
         supervisor = LoopSupervisor(
             TellingReconciler(reconciler, platform, now=_utc_now),
             retry=timedelta(seconds=settings.retry_seconds),

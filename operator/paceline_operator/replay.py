@@ -14,8 +14,9 @@ from paceline_operator.cluster.manifests import parse_manifests
 from paceline_operator.core.choice.candidates import Candidate, candidates, judged, named_pools
 from paceline_operator.core.decide import foresee
 from paceline_operator.core.guards.explicit import explicit_changes
+from paceline_operator.core.laws.streams import observed
 from paceline_operator.core.measure.histogram import Histogram
-from paceline_operator.core.measure.observe import PodWindow, observe
+from paceline_operator.core.measure.observe import PodWindow
 from paceline_operator.core.measure.pods import CacheCounters, Lookups, PodState, PoolCounters, kinds, running_values
 from paceline_operator.core.model.decision import Decision, apply_changes
 from paceline_operator.core.model.durations import format_duration
@@ -58,7 +59,7 @@ def replay(policy: Path, observation: Path, history: Path | None) -> tuple[Situa
         values=_values(parsed, after),
         fleet=Fleet(len(after), len(after), sum(s.generation == generation for s in after.values()), generation),
         now=datetime.now(UTC),
-        observation=observe(windows, parsed.objective),
+        observation=observed(windows, parsed),
         memory=replace(_memory(history), pending=None),
     )
     situation = told_apart(situation, kinds(after.values()))

@@ -13,8 +13,8 @@ import paceline_operator.handlers  # noqa: F401 - registers the handlers with ko
 from paceline_operator.cluster.api_server import load_configuration
 from paceline_operator.crd.v1alpha1 import GROUP
 from paceline_operator.errors import OperatorError, UsageError
+from paceline_operator.listening import split_bind
 from paceline_operator.settings import OperatorSettings
-from paceline_operator.telemetry.exposition import split_bind
 from paceline_operator.wiring import operator_process
 
 _FIRST: Final = (1, 1, 2, 3, 5, 8, 13, 21)

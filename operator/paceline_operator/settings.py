@@ -3,12 +3,16 @@
 What differs from policy to policy is in the policy's `behavior`, not here.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from paceline_operator.errors import UsageError
+
+OPERATOR_CLASS: Final = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$"
+MOST_CLASS_CHARACTERS: Final = 40
+"""Of an operator class; it is part of the name of a Lease."""
 
 
 class OperatorSettings(BaseSettings):
@@ -20,6 +24,10 @@ class OperatorSettings(BaseSettings):
     """Caps the mode of every policy: `Recommend` makes an installation that never changes anything."""
     namespaces: str = ""
     """Namespaces to watch, separated by commas; empty: all of them."""
+    operator_class: str = Field(
+        default="", validation_alias="PACELINE_OPERATOR_CLASS", max_length=MOST_CLASS_CHARACTERS, pattern=OPERATOR_CLASS
+    )
+    """Works on the policies and budgets with this `spec.operatorClass`, and only on them; empty: on those without."""
     nudge: bool = True
     """Ask kubelet to sync the document at once (0.3–1.1 s instead of 57–89 s); needs patch on pods/status."""
     scrape_timeout_seconds: float = Field(default=2.0, gt=0)
@@ -45,6 +53,10 @@ class OperatorSettings(BaseSettings):
     """Address of kubelet's liveness probe, HOST:PORT; the path is /healthz."""
     metrics_bind: str = "0.0.0.0:8081"
     """Address of /metrics, HOST:PORT; empty: none."""
+    console_bind: str = ""
+    """Address of the console on loopback, such as 127.0.0.1:8082; empty: none. Reach it by kubectl port-forward."""
+    console_jaeger_url: str = Field(default="", pattern=r"^(https?://\S+)?$")
+    """Where a browser finds Jaeger, such as http://localhost:16686: the console's decisions link to their traces."""
     log_format: Literal["json", "plain"] = "json"
     """JSON lines for a log collector, or text for people."""
     otlp_endpoint: str | None = Field(

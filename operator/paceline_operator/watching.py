@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from paceline_operator.cluster.objects import is_rolling_out
 from paceline_operator.crd.connectionbudget import references
-from paceline_operator.crd.v1alpha1 import GROUP, parse_target
+from paceline_operator.crd.v1alpha1 import GROUP, operator_class, parse_target
 from paceline_operator.ports import PolicyKey, TargetRef
 
 _Seen = tuple[object, ...]
@@ -19,7 +19,10 @@ _OURS: Final = f"{GROUP}/"
 class Watching:
     """Fed with every event of policies and of workloads; says which policies must look again."""
 
-    def __init__(self) -> None:
+    def __init__(self, operator_class: str = "") -> None:
+        """`operator_class` is that of this operator; policies of others count only as rivals for a target."""
+        self._class = operator_class
+        self._others: set[PolicyKey] = set()
         self._policies: dict[PolicyKey, _Seen] = {}
         self._targets: dict[PolicyKey, _Target] = {}
         self._by_target: defaultdict[_Target, set[PolicyKey]] = defaultdict(set)
@@ -31,6 +34,10 @@ class Watching:
         """Notes what the policy points at; wakes nobody."""
         self._forget_target(key)
         self._references[key] = references(body.get("spec", {}), key.namespace)
+        if operator_class(body.get("spec", {})) == self._class:
+            self._others.discard(key)
+        else:
+            self._others.add(key)
         target = parse_target(body.get("spec", {}))
         if target is not None:
             self._targets[key] = (key.namespace, target.identity)
@@ -51,6 +58,7 @@ class Watching:
         """Forgets it. The other policies of its target look again: one of them may now have its turn."""
         self._policies.pop(key, None)
         self._references.pop(key, None)
+        self._others.discard(key)
         target = self._forget_target(key)
         return frozenset(self._by_target.get(target, ())) if target else frozenset()
 
@@ -70,6 +78,10 @@ class Watching:
     def policies_of(self, namespace: str, target: TargetRef) -> frozenset[PolicyKey]:
         """The policies of the namespace that name the target."""
         return frozenset(self._by_target.get((namespace, target.identity), ()))
+
+    def is_ours(self, key: PolicyKey) -> bool:
+        """Whether this operator works on the policy, or would if it were there."""
+        return key not in self._others
 
     def budgets_of(self, key: PolicyKey) -> frozenset[PolicyKey]:
         """The budgets that a policy's pools refer to."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import aiohttp
 from kubernetes.aio.client import Configuration
@@ -18,7 +18,9 @@ from paceline_operator.cluster.api_server import ApiServer, credentials
 from paceline_operator.cluster.budgets import KubernetesBudgets
 from paceline_operator.cluster.kubernetes import KubernetesPlatform
 from paceline_operator.cluster.leases import Holder, Leases
+from paceline_operator.console.server import console_endpoint
 from paceline_operator.loop.budget import BudgetReconciler
+from paceline_operator.loop.counting import CountingReconciler
 from paceline_operator.loop.exclusive import ExclusiveBudgets, ExclusiveReconciler
 from paceline_operator.loop.reconcile import Reconciler
 from paceline_operator.loop.supervisor import LoopSupervisor, Reconcile
@@ -31,6 +33,7 @@ from paceline_operator.telemetry.scraper import PodScraper
 from paceline_operator.telemetry.tracing import OtlpTracer, make_tracer
 from paceline_operator.watching import Watching
 
+Said = TypeVar("Said")
 WATCHED: Final = ("tuningpolicies", "connectionbudgets", "deployments", "statefulsets")
 LONGEST_LAST: Final = timedelta(seconds=5)
 """Of the 15 s that a pod of the operator is given to end."""
@@ -72,6 +75,11 @@ class OperatorProcess:
         """Whether the loops ended without being asked to."""
         return self._loops.done() and not self._stopping
 
+    @property
+    def overdue(self) -> timedelta:
+        """How late the latest pass is, over a policy or a budget."""
+        return max(self._supervisor.overdue, self._budgets.overdue)
+
     async def credentials(self) -> Mapping[str, Any]:
         """For kopf's own client: the same server and the same identity as ours."""
         return await credentials(self._configuration)
@@ -87,10 +95,12 @@ class OperatorProcess:
         if deleted:
             self._supervisor.forget(key)
             self._wake(self._watching.policy_deleted(key))
-        elif self._watching.policy_changed(key, body):
+        elif not self._watching.policy_changed(key, body):
+            return
+        elif self._watching.is_ours(key):
             self._wake({key})
         else:
-            return
+            self._supervisor.forget(key)
         for budget in before | self._watching.budgets_of(key):
             self._budgets.wake(budget)
 
@@ -110,7 +120,7 @@ class OperatorProcess:
         self._wake(self._watching.workload_changed(body, deleted=deleted))
 
     def _wake(self, keys: frozenset[PolicyKey] | set[PolicyKey]) -> None:
-        for key in keys:
+        for key in filter(self._watching.is_ours, keys):
             self._supervisor.wake(key)
 
     def check_health(self) -> Mapping[str, float]:
@@ -120,10 +130,10 @@ class OperatorProcess:
             raise Unhealthy(f"{len(watchers)} of {self._watchers} watches are alive: {', '.join(WATCHED)}")
         if self._loops.done():
             raise Unhealthy("the loops of the policies have ended")
-        overdue = max(self._supervisor.overdue, self._budgets.overdue)
+        overdue = self.overdue
         if overdue > LONGEST_OVERDUE:
             raise Unhealthy(f"a pass is {overdue} late")
-        return {"policies": len(self._supervisor.keys), "overdueSeconds": self._supervisor.overdue.total_seconds()}
+        return {"policies": len(self._supervisor.keys), "overdueSeconds": overdue.total_seconds()}
 
     async def stop(self) -> None:
         """Ends the loops; what they wrote stays, and what they learnt since is written."""
@@ -145,9 +155,12 @@ async def operator_process(settings: OperatorSettings, configuration: Configurat
         UsageError: an address cannot be used.
     """
     instance = socket.gethostname()
-    metrics, watching = Metrics(), Watching()
+    metrics, watching = Metrics(), Watching(settings.operator_class)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(metrics_endpoint(metrics.registry, settings.metrics_bind))
+        heard = await stack.enter_async_context(
+            console_endpoint(settings.console_bind, now=_utc_now, jaeger_url=settings.console_jaeger_url)
+        )
         tracer = make_tracer(settings.otlp_endpoint, instance=instance)
         stack.callback(_last_spans, tracer)
         server = ApiServer(configuration, deadline_seconds=settings.api_timeout_seconds)
@@ -160,11 +173,13 @@ async def operator_process(settings: OperatorSettings, configuration: Configurat
             now=_utc_now,
             reporter=instance,
         )
-        leases = Leases(server, Holder(instance, os.getpid()), now=_utc_now)
+        leases = Leases(server, Holder(instance, os.getpid()), operator_class=settings.operator_class, now=_utc_now)
         stack.push_async_callback(leases.release)
         stack.callback(asyncio.create_task(leases.keep(), name="leases").cancel)
         budgets = KubernetesBudgets(server, platform, referring=watching.referring)
         scraper = PodScraper(session, settings)
+        figures = _both(metrics.of_policies.tell, None if heard is None else heard.tell)
+        of_budgets = _both(metrics.of_policies.tell_budget, None if heard is None else heard.tell_budget)
         reconciler = Reconciler(
             platform,
             scraper,
@@ -172,10 +187,10 @@ async def operator_process(settings: OperatorSettings, configuration: Configurat
             settings=settings,
             tracer=MeasuringTracer(tracer, metrics, clock=time.monotonic),
             budgets=budgets,
-            figures=metrics.of_policies.tell,
+            figures=figures,
         )
         told = TellingReconciler(reconciler, platform, now=_utc_now)
-        supervisor = _supervisor(ExclusiveReconciler(told, leases, platform), settings)
+        supervisor = _supervisor(ExclusiveReconciler(told, leases, platform, figures=figures), settings, metrics)
         dividing = BudgetReconciler(
             platform,
             budgets,
@@ -183,29 +198,43 @@ async def operator_process(settings: OperatorSettings, configuration: Configurat
             now=_utc_now,
             settings=settings,
             wake=_waking(supervisor),
-            told=metrics.of_policies.tell_budget,
+            told=of_budgets,
         )
-        budget_loops = _supervisor(ExclusiveBudgets(dividing, leases), settings)
+        budget_loops = _supervisor(ExclusiveBudgets(dividing, leases, told=of_budgets), settings, metrics)
         if isinstance(tracer, OtlpTracer):
             metrics.spans_dropped.set_function(lambda: tracer.dropped)
         metrics.policies.set_function(lambda: len(supervisor.keys))
-        metrics.overdue.set_function(lambda: supervisor.overdue.total_seconds())
         namespaces = settings.watched_namespaces
         process = OperatorProcess(
             supervisor, budget_loops, watching, configuration, namespaces, at_last=reconciler.write_down
         )
+        metrics.overdue.set_function(lambda: process.overdue.total_seconds())
         stack.push_async_callback(process.stop)
         yield process
 
 
-def _supervisor(reconciler: Reconcile, settings: OperatorSettings) -> LoopSupervisor:
+def _supervisor(reconciler: Reconcile, settings: OperatorSettings, metrics: Metrics) -> LoopSupervisor:
     return LoopSupervisor(
-        reconciler,
+        CountingReconciler(reconciler, metrics.failed),
         retry=timedelta(seconds=settings.retry_seconds),
         retry_max=timedelta(seconds=settings.retry_max_seconds),
         random=random.random,
         clock=time.monotonic,
     )
+
+
+def _both(
+    first: Callable[[PolicyKey, Said], None], second: Callable[[PolicyKey, Said], None] | None
+) -> Callable[[PolicyKey, Said], None]:
+    """Tells both, where there are two."""
+    if second is None:
+        return first
+
+    def tell(key: PolicyKey, said: Said) -> None:
+        first(key, said)
+        second(key, said)
+
+    return tell
 
 
 def _waking(supervisor: LoopSupervisor) -> Callable[[Collection[PolicyKey]], None]:

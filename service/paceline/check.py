@@ -22,7 +22,7 @@ from paceline.resources.pools.places import Places
 from paceline.resources.pools.threads import NAME as THREADS
 from paceline.resources.pools.threads import register_threads
 from paceline.resources.pools.untuned import POOLS, Untuned, untuned
-from paceline.resources.random_generators import generators
+from paceline.resources.random_generators import generators, seed_sequences
 from paceline.serve.arbiter.preload import fork_hazards, load_application, open_files
 from paceline.serve.arbiter.shared_generators import settle_generators
 from paceline.settings import load_settings
@@ -58,7 +58,7 @@ def examine(target: str, *, lifespan: bool = True) -> Findings:
         UsageError: it does not load, or its start-up fails.
     """
     tune.tunables.serve(target, load_settings())
-    generators_before, files_before = generators(), open_files()
+    generators_before, files_before = [*generators(), *seed_sequences()], open_files()
     places = Places(POOLS)
     places.watch()
     application = load_application(target)

@@ -15,69 +15,39 @@ from paceline.errors import PacelineError
 
 app = typer.Typer(
     name="paceline",
-    help="Serves async Python applications and changes their capacity while they run.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
 
-def _number_or_auto(text: str) -> str:
-    """Raises typer.BadParameter for what is neither."""
-    if text.strip().lower() == "auto" or (text.isascii() and text.isdigit() and int(text) >= 1):
-        return text
-    raise typer.BadParameter(f"{text!r} is neither a number from 1 on nor `auto`")
-
-
 Application = Annotated[str, typer.Argument(metavar="MODULE:APP", help="The ASGI application, e.g. shop.main:app.")]
 
 
-@app.command()
-def serve(
-    application: Application,
-    bind: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where it listens. [127.0.0.1:8000]")] = None,
-    management_bind: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="/livez /readyz /metrics /state. [127.0.0.1:9090]")
-    ] = None,
-    tuning: Annotated[Path | None, typer.Option(metavar="FILE", help="The tuning document; may appear later.")] = None,
-    workers: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N|auto",
-            parser=_number_or_auto,
-            help="Worker processes without a document; auto: one for each core it may use. [1]",
-        ),
-    ] = None,
-    preload: Annotated[
-        bool | None, typer.Option("--preload/--no-preload", help="Load the application before forking. [preload]")
-    ] = None,
-    run_dir: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Files between the processes. [a temporary one]")
-    ] = None,
-    log_level: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LEVEL", help="debug, info, warning, error or critical; the application's own wins. [info]"
-        ),
-    ] = None,
-    log_format: Annotated[
-        str | None, typer.Option(metavar="FORMAT", help="json, text, or auto: text on a terminal. [auto]")
-    ] = None,
-) -> None:
-    """Serve an application: one pod's process tree. Every option has a PACELINE_* variable."""
-    from paceline.serve.supervisor import launch
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from paceline.startline.shown import version_text
 
-    options = {
-        "PACELINE_BIND": bind,
-        "PACELINE_MANAGEMENT_BIND": management_bind,
-        "PACELINE_TUNING_FILE": tuning,
-        "PACELINE_WORKERS": workers,
-        "PACELINE_PRELOAD": preload,
-        "PACELINE_RUN_DIR": run_dir,
-        "PACELINE_LOG_LEVEL": log_level,
-        "PACELINE_LOG_FORMAT": log_format,
-    }
-    launch.serve(application, {name: str(value) for name, value in options.items() if value is not None})
+        sys.stdout.write(version_text())
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", "-v", callback=_show_version, is_eager=True, help="Versions, in one line.")
+    ] = False,
+) -> None:
+    """Serves async Python applications and changes their capacity while they run."""
+
+
+# Its options come from the table of start lines, which knows those of gunicorn and uvicorn, too.
+@app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def serve(context: typer.Context) -> None:
+    """Serve an application: one pod's process tree. Start lines of gunicorn and uvicorn work as they are."""
+    from paceline.startline.command import serve as run
+
+    run(context.args)
 
 
 @app.command()
@@ -88,12 +58,12 @@ def check(
     ] = True,
 ) -> None:
     """Say what an application would do under `paceline serve`, before any deploy. Runs its lifespan once."""
-    from paceline.serve.supervisor import launch
+    from paceline.startline.command import prepare
 
-    launch.check_target(application)
+    target = prepare(application)
     # A fresh interpreter: what this command has imported must not be taken for the application's.
     options = () if lifespan else ("--no-lifespan",)
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "paceline.check", application, *options])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "paceline.check", target, *options])  # noqa: S606
 
 
 @app.command()
@@ -101,6 +71,15 @@ def load(
     url: Annotated[str, typer.Argument(metavar="URL", help="What to ask for, e.g. http://127.0.0.1:8000/products.")],
     rate: Annotated[float, typer.Option(min=0.01, max=100_000, metavar="R", help="Requests a second.")],
     duration: Annotated[str, typer.Option("--for", metavar="D", help="How long, e.g. 30s or 2m.")],
+    method: Annotated[
+        str | None, typer.Option("--method", "-X", metavar="METHOD", help="[GET, or POST with a body]")
+    ] = None,
+    header: Annotated[
+        list[str] | None, typer.Option("--header", "-H", metavar="'NAME: VALUE'", help="May be given several times.")
+    ] = None,
+    body: Annotated[
+        str | None, typer.Option("--body", "-d", metavar="TEXT|@FILE", help="What every request sends.")
+    ] = None,
     connections: Annotated[int, typer.Option(min=1, max=10_000, help="Keep-alive connections.")] = 64,
     timeout: Annotated[str, typer.Option(metavar="D", help="A later response is a failure.")] = "30s",
     as_json: Annotated[bool, typer.Option("--json", help="The result as one JSON object.")] = False,
@@ -109,10 +88,11 @@ def load(
     from paceline.durations import parse_duration
     from paceline.load.command import drive
     from paceline.load.openloop import Plan
-    from paceline.load.target import parse_target
+    from paceline.load.target import parse_target, read_body
 
+    sent = b"" if body is None else read_body(body)
     plan = Plan(
-        target=parse_target(url),
+        target=parse_target(url, method=method or ("GET" if body is None else "POST"), headers=header or (), body=sent),
         rate=rate,
         seconds=parse_duration(duration).total_seconds(),
         connections=connections,

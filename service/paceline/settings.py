@@ -4,11 +4,11 @@ A value that changes while the process runs is a tunable, not a setting, and tra
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, field_validator
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from paceline.errors import UsageError
@@ -20,15 +20,31 @@ def _counted(workers: object) -> object:
     return 1 if isinstance(workers, str) and workers.strip().lower() == "auto" else workers
 
 
+_UNLESS_EMPTY: Final = BeforeValidator(lambda value: None if value == "" else value)
+
+
 class ServeSettings(BaseSettings):
     """One pod's process tree."""
 
     model_config = SettingsConfigDict(env_prefix="PACELINE_", frozen=True)
 
     bind: str = "127.0.0.1:8000"
-    """Address the application listens on, HOST:PORT."""
+    """Addresses the application listens on, separated by commas: HOST:PORT, `:PORT` for all of IPv4, [IPv6]:PORT,
+    `unix:PATH`, `fd://N` for a socket that was inherited."""
+    backlog: int = Field(default=2048, ge=1, le=2**31 - 1)
+    """Connections that may wait to be taken; the kernel's `net.core.somaxconn` limits it."""
+    umask: str = Field(default="0", pattern=r"^(0o)?[0-7]{1,4}$")
+    """Octal; what is taken from the permissions 777 of a unix socket. 0, as with gunicorn: any user may connect."""
+    pid_file: Annotated[Path | None, _UNLESS_EMPTY] = None
+    """Holds the pid of the pod's first process while it runs."""
+    app_dir: str = ""
+    """Folders to import the application from, before the current one; separated by `:`."""
+    root_path: str = Field(default="", pattern=r"^$|^/[!-~]*[!-.0-~]$")
+    """Prefix of the path that a proxy takes off, such as `/api`: the application makes links with it."""
+    lifespan: Literal["auto", "on", "off"] = "auto"
+    """`on`: an application that takes no lifespan events does not start; `off`: it gets none."""
     management_bind: str = "127.0.0.1:9090"
-    """Address of /livez /readyz /metrics /state, HOST:PORT; read-only."""
+    """Address of /livez /readyz /metrics /state, read-only: HOST:PORT, `:PORT` for all of IPv4, [IPv6]:PORT."""
     workers: Annotated[int, BeforeValidator(_counted)] = Field(default=1, ge=1)
     """Worker processes without a tuning document (the start value). `auto`: one for each core of the CPU limit, or,
     where there is none, of those that the process may run on, counted when the pod starts; the start line says how many
@@ -40,9 +56,9 @@ class ServeSettings(BaseSettings):
     """Hard cap on workers, whatever a document says."""
     tuning: Literal["on", "off"] = "on"
     """`off` ignores the tuning document: the pod keeps its start values."""
-    tuning_file: Path | None = None
+    tuning_file: Annotated[Path | None, _UNLESS_EMPTY] = None
     """The tuning document; it may appear, change and vanish. None: start values for ever."""
-    run_dir: Path | None = None
+    run_dir: Annotated[Path | None, _UNLESS_EMPTY] = None
     """Folder for the files between the processes, best on tmpfs; a fresh temporary one by default. It is made if it is
     not there; one of another user, writable by others, or with other files in it is refused. A marker in it survives
     an unclean exit, so in a container name a folder inside an emptyDir, such as /run/paceline/pod."""
@@ -57,8 +73,8 @@ class ServeSettings(BaseSettings):
     connections that were never used. Idle ones stay for their keep-alive time: the next request may be on its way."""
     endless_types: str = "text/event-stream,multipart/x-mixed-replace"
     """Media types, separated by commas, of responses to GET that have no end; a drain ends them after its grace."""
-    worker_timeout_seconds: float = Field(default=30.0, gt=0)
-    """A worker whose event loop is silent for this long is killed."""
+    worker_timeout_seconds: float = Field(default=30.0, ge=0)
+    """A worker whose event loop is silent for this long is killed. 0: never."""
     termination_delay_seconds: float = Field(default=0.0, ge=0)
     """Between `not ready` and the drain, so that load balancers notice; the chart sets 5."""
     shrink_deadline_seconds: float = Field(default=30.0, gt=0)
@@ -104,6 +120,11 @@ class MiddlewareSettings(BaseSettings):
     `*` for any."""
     forwarded_by: Literal["x-forwarded", "forwarded"] = "x-forwarded"
     """Where they say who the client is: in X-Forwarded-For and X-Forwarded-Proto, or in Forwarded (RFC 7239)."""
+    access_log: Literal["off", "auto", "json", "common"] = "off"
+    """A line a request on standard output. `auto`: common where log lines are text, else JSON."""
+    limit_concurrency: int = Field(default=0, ge=0)
+    """Requests that a worker handles at the same time, unless a tuning document has bounds for `admission`; more get
+    503. 0: no limit."""
     request_id: bool = False
     """Every request gets an id, in logs and as X-Request-ID; a trusted proxy's is kept."""
     process_time: bool = False
@@ -146,6 +167,28 @@ class HttpSettings(BaseSettings):
     """Most connections of one process. Above it, those that are not being served are closed, the silent ones first.
     0: what three quarters of the file descriptors (RLIMIT_NOFILE) allow."""
 
+    server_header: bool = False
+    """Responses carry `Server: uvicorn`."""
+    date_header: bool = True
+    """Responses carry `Date`."""
+    response_headers: str = Field(default="", pattern=r"^$|^[!#-'*+.^-`|~\w-]+:[ -~]*(\n[!#-'*+.^-`|~\w-]+:[ -~]*)*$")
+    """NAME:VALUE, one a line: every response carries them."""
+
+
+class WebSocketSettings(BaseSettings):
+    """Limits on open WebSockets."""
+
+    model_config = SettingsConfigDict(env_prefix="PACELINE_WS_", frozen=True)
+
+    max_bytes: int = Field(default=16 * 1024 * 1024, ge=1)
+    """A larger message closes its WebSocket."""
+    ping_seconds: float = Field(default=20.0, ge=0)
+    """Between two pings. 0: none."""
+    ping_timeout_seconds: float = Field(default=20.0, ge=0)
+    """A WebSocket without a pong for this long is closed. 0: never."""
+    per_message_deflate: bool = True
+    """Messages may be compressed."""
+
 
 class CacheSettings(BaseSettings):
     """What `tune.cache` and `ResponseCacheMiddleware` store in Redis."""
@@ -186,44 +229,52 @@ class OpenTelemetrySettings(BaseSettings):
         return self.exporter_otlp_traces_protocol or self.exporter_otlp_protocol
 
 
-class Settings(BaseSettings):
-    """All groups. Built once per process by `load_settings` and passed on."""
+class Settings(BaseModel):
+    """All groups. Built once per process by `load_settings` and passed on. Only the groups read the environment: a
+    variable of somebody else's may have the name of a group."""
 
-    model_config = SettingsConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True)
 
     serve: ServeSettings = Field(default_factory=ServeSettings)
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
     middleware: MiddlewareSettings = Field(default_factory=MiddlewareSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
+    websockets: WebSocketSettings = Field(default_factory=WebSocketSettings)
     cache: CacheSettings = Field(default_factory=CacheSettings)
     opentelemetry: OpenTelemetrySettings = Field(default_factory=OpenTelemetrySettings)
 
 
-_GROUPS: Final = (
-    ServeSettings,
-    TelemetrySettings,
-    MiddlewareSettings,
-    HttpSettings,
-    CacheSettings,
-    OpenTelemetrySettings,
-)
+GROUPS: Final[Mapping[str, type[BaseSettings]]] = {
+    "serve": ServeSettings,
+    "telemetry": TelemetrySettings,
+    "middleware": MiddlewareSettings,
+    "http": HttpSettings,
+    "websockets": WebSocketSettings,
+    "cache": CacheSettings,
+    "opentelemetry": OpenTelemetrySettings,
+}
+"""By the name of their field in `Settings`."""
 
 
-def load_settings() -> Settings:
+def load_settings(written: Mapping[str, str] | None = None) -> Settings:
     """Reads the environment.
 
+    Args:
+        written: how variables were written that `paceline serve` has set: `--workers`, `bind in paceline.toml`.
+
     Raises:
-        UsageError: names the variable that is wrong and what it must be.
+        UsageError: names the variable or option that is wrong and what it must be.
     """
     try:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
-        group = next(group for group in _GROUPS if group.__name__ == error.title)
+        group = next((group for group in GROUPS.values() if group.__name__ == error.title), ServeSettings)
         reason = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"].lower()
-        raise UsageError(
-            f"environment variable {_variable(group, first['loc'])} is wrong: {reason} (got {first['input']!r})"
-        ) from error
+        variable = _variable(group, first["loc"])
+        said = (written or {}).get(variable, variable)
+        where = f"environment variable {variable}" if said == variable else said
+        raise UsageError(f"{where} is wrong: {reason} (got {first['input']!r})") from error
 
 
 def _variable(group: type[BaseSettings], location: Sequence[Any]) -> str:

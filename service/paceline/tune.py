@@ -190,6 +190,8 @@ def fork_safe(generator: T) -> T:
     forked reseeds it from the operating system's entropy. Under any other server it counts for forks alike.
 
     The generator comes back as it is. `random.SystemRandom` and the functions of the module `random` need nothing.
+    What a generator of numpy's spawns (`spawn`) is the same in every process all the same: spawn in the lifespan, from
+    one that was made there.
 
     Args:
         generator: a `random.Random`, or a `Generator`, `RandomState` or `BitGenerator` of `numpy.random`.

@@ -192,6 +192,14 @@ def test_another_application_needs_an_image_and_a_module_and_gets_nothing_of_the
     assert not {"DATABASE_URL", "REDIS_URL"} & environment_of(objects, "service").keys()
 
 
+def test_releases_that_share_a_redis_share_no_cached_value_and_the_jobs_of_one_forget_what_it_cached() -> None:
+    objects = rendered("service.jobs.enabled=true")
+    names = {environment_of(objects, part)["PACELINE_CACHE_NAMESPACE"] for part in ("service", "jobs")}
+    assert names == {"shop.paceline-service"}
+    own = rendered("service.env.PACELINE_CACHE_NAMESPACE=ours")
+    assert environment_of(own, "service")["PACELINE_CACHE_NAMESPACE"] == "ours"
+
+
 def test_a_secret_of_the_users_own_wins_over_the_demo() -> None:
     environment = environment_of(rendered("service.database.existingSecret=mine"), "service")
     assert environment["DATABASE_URL"]["secretKeyRef"] == {"name": "mine", "key": "url"}

@@ -16,7 +16,7 @@ DEFAULTS: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 GIVEN = {
     "demo": {"enabled": True, "password": "development"},
     "service": {"jobs": {"enabled": True}},
-    "metrics": {"podMonitor": True},
+    "metrics": {"podMonitor": True, "rules": True, "dashboard": True},
     "networkPolicy": {"enabled": True},
 }
 LABEL = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")

@@ -12,7 +12,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from paceline.settings import ServeSettings, TelemetrySettings
+from paceline.settings import CacheSettings, ServeSettings, TelemetrySettings
 from paceline_api.settings import GROUPS
 from paceline_operator.settings import OperatorSettings
 from pydantic_settings import BaseSettings
@@ -21,12 +21,12 @@ ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "paceline"
 MANIFESTS = ROOT / "k8s" / "manifests"
 EXAMPLES = sorted((ROOT / "k8s" / "examples").glob("*.yaml"))
-SETTINGS: list[type[BaseSettings]] = [ServeSettings, TelemetrySettings, OperatorSettings]
+SETTINGS: list[type[BaseSettings]] = [ServeSettings, TelemetrySettings, CacheSettings, OperatorSettings]
 
 
 def variables() -> set[str]:
-    prefixes = {settings: settings.model_config["env_prefix"] for settings in SETTINGS}
-    return {f"{prefix}{name}".upper() for settings, prefix in prefixes.items() for name in settings.model_fields}
+    fields = [(each.model_config["env_prefix"], *field) for each in SETTINGS for field in each.model_fields.items()]
+    return {str(field.validation_alias or f"{prefix}{name}".upper()) for prefix, name, field in fields}
 
 
 @pytest.mark.skipif(not shutil.which("helm"), reason="chart: helm not found")

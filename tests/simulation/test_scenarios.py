@@ -6,9 +6,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from paceline_operator.simulation import physics
+from paceline_operator.simulation.conditions import conditions_at
+from paceline_operator.simulation.objective import judge_of
 from paceline_operator.simulation.scenario import load_scenario, parse_scenario
 from paceline_operator.simulation.simulate import simulate_scenario
+from paceline_operator.simulation.telemetry import Distortion, report
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 FILES = sorted(SCENARIOS.glob("*.yaml"))
@@ -42,6 +47,23 @@ def test_it_ends_near_the_best_of_all_settings_and_breaks_nothing(name: str) -> 
     assert result["t10"] <= 6 or result["objectiveViolations"] == 0
     assert result["unsafeTrials"] == 0
     assert result["growthsWhileMet"] == 0, "judged by the simulator's truth, not by the controller's model"
+
+
+def test_a_route_is_judged_by_its_own_objective_and_a_p99_by_its_tail() -> None:
+    for name in ("slow-route", "light-p99"):
+        result = run(name)
+        assert result["regret"] <= 1.15, name
+        assert result["objectiveViolations"] <= 2, name
+        assert (result["unsafeTrials"], result["growthsWhileMet"]) == (0, 0), name
+
+
+def test_what_one_objective_for_all_would_make_of_a_slow_route() -> None:
+    """Judged with the others, its requests are most of what p95 is of."""
+    scenario = load_scenario(SCENARIOS / "slow-route.yaml")
+    together = scenario.model_copy(update={"policy": {**scenario.policy, "objective": {"p95": "36ms"}}})
+    apart, mixed = (judge_of(each) for each in (scenario, together))
+    conditions = conditions_at(scenario, 0, scenario.fleet.replicas)
+    assert apart.p95(conditions, apart.start) < 0.036 < mixed.p95(conditions, mixed.start)
 
 
 @pytest.mark.invariant
@@ -136,3 +158,19 @@ def test_a_mistake_is_one_line_and_exit_status_2(arguments: tuple[str, ...], sai
     assert done.returncode == 2
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_pods_report_each_route_by_itself() -> None:
+    scenario = load_scenario(SCENARIOS / "slow-route.yaml")
+    judge, conditions = judge_of(scenario), conditions_at(scenario, 0, scenario.fleet.replicas)
+    played = physics.simulate(scenario, conditions, judge.tuned, judge.start, seed=1, length=physics.Length(5_000))
+    windows = report(
+        scenario, conditions, judge.tuned, judge.start, played, interval=0, generation=0, distortion=Distortion(),
+        rng=np.random.default_rng(1),
+    )  # fmt: skip
+
+    counted = [window.after.requests for window in windows]
+    assert all(route.count == route.duration.count for requests in counted for route in requests.values())
+    totals = {group: sum(requests[group].count for requests in counted) for group in ("GET /", "GET /slow")}
+    assert sum(totals.values()) == played.pods["requests"].sum()
+    assert 0.04 < totals["GET /slow"] / sum(totals.values()) < 0.08

@@ -110,6 +110,7 @@ class ModelCluster:
     def __init__(self, connections: int) -> None:
         self.workloads: dict[PolicyKey, ModelWorkload] = {}
         self.connections = connections
+        self.operator_class = ""
         self.budget_version = 1
         self.status: Mapping[str, Any] = {}
         self._uids = 0
@@ -140,6 +141,8 @@ class ModelCluster:
     async def budget(self, key: PolicyKey) -> BudgetResource | None:
         await Step()
         spec = {"maxConnections": self.connections, "reserved": 0, "allowedNamespaces": ["*"]}
+        if self.operator_class:
+            spec["operatorClass"] = self.operator_class
         return BudgetResource(BUDGET, "budget", 1, str(self.budget_version), spec, self.status)
 
     async def referring(self, key: PolicyKey) -> Sequence[PolicyResource]:

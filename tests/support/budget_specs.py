@@ -10,6 +10,7 @@ SPEC: dict[str, Any] = {
     "endpoint": "Pooler",
     "pooler": {"clientConnections": 1000, "serverConnections": 100},
     "allocation": "WorstCase",
+    "operatorClass": "batch",
     "allowedNamespaces": ["shop", "*"],
 }
 
@@ -28,6 +29,7 @@ MISTAKES = [
         id="a pooler that opens more than there is",
     ),
     pytest.param({"allocation": "Live"}, "Live is not there yet: write WorstCase", id="live grants"),
+    pytest.param({"operatorClass": "Batch Jobs"}, "operatorClass", id="a class that no Lease can be named by"),
     pytest.param({"allocation": "Greedy"}, "WorstCase", id="an unknown allocation"),
     pytest.param({"allowedNamespaces": [""]}, "at least 1 char", id="a namespace without a name"),
 ]

@@ -222,6 +222,7 @@ class ModelledFleet:
         self.checkpoints: dict[PolicyKey, StoredCheckpoint] = {}
         self.checkpoint_writes = 0
         self.events: list[tuple[str, bool]] = []
+        self.notes: list[str] = []
         self.status_writes = 0
         self.document_writes = 0
         self.scrapes = 0
@@ -389,6 +390,7 @@ class ModelledFleet:
 
     async def record_event(self, policy: PolicyResource, reason: str, message: str, *, warning: bool = False) -> None:
         self.events.append((reason, warning))
+        self.notes.append(message)
 
     async def acks(self, pods: Sequence[Pod]) -> Mapping[str, int]:
         asked = {pod.uid for pod in pods}

@@ -19,6 +19,7 @@ SPEC: dict[str, Any] = {
     "caches": [{"name": "responses", "ttl": {"min": "5s", "max": "300s"}, "maxStaleness": "5m"}],
     "admission": {"min": 16, "max": 512},
     "maxReplicas": 12,
+    "operatorClass": "batch",
     "behavior": {"interval": "60s", "cooldown": "90s"},
 }
 

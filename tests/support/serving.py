@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,6 +142,7 @@ def serving(
     application_folder: Path = APPLICATIONS,
     *,
     run_dir: bool = True,
+    pass_fds: Sequence[int] = (),
 ) -> Iterator[Served]:
     """Runs a command of Paceline's on free ports; at the end no process of it is left, whatever the test did."""
     port, management_port = free_ports(2)
@@ -161,6 +162,7 @@ def serving(
             env={**inherited, **defaults, **environment},
             stderr=stderr,
             process_group=0,  # as a shell does: Ctrl-C can be sent to all that are in it
+            pass_fds=pass_fds,
         )
     served = Served(process, run, port, management_port, log)
     try:

@@ -19,7 +19,7 @@ from paceline_operator.core.guards.explicit import explicit_changes
 from paceline_operator.core.guards.gates import GATES, Hold, runtime_too_old, tuning_suspended
 from paceline_operator.core.guards.growth import left_alone
 from paceline_operator.core.guards.held import hold
-from paceline_operator.core.guards.limits import LIMITS
+from paceline_operator.core.guards.limits import LIMITS, TRY_NEXT
 from paceline_operator.core.laws import processes
 from paceline_operator.core.laws.cache_ttl import ttl_changes
 from paceline_operator.core.laws.diagnose import Finding, count_oversized, diagnose
@@ -38,10 +38,6 @@ from paceline_operator.core.situation.situation import Situation
 from paceline_operator.core.verdict.canary import judge, tried_first
 from paceline_operator.core.verdict.verify import verify
 
-TRY_NEXT: Final = frozenset(
-    {Reason.PINNED_BY_SPEC, Reason.WITHIN_TOLERANCE, Reason.AT_MAXIMUM, Reason.CLAMPED, Reason.UNREGISTERED_POOL}
-)
-"""Holds that stop one lever; what the next finding asks for may still help."""
 GROWING: Final = frozenset({Reason.LOOP_LAG_HIGH, Reason.POOL_WAIT_HIGH})
 """What a short window may find."""
 
@@ -108,10 +104,10 @@ def _decide(situation: Situation) -> tuple[Decision, Memory]:
         return hold(situation, situation.held), replace(situation.memory, pending=None)
     pending = situation.memory.pending
     if pending is not None and pending.tried_on:
-        return judge(situation, pending)
+        return judge(situation.as_measured, pending)
     model = None if situation.short else model_of(situation)
     situation = remembering(situation, model)
-    rollback, memory = verify(situation)
+    rollback, memory = verify(situation.as_measured)
     if rollback:
         return rollback, counted(situation, memory)
     situation = replace(situation, memory=memory)

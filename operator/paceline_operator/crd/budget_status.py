@@ -47,6 +47,8 @@ class BudgetReport:
     server_limit: int | None = None
     problems: tuple[str, ...] = field(default=())
     """Members that refer to it and may not, and others that nobody can read."""
+    strangers: tuple[str, ...] = field(default=())
+    """What is wrong with members of another operator's class; they are counted, and nobody moves them."""
 
 
 def seats(status: Mapping[str, Any]) -> Mapping[str, Seat]:
@@ -99,7 +101,7 @@ def render_budget(previous: Mapping[str, Any], report: BudgetReport, generation:
 
 def conditions_of(report: BudgetReport) -> tuple[Condition, ...]:
     """What a person has to know, each with the way out."""
-    return _ready(report), _within(report.account), _settled(report)
+    return _ready(report), _within(report.account, report.strangers), _settled(report)
 
 
 def differs(previous: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
@@ -113,12 +115,14 @@ def _ready(report: BudgetReport) -> Condition:
     return Condition("Ready", "True", "Accepted", f"{len(report.members)} members")
 
 
-def _within(account: Account) -> Condition:
+def _within(account: Account, strangers: tuple[str, ...]) -> Condition:
     name = "WithinBudget"
     if account.unseen:
         policy, why = next(iter(sorted(account.unseen.items())))
         more = f" (and {len(account.unseen) - 1} more)" if len(account.unseen) > 1 else ""
         return Condition(name, "False", "MemberUnseen", f"{policy}: {why}{more}; nothing grows until it is counted")
+    if strangers:
+        return Condition(name, "False", "OtherOperatorClass", "; ".join(strangers))
     if account.worst <= account.connections:
         return Condition(name, "True", "Fits", f"{account.worst} of {account.connections} at the worst")
     told = f"{account.worst} at the worst, and there are {account.connections}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 from paceline_operator.core.guards.gates import whose
@@ -50,8 +50,8 @@ def not_ready(reason: Reason, message: str) -> tuple[Condition, ...]:
     return (Condition("Ready", "False", reason.value, message), *others)
 
 
-def telemetry_available(fleet: Fleet, *, stale: bool) -> Condition:
-    """Enough pods report."""
+def telemetry_available(fleet: Fleet, *, stale: bool, too_few: str = "") -> Condition:
+    """Enough pods report; the message says as well where there are too few requests to decide on."""
     name, seen = "TelemetryAvailable", f"{fleet.reporting} of {fleet.total} pods report"
     if fleet.total == 0:
         return Condition(name, "Unknown", Reason.NOT_REPORTING.value, f"the target has no pods{whose(fleet)}")
@@ -63,7 +63,7 @@ def telemetry_available(fleet: Fleet, *, stale: bool) -> Condition:
         return Condition(name, "False", Reason.INSUFFICIENT_TELEMETRY.value, f"{seen}; {LEAST_COVERAGE:.0%} are needed")
     if fleet.cannot_measure:
         return Condition(name, "False", WORKER_DEGRADED, f"{seen}; {fleet.cannot_measure}")
-    return Condition(name, "True", "PodsReport", seen)
+    return Condition(name, "True", "PodsReport", f"{seen}; {too_few}" if too_few else seen)
 
 
 def converged(fleet: Fleet) -> Condition:
@@ -118,13 +118,32 @@ def within_budget(
     return Condition(name, "True", "Fits", rooms)
 
 
-def objective_met(policy: Policy, observation: Observation | None, previous: Mapping[str, Any]) -> Condition:
-    """The objective holds; between two windows what was last measured stands."""
+def objective_met(
+    policy: Policy,
+    observation: Observation | None,
+    previous: Mapping[str, Any],
+    too_few: str = "",
+    *,
+    unjudged: timedelta = timedelta(),
+) -> Condition:
+    """The objective holds; between two windows, or with `too_few` requests, what was last measured stands.
+
+    Args:
+        unjudged: for how long no window could be held against the objective. After the longest window, and three
+            intervals for passes to come in, what was measured before it says nothing of now.
+    """
     name, objective = "ObjectiveMet", policy.objective
     if objective is None:
         return Condition(name, "Unknown", "NoObjective", "the policy states no objective")
-    if observation is None or observation.response_seconds is None:
-        return _last(name, previous)
+    if observation is not None and observation.by_waits:
+        seen = f"{observation.open} streams or WebSockets are open, and hardly a request: there are no response times"
+        return Condition(name, "Unknown", Reason.STREAMS_ONLY.value, seen)
+    if not can_be_judged(observation, too_few):
+        if unjudged > policy.behavior.longest_window + 3 * policy.behavior.interval:
+            quiet = f"no window could be judged for {format_duration(policy.behavior.longest_window)}"
+            return Condition(name, "Unknown", Reason.INSUFFICIENT_TELEMETRY.value, too_few or quiet)
+        return _last(name, previous, too_few or "no window has been measured yet")
+    assert observation is not None  # it can be judged
     errors, told = objective.error_ratio, _promises(objective, observation)
     missed = [f"{target.name} is above {format_duration(target.limit)}" for target, met in told if not met]
     if missed:
@@ -135,6 +154,11 @@ def objective_met(policy: Policy, observation: Observation | None, previous: Map
     return Condition(name, "True", "WithinObjective", kept)
 
 
+def can_be_judged(observation: Observation | None, too_few: str = "") -> bool:
+    """Whether a window says if the objective is met."""
+    return not too_few and observation is not None and observation.response_seconds is not None
+
+
 def _promises(objective: Objective, observation: Observation) -> list[tuple[Target, bool]]:
     """Each objective that could be judged, and whether it is met; at the least that of most of the requests."""
     if not observation.responses:
@@ -142,7 +166,7 @@ def _promises(objective: Objective, observation: Observation) -> list[tuple[Targ
     return [(each.target, each.kept) for each in judged(observation.responses) if each.target]
 
 
-def _last(name: str, previous: Mapping[str, Any]) -> Condition:
+def _last(name: str, previous: Mapping[str, Any], otherwise: str) -> Condition:
     for condition in previous.get("conditions") or ():
         if (
             condition["type"] == name
@@ -150,7 +174,7 @@ def _last(name: str, previous: Mapping[str, Any]) -> Condition:
             and condition["reason"] != "NoObjective"
         ):
             return Condition(name, condition["status"], condition["reason"], condition["message"])
-    return Condition(name, "Unknown", Reason.INSUFFICIENT_TELEMETRY.value, "no window has been measured yet")
+    return Condition(name, "Unknown", Reason.INSUFFICIENT_TELEMETRY.value, otherwise)
 
 
 def render_conditions(

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from paceline_operator.core.budget.limit import ConnectionBudget, Pooler
 from paceline_operator.crd.problems import problems
+from paceline_operator.crd.spec import OperatorClass
 from paceline_operator.errors import InvalidSpec
 from paceline_operator.ports import PolicyKey
 
@@ -33,6 +34,7 @@ class _SpecWire(_Wire):
     pooler: _PoolerWire | None = None
     allocation: Literal["WorstCase", "Live"] = "WorstCase"
     allowedNamespaces: list[Annotated[str, Field(min_length=1, max_length=63)]] = Field(default_factory=list)  # noqa: N815
+    operatorClass: OperatorClass = ""  # noqa: N815
 
     @field_validator("allocation")
     @classmethod

@@ -74,7 +74,7 @@ def counted(
 ) -> tuple[list[Mapping[str, Any]], bool]:
     """The runs of holds with this one, and whether it begins a run."""
     if not runs or not _same(runs[-1], entry):
-        return [*runs, entry], True
+        return [*runs, {**entry, "since": entry["time"], "count": 1}], True
     return [*runs[:-1], _repeated(runs[-1], entry, now, interval)], False
 
 

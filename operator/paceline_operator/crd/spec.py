@@ -18,6 +18,7 @@ from paceline_operator.crd.slips import (
     slip_in_match,
     slip_in_mode,
 )
+from paceline_operator.settings import MOST_CLASS_CHARACTERS, OPERATOR_CLASS
 
 DEFAULT_TARGET_API: Final = "apps/v1"
 MOST_ROUTE_OBJECTIVES: Final = 8
@@ -54,6 +55,8 @@ _Duration = Annotated[timedelta, BeforeValidator(_duration)]
 _ResponseTime = Annotated[timedelta, BeforeValidator(_response_time)]
 _Count = Annotated[int, Field(ge=1, le=2**31 - 1, strict=True)]
 _Name = Annotated[str, Field(min_length=1, max_length=63)]
+OperatorClass = Annotated[str, Field(max_length=MOST_CLASS_CHARACTERS, pattern=OPERATOR_CLASS)]
+"""Of the operator that works on an object; empty: of the one without a class."""
 
 
 class _Wire(BaseModel):
@@ -238,6 +241,7 @@ class SpecWire(_Wire):
     admission: _AdmissionWire | None = None
     maxReplicas: _Count | None = None  # noqa: N815
     behavior: BehaviorWire = Field(default_factory=BehaviorWire)
+    operatorClass: OperatorClass = ""  # noqa: N815
 
     @model_validator(mode="after")
     def _consistent(self) -> "SpecWire":

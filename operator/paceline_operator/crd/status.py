@@ -85,12 +85,10 @@ def render_not_ready(
 def render_observed(observation: Observation, fleet: Fleet) -> dict[str, Any]:
     """What was measured, for people; absent where nothing was."""
     waits = [wait for pool in observation.pools.values() if (wait := pool.wait.quantile(0.99)) is not None]
+    requests = {} if observation.by_waits else _of_requests(observation)
     figures = {
-        "p95": _text(observation.p95),
-        **_percentiles(observation),
-        "errorRatio": round(observation.error_ratio, 6),
-        "samples": observation.requests,
-        "requestsPerSecond": round(observation.requests_per_second, 1),
+        **requests,
+        "streams": observation.open or None,
         "loopLagP95": _text(observation.loop_lag_p95),
         "poolWaitP99": _text(max(waits, default=None)),
         "turnedAway": observation.turned_away or None,
@@ -98,6 +96,16 @@ def render_observed(observation: Observation, fleet: Fleet) -> dict[str, Any]:
         "coverage": round(observation.pods / fleet.total, 3) if fleet.total else None,
     }
     return _without_none(figures)
+
+
+def _of_requests(observation: Observation) -> dict[str, Any]:
+    return {
+        "p95": _text(observation.p95),
+        **_percentiles(observation),
+        "errorRatio": round(observation.error_ratio, 6),
+        "samples": observation.requests,
+        "requestsPerSecond": round(observation.requests_per_second, 1),
+    }
 
 
 def _percentiles(observation: Observation) -> dict[str, Any]:

@@ -47,6 +47,11 @@ def parse_target(spec: Mapping[str, Any]) -> TargetRef | None:
     return TargetRef(wire.apiVersion, wire.kind, wire.name)
 
 
+def operator_class(spec: Mapping[str, Any]) -> str:
+    """Of a TuningPolicy or a ConnectionBudget: the class of the operator that works on it. Never raises."""
+    return str(spec.get("operatorClass") or "")
+
+
 def _validated(spec: Mapping[str, Any]) -> SpecWire:
     try:
         return SpecWire.model_validate(dict(spec))

@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
+from paceline_operator.figures import Figures, unheard
 from paceline_operator.loop.supervisor import Reconcile
 from paceline_operator.ports import Exclusion, Platform, PlatformRefused, PolicyKey
 
@@ -19,13 +21,22 @@ class ExclusiveBudgets:
     """Fulfils `supervisor.Reconcile` with that of budgets: whoever works on the policies of a namespace divides its
     budgets. The sum never rests on it: the ledger holds with two as well."""
 
-    def __init__(self, reconciler: Reconcile, exclusion: Exclusion) -> None:
+    def __init__(
+        self,
+        reconciler: Reconcile,
+        exclusion: Exclusion,
+        *,
+        told: Callable[[PolicyKey, Mapping[str, Any] | None], None],
+    ) -> None:
+        """`told` takes None of a budget that another operator divides: what was last said of it holds no more."""
         self._reconciler = reconciler
         self._exclusion = exclusion
+        self._said = told
 
     async def reconcile(self, key: PolicyKey, woken: asyncio.Event | None = None, *, called: bool = True) -> timedelta:
         """The pass, or nothing but a look at who holds the namespace. May raise PlatformUnavailable."""
         if await self._exclusion.other(key.namespace) is not None:
+            self._said(key, None)
             return STANDBY
         return await self._reconciler.reconcile(key, woken, called=called)
 
@@ -33,8 +44,12 @@ class ExclusiveBudgets:
 class ExclusiveReconciler:
     """Fulfils `supervisor.Reconcile` with another one."""
 
-    def __init__(self, reconciler: Reconcile, exclusion: Exclusion, platform: Platform) -> None:
+    def __init__(
+        self, reconciler: Reconcile, exclusion: Exclusion, platform: Platform, *, figures: Figures = unheard
+    ) -> None:
+        """`figures` takes None of a policy that another operator tunes: what was last said of it holds no more."""
         self._reconciler = reconciler
+        self._figures = figures
         self._exclusion = exclusion
         self._platform = platform
         self._told: set[PolicyKey] = set()
@@ -53,11 +68,12 @@ class ExclusiveReconciler:
         if other is None:
             self._told.discard(key)
             return await self._reconciler.reconcile(key, woken, called=called)
+        self._figures(key, None)
         await self._tell(
             key,
             OPERATOR_CONFLICT,
             f"operator {other} tunes the policies of namespace {key.namespace}; this one stands by and writes nothing: "
-            "remove one of the two, or give each namespaces of its own",
+            "remove one of the two, or give each namespaces or an operator.class of its own",
         )
         return STANDBY
 

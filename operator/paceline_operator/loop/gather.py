@@ -221,10 +221,16 @@ def _degraded(names: Mapping[str, str], states: Mapping[str, PodState], counts: 
 
 
 def _member(pod: Pod, state: PodState | None, generation: int) -> Member:
-    seen = Member(pod.uid, pod.ready, applied=False, ended=pod.ended)
+    seen = Member(pod.uid, pod.ready, applied=False, ended=pod.ended, name=pod.name)
     if state is None:
         return seen
-    return replace(seen, applied=acked(state, generation), addressable=state.uid == pod.uid, values=state.values)
+    return replace(
+        seen,
+        applied=acked(state, generation),
+        addressable=state.uid == pod.uid,
+        values=state.values,
+        generation=state.generation,
+    )
 
 
 def _unknown(gathered: Gathered, states: Mapping[str, PodState]) -> tuple[str, ...]:

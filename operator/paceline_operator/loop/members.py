@@ -15,6 +15,7 @@ from paceline_operator.core.model.policy import Mode, TunableSpec
 from paceline_operator.core.model.tunables import WORKERS, Values
 from paceline_operator.crd.budget_status import GONE, Seat, Told, seats
 from paceline_operator.crd.checkpoint import Checkpoint
+from paceline_operator.crd.v1alpha1 import operator_class
 from paceline_operator.errors import InvalidSpec
 from paceline_operator.loop.confirm import pods_of
 from paceline_operator.loop.footprint import budgets_of, count_of, pools_of
@@ -41,6 +42,8 @@ class Gathering:
 
     members: tuple[Told, ...]
     problems: tuple[str, ...] = ()
+    strangers: tuple[str, ...] = ()
+    """What is wrong with members of another operator's class."""
     server_limit: int | None = None
     """The least that any pod has learnt of its server."""
 
@@ -69,6 +72,7 @@ class Members:
         policies = {str(policy.key): policy for policy in await self._budgets.referring(resource.key)}
         told: list[Told] = []
         problems: list[str] = []
+        strangers: list[str] = []
         limits: list[int] = []
         for policy in sorted({*policies, *remembered}):
             found = policies.get(policy) or await self._platform.policy(PolicyKey(*policy.split("/", 1)))
@@ -82,10 +86,15 @@ class Members:
                 # What it was granted once, its pods may still use.
                 told += [_unseen(policy, seat, problems[-1])] if (seat := remembered.get(policy)) else []
             else:
-                told += await self._present(name, found, remembered.get(policy), limits)
-        return Gathering(tuple(told), tuple(problems), min(limits, default=None))
+                strange = _of_another_class(found, resource)
+                present = await self._present(name, found, remembered.get(policy), limits, ours=not strange)
+                strangers += [strange] if present and strange else []
+                told += present
+        return Gathering(tuple(told), tuple(problems), tuple(strangers), min(limits, default=None))
 
-    async def _present(self, budget: str, resource: PolicyResource, seat: Seat | None, limits: list[int]) -> list[Told]:
+    async def _present(
+        self, budget: str, resource: PolicyResource, seat: Seat | None, limits: list[int], *, ours: bool
+    ) -> list[Told]:
         policy = str(resource.key)
         try:
             parsed, target = await understand(self._platform, resource)
@@ -118,7 +127,7 @@ class Members:
             worst=worst,
             count=count,
             pools=tuple(self._pools(budget, gathered)),
-            movable=mode is Mode.AUTO and not gathered.switches.paused,
+            movable=ours and mode is Mode.AUTO and not gathered.switches.paused,
             unseen="" if count.per_pod is not None else _silent(gathered),
         )
         return [Told(member, str(mode), target, len(gathered.workload.pods))]
@@ -166,6 +175,17 @@ class Members:
         if seat is None or self._now() - since >= LEAVING:
             return []
         return [Told(_unseen(policy, seat, "the workload is gone").member, GONE, target)]
+
+
+def _of_another_class(policy: PolicyResource, budget: BudgetResource) -> str:
+    """Empty where one operator works on both."""
+    theirs, ours = operator_class(policy.spec), operator_class(budget.spec)
+    if theirs == ours:
+        return ""
+    return (
+        f"{policy.key} is of operatorClass {theirs!r}, this budget of {ours!r}: give both the same, so that one "
+        "operator counts and moves its connections"
+    )
 
 
 def _unseen(policy: str, seat: Seat | None, why: str) -> Told:

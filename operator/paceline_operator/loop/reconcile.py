@@ -3,28 +3,29 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from paceline_operator.core.measure.window import Window
 from paceline_operator.core.model.decision import Decision, Reason
 from paceline_operator.core.model.policy import Mode, Policy
 from paceline_operator.core.verdict.canary import without_trial
 from paceline_operator.core.verdict.pending import remember
 from paceline_operator.crd.checkpoint import Checkpoint
 from paceline_operator.crd.intent import render_intent
+from paceline_operator.crd.v1alpha1 import operator_class
 from paceline_operator.errors import InvalidSpec
-from paceline_operator.figures import Figures, PolicyFigures, conditions_in, unheard
+from paceline_operator.figures import Figures, unheard
 from paceline_operator.loop.act import end_trial, to_apply, wait_for_acks, write_document
 from paceline_operator.loop.gather import Gathered, fleet_of, gather
 from paceline_operator.loop.journal import Journal, decision_line, logged, traced
-from paceline_operator.loop.looks import Looks, look, planned
-from paceline_operator.loop.recall import Recalled, noted, recall, written, written_down
+from paceline_operator.loop.looks import look, planned
+from paceline_operator.loop.recall import noted, recall, written, written_down
 from paceline_operator.loop.report import Outcome, Reporter, decided
 from paceline_operator.loop.rooms import lacking_room, with_rooms
-from paceline_operator.loop.summary import decided_of, figures_of, observed_of
+from paceline_operator.loop.summary import decided_of, figures_of, not_ready_of, observed_of
 from paceline_operator.loop.think import think
+from paceline_operator.loop.track import Track
 from paceline_operator.loop.understand import NotReady, invalid, understand
 from paceline_operator.ports import (
     Budgets,
@@ -46,20 +47,6 @@ AT_ONCE: Final = timedelta(milliseconds=100)
 """After a conflict: what was read is old, so read again."""
 HEALED: Final = timedelta(hours=1)
 """Between two times that a document is written anew because of a few of the pods."""
-
-
-@dataclass(slots=True)
-class _Track:
-    """What a process keeps of a policy between passes; lost with it, which costs one window."""
-
-    reported: datetime
-    target: TargetRef
-    recalled: Recalled | None = None
-    """Up to five minutes of what was learnt are in no object yet."""
-    window: Window = field(default_factory=Window)
-    looks: Looks | None = None
-    healed: datetime | None = None
-    """When the document was last written anew because of what pods run."""
 
 
 class Reconciler:
@@ -89,7 +76,7 @@ class Reconciler:
         self._tracer = tracer or NoTracer()
         self._reporter = Reporter(platform)
         self._journal = journal
-        self._tracks: dict[PolicyKey, _Track] = {}
+        self._tracks: dict[PolicyKey, Track] = {}
         self._thinking = asyncio.Lock()
 
     async def reconcile(self, key: PolicyKey, woken: asyncio.Event | None = None, *, called: bool = True) -> timedelta:
@@ -107,6 +94,10 @@ class Reconciler:
             if resource is None or resource.deleting:
                 await self._part(key)
                 span.set(gone=True)
+                return timedelta(seconds=self._settings.idle_seconds)
+            if operator_class(resource.spec) != self._settings.operator_class:
+                # Another operator's by now, which goes on from what is stored, trials included: nothing is written.
+                self._forget(key)
                 return timedelta(seconds=self._settings.idle_seconds)
             try:
                 return await self._pass(resource, span, woken)
@@ -140,12 +131,16 @@ class Reconciler:
         if track is not None:
             with contextlib.suppress(Conflict, TargetNotFound):
                 await end_trial(self._platform, self._telemetry, key, track.target)
+        self._forget(key)
+
+    def _forget(self, key: PolicyKey) -> None:
         self._tracks.pop(key, None)
+        self._reporter.forget(key)
         self._figures(key, None)
 
     async def _pass(self, resource: PolicyResource, span: Span, woken: asyncio.Event | None) -> timedelta:
         policy, target = await understand(self._platform, resource)
-        track = self._tracks.setdefault(resource.key, _Track(self._now(), target))
+        track = self._tracks.setdefault(resource.key, Track(self._now(), target))
         track.target = target
         with self._tracer.span("observe") as observing:
             recalled = await recall(self._platform, resource, track.recalled, self._now())
@@ -181,7 +176,7 @@ class Reconciler:
     async def _not_ready(self, resource: PolicyResource, problem: NotReady) -> timedelta:
         try:
             status = await self._reporter.not_ready(resource, problem.reason, str(problem), self._now())
-            self._figures(resource.key, PolicyFigures(conditions_in(status)))
+            self._figures(resource.key, not_ready_of(problem, status))
         except Conflict:
             return AT_ONCE
         return timedelta(seconds=self._settings.idle_seconds)

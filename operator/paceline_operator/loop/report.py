@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from paceline_operator.core.guards.gates import STALE_AFTER
+from paceline_operator.core.guards.gates import STALE_AFTER, no_traffic
 from paceline_operator.core.model.decision import Decision, Reason
 from paceline_operator.core.model.policy import Mode
 from paceline_operator.core.model.tunables import NOTHING, Values
@@ -13,6 +13,7 @@ from paceline_operator.core.situation.memory import Memory
 from paceline_operator.core.situation.situation import Fleet
 from paceline_operator.crd.conditions import (
     Condition,
+    can_be_judged,
     converged,
     not_ready,
     objective_met,
@@ -24,6 +25,7 @@ from paceline_operator.crd.decisions import Decided
 from paceline_operator.crd.document import TuningDocument
 from paceline_operator.crd.intent import completed
 from paceline_operator.crd.status import Report, due, render_not_ready, render_status
+from paceline_operator.crd.steady import Seen, steadied
 from paceline_operator.crd.switches import Switches
 from paceline_operator.loop.think import Thought
 from paceline_operator.ports import Conflict, Platform, PlatformRefused, PolicyKey, PolicyResource
@@ -47,6 +49,10 @@ WARNINGS: Final = frozenset(
 
 
 STATUS_ATTEMPTS: Final = 3
+ALWAYS: Final = frozenset({"TelemetryAvailable", "Converged", "WithinBudget"})
+"""Conditions that each pass looks at."""
+MEASURED: Final = ALWAYS | {"ObjectiveMet"}
+"""Those that a pass with a measured window looks at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,16 @@ class Reporter:
         self._platform = platform
         self._unwritten: dict[PolicyKey, tuple[Reason, str]] = {}
         """What could be told by an Event alone, lately."""
+        self._seen: dict[PolicyKey, Seen] = {}
+        """How conditions came and went."""
+        self._judged: dict[PolicyKey, datetime] = {}
+        """When a window was last held against the objective, or the policy was first seen."""
+
+    def forget(self, key: PolicyKey) -> None:
+        """The policy is gone."""
+        self._unwritten.pop(key, None)
+        self._seen.pop(key, None)
+        self._judged.pop(key, None)
 
     async def not_ready(
         self, resource: PolicyResource, reason: Reason, message: str, now: datetime
@@ -120,7 +136,9 @@ class Reporter:
         self, resource: PolicyResource, outcome: Outcome, now: datetime, news: bool
     ) -> Mapping[str, Any]:
         previous = completed(resource.status, outcome.document, str(resource.key))
-        status = render_status(previous, _report(previous, resource.generation, outcome), now)
+        report = _report(previous, resource.generation, outcome, self._unjudged(resource.key, outcome, now))
+        report = self._steadied(resource.key, previous, report, outcome, now)
+        status = render_status(previous, report, now)
         if due(resource.status, status, now, at_once=outcome.thought.urgent):
             await self._platform.write_status(resource, status)
         refused, decision = outcome.refused, outcome.decision
@@ -128,8 +146,27 @@ class Reporter:
             await self._platform.record_event(resource, refused.reason.value, str(refused), warning=True)
         if news and decision is not None and (decision.changes or decision.reason in WARNINGS):
             warning = decision.reason in WARNINGS
-            await self._platform.record_event(resource, decision.reason.value, decision.message, warning=warning)
+            message = decision.message if outcome.trace_id is None else f"{decision.message} (trace {outcome.trace_id})"
+            await self._platform.record_event(resource, decision.reason.value, message, warning=warning)
         return status
+
+    def _unjudged(self, key: PolicyKey, outcome: Outcome, now: datetime) -> timedelta:
+        """For how long no window could be held against the objective."""
+        if can_be_judged(outcome.thought.situation.observation, _too_few(outcome)):
+            self._judged[key] = now
+        return now - self._judged.setdefault(key, now)
+
+    def _steadied(
+        self, key: PolicyKey, previous: Mapping[str, Any], report: Report, outcome: Outcome, now: datetime
+    ) -> Report:
+        """With conditions that come and go told as `crd/steady.py` says."""
+        situation = outcome.thought.situation
+        measured = situation.observation is not None and no_traffic(situation) is None
+        before, generation = self._seen.get(key, NOTHING), outcome.fleet.generation
+        conditions, self._seen[key] = steadied(
+            before, report.conditions, previous, generation, now, looked_at=MEASURED if measured else ALWAYS
+        )
+        return replace(report, conditions=conditions)
 
 
 def decided(outcome: Outcome, decision: Decision, generation: int) -> Decided:
@@ -139,12 +176,12 @@ def decided(outcome: Outcome, decision: Decision, generation: int) -> Decided:
     return Decided(decision, generation, outcome.values, outcome.applied, outcome.trace_id, p95)
 
 
-def _report(previous: Mapping[str, Any], generation: int, outcome: Outcome) -> Report:
+def _report(previous: Mapping[str, Any], generation: int, outcome: Outcome, unjudged: timedelta) -> Report:
     situation = outcome.thought.situation
     decision = outcome.decision
     return Report(
         observed_generation=generation,
-        conditions=_conditions(previous, outcome),
+        conditions=_conditions(previous, outcome, unjudged),
         fleet=outcome.fleet,
         values=outcome.values,
         memory=outcome.memory,
@@ -153,17 +190,23 @@ def _report(previous: Mapping[str, Any], generation: int, outcome: Outcome) -> R
     )
 
 
-def _conditions(previous: Mapping[str, Any], outcome: Outcome) -> tuple[Condition, ...]:
+def _too_few(outcome: Outcome) -> str:
+    few = no_traffic(outcome.thought.situation)
+    return few.message if few else ""
+
+
+def _conditions(previous: Mapping[str, Any], outcome: Outcome, unjudged: timedelta) -> tuple[Condition, ...]:
     situation = outcome.thought.situation
     stale = timedelta(seconds=situation.telemetry_age_seconds) > STALE_AFTER
+    too_few = _too_few(outcome)
     return (
         _ready(outcome),
-        telemetry_available(outcome.fleet, stale=stale),
+        telemetry_available(outcome.fleet, stale=stale, too_few=too_few),
         converged(outcome.fleet),
         within_budget(
             situation.policy, replace(situation, values={**situation.values, **outcome.values}), outcome.missing
         ),
-        objective_met(situation.policy, situation.observation, previous),
+        objective_met(situation.policy, situation.observation, previous, too_few, unjudged=unjudged),
     )
 
 

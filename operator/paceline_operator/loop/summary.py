@@ -7,10 +7,12 @@ from paceline_operator.core.measure.observation import Observation
 from paceline_operator.core.model.decision import Decision, Reason, apply_changes
 from paceline_operator.core.model.tunables import Values
 from paceline_operator.core.situation.memory import Memory, Pending
-from paceline_operator.figures import PolicyFigures, Verdict, conditions_in
+from paceline_operator.core.situation.situation import Fleet
+from paceline_operator.figures import Conclusion, PodFigures, PolicyFigures, Verdict, conditions_in
 from paceline_operator.loop.gather import Gathered, fleet_of
 from paceline_operator.loop.report import Outcome
 from paceline_operator.loop.think import Thought
+from paceline_operator.loop.understand import NotReady
 from paceline_operator.ports import Attribute
 
 QUANTILES: Final = (0.5, 0.95, 0.99)
@@ -40,7 +42,37 @@ def figures_of(outcome: Outcome, status: Mapping[str, Any]) -> PolicyFigures:
         predicted_seconds=_promise(outcome.memory.pending) if changed else None,
         changed=changed.reason.value if changed else None,
         verdict=verdict_of(outcome),
+        mode=outcome.mode.value,
+        quantile=None if objective is None else objective.quantile,
+        kinds={str(tunable): tunable.kind.value for tunable in outcome.values},
+        conclusion=None if decision is None else _conclusion(outcome, decision),
+        each_pod=_pods(outcome.fleet),
     )
+
+
+def not_ready_of(problem: NotReady, status: Mapping[str, Any]) -> PolicyFigures:
+    """Of a pass that found that it can do nothing: its target may be gone, and it has not looked at any pod."""
+    conclusion = Conclusion(problem.reason.value, str(problem))
+    return PolicyFigures(conditions_in(status), conclusion=conclusion, looked=False)
+
+
+def _conclusion(outcome: Outcome, decision: Decision) -> Conclusion:
+    observation = outcome.thought.situation.observation
+    return Conclusion(
+        reason=decision.reason.value,
+        message=decision.message,
+        changes=tuple(map(str, decision.changes)),
+        generation=outcome.fleet.generation,
+        applied=outcome.applied,
+        trace_id=outcome.trace_id,
+        latency_seconds=None if observation is None else observation.response_seconds,
+    )
+
+
+def _pods(fleet: Fleet) -> tuple[PodFigures, ...]:
+    why = {each.name: f"{each.reason}: {each.message}" for each in fleet.left_out}
+    members = fleet.members
+    return tuple(PodFigures(each.name, each.generation, each.applied, why.get(each.name, "")) for each in members)
 
 
 def observed_of(gathered: Gathered) -> Mapping[str, Attribute | None]:

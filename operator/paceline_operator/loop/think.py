@@ -6,9 +6,9 @@ from datetime import datetime
 
 from paceline_operator.core.choice.foremost import Option, foremost
 from paceline_operator.core.decide import decide, foresee
+from paceline_operator.core.laws.streams import observed
 from paceline_operator.core.laws.swamped import swamped
 from paceline_operator.core.measure.observation import Observation
-from paceline_operator.core.measure.observe import observe
 from paceline_operator.core.measure.pods import kinds, running_values, start_values
 from paceline_operator.core.measure.window import Window
 from paceline_operator.core.model.decision import Decision, Reason
@@ -146,8 +146,10 @@ def _observed(
     states = {uid: state for uid, state in gathered.states.items() if uid in pods}
     interval = gathered.policy.behavior.interval
     windows = window.short_windows(states, now) if short else window.pod_windows(states, now, interval)
-    found = observe(windows, gathered.policy.objective)
-    return replace(found, busiest=window.minutes.busiest or None) if found else None
+    found = observed(windows, gathered.policy)
+    if found is None or found.by_waits:
+        return found
+    return replace(found, busiest=window.minutes.busiest or None)
 
 
 def _decided(situation: Situation, mode: Mode, switches: Switches) -> tuple[Decision | None, Memory]:
@@ -169,7 +171,8 @@ def _after(window: Window, situation: Situation, gathered: Gathered, *, due: boo
     if observation is None:
         return replace(window, decided=now)
     if observation.requests < behavior.min_samples:
-        return window.extended(now, behavior.interval, behavior.longest_window)
+        fills = behavior.fills(observation.requests, observation.window_seconds)
+        return window.extended(now, behavior.interval, behavior.longest_window if fills else behavior.usual_window)
     return window.begun_anew(gathered.states, now)
 
 

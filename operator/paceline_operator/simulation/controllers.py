@@ -93,7 +93,7 @@ class Paceline:
             apply_changes(view.values, decision.changes),
             decision.reason.value,
             decision.message,
-            observation.p95 if observation else None,
+            observation.response_seconds if observation else None,
             probe=decision.reason is Reason.PROBE,
         )
 

@@ -23,10 +23,13 @@ from paceline_operator.simulation.records import (
     COUNTS,
     DURATION,
     NOBODY,
+    ORDINARY,
     POD,
     QUERY_DONE,
     REQUEST,
     SLICE_DONE,
+    SLOW,
+    SLOW_DURATION,
     WORKER,
     Fleet,
     Load,
@@ -66,11 +69,12 @@ def play(
     pods["delay_mean"] = 0.0 if delays is None else delays
     # Pending at once: one slice or renewal a worker, one query a connection, the next arrival.
     heap = new_heap(len(workers) * (2 + min(fleet.pool, most)) + 8)
-    latencies, slots, counts = np.zeros(most), np.arange(most)[::-1].copy(), np.zeros(1, COUNTS)
+    latencies, slots, counts = np.zeros((most, 2)), np.arange(most)[::-1].copy(), np.zeros(1, COUNTS)
     counts["free"] = most
     _play(seed, rates, load, fleet, requests, workers, pods, heap, slots, latencies, counts)
     completed = int(counts["completed"][0])
-    return Played(pods, latencies[:completed], len(rates) - load.warm_up, int(counts["events"][0]))
+    seconds, routes = latencies[:completed].T.copy()
+    return Played(pods, seconds, routes, len(rates) - load.warm_up, int(counts["events"][0]))
 
 
 @numba.njit(cache=True)
@@ -140,6 +144,10 @@ def _admit(
     request.arrived = now
     request.queued = now
     request.worker = worker
+    request.route = ORDINARY
+    if load.slow_share > 0.0 and np.random.random() < load.slow_share:
+        request.route = SLOW
+        cpu *= load.slow_factor
     request.queries_left = queries
     request.slice_seconds = cpu / (queries + 1)
     make_ready(slot, requests, workers[worker])
@@ -176,12 +184,14 @@ def _slice_done(
             wait_for_connection(slot, requests, workers[worker])
         return worker
     if request.arrived >= load.warm_up:
-        latencies[count.completed] = now - request.arrived
+        latencies[count.completed, 0] = now - request.arrived
+        latencies[count.completed, 1] = request.route
         count.completed += 1
     if now >= load.warm_up:
         pod = pods[worker // fleet.workers]
         pod.requests += 1
-        record(pod, DURATION, now - request.arrived)
+        pod.slow_requests += request.route
+        record(pod, SLOW_DURATION if request.route == SLOW else DURATION, now - request.arrived)
     request.arrived = -1.0
     slots[count.free] = slot
     count.free += 1
@@ -204,5 +214,6 @@ def _query_done(now: float, slot: int, requests: Records, workers: Records, coun
 def _note_unfinished(end: float, load: Load, requests: Records, latencies: NDArray[np.float64], count: Any) -> None:
     for slot in range(len(requests)):
         if requests[slot].arrived >= load.warm_up:
-            latencies[count.completed] = end - requests[slot].arrived
+            latencies[count.completed, 0] = end - requests[slot].arrived
+            latencies[count.completed, 1] = requests[slot].route
             count.completed += 1

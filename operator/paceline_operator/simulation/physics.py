@@ -69,7 +69,13 @@ def simulate(
         seed,
         seconds_of_load(rate, scenario.burstiness, seconds, seed),
         cpu,
-        Load(length.warm_up, misses(service, conditions, ttl), service.databaseQueriesPerRequest),
+        Load(
+            length.warm_up,
+            misses(service, conditions, ttl),
+            service.databaseQueriesPerRequest,
+            service.slowRoute.share,
+            service.slowRoute.cpuFactor,
+        ),
         Fleet(
             workers=workers,
             pool=int(values[tuned.pool]) if tuned.pool else 1_000,

@@ -17,6 +17,14 @@ DURATION: Final = 0
 LAG: Final = 1
 WAIT: Final = 2
 HOLD: Final = 3
+SLOW_DURATION: Final = 4
+MEASURED: Final = 5
+"""So many times are measured."""
+ORDINARY: Final = 0
+SLOW: Final = 1
+"""Routes of requests."""
+GROUPS: Final = ("GET /", "GET /slow")
+"""As pods report them."""
 
 ARRIVAL: Final = 0
 SLICE_DONE: Final = 1
@@ -33,6 +41,7 @@ REQUEST: Final = np.dtype(
         ("granted", np.float64),
         ("slice_seconds", np.float64),
         ("worker", np.int64),
+        ("route", np.int64),
         ("queries_left", np.int64),
         ("holds", np.int64),
         ("next", np.int64),
@@ -57,13 +66,15 @@ POD: Final = np.dtype(
         ("period", np.int64),
         ("throttled_in", np.int64),
         ("requests", np.int64),
+        ("slow_requests", np.int64),
         ("cpu_seconds", np.float64),
         ("throttled", np.int64),
-        ("sums", np.float64, (4,)),
-        ("histograms", np.int64, (4, BUCKETS + 1)),
+        ("sums", np.float64, (MEASURED,)),
+        ("histograms", np.int64, (MEASURED, BUCKETS + 1)),
     ]
 )
-"""`requests`, `cpu_seconds`, `throttled`, `sums` and `histograms` are what was measured after the warm-up; seconds."""
+"""`requests`, of which `slow_requests` are of the slow route, `cpu_seconds`, `throttled`, `sums` and `histograms` are
+what was measured after the warm-up; seconds."""
 
 
 COUNTS: Final = np.dtype(
@@ -81,6 +92,10 @@ class Load(NamedTuple):
     """Share of the requests that query the database."""
     queries: float
     """Database queries of a request that misses; the fraction is drawn."""
+    slow_share: float = 0.0
+    """Share of the requests that are of the slow route."""
+    slow_factor: float = 1.0
+    """Times the CPU time of the others that these take."""
 
 
 class Fleet(NamedTuple):
@@ -108,6 +123,8 @@ class Played(NamedTuple):
     pods: Records
     latencies: NDArray[np.float64]
     """Of every measured request in seconds; one without a response counts with its age at the end."""
+    routes: NDArray[np.float64]
+    """Of each of these, `ORDINARY` or `SLOW`."""
     seconds: float
     events: int
 

@@ -45,6 +45,15 @@ class FleetPart(Part):
         return min(self.cpuLimit or inf, self.cores or inf)
 
 
+class SlowRoutePart(Part):
+    """A second route, `GET /slow`; the other one is `GET /`."""
+
+    share: float = Field(default=0.0, ge=0, lt=1)
+    """Of the requests."""
+    cpuFactor: float = Field(default=1.0, gt=0)  # noqa: N815
+    """Times the CPU time of the others."""
+
+
 class ServicePart(Part):
     cpuPerRequest: Seconds = Field(default=0.004, gt=0)  # noqa: N815
     cpuCv: float = Field(default=0.5, ge=0)  # noqa: N815
@@ -55,6 +64,7 @@ class ServicePart(Part):
     updateRatePerKey: float = Field(default=0.0, ge=0)  # noqa: N815
     workerOverhead: float = Field(default=0.015, ge=0)  # noqa: N815
     """Share by which each further worker of a pod makes a request's CPU time longer: colder caches, more switches."""
+    slowRoute: SlowRoutePart = SlowRoutePart()  # noqa: N815
 
 
 class DatabasePart(Part):

@@ -51,7 +51,7 @@ def played(judge: Judge, plan: Plan) -> Iterator[dict[str, Any]]:
 
 
 def from_the_best(judge: Judge, seeds: Sequence[int], intervals: int) -> Results:
-    """The results of runs that begin with the best setting there is: whatever is changed then is restlessness."""
+    """The results of runs that begin with the best setting there is: whatever is changed then is needless."""
     scenario = judge.scenario
     best = judge.best(conditions_at(scenario, 0, scenario.fleet.replicas))
     update = {"name": f"{scenario.name} from the best", "intervals": intervals}

@@ -22,7 +22,21 @@ from paceline_operator.core.measure.pods import (
 from paceline_operator.core.model.tunables import WORKERS, Values
 from paceline_operator.simulation.conditions import Conditions
 from paceline_operator.simulation.physics import Tuned, misses, most_workers
-from paceline_operator.simulation.records import BUCKETS, DURATION, HOLD, LAG, LOWEST, PERIOD, SCALE, WAIT, Played
+from paceline_operator.simulation.records import (
+    BUCKETS,
+    DURATION,
+    GROUPS,
+    HOLD,
+    LAG,
+    LOWEST,
+    ORDINARY,
+    PERIOD,
+    SCALE,
+    SLOW,
+    SLOW_DURATION,
+    WAIT,
+    Played,
+)
 from paceline_operator.simulation.scenario import Scenario
 
 CAP: Final = 10_000
@@ -118,7 +132,7 @@ def _state(
         uptime_seconds=0.0,
         generation=0,
         values=values,
-        requests={"GET /": RequestCounters(int(row["requests"]), 0, duration)},
+        requests=_requests(scenario, row, duration, float(factors[DURATION])),
         loop_lag=lag,
         pools=pools,
         caches=caches,
@@ -133,6 +147,17 @@ def _state(
             int(fleet.memoryLimit), int(fleet.memoryBase + workers * fleet.memoryPerWorker), int(fleet.memoryPerWorker)
         ),
     )
+
+
+def _requests(scenario: Scenario, row: np.void, duration: Histogram, factor: float) -> Mapping[str, RequestCounters]:
+    slow = int(row["slow_requests"])
+    ordinary = RequestCounters(int(row["requests"]) - slow, 0, duration)
+    if not scenario.service.slowRoute.share:
+        return {GROUPS[ORDINARY]: ordinary}
+    return {
+        GROUPS[ORDINARY]: ordinary,
+        GROUPS[SLOW]: RequestCounters(slow, 0, _histogram(row, SLOW_DURATION, factor)),
+    }
 
 
 def _histogram(row: np.void, which: int, factor: float) -> Histogram:

@@ -1,5 +1,5 @@
-"""The operator's own metrics: one table, bounded labels. They are measured off the spans of the loop, so the loop
-knows one way to say what it does."""
+"""The operator's own metrics: one table, bounded labels. What passes do is measured off the spans of the
+loop, so that it knows one way to say it; failures are counted outside of them (`loop/counting.py`)."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,9 +7,11 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from paceline_operator.ports import Attribute, Span, Tracer
+from paceline_operator.ports import Attribute, PlatformRefused, PlatformUnavailable, Span, Tracer
 from paceline_operator.telemetry.policy_metrics import PolicyMetrics
 
+USUAL_ERRORS: Final = (PlatformUnavailable.__name__, PlatformRefused.__name__)
+"""Kinds of failure whose counts begin at zero, so that the first burst is an increase; others appear as they come."""
 _PASS_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _PROPAGATION_SECONDS: Final = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 90.0)
 
@@ -33,10 +35,12 @@ class Metrics:
         )
         self.failures = Counter(
             "paceline_operator_reconcile_failures",
-            "Passes that ended in an error, by its kind.",
+            "Passes over policies and budgets that ended in an error, by its kind; what cannot be begun counts too.",
             ["error"],
             registry=self.registry,
         )
+        for error in USUAL_ERRORS:
+            self.failures.labels(error)
         self.propagation = Histogram(
             "paceline_operator_propagation_seconds",
             "From the nudge to the last pod that runs the new document, or to the end of the wait.",
@@ -51,10 +55,14 @@ class Metrics:
         self.policies = Gauge("paceline_operator_policies", "Policies that have a loop.", registry=self.registry)
         self.overdue = Gauge(
             "paceline_operator_overdue_seconds",
-            "How late the latest pass is; grows for ever when a loop hangs.",
+            "How late the latest pass over a policy or a budget is; grows for ever when a loop hangs.",
             registry=self.registry,
         )
         self.of_policies = PolicyMetrics(self.registry)
+
+    def failed(self, error: str) -> None:
+        """A pass ended in an error of this kind."""
+        self.failures.labels(error).inc()
 
 
 class _HeardSpan:
@@ -97,10 +105,6 @@ class MeasuringTracer:
             span = _HeardSpan(inner)
             try:
                 yield span
-            except Exception as error:
-                if name == "reconcile":
-                    self._metrics.failures.labels(type(error).__name__).inc()
-                raise
             finally:
                 self._count(name, span.reason, self._clock() - started)
 

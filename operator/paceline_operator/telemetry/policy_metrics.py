@@ -5,7 +5,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Histogram
@@ -13,7 +13,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from paceline_operator.core.model.decision import Reason
-from paceline_operator.figures import PolicyFigures, Verdict, conditions_in
+from paceline_operator.figures import PolicyFigures, Verdict, conditions_in, merged
 from paceline_operator.ports import PolicyKey
 
 STATES: Final = ("True", "False", "Unknown")
@@ -61,7 +61,7 @@ class PolicyMetrics(Collector):
             self._policies.pop(key, None)
             return
         policy = self._policies.setdefault(key, _Policy())
-        policy.said = _merged(policy.said, figures)
+        policy.said = merged(policy.said, figures)
         if figures.changed:
             policy.changes[figures.changed, "applied"] += 1
         if figures.verdict:
@@ -83,12 +83,6 @@ class PolicyMetrics(Collector):
     def _judge(self, verdict: Verdict) -> None:
         if verdict.predicted_seconds and verdict.observed_seconds and verdict.outcome != "dropped":
             self._advice.observe(verdict.observed_seconds / verdict.predicted_seconds)
-
-
-def _merged(before: PolicyFigures, after: PolicyFigures) -> PolicyFigures:
-    told = {each.name: getattr(after, each.name) for each in fields(after)}
-    kept = {name: getattr(before, name) if value is None else value for name, value in told.items()}
-    return PolicyFigures(**kept)
 
 
 def _gauge(name: str, text: str, samples: Iterable[tuple[Mapping[str, str], float | None]]) -> Metric:
@@ -117,8 +111,13 @@ def _of_policies(policies: Mapping[str, _Policy]) -> Iterator[Metric]:
         return _gauge(f"paceline_policy_{name}", text, samples)
 
     yield several("latency_seconds", "Latency of the latest whole window.", "quantile", "latency")
-    yield single(
-        "objective_seconds", "What the objective allows p95, or p99 where the policy says so.", "objective_seconds"
+    yield _gauge(
+        "paceline_policy_objective_seconds",
+        "What the objective allows, at the quantile that it is about: 0.95, or 0.99 where the policy says so.",
+        (
+            ({"policy": key, "quantile": f"{figures.quantile or 0.95}"}, _number(figures.objective_seconds))
+            for key, figures in said.items()
+        ),
     )
     yield _gauge(
         "paceline_policy_objective_met",

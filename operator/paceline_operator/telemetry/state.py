@@ -106,6 +106,7 @@ def _parse(wire: Mapping[str, Any]) -> PodState:
         degraded=tuple(_degraded(entry) for entry in listed(wire.get("degraded") or [], "degraded")),
         cpu=_cpu(mapping(wire["cpu"], "cpu")),
         memory=_memory(mapping(wire["memory"], "memory")),
+        open=sum(_open(worker) for worker in items(wire.get("workers") or [], "workers")),
         turned_away=count(mapping(wire.get("admission") or {}, "admission").get("rejected", 0), "admission.rejected"),
     )
     _require_few_buckets(state)
@@ -157,6 +158,11 @@ def _requests(group: Mapping[str, Any]) -> RequestCounters:
         count(group["errors"], f"{where}.errors"),
         histogram(group["duration"], f"{where}.duration"),
     )
+
+
+def _open(worker: object) -> int:
+    found = mapping(worker, "workers")
+    return sum(count(found.get(field, 0), f"workers.{field}") for field in ("streams", "webSockets"))
 
 
 def _pools(wire: object) -> Mapping[Tunable, PoolCounters]:

@@ -60,7 +60,7 @@ def postgres(
         )
         options += (f"hba_file={clients}", *settings)
         command: list[str | Path] = [
-            *_prefix(),
+            *as_a_plain_user(),
             binaries / "postgres",
             "-D",
             data,
@@ -77,7 +77,8 @@ def postgres(
         yield f"postgresql://postgres{'' if password is None else f':{password}'}@127.0.0.1:{port}/postgres"
 
 
-def _prefix() -> tuple[str, ...]:
+def as_a_plain_user() -> tuple[str, ...]:
+    """In front of the command line of a program that refuses to run as root: empty where we are not."""
     return _AS_ANOTHER_USER if os.geteuid() == 0 else ()
 
 
@@ -86,7 +87,7 @@ def _create_cluster(binaries: Path, data: Path) -> None:
         return
     data.parent.mkdir(parents=True, exist_ok=True)
     log = data.parent / "initdb.log"
-    command: list[str | Path] = [*_prefix(), binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust"]
+    command: list[str | Path] = [*as_a_plain_user(), binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust"]
     command += ["-E", "UTF8", "--locale=C", "--no-sync"]
     try:
         with open_private(log) as output:
@@ -102,7 +103,7 @@ def _set_password(binaries: Path, data: Path, password: str) -> None:
     """By standard input of a server that serves nobody else: a command line can be read by everybody."""
     log = data.parent / "password.log"
     command: list[str | Path] = [
-        *_prefix(),
+        *as_a_plain_user(),
         binaries / "postgres",
         "--single",
         "-D",

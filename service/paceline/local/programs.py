@@ -32,6 +32,7 @@ class Addresses:
     security_redis_url: str
     port: int
     management_port: int
+    console_port: int
     upstream_port: int
     smtp_port: int
 
@@ -79,11 +80,12 @@ def service(workspace: Workspace, addresses: Addresses, settings: Mapping[str, s
     return Program("paceline serve", command, workspace.log("service"), environment, SERVICE_STOP_SECONDS)
 
 
-def operator(workspace: Workspace, on_line: Callable[[bytes], None]) -> Program:
-    """The operator's loop over the workspace; each decision is a line for `on_line`."""
+def operator(workspace: Workspace, addresses: Addresses, on_line: Callable[[bytes], None]) -> Program:
+    """The operator's loop over the workspace, with its console; each decision is a line for `on_line`."""
     command = (script("paceline-operator"), "local", str(workspace.operator.absolute()))
     log = workspace.log("operator")
-    return Program("paceline-operator local", command, log, dict(os.environ), OPERATOR_STOP_SECONDS, on_line)
+    environment = {**os.environ, "PACELINE_OPERATOR_CONSOLE_BIND": f"127.0.0.1:{addresses.console_port}"}
+    return Program("paceline-operator local", command, log, environment, OPERATOR_STOP_SECONDS, on_line)
 
 
 def script(name: str) -> str:

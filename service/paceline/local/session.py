@@ -77,7 +77,7 @@ class Session:
             upstream = await stack.enter_async_context(children.running(program))
             await _while_running(self._prepare(), service, upstream)
             self._workspace.write_target(self._addresses.management_port)
-            program = programs.operator(self._workspace, self._take_line)
+            program = programs.operator(self._workspace, self._addresses, self._take_line)
             operator = await stack.enter_async_context(children.running(program))
             mailing = [await stack.enter_async_context(children.running(program)) for program in self._mailing()]
             self._started = monotonic()

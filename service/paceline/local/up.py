@@ -30,6 +30,7 @@ from paceline.local.workspace import Workspace, claimed
 from paceline.serve.addresses import check_free
 
 _MANAGEMENT_PORT: Final = 9090
+_CONSOLE_PORT: Final = 8082
 _MAX_CONNECTIONS: Final = "max_connections=200"
 _EVICTING: Final = ("--maxmemory", "128mb", "--maxmemory-policy", "allkeys-lru")
 _KEEPING: Final = ("--maxmemory", "64mb", "--maxmemory-policy", "noeviction")
@@ -73,7 +74,8 @@ def up(options: Options, console: Console) -> int:
                 redis_url=stack.enter_context(valkey(workspace.valkey, *_EVICTING, password=_password())),
                 security_redis_url=stack.enter_context(valkey(workspace.security, *_KEEPING, password=_password())),
                 port=options.port,
-                management_port=_management_port(),
+                management_port=_usual(_MANAGEMENT_PORT),
+                console_port=_usual(_CONSOLE_PORT),
                 upstream_port=free_port(),
                 smtp_port=free_port(),
             )
@@ -115,6 +117,7 @@ def _links(workspace: Workspace, addresses: Addresses) -> tuple[tuple[str, str],
     return (
         ("API", f"{api}/"),
         ("documentation", f"{api}/docs"),
+        ("console", f"http://127.0.0.1:{addresses.console_port}/"),
         ("metrics", f"{management}/metrics"),
         ("state", f"{management}/state"),
         ("policy", f"{_readable(workspace.policy)}  (edit it: it counts at once)"),
@@ -141,13 +144,13 @@ def _readable(path: Path) -> str:
     return os.path.relpath(path)
 
 
-def _management_port() -> int:
-    """The usual one if it is free: nobody asked for a certain one."""
+def _usual(port: int) -> int:
+    """The usual port if it is free: nobody asked for a certain one."""
     try:
-        check_free(("127.0.0.1", _MANAGEMENT_PORT), option="")
+        check_free(("127.0.0.1", port), option="")
     except UsageError:
         return free_port()
-    return _MANAGEMENT_PORT
+    return port
 
 
 @contextmanager

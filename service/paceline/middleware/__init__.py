@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from paceline.asgi import ASGIApp
+from paceline.middleware.access_log import AccessLogMiddleware, Write
 from paceline.middleware.admission import AdmissionMiddleware, send_overloaded
 from paceline.middleware.body_limit import BodyLimitMiddleware, parse_routes
 from paceline.middleware.measure import MeasureMiddleware
@@ -43,11 +44,13 @@ def instrument(
     tracing: Tracing,
     generation: Callable[[], int],
     admission: Admission | None = None,
+    access_log: Write | None = None,
 ) -> Middleware:
     """The application with the middleware of `paceline serve` in front. What is off is not there.
 
     Args:
         generation: the generation that this process runs at the moment; spans carry it.
+        access_log: gets every request when its response is complete; None: there is no access log.
     """
     name_routes()
     proxies = partial(
@@ -62,6 +65,7 @@ def instrument(
         *_if(settings.process_time, ProcessTimeMiddleware),
         proxies,
         *_if(settings.request_id, RequestIdMiddleware),
+        *([partial(AccessLogMiddleware, write=access_log)] if access_log else []),
         *_if(settings.security_headers, SecurityHeadersMiddleware),
         *_if(
             settings.request_timeout_seconds > 0, partial(TimeoutMiddleware, seconds=settings.request_timeout_seconds)

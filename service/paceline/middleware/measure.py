@@ -1,12 +1,12 @@
 """Times every HTTP request once, for the statistics and for the trace alike.
 
 One middleware does both, because a second one would cost as much again. It never buffers, changes or delays a message,
-and lets every exception through. Lifespan and WebSocket scopes pass untouched.
+and lets every exception through. WebSockets are counted while they are open; lifespan scopes pass untouched.
 """
 
 from collections.abc import Awaitable, Callable
 from math import inf
-from time import perf_counter
+from time import perf_counter, time
 
 from paceline.asgi import RESPONSE_HEADERS, ASGIApp, Message, Receive, Scope, Send
 from paceline.middleware.client import client_left, response_complete
@@ -42,7 +42,7 @@ class MeasureMiddleware(Middleware):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Runs on every request, about 1.5 µs of it: plain local variables instead of objects are meant."""
         if scope["type"] != "http":
-            return await self._app(scope, receive, send)
+            return await self._pass_on(scope, receive, send)
 
         clock = self._clock
         status = 0
@@ -60,6 +60,7 @@ class MeasureMiddleware(Middleware):
                 # application does afterwards, background tasks for instance, is not latency of the response.
                 responded = clock()
             else:
+                requests.streams += not later  # once for each: with its second part it is a stream
                 later = clock()
             return send(message)
 
@@ -85,11 +86,22 @@ class MeasureMiddleware(Middleware):
             )
             failed = failed and not no_error
             requests.in_flight -= 1
-            requests.record(scope, seconds, failed)
+            requests.streams -= later > 0
+            requests.record(scope, seconds, failed, status)
             if tracing is not None and (trace is not None or failed or seconds > self._slow):
                 outcome = Outcome(status, started, responded, later or responded, failure, no_error)
-                tracing.end(scope, trace, outcome, self._generation, spent)
+                exported = tracing.end(scope, trace, outcome, self._generation, spent)
+                requests.exemplify(scope, seconds, exported, time())
             current_request.reset(in_log)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "websocket":
+            return await self._app(scope, receive, send)
+        self._requests.web_sockets += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._requests.web_sockets -= 1
 
 
 def _begin(tracing: Tracing, scope: Scope, generation: Callable[[], int]) -> tuple[RequestTrace | None, TimeSpent]:

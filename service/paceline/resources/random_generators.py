@@ -9,6 +9,7 @@ import logging
 import os
 import random
 import sys
+from types import FrameType
 from typing import Any
 
 from paceline.errors import UsageError
@@ -50,6 +51,18 @@ def generators() -> list[Any]:
     """
     found = [each for each in gc.get_objects() if _is_source(each)]
     return [each for each in found if each is not random._inst]
+
+
+def seed_sequences() -> list[Any]:
+    """Those of numpy that live in this process, from which more generators may be spawned; not those that are a
+    generator's own. None can be given another state."""
+    kind = getattr(sys.modules.get("numpy.random"), "SeedSequence", None)
+    found = [each for each in gc.get_objects() if type(each) is kind] if kind is not None else []
+    return [each for each in found if not all(map(_is_source, _holders(each, found)))]
+
+
+def _holders(value: Any, found: list[Any]) -> list[Any]:
+    return [each for each in gc.get_referrers(value) if each is not found and type(each) is not FrameType]
 
 
 def reseed(generator: Any) -> None:

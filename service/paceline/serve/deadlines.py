@@ -10,6 +10,12 @@ LIFESPAN_SHUTDOWN_SECONDS: Final = 5.0
 """What an application may take to shut down once its requests are done."""
 AGENT_STOP_SECONDS: Final = 5.0
 """What the agent may take to stop."""
+AT_ONCE_STOP_SECONDS: Final = 2.0
+"""What arbiter and workers may take from SIGQUIT to their end."""
+CLEANUP_SECONDS: Final = 2.0
+"""For what a worker cancels at its end. Short: whatever runs by then had the whole graceful timeout, or no client."""
+AT_ONCE_CLEANUP_SECONDS: Final = 0.5
+"""The same after SIGQUIT: the worker has to end before it is killed, which would make the stop an unclean one."""
 _SLACK_SECONDS: Final = 3.0
 
 

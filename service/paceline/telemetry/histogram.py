@@ -14,6 +14,8 @@ from typing import Any, Final
 
 SCALE: Final = 4
 _FACTOR: Final = 2**SCALE
+BOUNDARIES: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+"""Seconds. OpenTelemetry's advice for http.server.request.duration, and two finer ones for pool waits and loop lag."""
 MOST_FRESH: Final = 4096
 """Observations that wait to be bucketed, where nobody reports."""
 

@@ -53,6 +53,15 @@ def json_line(fields: Mapping[str, Any]) -> str:
     return line if line.isascii() else _BREAKS_LINES.sub(_escape_in_json, line)
 
 
+def json_text(text: str) -> str:
+    """A text as JSON has it, quotes included."""
+    try:
+        line = orjson.dumps(text).decode()
+    except TypeError:  # surrogates
+        line = orjson.dumps(_encodable(text)).decode()
+    return line if line.isascii() else _BREAKS_LINES.sub(_escape_in_json, line)
+
+
 class _Plain:
     """Copies a value as what JSON knows; circles, and what is deep or large without end, become text."""
 

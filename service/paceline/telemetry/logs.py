@@ -65,8 +65,8 @@ def configure(
         stream: stderr if not given.
     """
     stream = stream or sys.stderr
-    wanted, level = settings.serve.log_format, logging.getLevelNamesMapping()[settings.serve.log_level.upper()]
-    text = wanted == "text" or (wanted == "auto" and stream.isatty())
+    level = logging.getLevelNamesMapping()[settings.serve.log_level.upper()]
+    text = _is_text(settings, stream)
 
     def context() -> dict[str, Any]:
         known = {} if generation is None else {"generation": generation()}
@@ -86,6 +86,19 @@ def configure(
     _attach_all(handler)
     if sys.excepthook in (sys.__excepthook__, _log_uncaught):  # else it is the application's
         sys.excepthook = _log_uncaught
+
+
+def _is_text(settings: Settings, stream: TextIO) -> bool:
+    wanted = settings.serve.log_format
+    return wanted == "text" or (wanted == "auto" and stream.isatty())
+
+
+def access_log_form(settings: Settings) -> str | None:
+    """json or common; None where no access log is wanted."""
+    wanted = settings.middleware.access_log
+    if wanted == "auto":
+        return "common" if _is_text(settings, sys.stderr) else "json"
+    return None if wanted == "off" else wanted
 
 
 def settle() -> None:

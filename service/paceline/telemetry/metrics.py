@@ -11,13 +11,15 @@ from typing import Any, Final, Literal
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
+
+from paceline.telemetry.histogram import BOUNDARIES
 
 State = Mapping[str, Any]
 Sample = tuple[tuple[str, ...], Any]
 """Label values, and a number or a wire histogram."""
-
-BOUNDARIES: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
-"""Seconds. OpenTelemetry's advice for http.server.request.duration, and two finer ones for pool waits and loop lag."""
+Exemplars = Mapping[str, Iterable[Mapping[str, Any]]]
+"""By request group, the oldest first: `{"traceId", "seconds", "time"}`."""
 
 _POOL: Final = ("db_client_connection_pool_name",)
 _PROCESSES: Final = "processes"
@@ -64,6 +66,15 @@ def _routes(key: str) -> Callable[[State], list[Sample]]:
     return lambda state: [(_split(entry["group"]), entry[key]) for entry in state["requests"]]
 
 
+def _durations(state: State) -> list[Sample]:
+    """With the traces to look at, where the agent tells any."""
+    exemplars = state.get("exemplars", {})
+    return [
+        (_split(entry["group"]), {**entry["duration"], "exemplars": exemplars.get(entry["group"], ())})
+        for entry in state["requests"]
+    ]
+
+
 def _outcome(key: str) -> Callable[[State], list[Sample]]:
     return lambda state: [((), state["outcomes"][key])] if "outcomes" in state else []
 
@@ -108,7 +119,7 @@ def _refused(state: State) -> list[Sample]:
 
 
 METRICS: Final = (
-    Row("histogram", "http_server_request_duration_seconds", "Duration of requests.", _ROUTE, _routes("duration")),
+    Row("histogram", "http_server_request_duration_seconds", "Duration of requests.", _ROUTE, _durations),
     Row(
         "counter",
         "paceline_request_errors",
@@ -197,15 +208,16 @@ METRICS: Final = (
 class StateCollector(Collector):
     """Lets prometheus_client read the table at each scrape."""
 
-    def __init__(self, state: Callable[[], State]) -> None:
+    def __init__(self, state: Callable[[], State], exemplars: Callable[[], Exemplars] = dict) -> None:
         self._state = state
+        self._exemplars = exemplars
 
     def describe(self) -> list[Metric]:
         """Nothing: registering a collector must not build a state."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        state = self._state()
+        state = {**self._state(), "exemplars": self._exemplars()}
         return (_family(row, state) for row in METRICS)
 
 
@@ -214,7 +226,7 @@ def _family(row: Row, state: State) -> Metric:
     if row.kind == "histogram":
         histogram = HistogramMetricFamily(row.name, row.help, labels=row.labels)
         for labels, wire in samples:
-            histogram.add_metric(labels, buckets(wire), sum_value=wire["sum"])
+            histogram.add_metric(labels, _with_exemplars(wire), sum_value=wire["sum"])
         return histogram
     family = (CounterMetricFamily if row.kind == "counter" else GaugeMetricFamily)(
         row.name, row.help, labels=row.labels
@@ -222,6 +234,18 @@ def _family(row: Row, state: State) -> Metric:
     for labels, value in samples:
         family.add_metric(labels, value)
     return family
+
+
+def _with_exemplars(wire: Mapping[str, Any]) -> list[Any]:
+    """The buckets, each with the latest request in it that has a trace; OpenMetrics alone shows those."""
+    found = {bisect_left(BOUNDARIES, each["seconds"]): each for each in wire.get("exemplars", ())}
+    plain = buckets(wire)
+    return [
+        (*bucket, Exemplar({"trace_id": found[place]["traceId"]}, found[place]["seconds"], found[place]["time"]))
+        if place in found
+        else bucket
+        for place, bucket in enumerate(plain)
+    ]
 
 
 def buckets(histogram: Mapping[str, Any]) -> list[tuple[str, float]]:

@@ -131,8 +131,9 @@ class Tracing:
         outcome: Outcome,
         generation: Callable[[], int],
         spent: TimeSpent | None = None,
-    ) -> None:
-        """Exports the span of a drawn request with those of its steps, and of one that was slow or failed.
+    ) -> str | None:
+        """Exports the span of a drawn request with those of its steps, and of one that was slow or failed. Its trace,
+        where there is one to look at.
 
         Args:
             spent: what the request waited for, held, looked up and called.
@@ -146,12 +147,17 @@ class Tracing:
             identity = Identity(span.get_span_context(), parent, span.generation, sampled=True)
             self._export(scope, identity, outcome, details, span)
             self._export_steps(identity.context, spent)
-        elif span is not None and span.is_recording():
+            return trace.format_trace_id(identity.context.trace_id)
+        if span is not None and span.is_recording():
             span.set_attributes(details)
             _finish(scope, span, outcome, self.slow_seconds)
             self._export_steps(span.get_span_context(), spent)
-        elif outcome.failed or outcome.seconds > self.slow_seconds:
-            self._export(scope, Identity(_late_context(span), parent, generation(), sampled=False), outcome, details)
+            return trace.format_trace_id(span.get_span_context().trace_id)
+        if outcome.failed or outcome.seconds > self.slow_seconds:
+            late = _late_context(span)
+            self._export(scope, Identity(late, parent, generation(), sampled=False), outcome, details)
+            return trace.format_trace_id(late.trace_id)
+        return None
 
     def config_applied(
         self,

@@ -80,6 +80,17 @@ class Platform:
         with urllib.request.urlopen(address[0], timeout=30) as response:
             return dict(orjson.loads(response.read()))
 
+    def console(self) -> str:
+        """The console's page of the policy; empty as long as it has none."""
+        address = re.search(r"http://127\.0\.0\.1:\d+/(?=\s)", self.text().partition("console")[2])
+        assert address
+        with urllib.request.urlopen(address[0], timeout=30) as response:
+            name = re.search(r'href="(/policies/[^"]+)"', response.read().decode())
+        if name is None:
+            return ""
+        with urllib.request.urlopen(address[0].rstrip("/") + name[1], timeout=30) as response:
+            return str(response.read().decode())
+
     def dashboard_is_whole(self) -> bool:
         """Whether each part of it was answered in time; 502 where none was."""
         address = f"http://127.0.0.1:{self.port}/dashboard"
@@ -134,6 +145,7 @@ def test_a_policy_counts_when_it_is_saved_and_sigterm_ends_everything(up: Platfo
     policy.write_text(policy.read_text().replace("{name: postgres, min: 1, max: 20}", "{name: postgres, value: 3}"))
     until(lambda: up.state()["values"]["pools"]["postgres"] == 3, 30, "the pinned pool")  # type: ignore[index]
     until(lambda: "PinnedBySpec" in up.text(), 30, "the decision on the screen")
+    until(lambda: "PinnedBySpec" in up.console(), 30, "the decision in the browser")
     up.process.terminate()
     assert up.wait_until_all_ended() == 0
 

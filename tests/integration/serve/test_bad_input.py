@@ -40,7 +40,7 @@ def _refused(folder: Path, target: str, *options: str, **environment: str) -> tu
         pytest.param("good:nope", "no attribute 'nope'", id="no such attribute"),
         pytest.param("good:app", "int cannot be called", id="not callable"),
         pytest.param("good:wsgi", "WSGI", id="not ASGI"),
-        pytest.param("good", "write MODULE:APP", id="no attribute named"),
+        pytest.param("good", "no attribute 'application'", id="no attribute named"),
         pytest.param("../good.py:app", "write MODULE:APP", id="a path instead of a module"),
     ],
 )

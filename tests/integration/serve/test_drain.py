@@ -230,6 +230,20 @@ def test_a_websocket_is_told_at_once_and_its_handler_ends(start_arbiter: StartAr
     assert notes.read_text() == "listener has ended\n"
 
 
+def test_what_ignores_its_cancellation_does_not_hold_a_worker(
+    start_arbiter: StartArbiter, notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends by itself: one that is killed, eight seconds after the graceful timeout, runs no exit handler."""
+    monkeypatch.setenv("STREAMING_POLLER", "1")
+    pod = start_arbiter("streaming:app", graceful_timeout_seconds=1, keepalive_seconds=0.5)
+    with connect(f"ws://127.0.0.1:{pod.port}/stubborn") as websocket:
+        assert websocket.recv() == "hello"
+        assert pod.stop() == 0
+    assert {"handler ignores", "poller ignores"} < {*notes.read_text().splitlines()}
+    assert notes.read_text().endswith("the process ends by itself\n")
+    assert "left behind: WebSocketsSansIOProtocol.run_asgi, _ignoring_cancellation" in pod.stderr
+
+
 UPGRADE = (
     "\nConnection: Upgrade\nUpgrade: websocket\nSec-WebSocket-Version: 13\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
 )

@@ -94,3 +94,6 @@ def test_sockets_are_no_requests(start_pod: StartPod, stack: ExitStack) -> None:
     eventually(lambda: pod.state()["workers"], "a report")
     assert pod.state()["workers"][0]["inFlight"] == 0
     assert pod.state()["requests"] == []
+    eventually(lambda: pod.state()["workers"][0]["webSockets"] == 3, "and are counted while they are open")
+    stack.close()
+    eventually(lambda: pod.state()["workers"][0]["webSockets"] == 0, "no longer")

@@ -1,6 +1,7 @@
 """Responses that never end, or end late, and handlers that outlive their clients, for the tests of the drain."""
 
 import asyncio
+import atexit
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -110,6 +111,20 @@ async def listener(websocket: WebSocket) -> None:
         note("listener has ended")
 
 
+async def _ignoring_cancellation(name: str) -> None:
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            note(f"{name} ignores")
+
+
+async def stubborn(websocket: WebSocket) -> None:
+    await websocket.accept()
+    await websocket.send_text("hello")
+    await _ignoring_cancellation("handler")
+
+
 @asynccontextmanager
 async def lifespan(_: Starlette) -> AsyncIterator[None]:
     found = signal.getsignal(signal.SIGTERM)
@@ -121,7 +136,12 @@ async def lifespan(_: Starlette) -> AsyncIterator[None]:
 
     if "STREAMING_HANDLER" in os.environ:
         signal.signal(signal.SIGTERM, told)
+    poller = None
+    if "STREAMING_POLLER" in os.environ:
+        poller = asyncio.create_task(_ignoring_cancellation("poller"))
+        atexit.register(note, "the process ends by itself")
     yield
+    del poller  # the loop holds but weak references to tasks
 
 
 app = Starlette(
@@ -136,6 +156,7 @@ app = Starlette(
         Route("/early", early, methods=["POST"]),
         WebSocketRoute("/listener", listener),
         WebSocketRoute("/flooded", flooded),
+        WebSocketRoute("/stubborn", stubborn),
     ],
     lifespan=lifespan,
 )

@@ -2,7 +2,7 @@
 
 import pytest
 from paceline.errors import UsageError
-from paceline.settings import load_settings
+from paceline.settings import GROUPS, Settings, load_settings
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,23 @@ def test_a_wrong_proxy_is_named_with_the_variable_that_holds_it(
         monkeypatch.setenv(variable, value)
     with pytest.raises(UsageError, match=rf"^environment variable {named} is wrong: '.*' is neither an address nor"):
         load_settings()
+
+
+@pytest.mark.parametrize("value", ["redis://x", "1", "off", "true", '{"workers": 3}', ""])
+def test_a_variable_of_others_that_is_named_like_a_group_is_not_read(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    before = load_settings()
+    for name in Settings.model_fields:
+        monkeypatch.setenv(name.upper(), value)
+    assert load_settings() == before
+
+
+def test_every_group_can_be_found_for_a_message() -> None:
+    assert {name: field.annotation for name, field in Settings.model_fields.items()} == GROUPS
+
+
+@pytest.mark.parametrize("name", ["pid_file", "tuning_file", "run_dir"])
+def test_an_empty_path_is_none(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(f"PACELINE_{name.upper()}", "")
+    assert getattr(load_settings().serve, name) is None

@@ -4,8 +4,8 @@ from itertools import islice
 
 import pytest
 from paceline_operator.errors import UsageError
+from paceline_operator.listening import split_bind
 from paceline_operator.run import EndlessBackoffs, kopf_settings
-from paceline_operator.telemetry.exposition import split_bind
 
 
 def test_backoffs_never_end_and_are_spread() -> None:

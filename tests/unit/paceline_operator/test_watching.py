@@ -55,6 +55,20 @@ def test_an_annotation_of_somebody_else_wakes_nobody() -> None:
     assert not seen.policy_changed(API, policy(annotations={"argocd.argoproj.io/tracking-id": "x"}))
 
 
+def test_a_policy_belongs_to_the_operator_of_its_class_alone_and_stays_a_rival_for_the_others() -> None:
+    ours, theirs = policy(), {**policy(), "spec": {"targetRef": {"name": "api"}, "operatorClass": "batch"}}
+    seen, batch = Watching(), Watching("batch")
+    for each in (seen, batch):
+        each.policy_seen(API, ours)
+        each.policy_seen(OTHER, theirs)
+        assert each.policies_of("shop", TargetRef("apps/v1", "Deployment", "api")) == {API, OTHER}
+    assert (seen.is_ours(API), seen.is_ours(OTHER)) == (True, False)
+    assert (batch.is_ours(API), batch.is_ours(OTHER)) == (False, True)
+    seen.policy_deleted(OTHER)
+    seen.policy_seen(OTHER, ours)
+    assert seen.is_ours(OTHER)
+
+
 def test_a_target_that_appears_wakes_its_policies_alone() -> None:
     seen = watching(api=policy(), other=policy("else"))
     assert seen.workload_changed(workload(), deleted=False) == {API}

@@ -16,6 +16,13 @@ from paceline_operator.wiring import WATCHED, OperatorProcess, Unhealthy
 KEY = PolicyKey("shop", "api")
 
 
+WORKLOAD = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"namespace": KEY.namespace, "name": "api", "uid": "w"},
+}
+
+
 class Clock:
     """Moves only when told."""
 
@@ -68,6 +75,21 @@ async def test_a_process_at_work_is_healthy(wired: Wired) -> None:
     assert wired.process.check_health() == {"policies": 1, "overdueSeconds": 0.0}
 
 
+async def test_a_policy_has_a_loop_only_in_the_operator_of_its_class(wired: Wired) -> None:
+    def told(generation: int, **spec: str) -> None:
+        metadata = {"namespace": KEY.namespace, "name": KEY.name, "uid": "u", "generation": generation}
+        body = {"metadata": metadata, "spec": {"targetRef": {"name": "api"}, **spec}}
+        wired.process.policy_event(body, deleted=False)
+
+    told(1, operatorClass="batch")
+    wired.process.workload_event(WORKLOAD, deleted=True)
+    assert wired.supervisor.keys == set()
+    told(2)
+    assert wired.supervisor.keys == {KEY}
+    told(3, operatorClass="batch")
+    assert wired.supervisor.keys == set()
+
+
 async def test_a_watch_that_is_missing_is_seen(wired: Wired) -> None:
     wired.watchers[0].cancel()
     await asyncio.sleep(0)
@@ -82,6 +104,13 @@ async def test_a_pass_that_hangs_is_seen(wired: Wired) -> None:
     wired.clock.seconds += 2
     with pytest.raises(Unhealthy, match="0:05:01 late"):
         wired.process.check_health()
+
+
+async def test_a_pass_over_a_budget_that_is_late_is_told_as_well(wired: Wired) -> None:
+    wired.budgets.wake(KEY)
+    wired.clock.seconds += 130
+    assert wired.process.overdue == timedelta(seconds=130)
+    assert wired.process.check_health()["overdueSeconds"] == 130
 
 
 async def test_loops_that_ended_are_seen_and_end_the_process(wired: Wired) -> None:

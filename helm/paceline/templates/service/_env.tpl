@@ -44,6 +44,8 @@
 
 {{/* Of the service and its jobs. What users set comes last: it wins. */}}
 {{- define "paceline.sharedEnv" -}}
+{{/* Two releases may share a Redis: without it the same application of both would share cached values. */}}
+- {name: PACELINE_CACHE_NAMESPACE, value: {{ printf "%s.%s" .Release.Namespace (include "paceline.name" (list . "service")) }}}
 {{- with include "paceline.databaseSecret" . }}
 - {name: DATABASE_URL, valueFrom: {secretKeyRef: {name: {{ . | quote }}, key: url}}}
 {{- end }}

@@ -80,7 +80,7 @@ def _as_named(situation: Situation) -> tuple[Values, str]:
 
 def _as_measured(situation: Situation, named: Values, why: str) -> tuple[Values, str]:
     policy, observation = situation.policy, situation.observation
-    if policy.admission is None or policy.objective is None or observation is None:
+    if policy.admission is None or policy.objective is None or observation is None or observation.by_waits:
         return named, why
     found = size(observation, policy.objective, situation.values.get(WORKERS, 1.0), policy.admission)
     if found is None:

@@ -5,18 +5,24 @@ Adding a rule: one function, one line in the tuple, one row in the table test.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from math import ceil
 from typing import Final, TypeAlias
 
+from paceline_operator.core.measure.observation import Observation
 from paceline_operator.core.model.decision import Reason
 from paceline_operator.core.model.durations import format_duration
+from paceline_operator.core.model.policy import LONGEST_WINDOW, Behavior
+from paceline_operator.core.situation.experience import load_of
 from paceline_operator.core.situation.situation import LEAST_COVERAGE, Fleet, Situation
 from paceline_operator.core.verdict.rollback import BREAKER_ROLLBACKS, BREAKER_TIME
 
 STALE_AFTER: Final = timedelta(minutes=10)
 UNSETTLED: Final = 2.5
 """Where the number of pods changes again within so many intervals, it is not waited for."""
+TELLING: Final = 200
+"""Requests below which a p95 says little: with 99 % confidence it then lies anywhere above p91."""
 NAMED: Final = 3
 """Pods that a message names; the status has more of them."""
 
@@ -106,8 +112,11 @@ def insufficient_telemetry(situation: Situation) -> Hold | None:
     if fleet.coverage < LEAST_COVERAGE:
         message = f"{fleet.reporting} of {fleet.total} pods report, {LEAST_COVERAGE:.0%} are needed"
         return Hold(Reason.INSUFFICIENT_TELEMETRY, f"{message}{whose(fleet)}")
+    if observation is None and situation.several_loads is not None:
+        return Hold(Reason.INSUFFICIENT_TELEMETRY, _several_loads(situation.several_loads, situation.policy.behavior))
     if observation is None:
-        return Hold(Reason.INSUFFICIENT_TELEMETRY, "no whole window has been measured yet")
+        interval = format_duration(situation.policy.behavior.interval)
+        return Hold(Reason.INSUFFICIENT_TELEMETRY, f"no whole window of {interval} has been measured yet")
     # An autoscaler brings pods all the time: those that are too young for a whole window say nothing yet.
     settled = max(fleet.total - fleet.newcomers, fleet.total / 2)
     if observation.pods < LEAST_COVERAGE * settled:
@@ -116,17 +125,47 @@ def insufficient_telemetry(situation: Situation) -> Hold | None:
     return None
 
 
+def _several_loads(observation: Observation, behavior: Behavior) -> str:
+    """By how much the busiest minute stands out, what that means, and what a person can do."""
+    times = (observation.busiest or 0.0) / load_of(observation)
+    window = format_duration(round(observation.window_seconds))
+    told = f"the busiest minute brought {times:.1f} times the mean of {window}: under several loads nothing is tuned"
+    usual = format_duration(behavior.usual_window)
+    fewer = f"; lower behavior.minSamples, to {TELLING} at the least" if behavior.min_samples > TELLING else ""
+    return f"{told}, and values stay until {behavior.min_samples} requests come within {usual} or evenly{fewer}"
+
+
 def no_traffic(situation: Situation) -> Hold | None:
-    observation, wanted = situation.observation, situation.policy.behavior.min_samples
-    if observation is None or observation.requests >= wanted or situation.overloaded or situation.short:
+    observation, behavior = situation.observation, situation.policy.behavior
+    if observation is None or observation.requests >= behavior.min_samples or situation.overloaded or situation.short:
         return None
-    window = format_duration(observation.window_seconds)
+    if observation.streaming:
+        return Hold(Reason.STREAMS_ONLY, _few_checkouts(observation, behavior))
     if observation.requests == 0:
-        return Hold(Reason.NO_TRAFFIC, f"no requests in {window}")
-    return Hold(
-        Reason.INSUFFICIENT_TELEMETRY,
-        f"{observation.requests} requests in {window}, {wanted} are needed: the window goes on",
-    )
+        return Hold(Reason.NO_TRAFFIC, f"no requests in {format_duration(observation.window_seconds)}")
+    return Hold(Reason.INSUFFICIENT_TELEMETRY, _too_few(observation, behavior))
+
+
+def _few_checkouts(observation: Observation, behavior: Behavior) -> str:
+    window = format_duration(round(observation.window_seconds))
+    counted = f"{observation.requests} {'checkouts' if observation.by_waits else 'requests'} in {window}"
+    told = f"{observation.open} streams or WebSockets are open, {counted}: there are no response times to tune by"
+    return f"{told}, and pools are tuned by the waits of {behavior.min_samples} checkouts in a window: values stay"
+
+
+def _too_few(observation: Observation, behavior: Behavior) -> str:
+    """How long it will take until there are enough requests; or how many it takes, and what a person can do."""
+    wanted, a_second = behavior.min_samples, observation.requests / observation.window_seconds
+    told = f"{observation.requests} requests in {format_duration(round(observation.window_seconds))}"
+    if behavior.fills(observation.requests, observation.window_seconds):
+        left = format_duration(60 * ceil((wanted - observation.requests) / a_second / 60))
+        return f"{told}, a decision needs {wanted}: at this rate in about {left}"
+    within = f"within {format_duration(behavior.longest_window)}, {behavior.least_a_minute} a minute"
+    telling = replace(behavior, min_samples=TELLING).fills(observation.requests, observation.window_seconds)
+    remedies = [f"lower behavior.minSamples, to no less than {TELLING}"] if wanted > TELLING and telling else []
+    remedies += ["raise behavior.interval"] if behavior.longest_window < LONGEST_WINDOW else []
+    todo = f"; {' or '.join(remedies)}" if remedies else ""
+    return f"{told}, a decision needs {wanted} {within}: values stay{todo}"
 
 
 GATES: Final[tuple[Gate, ...]] = (

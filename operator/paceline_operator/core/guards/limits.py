@@ -27,6 +27,17 @@ TURNED_AWAY: Final = 0.001
 TRUSTED: Final = 0.5
 """The least share of a promised gain that must have been seen for more of the same to be tried without a model."""
 GIVING_BACK: Final = frozenset({Reason.WORKERS_OVERSIZED, Reason.POOL_OVERSIZED})
+TRY_NEXT: Final = frozenset(
+    {
+        Reason.PINNED_BY_SPEC,
+        Reason.WITHIN_TOLERANCE,
+        Reason.AT_MAXIMUM,
+        Reason.CLAMPED,
+        Reason.UNREGISTERED_POOL,
+        Reason.STREAMS_ONLY,
+    }
+)
+"""Holds that stop one lever; what the next finding asks for may still help."""
 
 Limit: TypeAlias = Callable[[Situation, Proposal], Proposal | Hold]
 
@@ -57,6 +68,18 @@ def unregistered_pool(situation: Situation, proposal: Proposal) -> Proposal | Ho
     way = "tune.pool() it, or name it in PACELINE_UNPOOLED"
     message = f"connections to {first_of(addresses)} belong to no registered pool: {way}"
     return Hold(Reason.UNREGISTERED_POOL, f"{proposal.finding.evidence}; {message}")
+
+
+def streams_stay(situation: Situation, proposal: Proposal) -> Proposal | Hold:
+    """A stream stays on the worker that took it, until it ends."""
+    seen, least = situation.observation, situation.policy.behavior.min_samples
+    if seen is None or not seen.streaming or not (seen.by_waits or seen.requests < least):
+        return proposal
+    if all(change.tunable != WORKERS for change in proposal.changes):
+        return proposal
+    message = f"with {seen.open} streams open, adding a worker would not relieve the others"
+    told = f"{message}, and removing one would end some streams: workers stay"
+    return Hold(Reason.STREAMS_ONLY, f"{proposal.finding.evidence}; {told}")
 
 
 def clamped(situation: Situation, proposal: Proposal) -> Proposal | Hold:
@@ -241,6 +264,7 @@ LIMITS: Final[tuple[Limit, ...]] = (
     pinned_by_spec,
     within_tolerance,
     unregistered_pool,
+    streams_stay,
     clamped,
     at_maximum,
     carry_pools,

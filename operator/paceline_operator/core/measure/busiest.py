@@ -32,11 +32,16 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Minutes:
-    """The minute that is being counted, and the busiest so far, in requests a second and pod."""
+    """The minute that is being counted, and the busy ones so far: when each was over, in requests a second and pod."""
 
     began: datetime | None = None
     counts: Mapping[str, Counted] = field(default_factory=lambda: NOTHING)
-    busiest: float = 0.0
+    over: tuple[tuple[datetime, float], ...] = ()
+    """The busiest first: none that a later one was as busy as."""
+
+    @property
+    def busiest(self) -> float:
+        return self.over[0][1] if self.over else 0.0
 
     def seen(self, states: Mapping[str, PodState], now: datetime, objective: Objective | None = None) -> "Minutes":
         """After a look at the fleet, without the requests of routes that the objective excludes."""
@@ -46,11 +51,18 @@ class Minutes:
         passed = now - self.began if self.began is not None else timedelta()
         found = (_rate(self.counts.get(uid), count, passed) for uid, count in counts.items())
         rates = [rate for rate in found if rate is not None]
-        return Minutes(now, counts, max(self.busiest, mean(rates) if rates else 0.0))
+        if not rates:
+            return replace(self, began=now, counts=counts)
+        rate = mean(rates)
+        return Minutes(now, counts, (*(each for each in self.over if each[1] > rate), (now, rate)))
 
     def forgotten(self) -> "Minutes":
         """For the next window: the minute under way goes on."""
-        return replace(self, busiest=0.0)
+        return replace(self, over=())
+
+    def since(self, began: datetime) -> "Minutes":
+        """Without those that were over when a window began."""
+        return replace(self, over=tuple(each for each in self.over if each[0] > began))
 
 
 def _counted(state: PodState, objective: Objective | None) -> Counted:

@@ -75,6 +75,10 @@ class Observation:
     """What memory has room for in the pod that has least; None where it cannot be told."""
     turned_away: int = 0
     """Requests that pods turned away: they were wanted, but are in no other figure."""
+    open: int = 0
+    """Streams and WebSockets that were open at the end of the window."""
+    by_waits: bool = False
+    """There are streams and hardly a request: the responses are waits for connections (`core/laws/streams.py`)."""
     busiest: float | None = None
     """Requests a second and pod in the busiest minute, of a window longer than that."""
     left_out: int = 0
@@ -124,8 +128,13 @@ class Observation:
 
     @property
     def p95(self) -> float | None:
-        """Seconds, of the requests that no route's objective is about."""
-        return self.by_objective[0].duration.quantile(0.95)
+        """Seconds, of the requests that no route's objective is about; None where nothing is known of requests."""
+        return None if self.by_waits else self.by_objective[0].duration.quantile(0.95)
+
+    @property
+    def streaming(self) -> bool:
+        """Whether more streams are open than requests come in a minute: most of what the service does is streams."""
+        return self.by_waits or self.open > 60 * self.requests_per_second
 
     @property
     def by_objective(self) -> tuple[Responses, ...]:

@@ -119,6 +119,8 @@ class PodState:
     memory: PodMemory = field(default_factory=PodMemory)
     turned_away: int = 0
     """Requests that the pod has turned away, cumulative; in no other count."""
+    open: int = 0
+    """Streams and WebSockets that are open now, in all workers."""
 
     @property
     def epoch(self) -> tuple[str, int]:

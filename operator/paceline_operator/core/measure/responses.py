@@ -18,6 +18,8 @@ from paceline_operator.core.model.objectives import P95, Target
 
 SURELY: Final = 2.576
 """Standard deviations: a value is outside them by chance once in a hundred times."""
+WAIT_FOR: Final = "wait for "
+"""What the targets of streams begin with: of the waits for a pool, in place of responses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,11 @@ class Figure:
     unit: float = 1.0
     counted: tuple[str, ...] = ()
     """All that were judged, `p95 45ms` and so on, where there are several or it is not p95: others do not compare."""
+
+    @property
+    def by_waits(self) -> bool:
+        """Whether it is of waits for connections: nothing of such a window compares with one of requests."""
+        return any(each.startswith(WAIT_FOR) for each in self.counted)
 
     def text(self, seconds: float) -> str:
         """`67ms`, or `3s` of a route."""

@@ -88,7 +88,7 @@ class Window:
         if self.decided is not None and self.decided - now > SHORTEST:
             return Window(close=self.close).advanced(states, now, settle)
         marks = {uid: self._mark(uid, state, now, settle) for uid, state in states.items() if not state.pending}
-        return replace(self, marks=marks)
+        return replace(self, marks=marks, minutes=self.minutes.since(_oldest(marks, now)))
 
     def _mark(self, uid: str, state: PodState, now: datetime, settle: timedelta) -> Mark:
         mark = self.marks.get(uid)
@@ -155,7 +155,7 @@ class Window:
     def extended(self, now: datetime, interval: timedelta, longest: timedelta) -> "Window":
         """After a decision that found too few samples: the window goes on, up to `longest`."""
         marks = {uid: mark for uid, mark in self.marks.items() if not mark.began or now - mark.began < longest}
-        return Window(marks, now, now + WHOLE * interval, self.minutes, self.close)
+        return Window(marks, now, now + WHOLE * interval, self.minutes.since(_oldest(marks, now)), self.close)
 
     def next_look(self, now: datetime, settle: timedelta, interval: timedelta) -> timedelta:
         """Until a pod has settled or a window is whole, or a minute is over, but not at once again."""
@@ -167,3 +167,8 @@ class Window:
             looks += [(mark.short_began or mark.since) + self.close for mark in self.marks.values()]
         soonest = min((look for look in looks if look > now), default=now + interval / 4)
         return max(min(soonest - now, MINUTE), interval / 20)
+
+
+def _oldest(marks: Mapping[str, Mark], now: datetime) -> datetime:
+    """When the oldest window began, or its pod began to settle: minutes before are of no window."""
+    return min((mark.began or mark.since for mark in marks.values()), default=now)

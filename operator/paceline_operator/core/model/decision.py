@@ -34,6 +34,7 @@ class Reason(StrEnum):
     INSUFFICIENT_TELEMETRY = "InsufficientTelemetry"
     TELEMETRY_STALE = "TelemetryStale"
     NO_TRAFFIC = "NoTraffic"
+    STREAMS_ONLY = "StreamsOnly"
     NOT_REPORTING = "NotReporting"
     NOT_CONVERGED = "NotConverged"
     SHRINK_BLOCKED = "ShrinkBlocked"

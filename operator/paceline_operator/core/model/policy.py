@@ -11,6 +11,7 @@ from paceline_operator.core.model.objectives import P95, Target, matches
 from paceline_operator.core.model.tunables import NOTHING, Tunable
 
 DEFAULT_ERROR_RATIO: Final = 0.001
+LONGEST_WINDOW: Final = timedelta(hours=1)
 
 
 class Mode(StrEnum):
@@ -117,9 +118,26 @@ class Behavior:
         return self.interval / 4
 
     @property
+    def usual_window(self) -> timedelta:
+        """What a window grows to while nobody knows whether there will ever be enough requests."""
+        return 5 * self.interval
+
+    @property
     def longest_window(self) -> timedelta:
-        """A window grows up to this until it holds `min_samples`."""
-        return self.interval * 5
+        """A window grows up to this until it holds `min_samples`: 60 intervals, an hour at most, and five at least.
+
+        Worked example: an hour of 60 s, five minutes of 5 s, 75 minutes of 15 minutes.
+        """
+        return max(self.usual_window, min(60 * self.interval, LONGEST_WINDOW))
+
+    def fills(self, requests: int, seconds: float) -> bool:
+        """Whether the longest window holds enough of them, if they go on coming as so many came in so many seconds."""
+        return requests * self.longest_window.total_seconds() >= self.min_samples * seconds
+
+    @property
+    def least_a_minute(self) -> int:
+        """Requests that the fleet must have for a window to hold `min_samples`. Worked example: 2000 an hour: 34."""
+        return ceil(self.min_samples / self.longest_window.total_seconds() * 60)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ def with_window(busy: tuple[Busy, ...], observation: Observation, now: datetime)
 def planned_rise(situation: Situation) -> float:
     """The load to plan for over the load that was measured; at least `HEADROOM`."""
     observation = situation.observation
-    if observation is None:
+    if observation is None or observation.by_waits:  # what is remembered are requests
         return HEADROOM
     now = load_of(observation)
     busiest = max((slot.load for slot in with_window(situation.memory.busy, observation, situation.now)), default=now)
@@ -88,6 +88,8 @@ def nothing_grows(situation: Situation, model: Model | None, last: Noise | None 
 
 def p95_now(situation: Situation, observation: Observation, last: Noise) -> float | None:
     """Seconds, over the windows in which these values had such a load: a single one may be off by chance."""
+    if observation.by_waits:
+        return observation.response_seconds
     known = recall(situation, situation.values, load_of(observation))
     p95, before = known.p95_seconds if known else observation.response_seconds, last.last
     if p95 is None or before is None or last.generation != situation.fleet.generation or deviation(last) < NOISY:

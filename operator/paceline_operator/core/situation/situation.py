@@ -1,7 +1,7 @@
 """All that a decision rests on, as one frozen value: the policy, the fleet, the measured window, the memory."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -42,6 +42,9 @@ class Member:
     """By container; empty while none has ended."""
     values: Values = field(default_factory=lambda: NOTHING)
     """What it runs; empty where it does not report."""
+    name: str = ""
+    generation: int | None = None
+    """Of the document that it runs; None where it does not report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +145,8 @@ class Situation:
     """Without the pods on trial."""
     trial: Observation | None = None
     """What the pods on trial reported over the same time."""
+    several_loads: Observation | None = None
+    """A window that is in `observation` no longer: it went on for long and met several loads."""
     memory: Memory = field(default_factory=Memory)
     telemetry_age_seconds: float = 0.0
     """Since any pod of the target last reported."""
@@ -153,6 +158,11 @@ class Situation:
     """The policy prefers cost, and its objective is met with room (`core/situation/room.py`): nothing grows."""
     held: Held | None = None
     """What a person has asked to go back to."""
+
+    @property
+    def as_measured(self) -> "Situation":
+        """With a window of several loads: nothing is tuned by it, but what goes wrong in it goes wrong."""
+        return self if self.several_loads is None else replace(self, observation=self.several_loads)
 
     @property
     def overloaded(self) -> bool:

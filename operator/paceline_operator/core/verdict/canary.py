@@ -59,7 +59,7 @@ def judge(situation: Situation, pending: Pending) -> tuple[Decision, Memory]:
     if broken is not None:
         return broken
     tried, others = _measured(situation, situation.trial), _measured(situation, situation.observation)
-    if tried is not None and others is not None:
+    if tried is not None and others is not None and _of_one_kind(pending, tried, others):
         return _judged(situation, pending, tried, others)
     if situation.now >= pending.deadline and situation.observation is None:
         # Nobody could look at any pod: not at those that try it, and not at the others.
@@ -116,6 +116,12 @@ def _measured(situation: Situation, observation: Observation | None) -> Measured
     if observation is None or not observation.sound or observation.requests < _least(situation):
         return None
     return Measured.of(observation)
+
+
+def _of_one_kind(pending: Pending, tried: Measured, others: Measured) -> bool:
+    """Whether all are of requests, or all of waits (`core/laws/streams.py`)."""
+    found = (tried, others, pending.baseline, pending.past or pending.baseline)
+    return len({each.figure.by_waits for each in found}) == 1
 
 
 def _void(situation: Situation, pending: Pending) -> str:

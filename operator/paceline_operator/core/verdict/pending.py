@@ -13,6 +13,8 @@ from paceline_operator.core.verdict.rollback import MOST_REJECTED
 
 OUTGROWN_FOR: Final = 30
 """Windows for which values that proved too small are not returned to: theory must not undo what was measured."""
+PATIENCE: Final = 1.5
+"""Times as long as the window before a change the one after it may take."""
 EXPLICIT: Final = frozenset({Reason.PINNED_BY_SPEC, Reason.CLAMPED, Reason.BUDGET_EXHAUSTED, Reason.ADMISSION_SIZED})
 """What a person or a bound demands: no cooldown, no verdict."""
 
@@ -32,7 +34,7 @@ def remember(situation: Situation, memory: Memory, decision: Decision, generatio
         decision.reason,
         baseline,
         since=situation.now,
-        deadline=_deadline(situation),
+        deadline=_deadline(situation, baseline),
         tried_on=decision.tried_on,
         template=situation.fleet.template,
         failing=failing(situation),
@@ -46,12 +48,18 @@ def remember(situation: Situation, memory: Memory, decision: Decision, generatio
 
 def awaited_anew(situation: Situation, pending: Pending) -> Pending:
     """With as long a time again as a verdict may take."""
-    return replace(pending, deadline=_deadline(situation))
+    return replace(pending, deadline=_deadline(situation, pending.baseline))
 
 
-def _deadline(situation: Situation) -> datetime:
-    behavior = situation.policy.behavior
-    return situation.now + behavior.settle + behavior.longest_window + behavior.interval
+def _deadline(situation: Situation, baseline: Measured) -> datetime:
+    """Five intervals for the window; where that of the baseline took longer, since requests were few even then, half as
+    long again as that took, and never more than the longest window. Worked example at 60 s: five minutes after a window
+    of one minute, 45 minutes after one of half an hour."""
+    behavior, rate = situation.policy.behavior, baseline.requests_per_second
+    usual, longest = behavior.usual_window.total_seconds(), behavior.longest_window.total_seconds()
+    before = baseline.samples / rate if rate > 0 else 0.0
+    window = timedelta(seconds=min(PATIENCE * before, longest) if before > usual else usual)
+    return situation.now + behavior.settle + window + behavior.interval
 
 
 def _before(situation: Situation, decision: Decision) -> tuple[Measured | None, Measured | None]:

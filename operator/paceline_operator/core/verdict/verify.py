@@ -21,6 +21,7 @@ from paceline_operator.core.situation.memory import Measured, Memory, Pending, P
 from paceline_operator.core.situation.room import planned_rise
 from paceline_operator.core.situation.situation import Situation
 from paceline_operator.core.verdict.bought import not_worth
+from paceline_operator.core.verdict.collapsed import collapsed
 from paceline_operator.core.verdict.compare import (
     MIX_MOVED,
     confounded,
@@ -55,19 +56,36 @@ def verify(situation: Situation) -> tuple[Decision | None, Memory]:
     broken = blamed(situation, pending)
     if broken:
         return roll_back(situation, pending, *broken, kept_from=True)
-    measured = Measured.of(situation.observation) if situation.observation else None
+    measured = _measured(situation, pending)
     if situation.short:
         return None, _superseded(situation, pending, measured)
-    if measured is None or measured.samples < situation.policy.behavior.min_samples:
-        return _with_little(situation, pending)
+    few = measured is None or measured.samples < situation.policy.behavior.min_samples
+    if measured is None or few or (situation.several_loads is not None and situation.now < pending.deadline):
+        return _with_little(situation, pending, measured, few=few)
     return _starved(situation, pending, measured) or _compared(situation, pending, measured)
 
 
-def _with_little(situation: Situation, pending: Pending) -> tuple[Decision | None, Memory]:
-    """Too few requests for a verdict, or none seen at all. What nobody could look at is not judged, whatever the time:
-    pods were silent, or nobody was there to ask them. A service that has gone quiet needs nothing back."""
+def _measured(situation: Situation, pending: Pending) -> Measured | None:
+    """The window, where it is of requests as the baseline is, or of waits as that is: else there is no verdict."""
+    seen = situation.observation
+    return Measured.of(seen) if seen is not None and seen.by_waits is pending.baseline.figure.by_waits else None
+
+
+def _with_little(
+    situation: Situation, pending: Pending, measured: Measured | None, *, few: bool
+) -> tuple[Decision | None, Memory]:
+    """Too `few` requests for a verdict, or none seen at all, or under several loads; only what is surely worse need not
+    wait for more. What nobody could look at is not judged, whatever the time: pods were silent, or nobody was there to
+    ask them. A service that has gone quiet needs nothing back."""
     memory = situation.memory
-    if situation.overloaded and _grew(pending):
+    if measured is not None and measured.interval is not None and slower(situation, pending.baseline, measured):
+        starved = _starved(situation, pending, measured)
+        if starved is not None:
+            return starved
+    worse = _surely_worse(situation, pending, measured)
+    if worse:
+        return roll_back(situation, pending, Reason.ROLLED_BACK, worse)
+    if few and situation.overloaded and _grew(pending):
         return None, replace(memory, pending=None)  # more of the same is needed, not less
     if situation.now < pending.deadline:
         return None, memory
@@ -76,6 +94,31 @@ def _with_little(situation: Situation, pending: Pending) -> tuple[Decision | Non
     if not grown(situation.values, pending) and _quiet(situation):
         return None, replace(memory, pending=None)
     return roll_back(situation, pending, Reason.ROLLED_BACK, "no verdict before its deadline: too little telemetry")
+
+
+def _surely_worse(situation: Situation, pending: Pending, measured: Measured | None) -> str:
+    """Says by how much errors rose, p95 rose above the objective, or less completes, where even so few tell."""
+    objective, baseline, seen = situation.policy.objective, pending.baseline, situation.observation
+    if measured is not None and _more_errors(situation, baseline, measured):
+        return _errors_told(baseline, measured)
+    if objective is None or seen is None or seen.by_waits is not baseline.figure.by_waits:
+        return ""
+    grew = bool(grown(situation.values, pending))
+    more = grew and not situation.overloaded  # where loops lag, more of the same may be needed, not less
+    if measured is not None and measured.interval is not None and measured.low > objective.limit.total_seconds():
+        met = baseline.p95_seconds <= objective.limit.total_seconds()
+        comparable = not confounded(baseline, measured) or (more and _less_was_asked(baseline, measured))
+        worse = slower(situation, baseline, measured) if comparable and (met or more) else ""
+        if worse and not more_slow_ones(baseline, measured, seen):
+            return worse
+    told = more or not (grew or pending.reason is Reason.DATABASE_SATURATED)
+    return collapsed(baseline, seen, objective) if told else ""
+
+
+def _less_was_asked(baseline: Measured, measured: Measured) -> bool:
+    """Whether of what makes windows incomparable only the load moved, and fell: that makes nothing slower."""
+    same_mix = not baseline.mix or mix_moved(baseline, measured) <= MIX_MOVED
+    return same_mix and baseline.figure.counted == measured.figure.counted and measured.load < baseline.load
 
 
 def _quiet(situation: Situation) -> bool:
@@ -117,7 +160,7 @@ def _starved(situation: Situation, pending: Pending, measured: Measured) -> tupl
 def _compared(situation: Situation, pending: Pending, measured: Measured) -> tuple[Decision | None, Memory]:
     baseline = pending.baseline
     if _more_errors(situation, baseline, measured):
-        return _judged(situation, pending, measured, f"errors {baseline.error_ratio:.2%} → {measured.error_ratio:.2%}")
+        return _judged(situation, pending, measured, _errors_told(baseline, measured))
     if confounded(baseline, measured) or _only_more_slow_ones(situation, baseline, measured):
         return _void(situation, pending, measured)
     if _in_vain(situation, pending, measured):
@@ -128,6 +171,10 @@ def _compared(situation: Situation, pending: Pending, measured: Measured) -> tup
     if pending.reason is Reason.PROBE:
         return _judged(situation, pending, measured, _objection(situation, pending, measured))
     return _weighed(situation, pending, measured)
+
+
+def _errors_told(baseline: Measured, measured: Measured) -> str:
+    return f"errors {baseline.error_ratio:.2%} → {measured.error_ratio:.2%}"
 
 
 def _more_errors(situation: Situation, baseline: Measured, measured: Measured) -> bool:

@@ -17,7 +17,7 @@ class Kind(Enum):
     HIDDEN = auto()
     """Nothing: the route does not see it, or it is declared and in the key."""
     BYPASS = auto()
-    """The application answers this request itself."""
+    """The application responds to this request itself."""
     COOKIES = auto()
     """Look which cookies it holds."""
     ORIGIN = auto()

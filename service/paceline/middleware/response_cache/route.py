@@ -23,7 +23,7 @@ class CachedRoute:
     name: str
     """The cache's name in the policy. Routes with one name share the cache, and must agree on its times and size."""
     ttl: float
-    """Seconds without a tuning document: the start value. 0: the application answers every request."""
+    """Seconds without a tuning document: the start value. 0: the application responds to every request."""
     max_staleness: float = 0.0
     """Seconds beyond the TTL in which a response may still be used, while a new one is fetched or fetching fails."""
     max_entries: int = 256

@@ -22,6 +22,7 @@ from paceline.middleware.response_cache.shown import (
     key_of,
     line_key,
     line_of,
+    path_params,
     undeclared_credential,
 )
 from paceline.middleware.response_cache.surroundings import Surroundings
@@ -42,7 +43,7 @@ _BYPASSES_BEFORE_WORD: Final = 10
 
 
 Headline = tuple[str | None, bytes | None, bytes]
-"""What the headers of a request say: why the application answers it, or None; its Origin; its If-None-Match."""
+"""What the headers of a request say: why the application responds itself, or None; its Origin; its If-None-Match."""
 _NOTHING: Final[Headline] = (None, None, b"")
 _BYPASS, _ETAGS, _ORIGIN, _COOKIES, _CACHE_CONTROL = (  # a member of an Enum costs a look-up each time
     Kind.BYPASS,
@@ -122,7 +123,7 @@ class Served:
 
     def key(self, scope: Scope, origin: bytes | None) -> tuple[str, Shown]:
         """The key of a request, and what the route is shown of it."""
-        if origin is None and self._quick:
+        if origin is None and self._quick and "path_params" not in scope:
             ready = self._ready.get(scope.get("scheme"))
             if ready is not None and scope.get("raw_path") == self._raw and not scope.get("root_path"):
                 return ready
@@ -140,7 +141,8 @@ class Served:
         """Of a request without headers; parsing paths and parameters takes its time, hence a memory."""
         get = scope.get
         query = scope["query_string"] if self._declared.query else b""
-        asked = scope["path"], get("raw_path"), query, get("scheme", "http"), get("root_path")
+        params = path_params(scope) if get("path_params") else ()
+        asked = scope["path"], get("raw_path"), query, get("scheme", "http"), get("root_path"), params
         known = self._lines.get(asked)
         if known is None:
             line = line_of(self._declared, scope)
@@ -226,7 +228,7 @@ class Served:
         line, declares_host = shown.line, b"host" in self._declared.headers
         host = () if declares_host else ((b"host", self._host.encode()),)
         return {
-            **self._surroundings.of_all(scope),
+            **self._surroundings.of_all(scope, {name for name, _ in line.params}),
             "type": "http",
             "asgi": dict(scope.get("asgi") or {"version": "3.0"}),
             "http_version": "1.1",

@@ -5,6 +5,7 @@ up in another client's response.
 """
 
 import re
+from contextlib import suppress
 from hashlib import blake2b
 from operator import itemgetter
 from typing import Final, NamedTuple
@@ -13,6 +14,8 @@ from urllib.parse import quote, quote_from_bytes, unquote_to_bytes
 from paceline.asgi import Scope
 from paceline.middleware.response_cache.credentials import is_credential
 from paceline.middleware.response_cache.route import CachedRoute, Declared
+from paceline.resources.cache.names import class_of_this_process
+from paceline.resources.cache.values import NoValue, encode
 
 _NAME: Final = itemgetter(0)
 _MOST_READABLE: Final = 400
@@ -31,6 +34,8 @@ class Line(NamedTuple):
     path: str
     raw_path: bytes
     query: bytes
+    params: tuple[tuple[str, str], ...] = ()
+    """Path parameters that a router in front found, as in keys: of a route by host they are in no path."""
 
 
 class Shown(NamedTuple):
@@ -43,13 +48,26 @@ class Shown(NamedTuple):
 def line_of(declared: Declared, scope: Scope) -> Line:
     """The request's line, reduced to the declared parameters."""
     query = declared_query(declared, scope) if declared.query and scope["query_string"] else b""
-    return Line(scope.get("scheme", "http"), scope.get("root_path") or "", scope["path"], _raw_path(scope), query)
+    scheme, root_path = scope.get("scheme", "http"), scope.get("root_path") or ""
+    return Line(scheme, root_path, scope["path"], _raw_path(scope), query, path_params(scope))
+
+
+def path_params(scope: Scope) -> tuple[tuple[str, str], ...]:
+    """See `Line.params`. What has no value that other processes know is left out, and hidden from the route."""
+    params = scope.get("path_params")
+    if not params:
+        return ()
+    written = []
+    for name, value in params.items():
+        with suppress(NoValue, RecursionError):
+            written.append((name, encode(value)))
+    return tuple(sorted(each for each in written if class_of_this_process(each[1]) is None))
 
 
 def line_key(prefix: str, line: Line) -> str:
     """`http:/prices?page=2`; where such a line would not say everything, with a digest of all of it."""
-    scheme, root_path, path, raw_path, query = line
-    if not root_path and _PLAIN.fullmatch(path) and raw_path == path.encode():
+    scheme, root_path, path, raw_path, query, params = line
+    if not (root_path or params) and _PLAIN.fullmatch(path) and raw_path == path.encode():
         key = f"{prefix}{scheme}:{path}?{query.decode()}" if query else f"{prefix}{scheme}:{path}"
         if len(key) <= _MOST_READABLE:
             return key

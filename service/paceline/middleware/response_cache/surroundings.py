@@ -4,7 +4,7 @@ A framework, and an application's lifespan, put things into every scope that are
 gets those. Anything else may be about this client (`user`, `session`, a tenant): such a request bypasses the cache.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Mapping
 from typing import Any, Final
 
 from paceline.asgi import Scope
@@ -67,12 +67,13 @@ class Surroundings:
         known = self._given
         return same or all(key in known or (key in shared and shared[key] is value) for key, value in mine.items())
 
-    def of_all(self, scope: Scope) -> dict[str, Any]:
-        """What a route may have of the scope, of a request that is not personal."""
+    def of_all(self, scope: Scope, params: Container[str]) -> dict[str, Any]:
+        """What a route may have of the scope, of a request that is not personal; `params` are the path parameters that
+        are in its key."""
         allowed = _SAME_FOR_ALL | self._shared
         mine = {key: value for key, value in scope.items() if key in allowed}
         if "path_params" in mine:
-            mine["path_params"] = dict(mine["path_params"])
+            mine["path_params"] = {name: value for name, value in mine["path_params"].items() if name in params}
         if (state := scope.get("state")) is not None:
             passed = {key: value for key, value in state.items() if value is None or key in self._given}
             mine["state"] = passed | {key: value for key, value in self._lifespan.items() if key in state}

@@ -19,10 +19,12 @@ FEWEST_REQUESTS: Final = 50
 class Admission:
     """Off until bounds are given. `admits` and `finish` are a few comparisons; the law runs once a second."""
 
-    __slots__ = ("_bounds", "_braked", "_clock", "_durations", "_failed", "_limit", "_most", "_opened", "in_flight",
-                 "on", "rejected", "room")  # fmt: skip
+    __slots__ = ("_bounds", "_braked", "_clock", "_durations", "_failed", "_limit", "_most", "_opened", "_start",
+                 "in_flight", "on", "rejected", "room")  # fmt: skip
 
-    def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
+    def __init__(self, clock: Callable[[], float] = perf_counter, *, start: AdmissionValues | None = None) -> None:
+        """`start`: the bounds where the tuning document has none."""
+        self._start = start
         self.on = False
         """Whether anything is limited; the one thing that is looked at while nothing is."""
         self.room = 0
@@ -35,9 +37,11 @@ class Admission:
         self._limit: Limit | None = None
         self._braked = self._most = 0
         self._begin_window()
+        self.set_bounds(None)
 
     def set_bounds(self, bounds: AdmissionValues | None) -> None:
-        """Takes effect with the next request; None: off, and what was learnt is forgotten."""
+        """Takes effect with the next request; None: as at the start, and what was learnt is forgotten."""
+        bounds = bounds or self._start
         self._bounds, self.on = bounds, bounds is not None
         if bounds is None:
             self._limit = None

@@ -13,6 +13,8 @@ from paceline.resources.cache.values import supported
 
 MISSING: Final = object()
 _DEEP: Final = 8
+_WITHOUT_ATTRIBUTES: Final = frozenset({bool, int, float, str, bytes, list, tuple, dict, set, frozenset})
+"""Classes whose objects have the attributes of the class and no others."""
 
 
 def annotations_of(function: Callable[..., Any]) -> Mapping[str, Any]:
@@ -57,7 +59,10 @@ def attribute(annotation: Any, name: str) -> Any:
         AttributeError: objects of this class have no such attribute.
     """
     annotation = bare(annotation)
-    if not isinstance(annotation, type) or (names := field_names(annotation)) is None:
+    if not isinstance(annotation, type):
+        return MISSING
+    names = () if annotation in _WITHOUT_ATTRIBUTES else field_names(annotation)
+    if names is None:
         return MISSING
     if name not in names and not hasattr(annotation, name):
         raise AttributeError(f"{annotation.__qualname__} has no attribute {name!r}")

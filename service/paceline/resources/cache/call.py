@@ -22,7 +22,7 @@ class Call:
     up, may change a list meanwhile, and the fetched value would not belong to its key.
 
     Raises:
-        UsageError: the value can be read once only.
+        UsageError: the value can be read once only, or is a response.
     """
 
     __slots__ = ("_arguments", "_function", "_options")
@@ -36,8 +36,10 @@ class Call:
 
     async def __call__(self) -> Any:
         value = await self._function(*self._arguments, **self._options)
-        if isinstance(value, _ONCE) or hasattr(value, "body_iterator"):
+        if hasattr(value, "body_iterator"):
             raise UsageError(f"tune.cache: {_name(self._function)}() returned {_read_once(type(value))}")
+        if (problem := _not_for_all(type(value))) is not None:
+            raise UsageError(f"tune.cache: {_name(self._function)}() returned {problem}")
         return value
 
     def held(self) -> "Call":
@@ -51,11 +53,23 @@ class Call:
 def check_returned(function: Callable[..., Any], annotation: Any) -> None:
     """
     Raises:
-        UsageError: the return annotation is of values that can be read once only.
+        UsageError: the return annotation is of values that can be read once only, or of responses.
     """
     kind = get_origin(annotation) or annotation
-    if isinstance(kind, type) and issubclass(kind, _ONCE):
-        raise UsageError(f"tune.cache: {_name(function)}() returns {_read_once(kind)}")
+    if isinstance(kind, type) and (problem := _not_for_all(kind)) is not None:
+        raise UsageError(f"tune.cache: {_name(function)}() returns {problem}")
+
+
+def _not_for_all(kind: type) -> str | None:
+    """Why values of a class must not be shared between callers; None: nothing is known against it."""
+    if issubclass(kind, _ONCE):
+        return _read_once(kind)
+    if hasattr(kind, "set_cookie"):  # so in every framework; what an HTTP client received has none
+        return (
+            f"a {kind.__qualname__}, which belongs to one request: all callers would get its cookies and background "
+            "tasks; return its content and make the response in the route, or use ResponseCacheMiddleware"
+        )
+    return None
 
 
 def _read_once(kind: type) -> str:

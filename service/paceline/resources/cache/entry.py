@@ -10,6 +10,8 @@ _HEADER: Final = struct.Struct(">B32sdd")
 _FORMAT: Final = 2
 SURELY: Final = 37.0
 """Times the fetch: by so much no draw makes a fresh entry due early, since a draw is 2^-53 at least."""
+_AHEAD_SECONDS: Final = 10.0
+"""By so much clocks of machines may differ."""
 
 
 class Serializer(Protocol):
@@ -37,7 +39,7 @@ class Entry:
     """On this process's monotonic clock, when its memory took the entry."""
 
     def age(self, now: float) -> float:
-        """Seconds; never negative, though another machine's clock may be ahead."""
+        """Seconds; never negative, though another machine's clock may be a little ahead."""
         return max(0.0, now - self.created_at)
 
 
@@ -64,6 +66,8 @@ def judge(entry: Entry, now: float, ttl_seconds: float, max_staleness_seconds: f
     Args:
         draw: uniform in (0, 1].
     """
+    if not entry.created_at <= now + _AHEAD_SECONDS:
+        return Verdict.EXPIRED  # its machine's clock is wrong: nobody knows how old it is
     age = entry.age(now)
     if age < ttl_seconds:
         early = age - entry.fetch_seconds * log(draw) >= ttl_seconds

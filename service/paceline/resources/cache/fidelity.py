@@ -2,6 +2,7 @@
 
 import pickle
 from collections.abc import Iterable, Mapping
+from datetime import datetime, time, timezone
 from typing import Any, Final
 
 from paceline.resources.cache.fields import attribute_names, fields_of
@@ -44,6 +45,8 @@ def _attributes(one: Any, other: Any, place: str) -> Iterable[tuple[Any, Any, st
 
 
 def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, (datetime, time)) and isinstance(one.tzinfo, timezone) and one.tzinfo == other.tzinfo:
+        one, other = one.replace(tzinfo=None), other.replace(tzinfo=None)  # pydantic has a class of its own for them
     try:
         return encode(one) == encode(other)
     except NoValue:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from paceline.errors import UsageError
 from paceline.resources.cache.annotations import MISSING, annotations_of
+from paceline.resources.cache.names import mark_of
 from paceline.resources.cache.signature import NotForPlainValues, signature_of
 from paceline.resources.cache.template import Field, check, parse
 from paceline.resources.cache.values import NoValue
@@ -122,4 +123,4 @@ class KeyTemplate:
 
 def _shortened(key: str) -> str:
     digest = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=32).hexdigest()
-    return f"{key[: _LONGEST - 64]}#{digest}"
+    return f"{key[: _LONGEST - 64]}#{digest}{mark_of(key)}"

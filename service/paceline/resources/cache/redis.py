@@ -13,10 +13,12 @@ from time import monotonic
 from typing import Final
 from urllib.parse import quote
 
+from paceline.errors import UsageError
 from paceline.resources.cache.entry import Entry, Serializer, pack, unpack
 from paceline.resources.cache.fidelity import difference
 from paceline.resources.cache.invalidation import CHANNEL, TIMEOUT_SECONDS, Subscription, subscription
 from paceline.resources.cache.memory import Memory
+from paceline.resources.cache.names import class_of_this_process
 from paceline.resources.cache.scripts import FORGET, READ, WRITE, refused
 from paceline.resources.cache.serializers import fingerprint
 from paceline.resources.registry import RedisClient, Tunables
@@ -104,7 +106,7 @@ class RedisTier:
     async def get(self, key: str) -> Read:
         """What there is; nothing where Redis does not respond, or holds what no longer can be read."""
         client = self._usable()
-        if client is None or not await self._paid(key, client):
+        if client is None or self._is_of_this_process(key) or not await self._paid(key, client):
             return Read()
         serializer, version = self._serializer, os.urandom(16).hex()
         try:
@@ -138,6 +140,8 @@ class RedisTier:
         """Drops an entry, refuses what is being fetched for it anywhere, and tells the other processes.
 
         Raises:
+            UsageError: the key means nothing to other processes, since it holds an object of a class that a function
+                made; nothing of theirs is forgotten.
             Exception: what the client raises, TimeoutError after five seconds: a caller that must not see old data has
                 to know. This process does not read the key from Redis until it could be dropped. A caller who is
                 cancelled does not stop it.
@@ -145,6 +149,8 @@ class RedisTier:
         client = self._client()
         if client is None:
             return
+        if (kind := class_of_this_process(key)) is not None:
+            raise UsageError(f"cache {self._name}: forgotten in this process alone: {_unknown_elsewhere(kind)}")
         self._owed[key] = None
         if len(self._owed) > _MOST_OWED:
             self._owed.popitem(last=False)
@@ -195,6 +201,13 @@ class RedisTier:
         self._warn("the value is not shared through Redis", error)
         return None
 
+    def _is_of_this_process(self, key: str) -> bool:
+        """Whether other processes may mean something else by a key; then nothing is read and nothing written."""
+        if (kind := class_of_this_process(key)) is None:
+            return False
+        self._warn("the value is not shared through Redis", UsageError(_unknown_elsewhere(kind)))
+        return True
+
     async def _paid(self, key: str, client: RedisClient) -> bool:
         """Whether nothing is left to forget that Redis did not hear of."""
         if key in self._owed:
@@ -217,6 +230,13 @@ class RedisTier:
         if self._clock() >= self._warn_at:
             self._warn_at = self._clock() + RETRY_SECONDS
             log.warning("cache %s: %s: %s", self._name, what, _reason(error))
+
+
+def _unknown_elsewhere(kind: str) -> str:
+    return (
+        f"other processes may know another class as {kind}, which its module does not have; define it at the top level "
+        "of its module, or name the fields that matter: key='…:{argument.field}'"
+    )
 
 
 def _reason(error: Exception) -> str:

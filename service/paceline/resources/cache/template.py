@@ -49,19 +49,25 @@ class Field:
             value = getattr(value, name) if name else value[int(index) if index.isdecimal() else index]
         if self.conversion is None and not self.spec:
             return encode(value)
-        shown = format(value if self.conversion is None else _CONVERSIONS[self.conversion](value), self.spec)
-        if not tells_apart(value, shown):
+        whole = value if self.conversion is None else _CONVERSIONS[self.conversion](value)
+        shown = format(whole, self.spec)
+        # Before the format too: of a text that it cuts off, the beginning looks like any.
+        if not (tells_apart(value, shown) and (self.conversion is None or tells_apart(value, whole))):
             raise NoValue(type(value))
         written = quote(shown, safe="", errors="surrogatepass")
         return written if type(value) is int else f"!text({type_name(type(value))},{written})"
 
 
-def parse(template: str, function: str) -> tuple[tuple[Field, ...], str]:
+def parse(template: object, function: str) -> tuple[tuple[Field, ...], str]:
     """The fields, and the literal behind the last one.
 
     Raises:
         UsageError: it is no template, or a field is no parameter's.
     """
+    if not isinstance(template, str):
+        raise UsageError(
+            f"tune.cache: key must be a template such as 'products:{{page}}', got {template!r:.60} for {function}"
+        )
     fields: list[Field] = []
     literal = ""
     try:

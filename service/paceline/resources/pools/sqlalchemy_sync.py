@@ -5,7 +5,6 @@ from typing import Any, Final
 
 from paceline.errors import AcquireTimeout
 from paceline.resources.blocking_limiter import BlockingLimiter
-from paceline.resources.pools.limited_pool import put_in_front
 from paceline.resources.pools.sqlalchemy import SqlalchemyPool, acquire_timeout, close, empty, transport
 
 _ROOM_SECONDS: Final = 0.1
@@ -24,15 +23,6 @@ class SyncSqlalchemyPool(SqlalchemyPool):
         super().__init__(name, pool, limit)
         self._changed = threading.Condition(threading.RLock())
         self._closing_records = 0
-
-    def install(self) -> None:
-        # Plain functions, so that each is given its pool: `dispose` makes a second one of the same class.
-        methods = {
-            "_do_get": lambda pool: self.get(pool),
-            "_do_return_conn": lambda pool, record: self.give_back(pool, record),
-            "recreate": lambda pool: self.recreate(pool),
-        }
-        put_in_front(self._pool, self, methods)
 
     def sockets(self) -> list[Any]:
         records = [*self._granted, *self._pool._pool.queue]

@@ -75,7 +75,8 @@ async def run(settings: Settings) -> None:
     app_metrics = AppMetrics(
         run_dir.metrics, alive=lambda pid: process_started(pid) is not None, reserved=[row.name for row in METRICS]
     )
-    server = ManagementServer(management_app(state=state, unready=unready, app_metrics=app_metrics), settings.http)
+    app = management_app(state=state, unready=unready, app_metrics=app_metrics, exemplars=reports.exemplars)
+    server = ManagementServer(app, settings.http)
     stop = _stop_signal()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(server.serve(sockets=[listening]))

@@ -14,13 +14,14 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from paceline.asgi import ASGIApp
+from paceline.asgi import ASGIApp, Scope
 from paceline.errors import UsageError
+from paceline.serve.addresses import family_of
 from paceline.serve.protocol.acceptor import Acceptor, Alone
 from paceline.serve.protocol.connection import LimitedProtocol
 from paceline.serve.protocol.crowd import crowd_of
 from paceline.settings import HttpSettings
-from paceline.telemetry.metrics import StateCollector
+from paceline.telemetry.metrics import Exemplars, StateCollector
 
 _TEXT: Final = "text/plain; charset=utf-8"
 _TICK_SECONDS: Final = 0.1
@@ -39,6 +40,7 @@ def management_app(
     state: Callable[[Sequence[str] | None], Mapping[str, Any]],
     unready: Callable[[], str | None],
     app_metrics: Collector | None = None,
+    exemplars: Callable[[], Exemplars] = dict,
 ) -> ASGIApp:
     """The application.
 
@@ -47,21 +49,22 @@ def management_app(
             that it always shows so; None: all.
         unready: why the pod must get no requests, or None if it may.
         app_metrics: what the application counts itself; told beside ours.
+        exemplars: requests that have a trace, for those who ask for OpenMetrics.
     """
-    registry = _registry(StateCollector(lambda: state(None)), app_metrics)
+    registry = _registry(StateCollector(lambda: state(None), exemplars), app_metrics)
 
-    def livez(_: bytes) -> Response:
+    def livez(_: Scope) -> Response:
         return Response(200, _TEXT, b"alive\n")
 
-    def readyz(_: bytes) -> Response:
+    def readyz(_: Scope) -> Response:
         reason = unready()
         return Response(503, _TEXT, f"not ready: {reason}\n".encode()) if reason else Response(200, _TEXT, b"ready\n")
 
-    def metrics(_: bytes) -> Response:
-        return Response(200, CONTENT_TYPE_LATEST, generate_latest(registry))
+    def metrics(scope: Scope) -> Response:
+        return _exposed(registry, dict(scope["headers"]).get(b"accept", b""))
 
-    def whole_state(query: bytes) -> Response:
-        return Response(200, "application/json", orjson.dumps(state(_asked_groups(query))))
+    def whole_state(scope: Scope) -> Response:
+        return Response(200, "application/json", orjson.dumps(state(_asked_groups(scope["query_string"]))))
 
     routes = {"/livez": livez, "/readyz": readyz, "/metrics": metrics, "/state": whole_state}
 
@@ -72,10 +75,20 @@ def management_app(
         elif route is None:
             response = Response(404, _TEXT, f"there are {' '.join(routes)}\n".encode())
         else:
-            response = route(scope["query_string"])
+            response = route(scope)
         await _send(send, response)
 
     return app
+
+
+def _exposed(registry: CollectorRegistry, accept: bytes) -> Response:
+    """In Prometheus's text format, or in OpenMetrics for those who ask for it: that alone has exemplars."""
+    if b"application/openmetrics-text" not in accept:
+        return Response(200, CONTENT_TYPE_LATEST, generate_latest(registry))
+    from prometheus_client.openmetrics import exposition
+
+    body: bytes = exposition.generate_latest(registry)  # type: ignore[no-untyped-call]
+    return Response(200, exposition.CONTENT_TYPE_LATEST, body)
 
 
 def _asked_groups(query: bytes) -> list[str]:
@@ -163,8 +176,7 @@ def listen(host: str, port: int) -> socket.socket:
         UsageError: nothing can listen there.
     """
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family)
+        return socket.create_server((host, port), family=family_of(host, port))
     except OSError as error:
         # asyncio and socket put the address into the text; the number's own text is enough beside ours.
         reason = os.strerror(error.errno).lower() if error.errno and error.errno > 0 else error.strerror or str(error)

@@ -15,7 +15,7 @@ import orjson
 from paceline.document.model import PROCESSES
 from paceline.document.pod import PoolUse, Worker
 from paceline.serve.agent.resumed import Retired, load_retired, save_retired
-from paceline.serve.agent.totals import Report, add_up, known_groups, named_groups, retire
+from paceline.serve.agent.totals import Report, add_up, exemplars, known_groups, named_groups, retire
 from paceline.serve.rundir import RunDir, stamp
 
 _STAT_STARTED: Final = 19
@@ -64,6 +64,10 @@ class Reports:
         requests are added to `other`.
         """
         return add_up((self._retired, *self.living), named_groups(self._groups), groups)
+
+    def exemplars(self) -> dict[str, list[Mapping[str, Any]]]:
+        """Requests of living workers that have a trace, by group."""
+        return exemplars(self.living, self._groups)
 
     @property
     def groups(self) -> tuple[str, ...]:

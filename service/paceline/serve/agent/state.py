@@ -116,4 +116,6 @@ def _values(status: Status, workers: int, values: Values) -> dict[str, Any]:
 
 def _worker(report: Report, now: float) -> dict[str, Any]:
     same = ("pid", "generation", "ready", "draining", "inFlight", "memoryBytes")
-    return {**{key: report[key] for key in same}, "heartbeatAgeSeconds": round(max(0.0, now - report["time"]), 3)}
+    lasting = {key: report.get(key, 0) for key in ("streams", "webSockets")}
+    age = round(max(0.0, now - report["time"]), 3)
+    return {**{key: report[key] for key in same}, **lasting, "heartbeatAgeSeconds": age}

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
-from paceline.telemetry import OTHER
+from paceline.telemetry import OTHER, OTHER_METHOD
 from paceline.telemetry.histogram import merge
 
 Report = Mapping[str, Any]
@@ -78,8 +78,9 @@ def known_groups(known: Sequence[str], reports: Iterable[Report]) -> tuple[str, 
 
 
 def named_groups(known: Sequence[str]) -> tuple[str, ...]:
-    """Those that `/state` shows by name: the first that are routes. Requests that no route took use up no name."""
-    return tuple(name for name in known if not is_unrouted(name))[:MAX_NAMED]
+    """Those that `/state` shows by name: the first that are routes. Requests that no route took use up no name, nor do
+    methods that a route does not have."""
+    return tuple(name for name in known if not (is_unrouted(name) or name.startswith(f"{OTHER_METHOD} ")))[:MAX_NAMED]
 
 
 def is_unrouted(group: str) -> bool:
@@ -119,6 +120,15 @@ def _requests(reports: Sequence[Report], groups: Sequence[str], asked: Sequence[
         }
         for group, same in entries.items()
     ]
+
+
+def exemplars(reports: Sequence[Report], groups: Sequence[str]) -> dict[str, list[Mapping[str, Any]]]:
+    """Requests that have a trace, by the group that they are shown by, the oldest first."""
+    named = frozenset(groups)
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for group, told in (each for report in reports for each in report.get("exemplars", {}).items()):
+        found.setdefault(_shown(group, named, (), ()), []).extend(told)
+    return {group: sorted(told, key=lambda each: float(each["time"])) for group, told in found.items()}
 
 
 def _shown(group: str, named: Container[str], first: Container[str], patterns: Sequence[str]) -> str:

@@ -18,9 +18,11 @@ from paceline import tune
 from paceline.errors import PacelineError, UsageError
 from paceline.serve.arbiter.gunicorn_app import Application, taken_slots
 from paceline.serve.arbiter.held_signals import held_back
+from paceline.serve.arbiter.listeners import Sockets, open_sockets
 from paceline.serve.arbiter.loading import load_once
 from paceline.serve.arbiter.preload import load_server
 from paceline.serve.arbiter.reloading import Inheritance, Reloads, attempt, start_over
+from paceline.serve.binds import parse_binds
 from paceline.serve.rundir import RunDir, says_ready, stamp, take_calls
 from paceline.settings import load_settings
 from paceline.telemetry import logs
@@ -60,6 +62,7 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
 
     def start(self) -> None:
         super().start()
+        self.systemd = True  # gunicorn's word for: the paths of sockets are not its to remove
         if self._inherited is not None:
             self.WORKERS.update(self._inherited.adopt())
             self.worker_age = self._inherited.age
@@ -191,6 +194,7 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
     def stop(self, graceful: bool = True) -> None:
         self._stopping = True
         self._reloads.end()
+        self.app.sockets.remove_paths()
         # Mostly the supervisor has written it; if that was killed, workers must know that nobody comes after them.
         self._attempt("tell that the pod stops", self._run.terminating.touch)
         super().stop(graceful)
@@ -225,7 +229,8 @@ class TunedArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
         if self.announced or not self._has_served():
             return False
         self.announced = True
-        logger.info("serving %s at http://%s", self.app.target, self.app.settings.serve.bind)
+        addresses = ", ".join(map(str, parse_binds(self.app.settings.serve.bind, option="--bind")))
+        logger.info("serving %s at %s", self.app.target, addresses)
         return True
 
     def _has_served(self) -> bool:
@@ -262,8 +267,8 @@ def _serve(arguments: Sequence[str]) -> None:
             raise
         logger.error("preload is off: %s", error)
         loaded = None
-    listeners = inherited.listeners if inherited else ()
-    application = Application(target, settings, run_dir, loaded, listeners, take_calls())
+    sockets = Sockets(inherited.listeners, inherited.paths) if inherited else open_sockets(settings.serve)
+    application = Application(target, settings, run_dir, loaded, sockets, take_calls())
     TunedArbiter(application, inherited).run()
 
 

@@ -4,7 +4,6 @@ import gc
 import math
 import os
 import socket
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ from gunicorn.config import ForwardedAllowIPS
 from paceline.asgi import ASGIApp
 from paceline.errors import UsageError
 from paceline.serve import deadlines
+from paceline.serve.arbiter.listeners import Sockets
 from paceline.serve.arbiter.preload import load_application
 from paceline.serve.rundir import RunDir
 from paceline.serve.worker.balance import Share, Shares
@@ -32,7 +32,7 @@ class Application(BaseApplication):  # type: ignore[misc] # gunicorn has no type
         settings: Settings,
         run_dir: RunDir,
         loaded: ASGIApp | None,
-        listeners: Sequence[int] = (),
+        sockets: Sockets,
         process_calls: int | None = None,
     ) -> None:
         """`process_calls`: the workers' end of the way to the pod's process pool; None where there is none."""
@@ -40,7 +40,7 @@ class Application(BaseApplication):  # type: ignore[misc] # gunicorn has no type
         self.settings = settings
         self.run_dir = run_dir
         self._loaded = loaded
-        self._listeners = listeners
+        self.sockets = sockets
         self.process_calls = None if process_calls is None else socket.socket(fileno=process_calls)
         # Twice the cap: workers that drain keep their slot until they are gone.
         self.shares = Shares(2 * settings.serve.max_workers)
@@ -53,8 +53,7 @@ class Application(BaseApplication):  # type: ignore[misc] # gunicorn has no type
     def load_config(self) -> None:
         for name, value in gunicorn_settings(self.settings.serve, self.run_dir.path).items():
             self.cfg.set(name, value)
-        if self._listeners:
-            self.cfg.set("bind", [f"fd://{descriptor}" for descriptor in self._listeners])
+        self.cfg.set("bind", [f"fd://{descriptor}" for descriptor in self.sockets.descriptors])
         self.cfg.set("when_ready", _freeze)
         self.cfg.set("pre_fork", _give_share)
 
@@ -82,7 +81,6 @@ def gunicorn_settings(settings: ServeSettings, run_dir: Path) -> dict[str, Any]:
     """Our settings as gunicorn's. Its times are whole seconds: rounded up."""
     stop_seconds = deadlines.worker_stop_seconds(settings.keepalive_seconds, settings.graceful_timeout_seconds)
     return {
-        "bind": settings.bind,
         "workers": settings.workers,
         "worker_class": TunedWorker,
         "worker_tmp_dir": _MEMORY_FOLDER if os.access(_MEMORY_FOLDER, os.W_OK) else str(run_dir),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from paceline.asgi import ASGIApp
-from paceline.resources.random_generators import generators
+from paceline.resources.random_generators import generators, seed_sequences
 from paceline.serve.arbiter.log_threads import restart_across_forks
 from paceline.serve.arbiter.preload import fork_hazards, load_application, load_backends
 from paceline.serve.arbiter.shared_generators import settle_generators
@@ -32,7 +32,7 @@ def load_once(target: str, settings: ServeSettings, arguments: Sequence[str]) ->
         return None
     if not settings.preload:
         return None
-    before = generators()
+    before = [*generators(), *seed_sequences()]
     application = load_application(target)
     logs.settle()
     load_backends()
@@ -41,8 +41,8 @@ def load_once(target: str, settings: ServeSettings, arguments: Sequence[str]) ->
     if hazards:
         reason = (
             f"workers would share what loading {target} made: {', '.join(hazards)}; each worker loads it itself and"
-            " needs more memory. Start threads and connections in the lifespan, wrap random generators in"
-            " tune.fork_safe(...)"
+            " needs more memory. Start threads and connections, and make seed sequences, in the lifespan; wrap random"
+            " generators in tune.fork_safe(...)"
         )
         command = [sys.executable, "-P", "-m", "paceline.serve.arbiter", target, NO_PRELOAD, reason]
         os.execv(command[0], command)  # noqa: S606 - no shell is wanted

@@ -5,8 +5,8 @@ Forked children would share the connection and miss the thread, and a lock the t
 
 import fcntl
 import importlib
-import inspect
 import os
+import shlex
 import socket
 import stat
 import sys
@@ -21,6 +21,9 @@ from paceline.asgi import ASGIApp
 from paceline.errors import UsageError
 from paceline.serve.arbiter.log_threads import log_threads
 from paceline.serve.arbiter.native_threads import described, rehearse_fork
+from paceline.serve.arbiter.suggestions import check_callable, no_such_attribute
+from paceline.serve.import_path import extend_import_path
+from paceline.serve.target import Target, parse
 
 _SERVER: Final = (
     "concurrent.futures.thread",
@@ -50,23 +53,39 @@ def load_backends() -> None:
 
 
 def load_application(target: str) -> ASGIApp:
-    """Imports MODULE:APP, from the current folder or the Python path.
+    """Imports MODULE:APP, from the folders of `--app-dir`, the current one or the Python path, and calls a factory.
 
     Raises:
         UsageError: one line naming the module, what is wrong, and what to do.
     """
-    module_name, _, attribute = target.partition(":")
-    if (folder := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, folder)
-    module = _import(module_name)
+    named = parse(target)
+    extend_import_path()
+    module = _import(named.module)
     try:
-        application = reduce(getattr, attribute.split("."), module)
+        application = reduce(getattr, named.path, module)
     except AttributeError as error:
-        raise UsageError(
-            f"module {module_name} has no attribute {attribute!r}; name the ASGI application: {module_name}:NAME"
-        ) from error
-    _check_callable(target, application)
+        raise UsageError(no_such_attribute(named, module)) from error
+    if named.called:
+        application = _call(target, named, application)
+    check_callable(target, application)
     return application  # type: ignore[no-any-return]
+
+
+def _call(target: str, named: Target, factory: Any) -> Any:
+    try:
+        return factory(*named.arguments, **named.keywords)
+    except (Exception, SystemExit) as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        message, expression = " ".join(str(error).split())[:_MESSAGE_LIMIT], target.partition(":")[2]
+        raise UsageError(
+            f"{target} fails: {type(error).__name__}: {message} ({Path(last.filename).name}, line {last.lineno});"
+            f" see the whole error with: python -c {_quoted(f'import {named.module} as m; m.{expression}')}"
+        ) from error
+
+
+def _quoted(code: str) -> str:
+    """For a shell: in double quotes unless it has some, or what means something within them."""
+    return shlex.quote(code) if set(code) & set('"$`\\!') else f'"{code}"'
 
 
 def _import(name: str) -> Any:
@@ -77,7 +96,7 @@ def _import(name: str) -> Any:
         if error.name and f"{name}.".startswith(f"{error.name}."):
             raise UsageError(
                 f"there is no module {error.name!r} here or on the Python path;"
-                " start in the folder that contains it, or set PYTHONPATH"
+                " start in the folder that contains it, or name that folder with --app-dir or PYTHONPATH"
             ) from error
         raise _import_failed(name, error) from error
     except (Exception, SystemExit) as error:
@@ -93,19 +112,6 @@ def _import_failed(name: str, error: BaseException) -> UsageError:
         f"module {name} does not import: {type(error).__name__}: {message} ({Path(file or name).name}, line {line});"
         f' see the whole error with: python -c "import {name}"'
     )
-
-
-def _check_callable(target: str, application: Any) -> None:
-    try:
-        # Frameworks and middleware differ in what they are; what they accept is what makes them ASGI 3.
-        inspect.signature(application).bind({}, None, None)
-    except TypeError as error:
-        raise UsageError(
-            f"{target} is no ASGI application: {type(application).__name__} cannot be called with"
-            " (scope, receive, send); name the application object itself, not a factory or a WSGI application"
-        ) from error
-    except ValueError:  # a callable written in C shows no signature
-        return
 
 
 def fork_hazards() -> list[str]:

@@ -18,6 +18,7 @@ from gunicorn.workers.workertmp import WorkerTmp
 
 from paceline import lifeline
 from paceline.errors import UsageError
+from paceline.serve.arbiter.listeners import Owned
 from paceline.serve.arbiter.preload import load_application
 from paceline.serve.rundir import RunDir, leave_calls
 
@@ -102,6 +103,8 @@ class Inheritance:
     leaving: tuple[int, ...]
     announced: bool
     """Whether a worker was ready once."""
+    paths: tuple[Owned, ...] = ()
+    """Those of unix sockets, to be removed at the end."""
 
     @classmethod
     def from_environment(cls) -> Self | None:
@@ -130,7 +133,15 @@ def start_over(arbiter: Any, request: int) -> str:
     """
     workers = tuple((pid, worker.age, worker.tmp.fileno()) for pid, worker in arbiter.WORKERS.items())
     listeners = tuple(listener.sock.fileno() for listener in arbiter.LISTENERS)
-    left = Inheritance(request, listeners, workers, arbiter.worker_age, tuple(arbiter.leaving), arbiter.announced)
+    left = Inheritance(
+        request,
+        listeners,
+        workers,
+        arbiter.worker_age,
+        tuple(arbiter.leaving),
+        arbiter.announced,
+        arbiter.app.sockets.paths,
+    )
     wire = {name: getattr(left, name) for name in Inheritance.__slots__}
     os.environ[_ENVIRONMENT] = orjson.dumps(wire).decode()
     for descriptor in (*listeners, *(heartbeat for _, _, heartbeat in workers)):

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from types import FrameType, FunctionType, ModuleType
 from typing import Any, Final
 
-from paceline.resources.random_generators import fork_safe, generators, is_fork_safe, source_of
+from paceline.resources.random_generators import fork_safe, generators, is_fork_safe, seed_sequences, source_of
 
 _LIBRARIES: Final = tuple(
     {os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib", "purelib", "platlib")}
@@ -22,11 +22,12 @@ _DEPTH: Final = 5
 
 
 def settle_generators(target: str, before: Sequence[Any]) -> list[str]:
-    """Has libraries' generators reseeded after a fork; returns a phrase for each other one: what it is, and where.
+    """Has libraries' generators reseeded after a fork; returns a phrase for each other one, and for each seed sequence:
+    what it is, and where.
 
     Args:
         target: the application, MODULE:APP; it is loaded by now.
-        before: the generators that lived before it was loaded.
+        before: the generators and seed sequences that lived before it was loaded.
     """
     known = {id(each) for each in before}
     ours = []
@@ -35,8 +36,11 @@ def settle_generators(target: str, before: Sequence[Any]) -> list[str]:
             fork_safe(generator)
         else:
             ours.append(generator)
-    places = _places({id(each) for each in ours}) if ours else {}
-    return sorted(f"random generator {places.get(id(each)) or _kind(each)}" for each in ours)
+    fresh = [each for each in seed_sequences() if id(each) not in known]
+    seeds = [each for each in fresh if not any(is_library(module, target) for module in owners(each))]
+    places = _places({id(each) for each in (*ours, *seeds)}) if ours or seeds else {}
+    named = [("random generator", ours), ("seed sequence", seeds)]
+    return sorted(f"{what} {places.get(id(each)) or _kind(each)}" for what, found in named for each in found)
 
 
 def is_library(module: str, target: str) -> bool:

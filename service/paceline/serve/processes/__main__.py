@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from paceline import lifeline
+from paceline.serve.import_path import extend_import_path
 from paceline.serve.processes.server import Server
 from paceline.serve.rundir import RunDir
 
@@ -17,8 +18,7 @@ from paceline.serve.rundir import RunDir
 def main(agent: int, folder: Path, calls: int) -> None:
     """Serves until the agent says stop, or is gone, and the last worker has ended."""
     lifeline.die_with_parent(agent, signal.SIGTERM)
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # as workers do: the application's modules are here
+    extend_import_path()  # as workers do
     with socket.socket(fileno=calls) as pool_end:
         pool_end.set_inheritable(False)
         asyncio.run(Server(RunDir(folder), pool_end).serve())

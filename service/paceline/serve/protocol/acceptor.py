@@ -12,7 +12,7 @@ import errno
 import logging
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, Protocol
 
 from paceline.serve.protocol.crowd import Crowd
@@ -62,12 +62,18 @@ class Acceptor:
         *,
         share: Share,
         crowd: Crowd,
+        outliving: Collection[int] = (),
     ) -> None:
-        """`crowd` are the connections that this process holds."""
+        """
+        Args:
+            crowd: the connections that this process holds.
+            outliving: which of the sockets, by position, others go on using: they must not be made deaf.
+        """
         self._sockets = sockets
         self._protocol = protocol
         self._share = share
         self._crowd = crowd
+        self._outliving = outliving
         self._loop = asyncio.get_running_loop()
         self._connecting: set[asyncio.Task[None]] = set()
         self._stopped = False
@@ -96,8 +102,9 @@ class Acceptor:
         if last:
             from paceline.serve.protocol.listening import refuse_connections  # ctypes, which the agent never needs
 
-            for listener in self._sockets:
-                refuse_connections(listener)
+            for position, listener in enumerate(self._sockets):
+                if position not in self._outliving:
+                    refuse_connections(listener)
             await asyncio.sleep(_HANDSHAKE_SECONDS)
         self._stopped = True
         self._share.leave()

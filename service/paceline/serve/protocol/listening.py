@@ -31,7 +31,10 @@ def refuse_connections(listener: socket.socket) -> None:
     """From now on the kernel drops every request for a connection, in all processes that share the socket.
 
     A client that is dropped asks again after a second and finds the socket closed: refused, with nothing sent.
+    A unix socket needs none of it: its path is gone by now.
     """
+    if listener.family == socket.AF_UNIX:
+        return
     program = ctypes.create_string_buffer(_DROP_SYN, len(_DROP_SYN))
     header = struct.pack("HL", len(_DROP_SYN) // 8, ctypes.addressof(program))
     try:

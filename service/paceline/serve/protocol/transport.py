@@ -47,7 +47,7 @@ class ClosesGently:
 class Deadline:
     """One at a time, cheap to move: the timer stays where it is and looks again when it fires."""
 
-    __slots__ = ("_loop", "_overdue", "_timer", "due")
+    __slots__ = ("_fires_at", "_loop", "_overdue", "_timer", "due")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, overdue: Callable[[], None]) -> None:
         self._loop = loop
@@ -55,6 +55,7 @@ class Deadline:
         self.due = 0.0
         """Time of the loop; 0 if none is set."""
         self._timer: asyncio.TimerHandle | None = None
+        self._fires_at = 0.0
 
     @property
     def is_set(self) -> bool:
@@ -63,11 +64,11 @@ class Deadline:
     def set(self, seconds: float) -> None:
         """From now on; replaces an earlier one."""
         self.due = self._loop.time() + seconds
-        if self._timer is not None and self._timer.when() > self.due:
-            self._timer.cancel()
-            self._timer = None
         if self._timer is None:
-            self._timer = self._loop.call_at(self.due, self._fire)
+            self._start()
+        elif self._fires_at > self.due:
+            self._timer.cancel()
+            self._start()
 
     def clear(self) -> None:
         """Costs nothing: the timer, if there is one, finds nothing to do."""
@@ -80,12 +81,16 @@ class Deadline:
             self._timer.cancel()
             self._timer = None
 
+    def _start(self) -> None:
+        self._fires_at = self.due
+        self._timer = self._loop.call_at(self.due, self._fire)
+
     def _fire(self) -> None:
         self._timer = None
         if not self.is_set:
             return
         if self._loop.time() < self.due:
-            self._timer = self._loop.call_at(self.due, self._fire)
+            self._start()
         else:
             self.due = 0.0
             self._overdue()

@@ -23,6 +23,7 @@ class TurnsProtocol(HttpToolsProtocol):
 
     def __init__(self, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> None:
         super().__init__(config, server_state, app_state)
+        self.access_log = config.access_log  # uvicorn looks for any handler, and finds those of other loggers too
         self._active: RequestResponseCycle | None = None
 
     @property

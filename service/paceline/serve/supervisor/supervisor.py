@@ -17,13 +17,13 @@ from typing import Final
 
 from paceline import lifeline
 from paceline.serve import deadlines
-from paceline.serve.rundir import RunDir, leave_calls
-from paceline.serve.supervisor import marker
+from paceline.serve.rundir import RunDir, leave_calls, says_ready
+from paceline.serve.supervisor import marker, pid_file
 from paceline.serve.supervisor.restarts import Restarts
+from paceline.serve.supervisor.service_manager import ServiceManager
 from paceline.serve.supervisor.signals import IGNORED_AT_START, TAKEN, Meaning, meaning, refusal
 
 _LOOK_SECONDS: Final = 0.1  # adopted workers send no signal to wait for while they drain
-_AT_ONCE_SECONDS: Final = 2.0
 _USAGE_ERROR: Final = 2
 
 
@@ -40,14 +40,18 @@ class Plan:
     """The run folder was made for this run alone and goes with it."""
     termination_delay_seconds: float
     stop_seconds: float
+    sockets: tuple[int, ...] = ()
+    """Listening sockets that whoever started the pod has opened: for the arbiter alone."""
+    pid_file: Path | None = None
 
 
 class Supervisor:
     """Runs one plan. Signals must be blocked by the caller: they are waited for, never handled."""
 
-    def __init__(self, plan: Plan, say: Callable[[str], None]) -> None:
+    def __init__(self, plan: Plan, say: Callable[[str], None], manager: ServiceManager) -> None:
         self._plan = plan
         self._say = say
+        self._manager = manager
         self._ended: dict[int, int] = {}
         self._orders: list[int] = []
         self._agent = self._arbiter = 0
@@ -59,10 +63,13 @@ class Supervisor:
         lifeline.adopt_orphans()
         self._start_agent()
         # It must let its workers finish.
-        self._arbiter = self._start(self._plan.arbiter, self._plan.calls[0], signal.SIGTERM)
+        self._arbiter = self._start(self._plan.arbiter, self._plan.calls[0], signal.SIGTERM, self._plan.sockets)
+        for descriptor in self._plan.sockets:
+            os.close(descriptor)
         while self._goes_on():
             self._keep_agent()
         status = self._explain()
+        self._manager.stopping()
         self._attempt("tell that the pod stops", self._plan.run.terminating.touch)
         if not (self._gone(self._arbiter) or self._at_once()):
             self._wait(
@@ -79,13 +86,25 @@ class Supervisor:
 
     def _goes_on(self) -> bool:
         """Waits until something must be done; False if the pod is to end."""
-        self._wait(lambda: bool(self._orders) or self._gone(self._arbiter) or self._gone(self._agent))
+        while self._manager.waits_for_ready and not self._wait(self._must_act, seconds=_LOOK_SECONDS):
+            if self._serves():
+                self._manager.ready()
+        self._wait(self._must_act)
         if self._orders or self._gone(self._arbiter):
             return False
         # One that finds its own settings wrong finds them wrong again.
         useless = self._restarts == Restarts() and self._agent_status() == _USAGE_ERROR
         self._restarts = self._restarts.after(monotonic() - self._agent_began)
         return not (useless or self._restarts.hopeless)
+
+    def _must_act(self) -> bool:
+        return bool(self._orders) or self._gone(self._arbiter) or self._gone(self._agent)
+
+    def _serves(self) -> bool:
+        """Whether any worker is ready; no where that cannot be read at the moment."""
+        with suppress(OSError):
+            return any(map(says_ready, self._plan.run.reports.glob("*.json")))
+        return False
 
     def _keep_agent(self) -> None:
         """Starts the agent again, after a pause if it did not last; unless the pod is to end meanwhile."""
@@ -97,7 +116,9 @@ class Supervisor:
     def _agent_status(self) -> int:
         return os.waitstatus_to_exitcode(self._ended[self._agent])
 
-    def _start(self, command: tuple[str, ...], calls: int, death_signal: signal.Signals) -> int:
+    def _start(
+        self, command: tuple[str, ...], calls: int, death_signal: signal.Signals, sockets: Sequence[int] = ()
+    ) -> int:
         """Starts a part in a process group of its own: Ctrl-C reaches the supervisor alone, which stops in order."""
         supervisor = os.getpid()
         if pid := os.fork():
@@ -110,6 +131,8 @@ class Supervisor:
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
             lifeline.die_with_parent(supervisor, death_signal)
             leave_calls(calls)
+            for descriptor in sockets:
+                os.set_inheritable(descriptor, True)
             os.execv(command[0], command)  # noqa: S606 - no shell is wanted
         finally:
             os._exit(127)
@@ -131,7 +154,7 @@ class Supervisor:
 
     def _stop_serving(self) -> bool:
         """Stops the arbiter, then waits for workers that outlived it. True if all ended by themselves."""
-        seconds = _AT_ONCE_SECONDS if self._at_once() else self._plan.stop_seconds
+        seconds = deadlines.AT_ONCE_STOP_SECONDS if self._at_once() else self._plan.stop_seconds
         stopped = self._stop(self._arbiter, seconds=seconds)
         self._wait(lambda: not self._orphans() or self._impatient(), seconds=seconds)
         left = self._orphans()
@@ -233,8 +256,14 @@ def _parse(arguments: Sequence[str]) -> Plan:
     parser.add_argument("--temporary", action="store_true")
     parser.add_argument("--termination-delay", type=float, default=0.0, metavar="SECONDS")
     parser.add_argument("--stop", type=float, required=True, metavar="SECONDS")
+    parser.add_argument("--sockets", type=int, nargs="+", default=(), metavar="DESCRIPTOR")
+    parser.add_argument("--pid-file", type=Path)
     options = parser.parse_args(arguments)
-    for descriptor in (options.lock, *options.calls):  # agent and arbiter have a hold of their own, and an end each
+    for descriptor in (
+        options.lock,
+        *options.calls,
+        *options.sockets,
+    ):  # agent and arbiter have a hold of their own, and an end each
         os.set_inheritable(descriptor, False)
     # -P: a module of the application's folder must not replace one of the standard library here.
     python = (sys.executable, "-P", "-m")
@@ -246,6 +275,8 @@ def _parse(arguments: Sequence[str]) -> Plan:
         temporary=options.temporary,
         termination_delay_seconds=options.termination_delay,
         stop_seconds=options.stop,
+        sockets=tuple(options.sockets),
+        pid_file=options.pid_file,
     )
 
 
@@ -258,9 +289,11 @@ def main(arguments: Sequence[str]) -> int:
     """Entry of `python -m paceline.serve.supervisor`; `paceline serve` starts it."""
     signal.pthread_sigmask(signal.SIG_BLOCK, TAKEN)
     plan = _parse(arguments)
-    status = Supervisor(plan, _say).run()
+    status = Supervisor(plan, _say, ServiceManager.from_environment(os.environ, _say)).run()
     try:
         marker.release(plan.run, clean=status == 0, started=status != _USAGE_ERROR, temporary=plan.temporary)
     except OSError as error:
         _say(f"cannot give back the run folder: {error}")
+    if plan.pid_file is not None:
+        pid_file.remove(plan.pid_file)
     return status

@@ -5,7 +5,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
@@ -55,13 +55,16 @@ class TunedServer(Server):
         limits: HttpSettings,
         *,
         patience: Patience,
+        outliving: Collection[int] = (),
     ) -> None:
+        """`outliving`: positions of sockets that others go on using when the pod is gone."""
         self._told_to_stop = asyncio.Event()
         super().__init__(config)
         self._share = share
         self._stages = stages
         self._limits = limits
         self._patience = patience
+        self._outliving = outliving
 
     @property
     def should_exit(self) -> bool:
@@ -98,7 +101,9 @@ class TunedServer(Server):
         await self._stages.before_accepting(lambda: self.should_exit)
         self.servers = []
         crowd = crowd_of(self.server_state.connections, self._limits.max_connections)
-        self._acceptor = Acceptor(sockets or [], self._protocol, share=self._share, crowd=crowd)
+        self._acceptor = Acceptor(
+            sockets or [], self._protocol, share=self._share, crowd=crowd, outliving=self._outliving
+        )
         self.started = True
         if not self.should_exit:
             self._acceptor.start()
@@ -120,6 +125,8 @@ class TunedServer(Server):
         self._stages.draining()
         await self._acceptor.stop(last=self._stages.pod_stops())
         left = await drain(self.server_state, self._patience, hurry=lambda: self.force_exit)
+        if self.force_exit:
+            left = 0.0
         began = monotonic()
         await self._stages.requests_done(max(left, _LEAST_SECONDS))
         left -= monotonic() - began

@@ -16,11 +16,15 @@ from uvicorn_worker import UvicornWorker
 from paceline import lifeline, tune
 from paceline.errors import UsageError
 from paceline.middleware import instrument
+from paceline.middleware.access_log import Write
+from paceline.resources.admission.limiter import Admission
 from paceline.resources.pools.threads import register_threads
 from paceline.serve import deadlines
 from paceline.serve.processes.client import PodPool
 from paceline.serve.rundir import RunDir
 from paceline.serve.worker.balance import Share
+from paceline.serve.worker.configuration import concurrency_bounds, configure, inherited_positions
+from paceline.serve.worker.left_behind import end_others
 from paceline.serve.worker.once import PodJobs
 from paceline.serve.worker.protocol import TunedProtocol
 from paceline.serve.worker.reporter import TUNING, Measured, Reporter
@@ -31,6 +35,7 @@ from paceline.serve.worker.unregistered import Unregistered, known_addresses
 from paceline.serve.worker.websocket import TunedWebSocket
 from paceline.settings import ServeSettings, Settings
 from paceline.telemetry import logs
+from paceline.telemetry.access_lines import AccessLog, LineBuffer
 from paceline.telemetry.framework_routes import name_routes
 from paceline.telemetry.loop_lag import LoopLag
 from paceline.telemetry.requests import RequestStats
@@ -73,6 +78,9 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
     app: PodApplication
     share: Share
     """Given by the arbiter before the fork."""
+    _lines: LineBuffer | None = None
+    """Of the access log, where there is one."""
+    _cleanup_seconds = deadlines.CLEANUP_SECONDS
 
     def __init__(self, *args: Any, **options: Any) -> None:
         with logs.server_loggers_kept():
@@ -102,11 +110,21 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
             sys.exit(Arbiter.APP_LOAD_ERROR)
 
     async def _serve(self) -> None:
+        try:
+            await self._serve_until_told()
+        finally:
+            if left := await end_others(self._cleanup_seconds):
+                logger.error(
+                    "ignored that they were cancelled, or were started again, and are left behind: %s", ", ".join(left)
+                )
+
+    async def _serve_until_told(self) -> None:
         settings = self.app.settings
         loop_lag = LoopLag()
         tracing = Tracing.from_settings(settings, loop_lag)
         unregistered = Unregistered(tune.tunables, known_addresses(settings))
-        measured = Measured(tune.tunables, RequestStats(), loop_lag, tracing, unregistered.report)
+        admission = Admission(start=concurrency_bounds(settings.middleware))
+        measured = Measured(tune.tunables, RequestStats(), loop_lag, tracing, unregistered.report, admission)
         tune.tunables.runs_jobs = True
         if (calls := self.app.process_calls) is not None:
             tune.tunables.process_executor = lambda pool: PodPool(self.app.run_dir, calls, pool)
@@ -116,7 +134,7 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
         self.config.access_log = logs.access_log_wanted()  # a line a request costs half as much as the request
         server = self._server(reporter, measured, tasks.keep_running)
         server.follow_signals()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, server.stop_now)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, self._stop_at_once, server)
         async with tasks.beside({"heartbeat": self._beat}):
             async with tasks.beside(
                 {
@@ -130,8 +148,14 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
             ):
                 # Not `serve`: that raises the signal again after the end, and no exit handler would run.
                 await server._serve(self.sockets)
+            if self._lines is not None:
+                self._lines.flush()
             reporter.write()
             await asyncio.to_thread(tracing.shutdown)
+
+    def _stop_at_once(self, server: TunedServer) -> None:
+        self._cleanup_seconds = deadlines.AT_ONCE_CLEANUP_SECONDS
+        server.stop_now()
 
     def _server(self, reporter: Reporter, measured: Measured, keep_running: KeepRunning) -> TunedServer:
         self.config.app = instrument(
@@ -141,16 +165,25 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
             tracing=measured.tracing,
             generation=lambda: reporter.generation,
             admission=measured.admission,
+            access_log=self._access_log(reporter),
         ).handle
         settings = self.app.settings.serve
-        self.config.timeout_keep_alive = settings.keepalive_seconds
+        configure(self.config, self.app.settings)
         return TunedServer(
             self.config,
             self._stages(reporter, PodJobs(measured.tunables, self.app.run_dir, keep_running)),
             self.share,
             self.app.settings.http,
             patience=_patience(settings),
+            outliving=inherited_positions(settings),
         )
+
+    def _access_log(self, reporter: Reporter) -> Write | None:
+        form = logs.access_log_form(self.app.settings)
+        if form is None:
+            return None
+        self._lines = LineBuffer()
+        return AccessLog(form, self._lines.add, generation=lambda: reporter.generation, trace_fields=log_fields).write
 
     def _stages(self, reporter: Reporter, jobs: PodJobs) -> Stages:
         def accepting() -> None:
@@ -181,7 +214,7 @@ class TunedWorker(UvicornWorker):  # type: ignore[misc] # gunicorn has no types
     async def _beat(self) -> None:
         while True:
             self.notify()
-            await asyncio.sleep(min(_HEARTBEAT_SECONDS, self.timeout / 2))
+            await asyncio.sleep(min(_HEARTBEAT_SECONDS, self.timeout / 2 or _HEARTBEAT_SECONDS))
 
     async def _settle_logs(self) -> None:
         while True:

@@ -203,6 +203,28 @@ async def test_a_stream_takes_until_its_first_byte(clock: Clock, tracing: Tracin
     assert client.row["duration"]["sum"] == 0.5
 
 
+async def test_streams_and_web_sockets_are_counted_while_they_are_open(tracing: Tracing) -> None:
+    seen = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        for message in (START, *[{**BODY, "more_body": True}] * 3, BODY):
+            await send(dict(message))
+            seen.append((client.stats.streams, client.stats.web_sockets))
+        if scope["path"] == "/gone":
+            raise ConnectionError
+
+    client = Client(app, tracing)
+    await client.call()
+    assert seen == [(0, 0), (0, 0), (1, 0), (1, 0), (1, 0)], "from the second part on"
+
+    with pytest.raises(ConnectionError):
+        await client.call(path="/gone")
+    await client.call(type="websocket")
+    await client.call(type="lifespan")
+    assert seen[10:] == [(0, 1)] * 5 + [(0, 0)] * 5
+    assert (client.stats.streams, client.stats.web_sockets) == (0, 0)
+
+
 async def test_a_failure_takes_until_it_happens(clock: Clock, tracing: Tracing) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         clock.now += 0.5

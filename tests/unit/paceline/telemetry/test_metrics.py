@@ -131,3 +131,16 @@ def test_buckets_are_cumulative_and_hold_what_was_recorded() -> None:
 def test_a_bucket_across_a_boundary_counts_above_it() -> None:
     assert dict(buckets(histogram(0.0099)))["0.01"] == 0
     assert dict(buckets(histogram(0.0096)))["0.01"] == 1
+
+
+def test_a_bucket_shows_the_latest_trace_in_it(state: dict[str, Any]) -> None:
+    told = [{"traceId": each * 32, "seconds": 0.02, "time": at} for at, each in enumerate("ab")]
+    (families,) = (
+        family
+        for family in StateCollector(lambda: state, lambda: {"GET /products": told}).collect()
+        if family.name == "http_server_request_duration_seconds"
+    )
+    shown = [sample for sample in families.samples if sample.exemplar]
+    assert [(each.labels["le"], each.labels["http_route"]) for each in shown] == [("0.025", "/products")]
+    assert shown[0].exemplar is not None
+    assert shown[0].exemplar.labels == {"trace_id": "b" * 32}

@@ -61,8 +61,9 @@ def test_holds_are_counted_and_recommendations_are_among_them() -> None:
     assert news == [True, False, True]
     assert [(run["reason"], run.get("count"), run.get("recommended")) for run in checkpoint.holds] == [
         ("NoTraffic", 2, None),
-        ("LoopLagHigh", None, True),
+        ("LoopLagHigh", 1, True),
     ]
+    assert all(run.get("since") for run in checkpoint.holds), "kubectl shows how many, and since when"
 
 
 def test_no_checkpoint_reaches_64_kib() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
+from paceline_operator.core.measure.observation import Observation
 from paceline_operator.core.model.decision import Change, Decision, Reason
 from paceline_operator.core.model.tunables import WORKERS, cache
 from paceline_operator.core.situation.experience import MOST_KNOWN
@@ -194,6 +195,9 @@ def test_a_transition_has_a_time_and_everything_else_has_not() -> None:
             id="none",
         ),
         pytest.param(objective_met(policy(), None, {}), "Unknown", "InsufficientTelemetry", id="not measured yet"),
+        pytest.param(
+            objective_met(policy(), observation(), {}, "9 requests in 5m"), "Unknown", "InsufficientTelemetry", id="few"
+        ),
     ],
 )
 def test_conditions(condition: Condition, status: str, reason: str) -> None:
@@ -204,6 +208,23 @@ def test_the_objective_stands_between_two_windows() -> None:
     previous = {"conditions": render_conditions({}, [objective_met(policy(), observation(), {})], 1, NOW)}
 
     assert objective_met(policy(), None, previous).reason == "WithinObjective"
+
+
+@pytest.mark.parametrize(
+    ("seen", "too_few"), [pytest.param(None, "", id="no window"), pytest.param(observation(), "9 requests", id="few")]
+)
+def test_what_was_measured_before_the_longest_window_says_nothing_of_now(
+    seen: Observation | None, too_few: str
+) -> None:
+    before = objective_met(policy(), observation(duration=seconds(0.1)), {})
+    previous, rules = {"conditions": render_conditions({}, [before], 1, NOW)}, policy()
+    longest = rules.behavior.longest_window
+
+    stands = objective_met(rules, seen, previous, too_few, unjudged=longest)
+    ended = objective_met(rules, seen, previous, too_few, unjudged=longest + 4 * rules.behavior.interval)
+
+    assert (stands.status, stands.reason) == ("False", "Slow")
+    assert (ended.status, ended.reason) == ("Unknown", "InsufficientTelemetry")
 
 
 def test_unknown_names_and_clamps_are_said() -> None:

@@ -186,3 +186,58 @@ async def test_a_broken_pod_costs_few_looks(reconciler_of: Make, breaks: Break) 
     assert found <= 1.5 * usual
     assert usual <= 100
     assert broken.scrapes <= 1.5 * sound.scrapes
+
+
+async def test_a_pod_that_is_silent_in_every_other_pass_is_not_told_each_time(reconciler_of: Make) -> None:
+    spec = {**CHOOSING, "workers": {"value": 2}, "pools": [], "behavior": {"interval": "60s"}}
+    fleet = ModelledFleet(spec, pods=5, service=QUIET)
+    reconciler = reconciler_of(fleet)
+    until, passes = fleet.now + timedelta(minutes=30), 0
+    while fleet.now < until:
+        fleet.silent ^= {"pod-3"}
+        wait = await reconciler.reconcile(KEY)
+        fleet.pass_time(max(wait.total_seconds(), 0.05))
+        passes += 1
+
+    assert passes > 50
+    assert fleet.status_writes <= 25
+    converged = fleet.condition("Converged")
+    assert (converged["status"], converged["reason"]) == ("False", "NotConverged")
+    assert "times within an hour" in converged["message"]
+
+    fleet.silent.clear()
+    await passes_of(fleet, reconciler, minutes=11)
+    assert fleet.condition("Converged")["status"] == "True", "it has lasted"
+
+
+async def test_one_that_is_silent_now_and_then_is_told_each_time_at_once(reconciler_of: Make) -> None:
+    fleet = ModelledFleet(PINNED, pods=5, service=QUIET)
+    reconciler = reconciler_of(fleet)
+    await passes_of(fleet, reconciler, minutes=2)
+    for silent in ({"pod-3"}, set(), {"pod-1"}, set()):
+        fleet.silent = silent
+        await passes_of(fleet, reconciler, minutes=2)
+        assert (fleet.condition("Converged")["status"] == "True") is not bool(silent)
+
+
+async def test_a_policy_that_is_made_anew_has_no_past(reconciler_of: Make) -> None:
+    fleet = ModelledFleet(PINNED, pods=5, service=QUIET)
+    reconciler = reconciler_of(fleet)
+    for _ in range(8):
+        fleet.silent ^= {"pod-3"}
+        await passes_of(fleet, reconciler, minutes=1)
+    resource = fleet.resources[KEY]
+    fleet.delete()
+    await reconciler.reconcile(KEY)
+    fleet.resources[KEY], fleet.silent = resource, set()
+
+    await passes_of(fleet, reconciler, minutes=1)
+
+    assert fleet.condition("Converged")["status"] == "True"
+
+
+async def passes_of(fleet: ModelledFleet, reconciler: Reconciler, minutes: int) -> None:
+    until = fleet.now + timedelta(minutes=minutes)
+    while fleet.now < until:
+        wait = await reconciler.reconcile(KEY, called=False)
+        fleet.pass_time(max(wait.total_seconds(), 0.05))

@@ -1,6 +1,7 @@
 """A policy under a ConnectionBudget: what the two loops write, and what they say where they do not."""
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from paceline_operator.core.budget.ledger import NoRoom
 from paceline_operator.core.budget.worst_case import Shape
 from paceline_operator.crd.budget_status import differs, ledger
 from paceline_operator.crd.document import parse_document
+from paceline_operator.loop.budget import BudgetReconciler
 from paceline_operator.ports import PolicyKey
+from paceline_operator.settings import OperatorSettings
 
 API = PolicyKey("shop", "api")
 Add = Callable[..., ModelWorkload]
@@ -134,6 +137,38 @@ async def test_what_only_watches_is_counted_at_what_it_runs(
     assert member["message"] == "2 pods (2 by spec.replicas) × 5 connections = 10; only counted"
 
 
+async def test_a_policy_of_another_operator_class_is_named_and_counted_as_it_scales(
+    cluster: ModelCluster, add: Add
+) -> None:
+    add("api", 2)
+    theirs = add("jobs", 2)
+    await divide_once(cluster)
+    assert theirs.spec is not None
+    theirs.spec = {**theirs.spec, "operatorClass": "batch"}
+    for _ in range(8):
+        cluster.born(theirs)
+    theirs.replicas = 10
+    await divide_once(cluster)
+    status, reason, message = condition(cluster.status, "WithinBudget")
+    assert (status, reason) == ("False", "OtherOperatorClass")
+    assert "shop/jobs is of operatorClass 'batch', this budget of ''" in message
+    assert {each["policy"]: (each["worst"], each["share"]) for each in cluster.status["members"]}["shop/jobs"] == (
+        20,
+        20,
+    )
+
+    theirs.spec = {**theirs.spec, "pools": [{"name": "postgres", "value": 2}]}
+    await divide_once(cluster)
+    assert [each["policy"] for each in cluster.status["members"]] == ["shop/api"]
+
+
+async def test_a_budget_of_another_operator_class_is_left_alone(cluster: ModelCluster, add: Add) -> None:
+    add("api", 2)
+    cluster.operator_class = "batch"
+    await divide_once(cluster)
+    assert cluster.status == {}
+
+
 async def test_a_policy_that_is_deleted_counts_as_long_as_its_pods(cluster: ModelCluster, add: Add) -> None:
     api = add("api", 5)
     await passes(cluster)
@@ -238,3 +273,25 @@ async def test_a_workload_at_zero_stops_nobody_until_it_is_scaled(cluster: Model
     cluster.born(night)
     await passes(cluster)
     assert ledger(cluster.status)["shop/night"].total == 6
+
+
+async def test_a_budget_whose_members_wait_is_looked_at_less_often_the_longer_nothing_moves(
+    cluster: ModelCluster, add: Add
+) -> None:
+    api = add("api", 12)
+    cluster.connections = 10  # less than the pods run: they never ack, so that nothing ends it
+    clock = [NOW]
+    reconciler = BudgetReconciler(
+        cluster, cluster, cluster, now=lambda: clock[0], settings=OperatorSettings(), wake=lambda keys: None
+    )
+    waits = []
+    for _ in range(60):
+        waits.append((await reconciler.reconcile(BUDGET)).total_seconds())
+        clock[0] += timedelta(seconds=waits[-1])
+    assert waits[:10] == [1.0] * 10
+    assert waits == sorted(waits)
+    assert waits[-1] == 15
+
+    api.replicas = 3
+    cluster.born(api)
+    assert (await reconciler.reconcile(BUDGET)).total_seconds() == 1

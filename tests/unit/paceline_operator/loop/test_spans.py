@@ -95,3 +95,14 @@ async def test_acks_are_events_and_the_verdict_is_linked_to_the_change(
     assert told["reason"] in [each.get("reason") for each in of(seen, "decide")]
     assert told["observed_seconds"]
     assert told["predicted_seconds"]
+
+
+async def test_an_event_names_the_trace_of_its_decision(
+    spans: Callable[[float], Awaitable[Spans]], fleet: ModelledFleet
+) -> None:
+    found = await spans(20)
+
+    traces = {f"{span.context.trace_id:032x}" for span in found if span.name == "apply" and span.context}
+    named = [note.rpartition(" (trace ")[2].rstrip(")") for note in fleet.notes]
+    assert traces
+    assert {*named} == traces

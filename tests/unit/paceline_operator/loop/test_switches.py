@@ -10,7 +10,9 @@ import pytest
 from modelled_fleet import CHOOSING, KEY, ModelledFleet, start_values
 from paceline_operator.core.model.durations import parse_duration
 from paceline_operator.crd.history import changes_made
+from paceline_operator.figures import PolicyFigures
 from paceline_operator.loop.reconcile import Reconciler
+from paceline_operator.settings import OperatorSettings
 
 Make = Callable[..., Reconciler]
 Drive = Callable[[Reconciler, ModelledFleet, float], Awaitable[None]]
@@ -153,3 +155,27 @@ async def test_a_pause_that_comes_between_deciding_and_writing_wins(tuned: Model
     await reconciler_of(tuned).reconcile(KEY)
 
     assert _document(tuned) == before
+
+
+async def test_a_policy_that_is_another_operators_by_now_gets_no_write_and_leaves_no_figures(
+    tuned: ModelledFleet, drive: Drive
+) -> None:
+    told: list[PolicyFigures | None] = []
+    settings = OperatorSettings(ack_poll_seconds=0.001, ack_wait_seconds=0.005)
+    reconciler = Reconciler(
+        tuned,
+        tuned,
+        now=lambda: tuned.now,
+        settings=settings,
+        journal=lambda line: None,
+        figures=lambda key, figures: told.append(figures),
+    )
+    await drive(reconciler, tuned, 5)
+    assert told[-1] is not None
+    tuned.edit(operatorClass="batch")
+    writes = tuned.document_writes, tuned.status_writes
+
+    await drive(reconciler, tuned, 5)
+
+    assert told[-1] is None
+    assert (tuned.document_writes, tuned.status_writes) == writes

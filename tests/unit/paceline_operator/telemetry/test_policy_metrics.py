@@ -61,7 +61,7 @@ async def test_a_policy_that_tunes_is_seen_whole(of: Callable[..., float | None]
     assert of("changes_total", reason="LoopLagHigh", outcome="applied") == 1
     assert of("changes_total", reason="LoopLagHigh", outcome="kept") == 1
     assert of("changes_total", reason="LoopLagHigh", outcome="rolled_back") == 0
-    assert of("objective_seconds") == 0.045
+    assert of("objective_seconds", quantile="0.95") == 0.045
     assert of("objective_met") == 1
     p50, p95, p99 = (of("latency_seconds", quantile=quantile) for quantile in ("0.5", "0.95", "0.99"))
     assert p50 is not None
@@ -89,6 +89,36 @@ async def test_what_cannot_be_tuned_is_seen_in_its_condition(of: Callable[..., f
     assert of("condition", type="Ready", status="False") == 1
     assert of("pods") is None
     assert of("objective_met") is None
+
+
+@pytest.mark.parametrize("trouble", ["deleted target", "spec that says nothing"])
+async def test_of_pods_that_nobody_looks_at_nothing_is_told(
+    trouble: str, of: Callable[..., float | None], passes: Passes, metrics: Metrics
+) -> None:
+    fleet = ModelledFleet(CHOOSING)
+    await passes(fleet, 30)
+    metrics.of_policies.tell(KEY, PolicyFigures(pods=2, applied=1))
+    assert of("value", tunable="workers") is not None
+    assert of("latency_seconds", quantile="0.95") is not None
+
+    if trouble == "deleted target":
+        fleet.target_exists = False
+    else:
+        fleet.edit(workers={"min": "many"})
+    await passes(fleet, 1)
+
+    names = ("pods", "pods_applied", "wanted_replicas", "objective_met")
+    assert {name: of(name) for name in names if of(name) is not None} == {}
+    told = [each for family in metrics.registry.collect() for each in family.samples if each.labels.get("tunable")]
+    assert told == []
+    assert of("latency_seconds", quantile="0.95") is None
+    assert of("condition", type="Ready", status="False") == 1
+    assert of("changes_total", reason="Probe", outcome="applied") == 0, "counts stay"
+
+    fleet.target_exists = True
+    fleet.edit(workers={"min": 1, "max": 8})
+    await passes(fleet, 2)
+    assert of("pods") == of("pods_applied") == 2
 
 
 async def test_the_series_of_a_policy_go_with_it(
@@ -122,6 +152,13 @@ def test_what_a_pass_does_not_say_stays(metrics: Metrics, of: Callable[..., floa
 
     assert of("latency_seconds", quantile="0.95") == 0.02
     assert of("pods") == 4
+
+
+def test_an_objective_names_the_quantile_that_it_is_about(metrics: Metrics, of: Callable[..., float | None]) -> None:
+    metrics.of_policies.tell(KEY, PolicyFigures(objective_seconds=0.3, quantile=0.99))
+
+    assert of("objective_seconds", quantile="0.99") == 0.3
+    assert of("objective_seconds", quantile="0.95") is None
 
 
 def test_a_budget_is_seen_with_its_members_until_it_is_gone(metrics: Metrics) -> None:

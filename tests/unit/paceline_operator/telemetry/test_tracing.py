@@ -106,12 +106,11 @@ def test_a_pass_is_counted_by_what_it_decided_and_how_long_it_took() -> None:
     assert value(metrics, "paceline_operator_reconcile_seconds_sum") == pytest.approx(1.6)
 
 
-def test_a_pass_that_fails_is_counted_by_its_error() -> None:
+def test_a_pass_that_fails_took_its_time_as_well() -> None:
     metrics = Metrics()
     tracer = MeasuringTracer(NoTracer(), metrics, clock=Clock())
     with pytest.raises(TimeoutError), tracer.span("reconcile"), tracer.span("observe"):
         raise TimeoutError
-    assert value(metrics, "paceline_operator_reconcile_failures_total", error="TimeoutError") == 1
     assert value(metrics, "paceline_operator_reconcile_seconds_count") == 1
 
 

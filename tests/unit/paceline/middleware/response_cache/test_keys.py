@@ -4,12 +4,17 @@ import asyncio
 from typing import Any
 
 import pytest
-from cached_site import Site, headers_of, request_line
+from cached_site import Pairs, Site, headers_of, request_line
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from paceline.errors import UsageError
 from paceline.middleware import CachedRoute, ResponseCacheMiddleware
 from paceline.resources.registry import Tunables
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Host, Route
+from starlette.testclient import TestClient
 
 pytestmark = pytest.mark.invariant
 
@@ -70,6 +75,40 @@ async def test_a_mounted_application_finds_its_routes() -> None:
     for root in ("/v1", "/v1", "/v2"):
         await site.get(path=f"{root}/data", root_path=root)
     assert site.calls == 2
+
+
+def _tenant(scope: dict[str, Any]) -> tuple[int, Pairs, bytes]:
+    return 200, [], repr(scope["path_params"].get("tenant")).encode()
+
+
+@pytest.mark.parametrize("path", ["/data", "/{name}"])
+@pytest.mark.parametrize("tenants", [("a", "b"), (1, "1"), (1, True), (None, "None")])
+async def test_parameters_that_a_router_in_front_found_in_the_host_have_responses_of_their_own(
+    path: str, tenants: tuple[Any, Any]
+) -> None:
+    site = Site(_tenant, path=path)
+    for tenant in (*tenants, *tenants):
+        assert (await site.get(path_params={"tenant": tenant})).body == repr(tenant).encode()
+    assert site.calls == 2
+
+
+async def test_a_parameter_that_is_equal_to_itself_alone_is_hidden() -> None:
+    site = Site(_tenant)
+    assert (await site.get(path_params={"tenant": object()})).body == b"None"
+
+
+def test_each_host_of_a_router_in_front_gets_its_own_responses() -> None:
+    async def tenant(request: Request) -> JSONResponse:
+        return JSONResponse(request.path_params["tenant"])
+
+    cached = ResponseCacheMiddleware(
+        Starlette(routes=[Route("/data", tenant)]),
+        routes={"/data": CachedRoute(name="data", ttl=60)},
+        tunables=Tunables(),
+    )
+    client = TestClient(Starlette(routes=[Host("{tenant}.example.com", cached)]))
+    for name in ("a", "b", "a"):
+        assert client.get("/data", headers={"host": f"{name}.example.com"}).json() == name
 
 
 @pytest.mark.parametrize(

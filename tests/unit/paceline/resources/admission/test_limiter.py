@@ -139,3 +139,15 @@ def test_bounds_count_at_once_and_off_forgets() -> None:
     report = admission.report()
     assert report is not None
     assert (report["limit"], report["inFlight"], report["rejected"]) == (None, 0, 1), "what was counted stays"
+
+
+def test_bounds_of_the_start_are_in_force_while_no_document_has_any() -> None:
+    admission = Admission(start=AdmissionValues(1, 1))
+    assert admission.on
+    assert admission.admit() is not None
+    assert admission.admit() is None
+    admission.set_bounds(AdmissionValues(2, 4))
+    assert admission.room == 2  # what it was, within the new bounds
+    admission.set_bounds(None)
+    assert admission.room == 1
+    assert not Admission().on

@@ -8,9 +8,12 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 import pytest
+from aiohttp import web
 from paceline import tune
 from paceline.errors import UsageError
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse
 
 pytestmark = pytest.mark.invariant
 
@@ -200,6 +203,10 @@ async def _awaitable() -> "Awaitable[int]":
     raise NotImplementedError
 
 
+async def _response() -> PlainTextResponse:
+    raise NotImplementedError
+
+
 @pytest.mark.parametrize("function", [_iterator, _later, _awaitable])
 def test_a_function_whose_values_only_one_caller_could_read_is_refused(function: Any) -> None:
     with pytest.raises(UsageError, match="which only the first caller could read; return a list or bytes"):
@@ -221,3 +228,26 @@ async def test_a_value_that_only_one_caller_could_read_is_refused(value: Any) ->
 
     with pytest.raises(UsageError, match=r"load\(\) returned a value of type \w+, which only the first caller"):
         await load()
+
+
+def test_a_function_that_returns_responses_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"_response\(\) returns a PlainTextResponse, which belongs to one request"):
+        cache()(_response)
+
+
+@pytest.mark.parametrize("response", [JSONResponse({}), RedirectResponse("/"), web.Response()])
+async def test_a_response_is_refused_since_its_cookies_and_background_tasks_are_one_clients(response: Any) -> None:
+    @cache()
+    async def load() -> Any:
+        return response
+
+    with pytest.raises(UsageError, match=r"load\(\) returned a \w*Response, which belongs to one request"):
+        await load()
+
+
+async def test_what_an_upstream_responded_may_be_cached() -> None:
+    @cache()
+    async def load() -> httpx.Response:
+        return httpx.Response(200, text="of an upstream")
+
+    assert await load() is await load()

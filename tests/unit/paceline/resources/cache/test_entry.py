@@ -21,7 +21,10 @@ SECONDS = st.floats(0, 1e6)
         pytest.param(0, 0, 300, 1.0, Verdict.EXPIRED, id="a TTL of zero: never without a fetch"),
         pytest.param(59.3, 60, 0, 0.05, Verdict.FRESH, id="the worked example, before it is due"),
         pytest.param(59.5, 60, 0, 0.05, Verdict.DUE, id="the worked example, due"),
-        pytest.param(-5, 60, 0, 1.0, Verdict.FRESH, id="from a machine whose clock is ahead"),
+        pytest.param(-5, 60, 0, 1.0, Verdict.FRESH, id="from a machine whose clock is a little ahead"),
+        pytest.param(-3600, 60, 300, 1.0, Verdict.EXPIRED, id="from a machine whose clock is wrong"),
+        pytest.param(float("-inf"), 60, 300, 1.0, Verdict.EXPIRED, id="at the end of time"),
+        pytest.param(float("nan"), 60, 300, 1.0, Verdict.EXPIRED, id="at no time"),
     ],
 )
 def test_an_entry_is_judged_by_its_age(age: float, ttl: float, staleness: float, draw: float, verdict: Verdict) -> None:

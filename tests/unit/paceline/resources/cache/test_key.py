@@ -130,9 +130,12 @@ def test_attributes_indexes_and_formats_of_arguments() -> None:
         pytest.param("{page!x}", "cannot be read", id="an unknown conversion"),
         pytest.param("{page:%Y}", r"load\(\) takes page, but \{page:%Y\} fails: ValueError", id="no format of an int"),
         pytest.param("{sort:03d}", r"\{sort:03d\} fails", id="no format of a str"),
+        pytest.param("{page.id}", r"\{page\.id\} fails: AttributeError: int has no attribute 'id'", id="no attribute"),
+        pytest.param(str, r"key must be a template such as 'products:\{page\}', got <class 'str'>", id="a function"),
+        pytest.param(5, "key must be a template", id="a number"),
     ],
 )
-def test_a_broken_template_fails_at_decoration(template: str, says: str) -> None:
+def test_a_broken_template_fails_at_decoration(template: Any, says: str) -> None:
     with pytest.raises(UsageError, match=says):
         KeyTemplate(load, template)
 
@@ -183,6 +186,7 @@ def test_an_attribute_that_no_such_object_has_fails_at_decoration() -> None:
         pytest.param("{x}", Plain(), "got x of type Plain", id="an object in a template"),
         pytest.param("{x!s}", Plain(), "of type Plain", id="the text of an object without one"),
         pytest.param("{x!r}", [Plain()], "of type list", id="the text of what holds one"),
+        pytest.param("{x!r:.6}", Plain(), "of type Plain", id="the beginning of a text that tells nothing"),
         pytest.param(None, {"a": [Plain()]}, r"got x\['a'\]\[0\] of type Plain", id="an object within"),
         pytest.param("{x.owner}", Plain(), r"\{x\.owner\} fails: AttributeError", id="a missing attribute"),
         pytest.param("{x[a]}", {}, r"got x without what \{x\[a\]\} names", id="a missing key"),

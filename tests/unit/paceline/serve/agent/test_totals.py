@@ -126,3 +126,8 @@ def test_an_application_that_makes_routes_up_is_bounded_and_what_no_route_took_i
     assert len(known) == MAX_KNOWN
     known = known_groups(known, [report(1, "GET /one-more"), report(1, "GET other")])
     assert known[MAX_KNOWN:] == ("GET other",)
+
+
+def test_methods_that_routes_do_not_have_use_up_no_name() -> None:
+    made_up = [f"_OTHER /{number}" for number in range(MAX_NAMED)]
+    assert named_groups([*made_up, "GET /real"]) == ("GET /real",)

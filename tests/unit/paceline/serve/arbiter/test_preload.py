@@ -1,5 +1,6 @@
 """What loading an application finds, and what it must not leave alive before a fork."""
 
+import shlex
 import socket
 import sys
 import threading
@@ -41,6 +42,15 @@ def test_a_long_error_is_cut(folder: Path) -> None:
     with pytest.raises(UsageError) as caught:
         load_application("long_app:app")
     assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("call", ["create('x')", 'create("a b")', "create('$HOME')"])
+def test_the_command_that_shows_a_whole_error_can_be_pasted_into_a_shell(folder: Path, call: str) -> None:
+    (folder / "failing_app.py").write_text("def create(name): raise ValueError(name)")
+    with pytest.raises(UsageError) as caught:
+        load_application(f"failing_app:{call}")
+    command = shlex.split(str(caught.value).partition("see the whole error with: ")[2])
+    assert command == ["python", "-c", f"import failing_app as m; m.{call}"]
 
 
 def test_threads_are_found_by_name() -> None:

@@ -4,10 +4,12 @@ import random
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy
 import pytest
-from paceline.resources.random_generators import generators, is_fork_safe
+from paceline import tune
+from paceline.resources.random_generators import generators, is_fork_safe, seed_sequences
 from paceline.serve.arbiter.shared_generators import is_library, owners, settle_generators
 
 
@@ -34,6 +36,22 @@ def test_one_that_nobody_can_name_is_reported_too(shop: ModuleType) -> None:
     before = generators()
     shop.many = [[random.Random()]]
     assert settle_generators("shop:app", before) == ["random generator (random.Random)"]
+
+
+def test_a_seed_sequence_is_named_unless_it_is_a_generators_own(shop: ModuleType) -> None:
+    """Workers that spawn from copies of one get the same children."""
+    before = [*generators(), *seed_sequences()]
+    shop.seeds = numpy.random.SeedSequence()
+    shop.dice = tune.fork_safe(numpy.random.default_rng())
+    assert settle_generators("shop:app", before) == ["seed sequence shop.seeds"]
+
+
+def test_a_librarys_seed_sequence_is_passed_over(shop: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    library: Any = ModuleType("library")
+    library.__file__ = pytest.__file__
+    monkeypatch.setitem(sys.modules, "library", library)
+    library.seeds = numpy.random.SeedSequence()
+    assert settle_generators("shop:app", generators()) == []
 
 
 def test_a_proxy_that_cannot_be_asked_for_anything_is_passed_over(shop: ModuleType) -> None:

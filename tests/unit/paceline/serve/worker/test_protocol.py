@@ -1,6 +1,7 @@
 """Connections do not close on top of a request. Real sockets; the moment of the close is the test's to choose."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,10 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: t\r\n\r\n"
+
+
+async def ignore(scope: Any, receive: Any, send: Any) -> None:
+    """An application that no request reaches."""
 
 
 @dataclass
@@ -72,6 +77,18 @@ async def test_an_idle_connection_is_closed(connected: Connected) -> None:
     assert await connected.is_open()
     close_idle(connected.state)
     assert not await connected.is_open()
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+async def test_lines_for_the_access_log_are_made_where_it_is_wanted(wanted: bool) -> None:
+    config = Config(ignore, http=TunedProtocol, interface="asgi3", log_config=None, access_log=wanted)
+    config.load()
+    access, other = logging.getLogger("uvicorn.access"), logging.NullHandler()
+    access.addHandler(other)
+    try:
+        assert TunedProtocol(config, ServerState(), {}, HttpSettings()).access_log is wanted
+    finally:
+        access.removeHandler(other)
 
 
 async def test_a_connection_that_never_asked_is_closed(connected: Connected) -> None:

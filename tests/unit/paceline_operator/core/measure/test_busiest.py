@@ -50,3 +50,18 @@ def test_the_next_window_starts_without_it_and_the_minute_goes_on() -> None:
     after = before.forgotten()
 
     assert (after.busiest, after.began, after.counts) == (0.0, before.began, before.counts)
+
+
+@pytest.mark.parametrize(
+    ("began", "busiest"),
+    [
+        pytest.param(0, 100.0, id="all of them"),
+        pytest.param(1, 50.0, id="the first was over when it began"),
+        pytest.param(2, 10.0, id="the last alone"),
+        pytest.param(3, 0.0, id="none"),
+    ],
+)
+def test_minutes_are_forgotten_that_were_over_when_the_window_began(began: int, busiest: float) -> None:
+    minutes = looked((0, pod(0, 0)), (1, pod(1, 6000)), (2, pod(2, 9000)), (3, pod(3, 9600)))
+    assert minutes.since(NOW + timedelta(minutes=began)).busiest == busiest
+    assert minutes.since(NOW + timedelta(minutes=began)).began == minutes.began

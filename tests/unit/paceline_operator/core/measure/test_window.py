@@ -170,6 +170,31 @@ def test_the_busiest_minute_is_told_by_clocks_that_tell_the_time() -> None:
     assert minutes.busiest == 10
 
 
+def burst_then_lull() -> Window:
+    """A window that begins at noon, whose first minute has 600 requests and the others none."""
+
+    def served(uptime: float, requests: int) -> PodState:
+        return ticking(uptime, requests={"GET /": RequestCounters(requests, 0, Histogram())})
+
+    window = Window(decided=NOW).advanced({"p": served(1000, 0)}, NOW - SETTLE, SETTLE)
+    for second, requests in ((0, 0), (60, 600), (120, 600)):
+        states = {"p": served(1000 + second + SETTLE.total_seconds(), requests)}
+        window = window.advanced(states, NOW + at(second), SETTLE)
+        window = replace(window, minutes=window.minutes.seen(states, NOW + at(second)))
+    return window
+
+
+def test_minutes_are_forgotten_with_the_marks_of_their_window() -> None:
+    window = burst_then_lull()
+    assert window.minutes.busiest == 10
+
+    assert window.extended(NOW + at(120), INTERVAL, 5 * INTERVAL).minutes.busiest == 10, "the window goes on"
+    assert window.extended(NOW + at(300), INTERVAL, 5 * INTERVAL).minutes.busiest == 0
+    again = {"p": ticking(1, started_at="anew")}
+    assert window.advanced(again, NOW + at(130), SETTLE).minutes.busiest == 0, "another life, another window"
+    assert window.advanced({}, NOW + at(130), SETTLE).minutes.busiest == 0
+
+
 def test_after_our_own_clock_was_set_back_all_begins_anew() -> None:
     window = started().advanced({"p": ticking(1000)}, NOW - timedelta(hours=1), SETTLE)
 

@@ -1,9 +1,11 @@
 """What becomes of a change when little or nothing is seen of it, and of single pods that fail for their own reasons."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from paceline_operator.core.measure.histogram import merge
 from paceline_operator.core.measure.observation import Observation, PodFigures
 from paceline_operator.core.model.decision import Change, Reason
 from paceline_operator.core.model.policy import Prefer
@@ -47,7 +49,7 @@ def test_what_nobody_could_look_at_is_not_judged_and_waits_as_long_again(changes
 
     assert decision is None
     assert memory.pending is not None
-    assert memory.pending.deadline > NOW + given.policy.behavior.longest_window
+    assert memory.pending.deadline > NOW + given.policy.behavior.usual_window
     assert (memory.rollbacks, memory.rejected) == ((), ())
 
 
@@ -91,6 +93,87 @@ def test_a_service_that_has_gone_quiet_needs_nothing_back(window: Observation, k
 
     assert memory.pending is None
     assert (decision is None) is kept
+
+
+def some(**changes: Any) -> Observation:
+    """Fewer than a verdict needs, 1000, and enough to tell a p95 under the same load."""
+    return observation(**{"requests": 400, "duration": seconds(0.02, 400), "requests_per_second": 6.7, **changes})
+
+
+@pytest.mark.invariant
+@pytest.mark.parametrize(
+    ("window", "told"),
+    [
+        pytest.param(some(), "", id="as fast as before"),
+        pytest.param(some(errors=60), "errors 0.00% → 15.00%", id="errors"),
+        pytest.param(some(errors=3), "", id="a few errors"),
+        pytest.param(some(duration=seconds(0.2, 400)), "p95 20ms → 200ms", id="slow"),
+        pytest.param(some(duration=seconds(0.04, 400)), "", id="slower, and the objective is met"),
+        pytest.param(some(duration=seconds(0.2, 400), requests_per_second=60.0), "", id="slow under another load"),
+        pytest.param(some(requests=40, duration=seconds(0.2, 40)), "", id="slow, of too few requests"),
+        pytest.param(some(duration=merge((seconds(0.02, 378), seconds(2.0, 22)))), "", id="only more of the slow ones"),
+    ],
+)
+def test_what_is_surely_worse_does_not_wait_for_enough_requests(window: Observation, told: str) -> None:
+    before = measured(requests_per_second=6.7, samples=2000)
+    given = situation(
+        policy=policy(objective=COST),
+        memory=Memory(pending=pending(changes=GIVEN_BACK, baseline=before)),
+        observation=window,
+    )
+    decision, memory = verify(given)
+
+    assert (decision is not None) is bool(told)
+    assert told in (decision.message if decision else "")
+    assert (memory.pending is None) is bool(told)
+
+
+MISSED: Mapping[str, Any] = {
+    "requests_per_second": 6.7, "samples": 2000, "p95_seconds": 0.1, "interval": (0.09, 0.11), "mix": {"GET /": 1.0},
+}  # fmt: skip
+
+
+@pytest.mark.invariant
+@pytest.mark.parametrize(
+    ("changes", "window", "back"),
+    [
+        pytest.param(GROWN, {}, True, id="slower after something grew"),
+        pytest.param(GIVEN_BACK, {}, False, id="after something was given back it may be what missed the objective"),
+        pytest.param(GROWN, {"duration": seconds(0.09, 400)}, False, id="no slower"),
+        pytest.param(GROWN, {"duration": seconds(0.102, 400)}, False, id="hardly slower"),
+        pytest.param(GROWN, {"requests_per_second": 0.7}, True, id="under less load"),
+        pytest.param(GROWN, {"requests_per_second": 60.0}, False, id="under more load"),
+        pytest.param(GROWN, {"requests_per_second": 0.7, "mix": {"GET /x": 1.0}}, False, id="under another one"),
+        pytest.param(GROWN, {"loop_lag": seconds(0.2)}, False, id="loops lag, and need more of the same"),
+        pytest.param(GROWN, {"duration": seconds(0.2, 40), "requests": 40}, False, id="of too few requests"),
+    ],
+)
+def test_what_grew_and_is_surely_slower_goes_back_though_the_objective_was_missed_before(
+    changes: tuple[Change, ...], window: dict[str, Any], back: bool
+) -> None:
+    seen = some(**{"duration": seconds(0.2, 400), "mix": {"GET /": 1.0}, **window})
+    given = situation(
+        policy=policy(objective=COST),
+        memory=Memory(pending=pending(changes=changes, baseline=measured(**MISSED))),
+        observation=seen,
+    )
+    decision, _ = verify(given)
+
+    assert (decision is not None) is back
+    assert ("p95 100ms → 200ms" in (decision.message if decision else "")) is back
+
+
+@pytest.mark.invariant
+def test_fewer_connections_that_starve_a_service_go_back_before_there_are_enough_requests() -> None:
+    fewer = pending(
+        changes=(Change(POSTGRES, 16, 8),), reason=Reason.DATABASE_SATURATED, baseline=measured(p95_seconds=0.1)
+    )
+    exhausted = postgres_seen(hold=seconds(2.0, 400), arrivals_per_worker=4.0)
+    window = some(duration=seconds(4.0, 400), pools=exhausted)
+    decision, _ = verify(situation(policy=policy(objective=COST), memory=Memory(pending=fewer), observation=window))
+
+    assert decision is not None
+    assert "333 → 7 responses a second: fewer connections do not help" in decision.message
 
 
 def test_what_grew_and_is_not_needed_at_night_goes_back() -> None:
