@@ -9,7 +9,7 @@ LOWEST := $(VENV)-lowest
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz lowest check coverage format e2e image bench bench-before soak bench-tuner bench-live bench-fleet bench-budget pictures render lock clean
+.PHONY: help run test fuzz lowest check docs coverage format e2e image bench bench-before soak bench-tuner bench-live bench-fleet bench-budget pictures render lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,7 +43,7 @@ lowest: $(LOWEST)/.installed ## the pool adapters, and a FastAPI application, at
 	$(LOWEST)/bin/python -m pytest tests/unit/paceline/resources tests/integration/resources tests/integration/apps/test_apps.py \
 		--ignore=tests/integration/resources/test_processes.py -k "not gunicorn and not framework" $(ARGS)
 
-check: $(STAMP) ## format, lint, types, layers, chart, rendered files, Tiltfile
+check: $(STAMP) ## format, lint, types, layers, chart, rendered files, Tiltfile, documentation
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -51,6 +51,11 @@ check: $(STAMP) ## format, lint, types, layers, chart, rendered files, Tiltfile
 	$(BIN)/python scripts/render --check
 	$(BIN)/python scripts/reference --check
 	scripts/tiltfile
+	$(BIN)/python scripts/site && $(BIN)/zensical build --strict
+
+docs: $(STAMP) ## the documentation as a site, in build/site; a broken link or anchor fails
+	$(BIN)/python scripts/site
+	$(BIN)/zensical build --strict
 
 coverage: $(STAMP) ## the tuning core, branch by branch, under its own unit tests
 	$(BIN)/coverage run --data-file=$(VENV)/.coverage --branch --source=operator/paceline_operator/core -m pytest -q tests/unit/paceline_operator/core
