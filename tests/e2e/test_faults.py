@@ -8,16 +8,6 @@ from testcluster import until
 
 START = Pinned(workers=1, postgres=5, ttl_seconds=60)
 TUNED = Pinned(workers=2, postgres=4, ttl_seconds=30)
-# The part of the process tree whose parent is not the same part; never this script itself.
-KILL = """
-import os, pathlib
-def parent(pid):
-    return int(pathlib.Path(f"/proc/{{pid}}/stat").read_text().rsplit(")", 1)[1].split()[1])
-found = {{int(entry.name) for entry in pathlib.Path("/proc").glob("[0-9]*")
-         if b"paceline.serve.{part}" in entry.joinpath("cmdline").read_bytes()}} - {{os.getpid()}}
-top, = [pid for pid in found if parent(pid) not in found]
-os.kill(top, 9)
-"""
 
 
 def restarts(pod: dict[str, Any]) -> int:
@@ -57,7 +47,7 @@ def test_a_killed_agent_is_restarted_in_its_container(release: Release) -> None:
     victim = release.pods()[0]
     name = victim["metadata"]["name"]
     before = release.answers()[name]
-    release.execute(name, KILL.format(part="agent"))
+    release.kill(name, "agent")
     release.converge(Pinned(workers=3, postgres=3, ttl_seconds=20))
     after = until(lambda: release.state(name), 60, "the pod answers")
     assert after is not None
@@ -70,7 +60,7 @@ def test_a_killed_arbiter_takes_its_container_down_and_the_pod_comes_back_carefu
     release.converge(TUNED)
     victim, other = release.pods()
     name = victim["metadata"]["name"]
-    release.execute(name, KILL.format(part="arbiter"))
+    release.kill(name, "arbiter")
     until(
         lambda: restarts(pod := the_pod(release, name)) == restarts(victim) + 1 and is_ready(pod),
         90,

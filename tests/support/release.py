@@ -14,6 +14,16 @@ from testcluster import TEST_LABEL, Cluster, until
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "paceline"
+# The part of the process tree whose parent is not the same part; never this script itself.
+KILL = """
+import os, pathlib
+def parent(pid):
+    return int(pathlib.Path(f"/proc/{{pid}}/stat").read_text().rsplit(")", 1)[1].split()[1])
+found = {{int(entry.name) for entry in pathlib.Path("/proc").glob("[0-9]*")
+         if b"paceline.serve.{part}" in entry.joinpath("cmdline").read_bytes()}} - {{os.getpid()}}
+top, = [pid for pid in found if parent(pid) not in found]
+os.kill(top, 9)
+"""
 POLICIES = "/apis/paceline.dev/v1alpha1/namespaces/{}/tuningpolicies"
 
 
@@ -180,6 +190,10 @@ class Release:
     def execute(self, pod: str, code: str) -> str:
         """Runs Python in the service's container."""
         return self.kubectl("exec", pod, "--container=service", "--", "python", "-c", code)
+
+    def kill(self, pod: str, part: str) -> None:
+        """SIGKILL to the pod's agent or arbiter."""
+        self.execute(pod, KILL.format(part=part))
 
 
 def new_release(cluster: Cluster, purpose: str) -> Release:
