@@ -1,10 +1,9 @@
-"""`paceline-operator run | local | check | why | simulate | decide`: one call each; an error is one line on stderr."""
+"""`paceline-operator run | local | check | decide | simulate`, and all that `kubectl paceline` has: one call each."""
 
 import asyncio
 import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -15,6 +14,8 @@ from paceline_operator import __version__
 from paceline_operator.cluster.manifests import parse_manifests
 from paceline_operator.crd import connectionbudget, v1alpha1
 from paceline_operator.errors import InvalidSpec, OperatorError, UsageError
+from paceline_operator.plugin import app as plugin
+from paceline_operator.plugin import text_of
 from paceline_operator.settings import OperatorSettings
 
 PARSERS: Final[Mapping[str, Callable[[Mapping[str, Any], str], object]]] = {
@@ -79,33 +80,6 @@ def check(
 
 
 @app.command()
-def why(
-    policy: Annotated[str, typer.Argument(metavar="NS/NAME", help="A TuningPolicy.")],
-    at: Annotated[str | None, typer.Option(metavar="TIME", help="Look before this: ISO 8601, or HH:MM in UTC.")] = None,
-    folder: Annotated[Path | None, typer.Option(metavar="DIR", help="Of `local`; else the cluster is asked.")] = None,
-    jaeger: Annotated[
-        str | None, typer.Option(metavar="URL", envvar="PACELINE_JAEGER_URL", help="Jaeger's page, for links.")
-    ] = None,
-) -> None:
-    """What changed in the hour before: the change, its reason, p95 before and after, the trace."""
-    from paceline_operator.why import parse_instant, parse_key, tell
-
-    now = datetime.now(UTC)
-    typer.echo(asyncio.run(tell(parse_key(policy), parse_instant(at, now), folder=folder, jaeger=jaeger)))
-
-
-@app.command()
-def budget(
-    name: Annotated[str, typer.Argument(metavar="NS/NAME", help="A ConnectionBudget.")],
-) -> None:
-    """Who holds how many connections of a server, and why: a row for each policy that refers to the budget."""
-    from paceline_operator.budget import tell
-    from paceline_operator.why import parse_key
-
-    typer.echo(asyncio.run(tell(parse_key(name))))
-
-
-@app.command()
 def decide(
     policy: Annotated[Path, typer.Option(metavar="FILE", help="A manifest with one TuningPolicy.")],
     observation: Annotated[Path, typer.Option(metavar="FILE", help="Responses of /state, or {before: [], after: []}.")],
@@ -144,12 +118,14 @@ def simulate(
     run_command(scenarios, seeds=seeds, controller=controller, as_json=as_json, plot=plot)
 
 
+app.registered_commands += plugin.registered_commands
+
+
 def _problems(file: Path) -> Iterator[str]:
     try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text()
-        manifests = parse_manifests(text, PARSERS)
-    except (OSError, UnicodeDecodeError) as error:
-        yield f"{file}: {error.strerror if isinstance(error, OSError) else 'is not text in UTF-8'}"
+        manifests = parse_manifests(text_of(file), PARSERS)
+    except UsageError as error:
+        yield str(error)
         return
     except InvalidSpec as error:
         yield from (f"{file}: {problem}" for problem in error.problems)

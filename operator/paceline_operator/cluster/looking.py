@@ -1,11 +1,15 @@
-"""A look at the cluster from outside of the operator, as `why` and `budget` take it: nothing is written."""
+"""A look at the cluster from outside of the operator, as `why`, `budget` and `inspect` take it."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
+from kubernetes.aio import config
+
 from paceline_operator.cluster.api_server import ApiServer, load_configuration
 from paceline_operator.cluster.kubernetes import KubernetesPlatform
+from paceline_operator.cluster.manifests import DEFAULT_NAMESPACE
 from paceline_operator.settings import OperatorSettings
 
 
@@ -31,3 +35,12 @@ async def cluster_seen_by(command: str) -> AsyncIterator[tuple[ApiServer, Kubern
         )
     finally:
         await server.close()
+
+
+def namespace_in_use() -> str:
+    """That of the kubeconfig's current context, as kubectl has it; `default` where it names none."""
+    try:
+        _, context = config.list_kube_config_contexts(os.environ.get("KUBECONFIG"))  # type: ignore[no-untyped-call]
+    except (config.ConfigException, OSError):
+        return DEFAULT_NAMESPACE
+    return str((context.get("context") or {}).get("namespace") or DEFAULT_NAMESPACE)

@@ -8,10 +8,10 @@ from hashlib import sha256
 from typing import Any, Final
 
 from paceline_operator.cluster.troubles import config_maps_of, trouble_of
+from paceline_operator.contract.subject import PORT_NAME, running
 from paceline_operator.core.situation.situation import Ended
 from paceline_operator.ports import Pod, PolicyKey, PolicyResource, StoredCheckpoint
 
-PORT_NAME: Final = "paceline"
 _PAST_DEADLINE: Final = "ProgressDeadlineExceeded"
 _REVISIONS: Final = ("pod-template-hash", "controller-revision-hash", "rollouts-pod-template-hash")
 """Labels of pods that say which template they were made of."""
@@ -58,20 +58,25 @@ def read_pods(items: Sequence[Mapping[str, Any]]) -> tuple[Pod, ...]:
 
 def _read_pod(item: Mapping[str, Any]) -> Pod:
     metadata, status = item["metadata"], item.get("status", {})
-    container, port = _paceline_port(item["spec"].get("containers", ()))
-    statuses = [
-        one for one in status.get("containerStatuses", ()) if container is None or one["name"] == container
-    ]  # a sidecar's restart says nothing about the tuned process
+    container, port = _paceline_port([item["spec"][kind][index] for kind, index in running(item["spec"])])
     return Pod(
         name=metadata["name"],
         uid=metadata["uid"],
         state_url=_state_url(status.get("podIP"), port),
         ready=any(one["type"] == "Ready" and one["status"] == "True" for one in status.get("conditions", ())),
         terminating="deletionTimestamp" in metadata,
-        ended=tuple(ended for one in statuses if (ended := _ended(one)) is not None),
+        ended=tuple(ended for one in _statuses(status, container) if (ended := _ended(one)) is not None),
         trouble=trouble_of(item),
         documents=config_maps_of(item, container),
     )
+
+
+def _statuses(status: Mapping[str, Any], container: str | None) -> list[Mapping[str, Any]]:
+    """Of the tuned process, of which a sidecar's restart says nothing; of all containers where none is known."""
+    if container is None:
+        return list(status.get("containerStatuses", ()))
+    every = (*status.get("containerStatuses", ()), *status.get("initContainerStatuses", ()))
+    return [one for one in every if one["name"] == container]
 
 
 def _paceline_port(containers: Sequence[Mapping[str, Any]]) -> tuple[str | None, int | None]:

@@ -32,7 +32,8 @@ def _why_waiting(status: Mapping[str, Any]) -> str:
 
 def config_maps_of(item: Mapping[str, Any], container: str | None) -> tuple[str, ...] | None:
     """Names of the ConfigMaps that the container mounts as folders; None where no container is known."""
-    mounted = {name for each in item["spec"].get("containers", ()) for name in _mounted(each, container)}
+    every = (*item["spec"].get("containers", ()), *item["spec"].get("initContainers", ()))
+    mounted = {name for each in every for name in _mounted(each, container)}
     if container is None:
         return None
     volumes = (volume for volume in item["spec"].get("volumes", ()) if volume["name"] in mounted)

@@ -39,6 +39,22 @@ def test_a_pod_without_a_port_named_paceline_is_asked_nowhere() -> None:
     assert read_pods([stranger])[0].state_url is None
 
 
+def test_a_native_sidecar_with_the_port_is_the_one_that_is_asked_and_watched() -> None:
+    statuses = [{"name": "api", "restartCount": 2, "lastState": terminated()}]
+    served = pod(podIP="10.0.0.7", initContainerStatuses=statuses)
+    served["spec"]["volumes"] = [{"name": "tuning", "configMap": {"name": "api-tuning"}}]
+    mounts = [{"name": "tuning", "mountPath": "/etc/paceline/tuning"}]
+    api = {**served["spec"]["containers"].pop(), "volumeMounts": mounts}
+
+    served["spec"]["initContainers"] = [{**api, "restartPolicy": "Always"}]
+    (read,) = read_pods([served])
+    assert (read.state_url, read.documents) == ("http://10.0.0.7:9090/state", ("api-tuning",))
+    assert read.ended == (Ended("api", NOON, restarts=2),)
+
+    served["spec"]["initContainers"] = [api]  # one that ends before the pod is ready
+    assert read_pods([served])[0].state_url is None
+
+
 def terminated(reason: str = "Error", finished: str | None = "2026-01-01T12:00:00Z") -> dict[str, Any]:
     return {"terminated": {"reason": reason, "finishedAt": finished}}
 
