@@ -84,7 +84,8 @@ def pairs(*found: tuple[str, Child]) -> Markup:
 
 
 def _empty() -> Markup:
-    command = el("pre", el("code", "kubectl apply -f k8s/examples/minimal.yaml"))
+    # Scrolled by keyboard where the page is narrow.
+    command = el("pre", el("code", "kubectl apply -f k8s/examples/minimal.yaml"), tabindex="0")
     return el("section", el("p", EMPTY), el("p", HINT), command, class_="empty")
 
 

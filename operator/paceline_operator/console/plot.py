@@ -124,5 +124,9 @@ def _badge(mark: Mark, span: Span) -> Markup:
     else:
         shown = joined(el("circle", cx=x, cy=9, r=9), el("text", str(mark.number), x=x, y=13))
     return el(
-        "a", el("title", mark.title), shown, href=f"#decision-{mark.number}", class_="badge", aria_label=mark.title
+        "a",
+        el("title", mark.title),
+        shown,
+        href=f"#decision-{mark.number}",
+        class_="badge",
     )
