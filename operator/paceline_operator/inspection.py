@@ -9,7 +9,7 @@ import yaml
 from paceline_operator.cluster.looking import cluster_seen_by, namespace_in_use
 from paceline_operator.cluster.refusals import Missing
 from paceline_operator.contract.inspected import Inspected, inspected
-from paceline_operator.contract.subject import Subject, named, read_subject
+from paceline_operator.contract.subject import named, read_subject
 from paceline_operator.errors import OperatorError, UsageError
 from paceline_operator.ports import PlatformUnavailable
 
@@ -57,7 +57,7 @@ async def of_cluster(wanted: Wanted, namespace: str | None, container: str | Non
             if wanted.kind == "Rollout" and referred:
                 # Argo's Rollout may take its pods from a Deployment; the document is still the Rollout's.
                 lender = await server.get(_path(Wanted(str(referred["kind"]), str(referred["name"])), namespace))
-                return inspected(lent(read_subject({"kind": referred["kind"], **lender}, container), wanted.name))
+                return inspected(read_subject({"kind": referred["kind"], **lender}, container, target=wanted.name))
     except Missing as error:
         raise UsageError(f"namespace {namespace} has no {wanted.kind} {wanted.name}") from error
     except PlatformUnavailable as error:
@@ -77,11 +77,6 @@ def of_manifests(text: str, wanted: Wanted | None, namespace: str | None, contai
     asked = f"no {wanted.kind} {wanted.name}" if wanted else "no workload"
     several = f"{len(found)} workloads: name one of {', '.join(sorted(map(named, found)))}"
     raise UsageError(f"the manifests hold {several if found else asked}")
-
-
-def lent(subject: Subject, rollout: str) -> Subject:
-    """A Deployment whose template a Rollout uses: its pods mount the Rollout's document."""
-    return Subject(subject.manifest, subject.path, subject.step, target=rollout)
 
 
 def _path(wanted: Wanted, namespace: str) -> str:

@@ -101,6 +101,8 @@ class Workload:
     """By name, pods that carry the labels of the target's and do not belong to it, and whose they are."""
     shape: Shape = field(default_factory=Shape)
     """How many pods it may have."""
+    lacks: Mapping[str, str] = field(default_factory=dict)
+    """What its pods' manifest lacks of the pod contract, by clause; empty where the platform has no manifests."""
 
     @property
     def document_name(self) -> str:

@@ -237,6 +237,8 @@ class ModelledFleet:
         self.refused: dict[str, Trouble] = {}
         """By uid, in place of a report."""
         self.strangers: dict[str, str] = {}
+        self.lacks: dict[str, str] = {}
+        """What the pods' manifest lacks of the pod contract, by clause."""
         self.down = False
         self.accepts = ["tuning/v1"]
         self.before_write: Callable[[], object] | None = None
@@ -341,6 +343,7 @@ class ModelledFleet:
             pods,
             self.template,
             self.strangers,
+            lacks=self.lacks,
         )
 
     async def document(self, workload: Workload) -> StoredDocument:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from paceline_operator.cluster import patches
 from paceline_operator.cluster.api_server import ApiServer
+from paceline_operator.cluster.lacking import lacks_of
 from paceline_operator.cluster.objects import (
     is_rolling_out,
     living,
@@ -119,6 +120,7 @@ class KubernetesPlatform:
             template=template_digest(item, own),
             strangers=strangers,
             shape=read_shape(item, scale.get("spec", {}).get("replicas", 0)),
+            lacks=lacks_of(item, own),
         )
 
     async def _items(self, namespace: str, target: TargetRef, selector: str | None) -> list[Mapping[str, Any]]:

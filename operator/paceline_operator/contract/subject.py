@@ -25,7 +25,7 @@ class Subject:
     """Where the manifest has the pod's spec: `spec.template.spec`, or `spec` of a bare Pod."""
     step: Step
     target: str | None = None
-    """Whose document its pods mount, where that is another: a Rollout that takes its pods from a Deployment."""
+    """Whose document its pods mount, where that is another's: of a Pod, or of what lends its template to a Rollout."""
 
     @property
     def document(self) -> str:
@@ -68,11 +68,12 @@ class Subject:
         return self.with_pod(**{self.step[0]: others})
 
 
-def read_subject(manifest: Spec, container: str | None = None) -> Subject:
+def read_subject(manifest: Spec, container: str | None = None, target: str | None = None) -> Subject:
     """The workload of a manifest.
 
     Args:
         container: the name of the one that serves; else it is found by its port, then by its command.
+        target: whose tuning document its pods mount, where that is not the manifest's own.
 
     Raises:
         UsageError: the manifest has no pod, or no such container.
@@ -83,7 +84,7 @@ def read_subject(manifest: Spec, container: str | None = None) -> Subject:
     if not steps:
         raise UsageError(f"{named(manifest)} has no pod template with containers: name a Deployment or a StatefulSet")
     template = manifest if len(path) == 1 else manifest["spec"]["template"]
-    return Subject(manifest, path, _chosen(manifest, template, pod, steps, container))
+    return Subject(manifest, path, _chosen(manifest, template, pod, steps, container), target)
 
 
 def running(pod: Spec) -> Iterator[Step]:

@@ -50,6 +50,11 @@ def not_ready(reason: Reason, message: str) -> tuple[Condition, ...]:
     return (Condition("Ready", "False", reason.value, message), *others)
 
 
+def lacking(fleet: Fleet) -> str:
+    """What the pods lack of the pod contract, to be put behind a message; empty where they lack nothing."""
+    return f"; its pods lack (docs/pod-contract.md): {'; '.join(fleet.lacks)}" if fleet.lacks else ""
+
+
 def telemetry_available(fleet: Fleet, *, stale: bool, too_few: str = "") -> Condition:
     """Enough pods report; the message says as well where there are too few requests to decide on."""
     name, seen = "TelemetryAvailable", f"{fleet.reporting} of {fleet.total} pods report"
@@ -58,7 +63,9 @@ def telemetry_available(fleet: Fleet, *, stale: bool, too_few: str = "") -> Cond
     seen += whose(fleet)
     if fleet.reporting == 0:
         reason = Reason.TELEMETRY_STALE if stale else Reason.NOT_REPORTING
-        return Condition(name, "False", reason.value, f"{seen}; a pod needs a port named paceline")
+        return Condition(
+            name, "False", reason.value, f"{seen}{lacking(fleet) or '; a pod needs a port named paceline'}"
+        )
     if fleet.coverage < LEAST_COVERAGE:
         return Condition(name, "False", Reason.INSUFFICIENT_TELEMETRY.value, f"{seen}; {LEAST_COVERAGE:.0%} are needed")
     if fleet.cannot_measure:

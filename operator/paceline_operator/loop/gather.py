@@ -19,7 +19,7 @@ from paceline_operator.crd.intent import completed, remembered
 from paceline_operator.crd.measured import readable
 from paceline_operator.crd.switches import Switches, read_switches
 from paceline_operator.errors import InvalidState
-from paceline_operator.loop.left_out import acked, left_out
+from paceline_operator.loop.left_out import acked, lacks, left_out
 from paceline_operator.ports import (
     Platform,
     Pod,
@@ -200,6 +200,7 @@ def fleet_of(gathered: Gathered) -> Fleet:
         idle=sum(1 for pod in gathered.pods if pod.trouble is not None and pod.uid not in states),
         newcomers=_newcomers(gathered),
         left_out=left_out(gathered.workload, states, gathered.troubles, generation),
+        lacks=lacks(gathered.workload, states),
     )
 
 

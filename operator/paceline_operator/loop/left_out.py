@@ -10,6 +10,8 @@ from paceline_operator.ports import Pod, Trouble, Workload
 
 UNACKED: Final = "NotConverged"
 _NO_PORT: Final = Trouble("NotReporting", "it has no port named paceline, or no address yet")
+_SEEN_BY_REPORTING: Final = frozenset({"command", "port", "management", "address"})
+"""Clauses that a pod which reports has kept, whatever its manifest shows: an image has variables of its own."""
 _UNKNOWN: Final = Trouble("Silent", "no report from /state")
 
 
@@ -61,3 +63,11 @@ def _why_behind(workload: Workload, pod: Pod, state: PodState, generation: int) 
 def acked(state: PodState, generation: int) -> bool:
     """Every live worker of the pod runs the generation, and nothing is left to do."""
     return state.generation == generation and not state.pending
+
+
+def lacks(workload: Workload, states: Mapping[str, PodState]) -> tuple[str, ...]:
+    """What the pods' manifest lacks and no report contradicts."""
+    kept = set(_SEEN_BY_REPORTING) if states else set()
+    kept |= {"tuning"} if any(state.generation for state in states.values()) else set()
+    kept |= {"identity"} if any(state.uid == uid for uid, state in states.items()) else set()
+    return tuple(message for clause, message in workload.lacks.items() if clause not in kept)

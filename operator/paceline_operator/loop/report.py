@@ -15,6 +15,7 @@ from paceline_operator.crd.conditions import (
     Condition,
     can_be_judged,
     converged,
+    lacking,
     not_ready,
     objective_met,
     ready,
@@ -225,4 +226,4 @@ def _ready(outcome: Outcome) -> Condition:
         return ready(Reason.ROLLED_BACK.value, f"held at {switches.held.label} by annotation; remove it to go on")
     if outcome.mode is not outcome.thought.situation.policy.mode:
         return ready("ModeCapped", f"this operator is allowed no more than {outcome.mode}")
-    return ready("Accepted", f"mode {outcome.mode}")
+    return ready("Accepted", f"mode {outcome.mode}{lacking(outcome.fleet)}")

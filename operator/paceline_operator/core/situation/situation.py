@@ -94,6 +94,8 @@ class Fleet:
     """Pods that have not lived for a whole window yet."""
     left_out: tuple[LeftOut, ...] = ()
     """Pods of the target that do not report or have not acked, and strangers that carry its labels."""
+    lacks: tuple[str, ...] = ()
+    """What the pods lack to be tuned or to end without losing a request, as sentences."""
 
     @property
     def coverage(self) -> float:
