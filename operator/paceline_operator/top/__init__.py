@@ -1,0 +1,1 @@
+"""`kubectl paceline top`: the fleet as a table in the terminal, live."""
