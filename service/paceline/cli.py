@@ -109,6 +109,7 @@ def up(
     ] = None,
     policy: Annotated[Path | None, typer.Option(metavar="FILE", help="A TuningPolicy; edit it while it runs.")] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Where the API listens.")] = 8000,
+    picture: Annotated[Path | None, typer.Option(metavar="FILE", help="Save the last screen as an SVG.")] = None,
 ) -> None:
     """Run the whole platform on this machine: PostgreSQL, Valkey, the reference API, the operator."""
     from rich.console import Console
@@ -118,7 +119,7 @@ def up(
     from paceline.local.up import up as run
 
     seconds = None if duration is None else parse_duration(duration).total_seconds()
-    raise typer.Exit(run(Options(demo, seconds, policy, port), Console()))
+    raise typer.Exit(run(Options(demo, seconds, policy, port, picture=picture), Console()))
 
 
 def main() -> NoReturn:

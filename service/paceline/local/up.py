@@ -19,6 +19,7 @@ from paceline import lifeline
 from paceline.errors import UsageError
 from paceline.local import children
 from paceline.local.demo import Demo
+from paceline.local.picture import Pictured
 from paceline.local.postgres import postgres
 from paceline.local.programs import Addresses, databases, script
 from paceline.local.server_process import free_port
@@ -48,6 +49,8 @@ class Options:
     policy: Path | None = None
     port: int = 8000
     folder: Path = Path(".paceline")
+    picture: Path | None = None
+    """Where the last screen is put, as an SVG."""
 
 
 def up(options: Options, console: Console) -> int:
@@ -95,6 +98,8 @@ def _run(options: Options, workspace: Workspace, addresses: Addresses, console: 
     )
     session = Session(workspace, addresses, demo, options.seconds)
     view = view_for(console, facts)
+    if options.picture is not None:
+        view = Pictured(view, facts, options.picture)
     try:
         # uvloop: the load must not take the CPU that it is to measure, and children are started without threads about.
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
