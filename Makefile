@@ -9,7 +9,7 @@ LOWEST := $(VENV)-lowest
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz lowest check docs coverage format e2e image bench bench-before soak bench-tuner bench-live bench-fleet bench-budget pictures render lock clean
+.PHONY: help run test fuzz lowest fastapi-suite check docs coverage format e2e image bench bench-before soak bench-tuner bench-live bench-fleet bench-budget pictures render lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ fuzz: $(STAMP) ## the property tests and fuzzers with 100,000 examples each; hou
 lowest: $(LOWEST)/.installed ## the pool adapters, and a FastAPI application, at the lowest versions of requirements.lowest.lock
 	$(LOWEST)/bin/python -m pytest tests/unit/paceline/resources tests/integration/resources tests/integration/apps/test_apps.py \
 		--ignore=tests/integration/resources/test_processes.py -k "not gunicorn and not framework" $(ARGS)
+
+fastapi-suite: ## FastAPI's own test suite with compiled routes, fetched from the registry; five minutes
+	PYTHON=$(PYTHON) VENV=$(VENV) scripts/fastapi-suite
 
 check: $(STAMP) ## format, lint, types, layers, chart, rendered files, Tiltfile, documentation
 	$(BIN)/ruff format --check .
@@ -108,4 +111,4 @@ lock: $(STAMP) ## requirements.lock from pyproject.toml: versions only, no addre
 		--all-extras --upgrade pyproject.toml -o requirements.lock
 
 clean: ## what make created
-	rm -rf $(VENV) $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(LOWEST) $(VENV)-fastapi-suite .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

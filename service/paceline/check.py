@@ -6,6 +6,7 @@ looks what is there.
 
 import asyncio
 import gc
+import importlib
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -49,6 +50,8 @@ class Findings:
     undeclared_credentials: Sequence[str] = ()
     """Security schemes of cached routes that the cache's key knows nothing of."""
     cache_notes: Mapping[str, str] = field(default_factory=dict)
+    compiled_routes: Sequence[str] = ()
+    """What `paceline.fastapi` has compiled, and what it has not."""
 
 
 def examine(target: str, *, lifespan: bool = True) -> Findings:
@@ -109,9 +112,16 @@ async def _start(target: str, application: Any, hazards: Sequence[str], places: 
         untuned=untuned(gc.get_objects(), places.of),
         undeclared_credentials=undeclared_credentials(application, gc.get_objects()),
         cache_notes=tune.tunables.notes(),
+        compiled_routes=_compiled_routes(),
     )
     await started.shutdown()
     return findings
+
+
+def _compiled_routes() -> Sequence[str]:
+    """Nothing is imported for an application that does not use it."""
+    listing = sys.modules.get("paceline.fastapi") and importlib.import_module("paceline.fastapi.listing")
+    return listing.described(gc.get_objects()) if listing else ()
 
 
 def _coroutine(task: asyncio.Task[Any]) -> str:
@@ -131,6 +141,7 @@ def describe(findings: Findings) -> list[str]:
         lines.append(f"no pool and no cache is registered: only {tunable} can be tuned (see paceline.tune)")
     lines += [_untuned_line(each) for each in findings.untuned]
     lines += findings.undeclared_credentials
+    lines += findings.compiled_routes
     lines += [f"alive before fork: {hazard}; preload will be off" for hazard in findings.fork_hazards]
     lines += [f"shared by workers after preload: {what}" for what in findings.shared]
     lines += [f"runs once in every worker: {name}, started in the lifespan" for name in findings.lifespan_tasks]

@@ -193,3 +193,25 @@ async def app(scope, receive, send): ...
     assert "alive before fork: random generator copies.codes; preload will be off" in result.stdout
     assert f"shared by workers after preload: the position in the open file {tmp_path / 'places.dat'}" in result.stdout
     assert "app.log" not in result.stdout
+
+
+def test_routes_that_are_not_compiled_are_named_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "compiled.py").write_text("""
+from fastapi import FastAPI
+from paceline.fastapi import compile_routes
+
+app = FastAPI()
+compile_routes(app)
+
+@app.get("/one")
+async def one() -> int:
+    return 1
+
+@app.get("/lines")
+async def lines():
+    yield 1
+""")
+    result = _check("compiled:app", tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "compiled: 1 of 2 FastAPI routes\n" in result.stdout
+    assert "not compiled: GET /lines: its endpoint yields what FastAPI streams\n" in result.stdout
