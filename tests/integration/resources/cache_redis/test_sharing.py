@@ -20,10 +20,16 @@ async def test_what_one_process_fetched_the_other_reads_with_its_age(
     assert await asyncio.gather(*(other(1) for _ in range(50))) == [[Product("page 1, fetch 1")]] * 50
     assert shop.fetches == 1
     assert counts(tunables) == (50, 0, 0)
-    age, other_age = one.age(1), other.age(1)
-    assert age is not None
-    assert other_age is not None
-    assert other_age >= age, "as old as it was when the other one read it"
+
+    async def as_old_as_for_the_first() -> bool:
+        # Memory that has heard nothing for a second, as on a busy machine, is empty until the next look into Redis.
+        await one(1)
+        await other(1)
+        age, other_age = one.age(1), other.age(1)
+        return age is not None and other_age is not None and other_age >= age
+
+    await eventually(as_old_as_for_the_first, "both know how old it is")
+    assert shop.fetches == 1
     assert [await client.ttl(key) > 3500 for key in await client.keys("*")] == [True, True]
 
 
