@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from paceline import tune
+from paceline.fastapi import compile_routes
 from paceline.middleware import RequestIdMiddleware, ResponseCacheMiddleware
 from starlette.middleware import Middleware
 
@@ -50,6 +51,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.include_router(build_router())
     handle_errors(app)
+    compile_routes(app)
     return app
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from fastapi.routing import APIRoute, APIRouter
 
 COUNTED: Counter[str] = Counter()
@@ -30,9 +31,17 @@ def pytest_configure(config: pytest.Config) -> None:
 def _make_default() -> None:
     """The default of the argument itself, so that the applications and routers of every test take it."""
     from paceline.fastapi import CompiledRoute
+    from paceline.fastapi.finder import find_by_index
 
     defaults: Any = APIRouter.__init__.__kwdefaults__
     defaults["route_class"] = CompiledRoute
+    made = FastAPI.__init__
+
+    def finding(app: FastAPI, *arguments: Any, **options: Any) -> None:
+        made(app, *arguments, **options)
+        find_by_index(app.router)
+
+    FastAPI.__init__ = finding  # type: ignore[method-assign]
 
 
 def _count_routes() -> None:
@@ -66,6 +75,21 @@ def _count_requests() -> None:
         return decided
 
     handler._applies = applies
+    _count_found()
+
+
+def _count_found() -> None:
+    """Requests whose route the index found; the rest FastAPI searched for."""
+    from paceline.fastapi.finder import RouteFinder
+
+    find = RouteFinder._find
+
+    def finding(finder: Any, scope: Any) -> Any:
+        found = find(finder, scope)
+        COUNTED["searched" if found is None else "found"] += 1
+        return found
+
+    RouteFinder._find = finding  # type: ignore[method-assign]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

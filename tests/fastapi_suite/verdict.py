@@ -35,6 +35,7 @@ def main(without: str, with_compiled: str) -> int:
     print(f"passed without: {before.total()}; with: {after.total()}; lost: {lost.total()}")
     print(f"routes: {counted['routes']}; compiled: {counted['compiled']} ({share:.1%})")
     print(f"requests to them: {counted['answered']} answered, {counted['left to FastAPI']} left to FastAPI's handler")
+    print(f"requests to all: {counted['found']} found by the index, {counted['searched']} searched for by FastAPI")
     for reason, times in reasons.most_common():
         print(f"  not compiled, {times} ×: {reason}")
     for name in sorted(lost):

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.routing import Match
 
 from paceline.asgi import ASGIApp, Receive, Scope, Send
-from paceline.fastapi.support import reason_against
+from paceline.fastapi.support import is_tested, reason_against
 
 _NOT_INCLUDED: Final[Mapping[str, Any]] = {}
 
@@ -79,11 +79,17 @@ def _use_compiled(declared: Any) -> None:
 
 
 def compile_routes(app: FastAPI) -> None:
-    """Compiles the routes that an application has, those of included routers too, and those that it gets later.
+    """Compiles the routes that an application has, those of included routers too, and those of its own that come later.
+
+    Its router then finds the route of a request by an index.
 
     Routes of a class of your own stay as they are, and so do mounted applications: each wants a call of its own.
     """
     _compile_router(app.router)
+    if is_tested():
+        from paceline.fastapi.finder import find_by_index
+
+        find_by_index(app.router)
 
 
 def _compile_router(router: APIRouter) -> None:

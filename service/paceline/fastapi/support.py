@@ -37,6 +37,11 @@ def untested(version: str) -> str | None:
     return f"FastAPI {version} is not among the versions tested: {', '.join(f'{each}.*' for each in TESTED)}"
 
 
+def is_tested() -> bool:
+    """Whether FastAPI's private names are where they were."""
+    return _version_reason() is None
+
+
 @cache
 def _version_reason() -> str | None:
     """Of the FastAPI that is installed; said once in the log."""

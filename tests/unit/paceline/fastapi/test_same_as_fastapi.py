@@ -2,9 +2,10 @@
 
 import json
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import pytest
+from asgi_messages import sent_by
 from examples import examples
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -35,36 +36,9 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
 
 
 async def _ask(app: FastAPI, request: dict[str, Any]) -> list[Any]:
-    """All that is sent, and the error that reaches the server."""
     route: Any = app.router.routes[-1]
     path = "/x" + "".join(f"/{segment}" for segment in request["segments"][: len(route.param_convertors)])
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": request["method"],
-        "scheme": "http",
-        "path": path,
-        "raw_path": quote(path).encode(),
-        "query_string": request["query"],
-        "root_path": "",
-        "headers": request["headers"],
-        "server": ("test", 80),
-        "client": ("test", 1),
-    }
-    sent: list[Any] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": request["body"] or b"", "more_body": False}
-
-    async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
-
-    try:
-        await app(scope, receive, send)
-    except Exception as error:
-        sent.append(f"{type(error).__name__}: {error}")
-    return sent
+    return await sent_by(app, request["method"], path, request["query"], request["headers"], request["body"] or b"")
 
 
 def _built(described: Described, route_class: type[APIRoute], journal: list[str]) -> FastAPI | str:
