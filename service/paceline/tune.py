@@ -11,6 +11,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 from paceline.errors import PoolError, UsageError
 from paceline.resources import jobs, random_generators
+from paceline.resources.batch import Batch, K, Load, V
 from paceline.resources.cache.cache import Cache
 from paceline.resources.cache.cached import Cached, cached
 from paceline.resources.cache.call import check_returned
@@ -25,9 +26,11 @@ from paceline.resources.processes.processes import Processes
 from paceline.resources.registry import Executor, ProcessPoolSettings, RedisClient, Tunables
 
 __all__ = [
+    "Batch",
     "Cached",
     "Processes",
     "Tunables",
+    "batch",
     "cache",
     "fork_safe",
     "once_per_pod",
@@ -98,6 +101,36 @@ def pool(obj: T, *, name: str, limit: int, tunables: Tunables | None = None) -> 
             f"pool {name!r}: {kind} cannot be given a limit: {error}; hand over the driver's own"
         ) from error
     return obj
+
+
+def batch(load: Load[K, V], *, max_size: int = 100, in_flight: int = 2) -> Batch[K, V]:
+    """Lookups of one kind that wait at the same time become one call: one round trip, one connection instead of many.
+
+        async def load_users(ids: Sequence[int]) -> Mapping[int, User]:
+            rows = await pg.fetch("SELECT id, name FROM users WHERE id = ANY($1::bigint[])", ids)
+            return {row["id"]: User(**row) for row in rows}
+
+        user_by_id = tune.batch(load_users)
+        user = await user_by_id(7)  # None if there is no such user
+
+    A lookup that finds no call under way goes out at once, with all that ask in the same turn of the event loop. The
+    others go with the next call. A key that two ask for is loaded once, and both get the same object; a lookup never
+    joins a call that was under way before it, so that it sees what its caller has written. A caller that is cancelled
+    does not disturb the others.
+
+    The call runs in the context in which the batch was made: it is no part of a caller's transaction or span. Where a
+    lookup has to see an open transaction, ask its connection.
+
+    Args:
+        load: from keys, each once, to what there is for them. A key may have an exception for a value: it is raised in
+            those that asked for it. What `load` raises is raised in all that are in the call.
+        max_size: keys in a call at the most; more wait for the next one.
+        in_flight: calls at the same time at the most, each of which takes a connection.
+
+    Raises:
+        UsageError: a limit below one.
+    """
+    return Batch(load, max_size=max_size, in_flight=in_flight)
 
 
 def processes(

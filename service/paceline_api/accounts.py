@@ -1,5 +1,6 @@
 """Accounts in PostgreSQL. A new one and its welcome mail are one transaction: both are there, or neither."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -14,7 +15,7 @@ INSERT INTO accounts (email, password_hash) VALUES ($1, $2)
 RETURNING id, email, password_hash, created_at
 """
 _BY_EMAIL: Final = "SELECT id, email, password_hash, created_at FROM accounts WHERE email = $1"
-_BY_ID: Final = "SELECT id, email, password_hash, created_at FROM accounts WHERE id = $1"
+_BY_IDS: Final = "SELECT id, email, password_hash, created_at FROM accounts WHERE id = ANY($1::bigint[])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,6 @@ async def by_email(postgres: asyncpg.Pool, email: str) -> Account | None:
     return None if row is None else Account(**row)
 
 
-async def by_id(postgres: asyncpg.Pool, account_id: int) -> Account | None:
-    """The account, unless it is gone."""
-    row = await postgres.fetchrow(_BY_ID, account_id)
-    return None if row is None else Account(**row)
+async def by_ids(postgres: asyncpg.Pool, account_ids: Sequence[int]) -> dict[int, Account]:
+    """The accounts that there are. Requests ask for one each: see `State.account_by_id`."""
+    return {row["id"]: Account(**row) for row in await postgres.fetch(_BY_IDS, account_ids)}

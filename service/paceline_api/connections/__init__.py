@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from paceline import tune
 
+from paceline_api import accounts
 from paceline_api.connections.mongo import open_mongo
 from paceline_api.connections.postgres import open_postgres
 from paceline_api.connections.processes import open_processes
@@ -29,8 +31,10 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
         enter = stack.enter_async_context
         redis = await enter(open_redis(settings.redis))
         security_redis, security = await enter(open_security_redis(settings.security_redis, redis))
+        postgres = await enter(open_postgres(settings.postgres))
         state = State(
-            postgres=await enter(open_postgres(settings.postgres)),
+            postgres=postgres,
+            account_by_id=tune.batch(partial(accounts.by_ids, postgres)),
             sessions=await enter(open_sessions(settings.items, settings.postgres)),
             redis=redis,
             security=security,

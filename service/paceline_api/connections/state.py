@@ -7,6 +7,7 @@ from paceline import tune
 from pymongo.asynchronous.database import AsyncDatabase
 from redis.asyncio import Redis
 
+from paceline_api.accounts import Account
 from paceline_api.connections.sqlalchemy import Sessions
 from paceline_api.connections.upstream import Upstream
 from paceline_api.passwords import Passwords
@@ -21,6 +22,7 @@ class State(TypedDict):
     """Each is an attribute of `request.state`; routes ask for it by type, see `routes.dependencies`."""
 
     postgres: asyncpg.Pool
+    account_by_id: tune.Batch[int, Account]
     sessions: Sessions
     redis: Redis
     security: SecurityStore

@@ -34,7 +34,7 @@ def build_app(settings: Settings, postgres: asyncpg.Pool) -> App:
     @app.task(name=WELCOME_MAIL, queue=QUEUE, retry=_retry(settings.mail))
     async def welcome_mail(account_id: int) -> None:
         try:
-            account = await accounts.by_id(postgres, account_id)
+            account = (await accounts.by_ids(postgres, [account_id])).get(account_id)
             if account is not None:  # else closed before we came to it
                 await mail.send(mail.welcome(account, settings.mail.sender), settings.mail)
         except MailRefused as error:

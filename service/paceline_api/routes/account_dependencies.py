@@ -4,7 +4,9 @@ from typing import Annotated, Final
 
 from fastapi import Depends, Request
 from fastapi.security import OAuth2PasswordBearer
+from paceline import tune
 
+from paceline_api.accounts import Account
 from paceline_api.errors import InvalidCredentials, NotConfigured
 from paceline_api.passwords import Passwords
 from paceline_api.rate_limit import client_key
@@ -13,6 +15,11 @@ from paceline_api.sign_in import Attempts
 from paceline_api.tokens import Claims, Tokens
 
 _BEARER: Final = OAuth2PasswordBearer(tokenUrl="auth/token", auto_error=False)  # the response is a Problem of ours
+
+
+async def _account_by_id(request: Request) -> tune.Batch[int, Account]:
+    lookups: tune.Batch[int, Account] = request.state.account_by_id
+    return lookups
 
 
 async def _passwords(request: Request) -> Passwords:
@@ -52,6 +59,7 @@ async def _claims(
     return await tokens.read(bearer)
 
 
+AccountByIdDep = Annotated[tune.Batch[int, Account], Depends(_account_by_id)]
 AddressDep = Annotated[str, Depends(_address)]
 AttemptsDep = Annotated[Attempts, Depends(_attempts)]
 ClaimsDep = Annotated[Claims, Depends(_claims)]

@@ -5,7 +5,6 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 from fastapi.security import OAuth2PasswordRequestForm
 
-from paceline_api import accounts
 from paceline_api.accounts import Account
 from paceline_api.errors import (
     InvalidCredentials,
@@ -15,7 +14,14 @@ from paceline_api.errors import (
     TooManyRequests,
     Unavailable,
 )
-from paceline_api.routes.account_dependencies import AddressDep, AttemptsDep, ClaimsDep, PasswordsDep, TokensDep
+from paceline_api.routes.account_dependencies import (
+    AccountByIdDep,
+    AddressDep,
+    AttemptsDep,
+    ClaimsDep,
+    PasswordsDep,
+    TokensDep,
+)
 from paceline_api.routes.dependencies import PostgresDep
 from paceline_api.schemas.accounts import AccountItem, Token
 from paceline_api.schemas.errors import documented
@@ -43,9 +49,9 @@ async def token(
 
 
 @router.get("/me", response_model=AccountItem, responses=documented(InvalidToken))
-async def me(claims: ClaimsDep, postgres: PostgresDep) -> Account:
+async def me(claims: ClaimsDep, account_by_id: AccountByIdDep) -> Account:
     """The account that the token is for."""
-    account = await accounts.by_id(postgres, claims.account_id)
+    account = await account_by_id(claims.account_id)
     if account is None:
         raise InvalidToken("the account is gone")
     return account

@@ -1,7 +1,7 @@
 """POST /signup and /auth: accounts in PostgreSQL, tokens, and guesses that are counted in Valkey."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 from uuid import uuid4
@@ -9,6 +9,9 @@ from uuid import uuid4
 import asyncpg
 import httpx2
 import pytest
+from paceline import tune
+from paceline_api import accounts
+from paceline_api.accounts import Account
 from paceline_api.routes.signup import SIGNUPS
 from paceline_api.settings import Settings
 from pydantic import SecretStr
@@ -263,3 +266,26 @@ async def test_without_redis_nobody_signs_in(start: Start, signing: Settings, cl
     url = SecretStr(f"redis://127.0.0.1:{closed_port}/0")
     async with start(signing.model_copy(update={"redis": signing.redis.model_copy(update={"url": url})})) as client:
         assert_problem(await sign_in(client, new_email()), 503, "Unavailable")
+
+
+async def test_lookups_at_the_same_time_share_a_round_trip_and_see_what_was_committed_before(
+    client: httpx2.AsyncClient, migrated_dsn: str, database: asyncpg.Connection
+) -> None:
+    emails = [new_email() for _ in range(3)]
+    for email in emails:
+        assert (await sign_up(client, email)).status_code == 201
+    ids = [await database.fetchval("SELECT id FROM accounts WHERE email = $1", email) for email in emails]
+    calls = []
+
+    async with asyncpg.create_pool(migrated_dsn, min_size=0, max_size=4) as pool:
+
+        async def load(account_ids: Sequence[int]) -> dict[int, Account]:
+            calls.append(account_ids)
+            return await accounts.by_ids(pool, account_ids)
+
+        account_by_id = tune.batch(load)
+        found = await asyncio.gather(*map(account_by_id, [*ids * 10, 2**62]))
+        assert [each and each.email for each in found] == [*emails * 10, None]
+        assert calls == [[*ids, 2**62]]
+        await database.execute("DELETE FROM accounts WHERE id = $1", ids[0])
+        assert await account_by_id(ids[0]) is None
