@@ -1,7 +1,6 @@
 """Signed tokens: short-lived, and revocable through Redis until they expire by themselves."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from math import ceil
 from time import time
 from typing import Annotated, Final
@@ -9,11 +8,15 @@ from uuid import uuid4
 
 import jwt
 from jwt.types import Options
+from paceline import tune
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from redis.asyncio import Redis
 
 from paceline_api.client_settings import TokenSettings
 from paceline_api.errors import InvalidToken
+from paceline_api.verified_tokens import Claims, VerifiedTokens
+
+__all__ = ["Claims", "Tokens", "build_tokens"]
 
 _ALGORITHM: Final = "HS256"
 _REVOKED: Final = "auth:revoked:"
@@ -38,16 +41,6 @@ class _Payload(BaseModel):
     jti: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
-@dataclass(frozen=True, slots=True)
-class Claims:
-    """What a token says, once its signature was found right."""
-
-    account_id: int
-    token_id: str
-    expires_at: int
-    """Seconds since 1970."""
-
-
 class Tokens:
     """Issues, reads and revokes tokens of one secret.
 
@@ -61,6 +54,8 @@ class Tokens:
         self._secret = secret
         self._redis = redis
         self._clock = clock
+        self._known = VerifiedTokens()
+        self._is_revoked = tune.batch(self._ask_which_are_revoked)
 
     def issue(self, account_id: int) -> str:
         """A new token for the account."""
@@ -75,7 +70,7 @@ class Tokens:
             InvalidToken: forged, expired, revoked, or none of ours.
         """
         claims = self._verified(token)
-        if await self._redis.exists(_REVOKED + claims.token_id):
+        if await self._is_revoked(claims.token_id):
             raise InvalidToken("the token was revoked")
         return claims
 
@@ -85,8 +80,22 @@ class Tokens:
         if seconds > 0:
             await self._redis.set(_REVOKED + claims.token_id, b"", ex=seconds)
 
+    async def _ask_which_are_revoked(self, token_ids: Sequence[str]) -> dict[str, bool]:
+        values = await self._redis.mget([_REVOKED + token_id for token_id in token_ids])
+        return {token_id: value is not None for token_id, value in zip(token_ids, values, strict=True)}
+
     def _verified(self, token: str) -> Claims:
-        payload, now = self._payload(token), self._clock()
+        if len(token) > _LONGEST_CHARACTERS:
+            raise InvalidToken(_NOT_OURS)
+        now = self._clock()
+        claims = self._known.claims_of(token, now)
+        if claims is None:
+            claims = self._verify(token, now)
+            self._known.remember(token, claims)
+        return claims
+
+    def _verify(self, token: str, now: float) -> Claims:
+        payload = self._payload(token)
         lifetime_seconds = payload.exp - payload.iat
         is_ours = 0 < lifetime_seconds <= LONGEST_LIFETIME_SECONDS and payload.iat <= now + _CLOCK_SKEW_SECONDS
         if not is_ours or int(payload.sub) >= 2**63:
@@ -96,8 +105,6 @@ class Tokens:
         return Claims(int(payload.sub), payload.jti, payload.exp)
 
     def _payload(self, token: str) -> _Payload:
-        if len(token) > _LONGEST_CHARACTERS:
-            raise InvalidToken(_NOT_OURS)
         try:
             return _Payload.model_validate(jwt.decode(token, self._secret, algorithms=[_ALGORITHM], options=_OPTIONS))
         except _UNREADABLE as error:

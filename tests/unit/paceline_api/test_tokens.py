@@ -1,11 +1,13 @@
 """Tokens: what is taken for one of ours, and for how long. Revocation is tested against Valkey."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 import jwt
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paceline_api.errors import InvalidToken
 from paceline_api.tokens import Claims, Tokens
+from paceline_api.verified_tokens import VerifiedTokens
 
 SECRET = "unit-test-secret-of-more-than-32-bytes"
 NOW = 1_800_000_000
@@ -21,8 +24,20 @@ NOW = 1_800_000_000
 class NothingRevoked:
     """The one question that reading a token asks of Redis."""
 
-    async def exists(self, key: str) -> int:
-        return 0
+    async def mget(self, keys: list[str]) -> list[None]:
+        return [None] * len(keys)
+
+
+class Revoked:
+    """What was revoked, and how often somebody asked."""
+
+    def __init__(self) -> None:
+        self.keys: set[str] = set()
+        self.asked: list[list[str]] = []
+
+    async def mget(self, keys: list[str]) -> list[bytes | None]:
+        self.asked.append(keys)
+        return [b"" if key in self.keys else None for key in keys]
 
 
 def tokens(secret: str = SECRET, now: float = NOW) -> Tokens:
@@ -48,6 +63,75 @@ async def test_it_expires(age: int, is_good: bool) -> None:
     else:
         with pytest.raises(InvalidToken, match="expired"):
             await later.read(token)
+
+
+@pytest.fixture
+def verified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The tokens whose signature was checked."""
+    found: list[str] = []
+    decode = jwt.decode
+
+    def checked(token: str, *arguments: Any, **options: Any) -> Any:
+        found.append(token)
+        return decode(token, *arguments, **options)
+
+    monkeypatch.setattr(jwt, "decode", checked)
+    return found
+
+
+async def test_a_signature_is_checked_once_and_its_expiry_each_time(verified: list[str]) -> None:
+    now = [float(NOW)]
+    reader = Tokens(SECRET, NothingRevoked(), lifetime_seconds=900, clock=lambda: now[0])  # type: ignore[arg-type]
+    token = reader.issue(7)
+    assert {(await reader.read(token)).account_id for _ in range(3)} == {7}
+    assert verified == [token]
+    now[0] += 900
+    with pytest.raises(InvalidToken, match="expired"):
+        await reader.read(token)
+
+
+@pytest.mark.invariant
+async def test_a_remembered_token_that_is_revoked_is_refused_at_once() -> None:
+    redis = Revoked()
+    reader = Tokens(SECRET, redis, lifetime_seconds=900, clock=lambda: NOW)  # type: ignore[arg-type]
+    token, other = reader.issue(7), reader.issue(8)
+    claims = await reader.read(token)
+    redis.keys.add(f"auth:revoked:{claims.token_id}")
+    results = await asyncio.gather(reader.read(token), reader.read(other), return_exceptions=True)
+    assert isinstance(results[0], InvalidToken)
+    assert results[1] == await reader.read(other)
+    assert [len(keys) for keys in redis.asked] == [1, 2, 1], "asked together, and every time"
+
+
+@pytest.mark.invariant
+@pytest.mark.parametrize("position", [0, 40, 100, -1])
+async def test_one_character_more_or_less_is_another_token(position: int) -> None:
+    reader = tokens()
+    token = reader.issue(7)
+    await reader.read(token)
+    changed = list(token)
+    changed[position] = "A" if changed[position] != "A" else "Q"
+    for forged in ("".join(changed), token[:-1], token + "A", token + ".", token.lower()):
+        with pytest.raises(InvalidToken):
+            await reader.read(forged)
+
+
+async def test_another_secret_knows_nothing_of_what_was_verified() -> None:
+    token = tokens().issue(7)
+    await tokens().read(token)
+    with pytest.raises(InvalidToken):
+        await tokens(secret="another-secret-of-more-than-32-bytes").read(token)
+
+
+def test_no_more_are_remembered_than_there_is_room_for() -> None:
+    known = VerifiedTokens(most=2)
+    for number in range(3):
+        known.remember(f"token {number}", Claims(number, "id", NOW + 900))
+    assert [known.claims_of(f"token {number}", NOW) for number in range(3)] == [
+        None,
+        Claims(1, "id", NOW + 900),
+        Claims(2, "id", NOW + 900),
+    ]
 
 
 def signed(claims: Mapping[str, object], **options: str) -> str:
