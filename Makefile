@@ -96,7 +96,7 @@ bench-budget: $(STAMP) ## one PostgreSQL of 40 in the cluster of KUBECONFIG: fix
 	PYTHONPATH=tests/support $(BIN)/python -m tests.benchmarks.budget
 
 pictures: $(STAMP) ## docs/plots: the demonstration's screen and runs of the simulator, as the README and docs/tuning.md show them
-	$(BIN)/paceline up --demo --for 90s --picture docs/plots/demo.svg
+	$(BIN)/paceline up --demo --for 60s --picture docs/plots/demo.svg
 	for name in mixed-step cpu-step fault-database-slow cost-diurnal; do \
 		$(BIN)/paceline-operator simulate tests/simulation/scenarios/$$name.yaml --plot docs/plots/$$name.svg || exit 1; \
 	done
