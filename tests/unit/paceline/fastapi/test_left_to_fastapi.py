@@ -115,8 +115,8 @@ async def test_another_version_of_fastapi_runs_all_routes_and_one_line_says_so(
             apps = [_app(), _app()]
         assert [(await asked.get(app, "/number")).json() for app in apps] == [1, 1]
         assert asked.by_plan == 0
-        assert len(caplog.messages) == 1
-        assert "no route is compiled: FastAPI 0." in caplog.messages[0]
+        (line,) = [record.message for record in caplog.records if record.name == support.__name__]
+        assert line.startswith("no route is compiled: FastAPI 0.")
         assert "0.99.*" in _route(apps[0]).not_compiled
     finally:
         support._version_reason.cache_clear()
