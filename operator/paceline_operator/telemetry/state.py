@@ -89,10 +89,10 @@ def _parse(wire: Mapping[str, Any]) -> PodState:
         generation=_generation(tuning),
         digest=None if tuning["digest"] is None else name(tuning["digest"], "tuning.digest"),
         uid=name(mapping(wire.get("pod") or {}, "pod").get("uid") or "", "pod.uid"),
-        pending=_texts(tuning["pending"], "tuning.pending"),
+        pending=_texts(listed(tuning["pending"], "tuning.pending"), "tuning.pending"),
         understands=DOCUMENTS in items(wire["accepts"], "accepts"),
         clamped={name(entry["tunable"], "tuning.clamped"): _clamp(entry) for entry in clamped},
-        unknown=_texts(tuning["unknown"], "tuning.unknown"),
+        unknown=_texts(listed(tuning["unknown"], "tuning.unknown"), "tuning.unknown"),
         refused_reason=name(refused["reason"], "tuning.refused.reason") if refused else None,
         refused_message=text(refused.get("message", ""), "tuning.refused.message"),
         values=_values(wire["values"], "values"),
@@ -114,8 +114,7 @@ def _parse(wire: Mapping[str, Any]) -> PodState:
 
 
 def _texts(found: Iterable[Any], where: str) -> tuple[str, ...]:
-    entries = listed(found, where) if isinstance(found, list) else found
-    return tuple(text(entry, where) for entry in entries)
+    return tuple(text(entry, where) for entry in found)
 
 
 def _degraded(entry: Mapping[str, Any]) -> Degraded:

@@ -149,6 +149,8 @@ WIDE = {**HISTOGRAM, "offset": -200, "counts": [1] * 300, "count": 300}
             ("loopLag",), {**HISTOGRAM, "offset": 900}, "nobody can have measured", id="an age of the universe"
         ),
         pytest.param(("accepts",), ["tuning/v1"] * 900, "accepts: 900", id="documents"),
+        pytest.param(("tuning", "pending"), "\u4e00" * 900, "tuning.pending: .* no list", id="a text for a list"),
+        pytest.param(("tuning", "unknown"), many(900, 1), "tuning.unknown: .* no list", id="an object for a list"),
     ],
 )
 def test_what_is_too_much_is_refused_with_its_place(path: tuple[Any, ...], value: Any, place: str) -> None:
