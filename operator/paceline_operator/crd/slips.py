@@ -29,6 +29,7 @@ def slip_in_duration(text: str, most_minutes: int = MOST_MINUTES) -> str | None:
     | `500m` | 500 minutes: write 500ms for milliseconds, or 8h20m |
     | `45` | has no unit: write 45ms or 45s |
     | `5 min`, `1,5s`, `1e3ms` | write 5m, 1.5s, 1000ms |
+    | `500 min` | as `500m` |
     """
     minutes = _MINUTES.fullmatch(text)
     if minutes and int(minutes[1]) > most_minutes:
@@ -38,7 +39,8 @@ def slip_in_duration(text: str, most_minutes: int = MOST_MINUTES) -> str | None:
     meant = _meant(text)
     if meant == text or not _parses(meant):
         return None
-    return f"{text!r} is not a duration such as 45ms, 60s or 1m30s: write {meant}"
+    also = slip_in_duration(meant, most_minutes)  # what is recommended must not be refused in its turn
+    return f"{text!r} is not a duration such as 45ms, 60s or 1m30s: " + (also or f"write {meant}")
 
 
 def _longer(minutes: int) -> str:

@@ -21,6 +21,8 @@ from paceline_operator.crd.slips import MOST_MINUTES_OF_A_RESPONSE, slip_in_dura
         ("1.5E2 ms", "write 150ms"),
         ("500\u03bcs", "write 500\u00b5s"),
         ("5 Minutes", "write 5m"),
+        ("500 min", "write 500ms for milliseconds, or 8h20m if you mean that"),
+        ("500M", "write 500ms for milliseconds, or 8h20m if you mean that"),
     ],
 )
 def test_what_was_probably_meant(written: str, told: str) -> None:
