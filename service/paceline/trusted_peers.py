@@ -32,8 +32,9 @@ class TrustedPeers:
         known = self._known.get(peer)
         if known is None:
             known = self._judge(peer)
-            if len(self._known) < _REMEMBERED:
-                self._known[peer] = known
+            if len(self._known) >= _REMEMBERED:  # the oldest goes: clients of this morning must not keep out today's
+                del self._known[next(iter(self._known))]
+            self._known[peer] = known
         return known
 
     def _judge(self, peer: str) -> bool:

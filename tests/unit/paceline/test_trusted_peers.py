@@ -48,3 +48,10 @@ def test_memory_for_peers_is_bounded() -> None:
     for number in range(5000):
         assert f"10.0.{number // 250}.{number % 250}" in peers
     assert len(peers._known) <= 1024
+
+
+def test_who_came_last_is_remembered_however_many_came_before() -> None:
+    peers = TrustedPeers("10.0.0.0/8")
+    for number in range(5000):
+        assert f"10.0.{number // 250}.{number % 250}" in peers
+    assert "10.0.19.249" in peers._known
