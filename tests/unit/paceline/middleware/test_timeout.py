@@ -103,3 +103,58 @@ async def test_who_cancels_the_request_is_obeyed() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert stuck.cancelled
+
+
+async def test_each_of_many_requests_has_its_own_deadline() -> None:
+    stuck = [Stuck() for _ in range(3)]
+    layer = TimeoutMiddleware(lambda scope, *_: stuck[scope["number"]](scope, *_), seconds=SHORT)
+    statuses: list[int] = []
+
+    async def request(number: int) -> None:
+        async def send(message: Any) -> None:
+            statuses.append(message.get("status", 0))
+
+        await asyncio.sleep(number * SHORT / 8)  # all have come before the first is due
+        await layer({"type": "http", "headers": [], "state": {}, "number": number}, None, send)  # type: ignore[arg-type]
+
+    async with asyncio.timeout(5):
+        await asyncio.gather(*map(request, range(3)))
+    assert statuses == 3 * [504, 0]
+    assert all(each.cancelled for each in stuck)
+
+
+def test_a_second_loop_has_deadlines_too() -> None:
+    layer = TimeoutMiddleware(Stuck(), seconds=SHORT)
+
+    async def bounded() -> list[Any]:
+        async with asyncio.timeout(5):
+            return await call(layer)
+
+    assert [asyncio.run(bounded())[0]["status"] for _ in range(2)] == [504, 504]
+
+
+async def test_nothing_is_kept_of_requests_that_were_answered() -> None:
+    async def at_once(scope: Any, receive: Any, send: Any) -> None:
+        await send(START)
+
+    async def silent(scope: Any, receive: Any, send: Any) -> None:
+        pass
+
+    for app in (at_once, silent):
+        layer = TimeoutMiddleware(app, seconds=60)
+        await call(layer)
+        assert layer._waiting is not None
+        assert not layer._waiting.requests
+
+
+async def test_a_response_to_the_cancellation_is_the_applications() -> None:
+    async def polite(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await send(START)
+
+    assert await call(TimeoutMiddleware(polite, seconds=SHORT)) == [START]
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
