@@ -123,14 +123,15 @@ def is_rolling_out(item: Mapping[str, Any]) -> bool:
     | object | rolling out while |
     | --- | --- |
     | any | its controller has not seen the newest spec |
-    | Deployment | updated < wanted, or old pods are left (replicas > updated); not paused, nor past its deadline |
+    | Deployment | old pods are left, or updated < wanted and no quota refuses more; not paused, nor past its deadline |
     | StatefulSet | updated < wanted less `partition`, unless `OnDelete`: then pods are replaced when somebody says so |
     | Rollout (Argo) | the stable pods are not those of the newest template; not paused |
     """
     status, spec = item.get("status", {}), item.get("spec", {})
     if item["kind"] == "Deployment":
         updated = status.get("updatedReplicas", 0)
-        if not stands(item) and (updated < spec.get("replicas", 1) or status.get("replicas", 0) > updated):
+        missing = updated < spec.get("replicas", 1) and not _refused(status)
+        if not stands(item) and (missing or status.get("replicas", 0) > updated):
             return True
     if item["kind"] == "StatefulSet" and _stateful_set_rolls(status, spec):
         return True
@@ -139,6 +140,12 @@ def is_rolling_out(item: Mapping[str, Any]) -> bool:
     seen = status.get("observedGeneration")
     # Some kinds write the number as text.
     return seen is not None and str(seen).isdigit() and int(seen) < item["metadata"].get("generation", 0)
+
+
+def _refused(status: Mapping[str, Any]) -> bool:
+    """Whether pods are refused that are wanted. While it only grows, a Deployment has no deadline that would pass."""
+    conditions = status.get("conditions") or ()
+    return any(one.get("type") == "ReplicaFailure" and one.get("status") == "True" for one in conditions)
 
 
 def _stateful_set_rolls(status: Mapping[str, Any], spec: Mapping[str, Any]) -> bool:

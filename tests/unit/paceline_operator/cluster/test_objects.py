@@ -173,6 +173,7 @@ def paused(item: dict[str, Any]) -> dict[str, Any]:
 
 STUCK = [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]
 AT_WORK = [{"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated"}]
+REFUSED = [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate"}]
 
 
 @pytest.mark.parametrize(
@@ -182,6 +183,12 @@ AT_WORK = [{"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdate
         pytest.param(paused(deployment(observedGeneration=2)), True, id="paused, and that is unseen"),
         pytest.param(deployment(observedGeneration=3, updatedReplicas=1, conditions=STUCK), False, id="stuck for long"),
         pytest.param(deployment(observedGeneration=3, updatedReplicas=1, conditions=AT_WORK), True, id="at work"),
+        pytest.param(deployment(observedGeneration=3, updatedReplicas=1, conditions=REFUSED), False, id="a full quota"),
+        pytest.param(
+            deployment() | {"status": {"updatedReplicas": 1, "replicas": 2, "conditions": REFUSED}},
+            True,
+            id="a full quota, with old pods left",
+        ),
         pytest.param(stateful(("a", "b"), type="OnDelete"), False, id="a StatefulSet that waits for a hand"),
         pytest.param(stateful(("a", "b"), type="RollingUpdate"), True, id="a StatefulSet that rolls"),
         pytest.param(argo(), True, id="an Argo Rollout at work"),
