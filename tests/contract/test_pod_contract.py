@@ -55,14 +55,99 @@ def test_the_plain_manifest_lacks_nothing() -> None:
     assert lacks(deployment) == []
 
 
+def block(words: str) -> str:
+    """The YAML on the page that has these words."""
+    (found,) = [each for each in re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.S) if words in each]
+    return str(found)
+
+
 def test_the_pod_on_the_page_lacks_nothing() -> None:
-    (text,) = [block for block in re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.S) if "containers:" in block]
-    assert lacks({"kind": "Deployment", "metadata": {"name": "shop"}, **yaml.safe_load(text)}) == []
+    assert lacks({"kind": "Deployment", "metadata": {"name": "shop"}, **yaml.safe_load(block("- name: app"))}) == []
 
 
 def test_the_page_tells_of_every_clause() -> None:
     clauses = {each.clause for each in inspected(read_subject(foreign())).findings}
     assert clauses == set(re.findall(r"^\| (\w+) \|", PAGE.read_text(), re.M)) - {"clause"}
+
+
+CONTAINER = """
+{{- define "shop.fullname" -}}{{ .Release.Name }}{{- end -}}
+{{- define "shop.container" -}}
+name: app
+image: shop:1
+args: [paceline, serve, "-b", ":8000", "shop:app"]
+env: [{name: PACELINE_RUN_DIR, value: /run/paceline/mine}, {name: DATABASE_URL, value: x}]
+ports: [{name: http, containerPort: 8000}]
+readinessProbe: {httpGet: {path: /readyz, port: 9090}, periodSeconds: 9}
+{{- end }}
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: {{ include "shop.fullname" . }}}
+"""
+
+
+@needs_helm
+def test_a_foreign_chart_lacks_nothing_with_our_library(tmp_path: Path) -> None:
+    dependency = "dependencies: [{name: paceline-pod, version: 0.1.0, repository: ''}]"
+    (tmp_path / "Chart.yaml").write_text(f"apiVersion: v2\nname: shop\nversion: 1.0.0\n{dependency}\n")
+    (tmp_path / "templates").mkdir()
+    template = CONTAINER + block("paceline.container")
+    (tmp_path / "templates" / "shop.yaml").write_text(template.replace('Seconds" 5', 'Seconds" 0'))
+    shutil.copytree(ROOT / "helm" / "paceline" / "charts" / "paceline-pod", tmp_path / "charts" / "paceline-pod")
+
+    command = ["helm", "template", "shop", str(tmp_path)]
+    manifest = yaml.safe_load(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    assert lacks(manifest) == []
+    pod = manifest["spec"]["template"]["spec"]
+    (app,) = pod["containers"]
+    assert pod["terminationGracePeriodSeconds"] == 0 + 30 + 20
+    values = {each["name"]: each.get("value") for each in app["env"]}
+    assert (values["PACELINE_TERMINATION_DELAY_SECONDS"], values["PACELINE_GRACEFUL_TIMEOUT_SECONDS"]) == ("0", "30")
+    assert (values["PACELINE_RUN_DIR"], values["DATABASE_URL"]) == ("/run/paceline/mine", "x")
+    assert app["readinessProbe"]["periodSeconds"] == 9
+    assert len(values) == len(app["env"])
+
+
+def kustomized(folder: Path, **kustomizations: dict[str, Any]) -> list[dict[str, Any]]:
+    """What `kubectl kustomize` makes of the last one."""
+    for name, content in kustomizations.items():
+        (folder / name).mkdir(exist_ok=True)
+        (folder / name / "kustomization.yaml").write_text(yaml.safe_dump(content))
+    done = subprocess.run(["kubectl", "kustomize", str(folder / name)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+@needs_kubectl
+def test_the_component_makes_any_kind_whole_and_follows_prefixes_and_namespaces(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "k8s" / "component", tmp_path / "component")
+    parts = {}
+    for kind in ("Deployment", "StatefulSet", "Rollout"):
+        manifest = foreign(kind, command=["paceline", "serve", "-b", ":8080", "a:b"])
+        pod = manifest["spec"]["template"]["spec"]
+        pod["containers"].reverse()  # the component goes by the first
+        manifest["metadata"] = {"name": f"shop-{kind.lower()}"}
+        folder = tmp_path / kind.lower()
+        folder.mkdir()
+        (folder / "workload.yaml").write_text(yaml.safe_dump(manifest))
+        components = [f"../component/{kind.lower()}"]
+        parts[kind.lower()] = {"resources": ["workload.yaml"], "components": components, "namePrefix": "a-"}
+
+    items = kustomized(
+        tmp_path,
+        **parts,
+        overlay={"resources": [f"../{name}" for name in parts], "namePrefix": "dev-", "namespace": "store"},
+    )
+
+    names = sorted(item["metadata"]["name"] for item in items)
+    assert names == ["dev-a-shop-deployment", "dev-a-shop-rollout", "dev-a-shop-statefulset"]
+    for item in items:
+        assert item["metadata"]["namespace"] == "store"
+        assert lacks(item) == []
+        app = item["spec"]["template"]["spec"]["containers"][0]
+        assert {"name": "DATABASE_URL", "value": "postgresql://db/shop"} in app["env"]
+        assert {"name": "PACELINE_TERMINATION_DELAY_SECONDS", "value": "5"} in app["env"]  # a text, not a number
 
 
 @needs_kubectl

@@ -17,22 +17,3 @@ new in this chart; those are taken from files/values.yaml, a copy of values.yaml
 {{- end -}}
 {{- end -}}
 {{- end -}}
-
-{{/*
-A list without doubles: of two entries that have the same value in a field the later one stays, which is the user's.
-Of two with the same name a strategic merge patch keeps either, and server-side apply refuses both.
-*/}}
-{{- define "paceline.unique" -}}
-{{- $field := index . 0 -}}
-{{- $entries := index . 1 | fromYamlArray -}}
-{{- $taken := dict -}}
-{{- $kept := list -}}
-{{- range reverse $entries -}}
-{{- $key := get . $field -}}
-{{- if not (hasKey $taken $key) -}}
-{{- $_ := set $taken $key true -}}
-{{- $kept = prepend $kept . -}}
-{{- end -}}
-{{- end -}}
-{{- toYaml $kept -}}
-{{- end -}}

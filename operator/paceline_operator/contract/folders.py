@@ -91,4 +91,4 @@ def _config_maps(volume: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def _is_replaceable(volume: Mapping[str, Any] | None) -> bool:
     """A volume that was meant for a tuning document, and for nothing else."""
-    return str(((volume or {}).get("configMap") or {}).get("name")).endswith("-tuning")
+    return "tuning" in str(((volume or {}).get("configMap") or {}).get("name"))

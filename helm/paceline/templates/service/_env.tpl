@@ -1,13 +1,6 @@
 {{- define "paceline.serviceEnv" -}}
 {{- $service := .Values.service -}}
 - {name: PACELINE_BIND, value: "0.0.0.0:8000"}
-- {name: PACELINE_MANAGEMENT_BIND, value: "0.0.0.0:9090"}
-- {name: PACELINE_RUN_DIR, value: /run/paceline/pod}
-- {name: PACELINE_TUNING_FILE, value: /etc/paceline/tuning/tuning.json}
-- {name: PACELINE_TERMINATION_DELAY_SECONDS, value: {{ $service.terminationDelaySeconds | quote }}}
-- {name: PACELINE_GRACEFUL_TIMEOUT_SECONDS, value: {{ $service.gracefulTimeoutSeconds | quote }}}
-- {name: PACELINE_POD_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
-- {name: PACELINE_POD_UID, valueFrom: {fieldRef: {fieldPath: metadata.uid}}}
 - {name: PACELINE_TRACE_RATIO, value: {{ .Values.telemetry.sampleRatio | quote }}}
 - {name: OTEL_SERVICE_NAME, value: {{ include "paceline.name" (list . "service") }}}
 {{- with .Values.telemetry.otlpEndpoint }}
@@ -60,10 +53,31 @@
 {{- end }}
 {{- end -}}
 
+{{/* What the templates of charts/paceline-pod want to know of the service's pod. */}}
+{{- define "paceline.servicePod" -}}
+target: {{ include "paceline.name" (list . "service") }}
+terminationDelaySeconds: {{ .Values.service.terminationDelaySeconds }}
+gracefulTimeoutSeconds: {{ .Values.service.gracefulTimeoutSeconds }}
+{{- end -}}
+
+{{- define "paceline.serviceContainer" -}}
+{{- $service := .Values.service -}}
+name: service
+image: {{ include "paceline.image" $service.image }}
+imagePullPolicy: {{ $service.image.pullPolicy }}
+{{- with $service.command }}
+command: {{- toYaml . | nindent 2 }}
+{{- end }}
+args: [paceline, serve, {{ $service.app | quote }}]
+env: {{- include "paceline.unique" (list "name" (include "paceline.serviceEnv" .)) | nindent 2 }}
+ports:
+  - {name: http, containerPort: 8000}
+securityContext: {{- include "paceline.securityContext" . | nindent 2 }}
+resources: {{- toYaml $service.resources | nindent 2 }}
+volumeMounts: {{- include "paceline.unique" (list "mountPath" (include "paceline.serviceMounts" .)) | nindent 2 }}
+{{- end -}}
+
 {{- define "paceline.serviceMounts" -}}
-# A folder, not a subPath: kubelet never updates those.
-- {name: tuning, mountPath: /etc/paceline/tuning, readOnly: true}
-- {name: run, mountPath: /run/paceline}
 - {name: tmp, mountPath: /tmp}
 {{- with .Values.service.extraVolumeMounts }}
 {{ toYaml . }}
@@ -71,14 +85,7 @@
 {{- end -}}
 
 {{- define "paceline.serviceVolumes" -}}
-- name: tuning
-  configMap:
-    # Written by the operator alone; the pod starts without it.
-    name: {{ include "paceline.name" (list . "service") }}-tuning
-    optional: true
-# An emptyDir, so that the marker of an unclean exit survives the container.
-- name: run
-  emptyDir: {medium: Memory, sizeLimit: 64Mi}
+{{ include "paceline.volumes" (include "paceline.servicePod" . | fromYaml) }}
 - {name: tmp, emptyDir: {}}
 {{- with .Values.service.extraVolumes }}
 {{ toYaml . }}
