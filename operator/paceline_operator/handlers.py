@@ -38,13 +38,6 @@ async def budget(type: str, body: kopf.Body, memo: kopf.Memo, **_: Any) -> None:
     process.budget_event(body, deleted=type == "DELETED")
 
 
-@kopf.on.event("apps", "v1", "deployments")
-@kopf.on.event("apps", "v1", "statefulsets")
-async def workload(type: str, body: kopf.Body, memo: kopf.Memo, **_: Any) -> None:
-    process: OperatorProcess = memo.process
-    process.workload_event(body, deleted=type == "DELETED")
-
-
 @kopf.on.probe(id="loop")
 async def probe(memo: kopf.Memo, **_: Any) -> Mapping[str, float]:
     process: OperatorProcess = memo.process

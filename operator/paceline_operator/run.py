@@ -2,34 +2,22 @@
 
 import asyncio
 import logging
-import random
 import socket
-from collections.abc import Iterator
 from typing import Final
 
 import kopf
 
 import paceline_operator.handlers  # noqa: F401 - registers the handlers with kopf
 from paceline_operator.cluster.api_server import load_configuration
+from paceline_operator.cluster.watches import EndlessBackoffs
 from paceline_operator.crd.v1alpha1 import GROUP
 from paceline_operator.errors import OperatorError, UsageError
 from paceline_operator.listening import split_bind
 from paceline_operator.settings import OperatorSettings
 from paceline_operator.wiring import operator_process
 
-_FIRST: Final = (1, 1, 2, 3, 5, 8, 13, 21)
-
-
-class EndlessBackoffs:
-    """Seconds between attempts, for ever: kopf's own list ends after 54 s, and with it the watch.
-
-    Past the first minute 20–40 s, spread so that operators do not return in step after an outage.
-    """
-
-    def __iter__(self) -> Iterator[float]:
-        yield from _FIRST
-        while True:
-            yield 20 + 20 * random.random()  # noqa: S311 - no secret
+_PAGE: Final = 100
+"""Objects a page of a list; kopf would read all of them in one response."""
 
 
 def kopf_settings(api_timeout_seconds: float) -> kopf.OperatorSettings:
@@ -40,6 +28,7 @@ def kopf_settings(api_timeout_seconds: float) -> kopf.OperatorSettings:
     settings.networking.request_timeout = 3 * api_timeout_seconds
     settings.networking.connect_timeout = 10
     settings.networking.enforce_retry_after = True
+    settings.watching.chunk_size = _PAGE
     settings.watching.server_timeout = 300
     settings.watching.connect_timeout = 10
     # One operator, started anew by its Deployment: peering would pause it for an object that anybody may create.

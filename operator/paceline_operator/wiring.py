@@ -18,6 +18,7 @@ from paceline_operator.cluster.api_server import ApiServer, credentials
 from paceline_operator.cluster.budgets import KubernetesBudgets
 from paceline_operator.cluster.kubernetes import KubernetesPlatform
 from paceline_operator.cluster.leases import Holder, Leases
+from paceline_operator.cluster.watches import start_watches
 from paceline_operator.console.server import console_endpoint
 from paceline_operator.loop.budget import BudgetReconciler
 from paceline_operator.loop.counting import CountingReconciler
@@ -66,6 +67,7 @@ class OperatorProcess:
         self._watching = watching
         self._loops = asyncio.create_task(_run(supervisor, budgets), name="policy loops")
         self._stopping = False
+        self._policies_known = False
         self.ended = asyncio.Event()
         """Set when the loops have ended, for whatever reason."""
         self._loops.add_done_callback(lambda _: self.ended.set())
@@ -90,6 +92,7 @@ class OperatorProcess:
 
     def policy_event(self, body: Mapping[str, Any], *, deleted: bool) -> None:
         """A policy came, changed or went."""
+        self._policies_known = True  # kopf has indexed all of them before the first of these events
         key = _key(body)
         before = self._watching.budgets_of(key)
         if deleted:
@@ -116,8 +119,12 @@ class OperatorProcess:
         self._wake(self._watching.referring(key))
 
     def workload_event(self, body: Mapping[str, Any], *, deleted: bool) -> None:
-        """A workload came, changed or went; it may be somebody's target."""
-        self._wake(self._watching.workload_changed(body, deleted=deleted))
+        """A workload came, changed or went; it may be somebody's target.
+
+        While policies are still being read none is woken: it would not know its rivals, and its own event comes.
+        """
+        if self._policies_known:
+            self._wake(self._watching.workload_changed(body, deleted=deleted))
 
     def _wake(self, keys: frozenset[PolicyKey] | set[PolicyKey]) -> None:
         for key in filter(self._watching.is_ours, keys):
@@ -209,6 +216,7 @@ async def operator_process(settings: OperatorSettings, configuration: Configurat
             supervisor, budget_loops, watching, configuration, namespaces, at_last=reconciler.write_down
         )
         metrics.overdue.set_function(lambda: process.overdue.total_seconds())
+        stack.callback(start_watches(server, namespaces, process.workload_event))
         stack.push_async_callback(process.stop)
         yield process
 

@@ -4,7 +4,7 @@ It knows verbs and status codes; what the paths mean is `cluster/kubernetes.py`'
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ import aiohttp
 import orjson
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.client.rest import RESTResponse
 
 from paceline_operator.cluster.refusals import error_of
 from paceline_operator.errors import UsageError
@@ -93,6 +94,27 @@ class ApiServer:
         """Merge patch. Raises Missing, Conflict, PlatformUnavailable."""
         await self._request("PATCH", path, body=body, content_type=MERGE_PATCH)
 
+    async def events(self, path: str, seconds: float, **query: str) -> AsyncIterator[Mapping[str, Any]]:
+        """What a watch tells, one by one, for as long as the API server keeps it open, `seconds` at most.
+
+        Raises:
+            Missing, Conflict, PlatformUnavailable.
+        """
+        timeout = aiohttp.ClientTimeout(total=seconds + self._deadline_seconds, sock_connect=self._deadline_seconds)
+        try:
+            response = (await self._send("GET", path, query, None, "application/json", timeout)).response
+            try:
+                if response.status >= 300:
+                    raise error_of(response.status, f"GET {path}", await response.read())
+                async for line in response.content:
+                    yield _parse("GET", path, line)
+            finally:
+                response.close()
+        except TimeoutError as error:
+            raise PlatformUnavailable(f"the API server left the watch {path} open and silent") from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise PlatformUnavailable(f"the watch {path} broke: {type(error).__name__}: {error}") from error
+
     async def _request(
         self,
         method: str,
@@ -122,6 +144,18 @@ class ApiServer:
         body: Mapping[str, Any] | None,
         content_type: str,
     ) -> tuple[int, bytes]:
+        response = await self._send(method, path, query, body, content_type, self._timeout)
+        return response.status, await response.read()  # type: ignore[no-untyped-call]
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: Mapping[str, Any] | None,
+        content_type: str,
+        timeout: aiohttp.ClientTimeout,
+    ) -> RESTResponse:
         # The generated methods would build a model object for each pod; the raw response is parsed once, in place.
         method, url, headers, data, _ = await self._client.param_serialize(
             method,
@@ -131,8 +165,7 @@ class ApiServer:
             body=body,
             auth_settings=["BearerToken"],
         )
-        response = await self._client.call_api(method, url, headers, data, _request_timeout=self._timeout)
-        return response.status, await response.read()  # type: ignore[no-untyped-call]
+        return await self._client.call_api(method, url, headers, data, _request_timeout=timeout)
 
 
 def _parse(method: str, path: str, response: bytes) -> Mapping[str, Any]:

@@ -3,9 +3,10 @@
 from itertools import islice
 
 import pytest
+from paceline_operator.cluster.watches import EndlessBackoffs
 from paceline_operator.errors import UsageError
 from paceline_operator.listening import split_bind
-from paceline_operator.run import EndlessBackoffs, kopf_settings
+from paceline_operator.run import kopf_settings
 
 
 def test_backoffs_never_end_and_are_spread() -> None:
