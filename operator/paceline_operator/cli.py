@@ -66,6 +66,21 @@ def local(
 
 
 @app.command()
+def trial(
+    workload: Annotated[str, typer.Argument(metavar="NS/NAME", help="A Deployment.")],
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Asked 20 times a second meanwhile; none may fail.")
+    ] = None,
+    operator_class: Annotated[str | None, typer.Option("--class", metavar="NAME", help="The operator's.")] = None,
+) -> None:
+    """Change a value of running pods under load, and take it back: what `helm test` runs. Nothing stays."""
+    from paceline_operator.trial.run import run as run_trial
+    from paceline_operator.why import parse_key
+
+    asyncio.run(run_trial(parse_key(workload), url, operator_class or None, typer.echo))
+
+
+@app.command()
 def check(
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE...", help="Manifests of policies and budgets; - is stdin.")

@@ -94,6 +94,11 @@ def whose(release: Release, token: str) -> str:
     return in_a_pod(release, f"print(ask('/auth/me', None, {{'Authorization': 'Bearer {token}'}})['email'])")
 
 
+def helm_test(release: Release) -> None:
+    """Fails with its pod's log where it fails; after a success the pod is gone."""
+    release.cluster.helm("test", release.name, "--namespace", release.namespace, "--timeout=3m")
+
+
 def test_install_tune_upgrade_and_remove(release: Release) -> None:
     settings = [item for item in settings_for(release.namespace) if "NAMESPACES" not in item]
     release.install(*settings, "operator.namespaced=true", "service.replicas=1", "service.jobs.enabled=true")
@@ -103,8 +108,18 @@ def test_install_tune_upgrade_and_remove(release: Release) -> None:
     mails = ("logs", "deployment/paceline-mail", "--tail=-1")
     until(lambda: f"To: {EMAIL}" in release.kubectl(*mails), 60, "the jobs have sent the welcome mail")
 
+    started = _values(release)
+    helm_test(release)
+    assert release.generation() == 2, "one generation there and one back"
+    assert _values(release) == started
+    assert release.policy("paceline-trial") is None
+    assert release.document() is None, "there was none before"
+
     release.cluster.apply(release.namespace, example("pinned"))
     release.kubectl("wait", "tuningpolicy/api", "--for=condition=Converged", "--timeout=120s")
+    pinned = release.generation()
+    helm_test(release)
+    assert release.generation() == pinned, "what somebody tunes is left alone"
     before = {name: state["values"] for name, state in release.answers().items()}
     passwords = release.kubectl("get", "secrets", "--output=jsonpath={.items[*].data.password}")
 

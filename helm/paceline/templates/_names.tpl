@@ -1,4 +1,4 @@
-{{/* Names and labels. A component is service, jobs, operator, postgresql, valkey, valkey-security, mail or dashboard. */}}
+{{/* Names and labels. A component is service, jobs, operator, postgresql, valkey, valkey-security, mail, dashboard or trial. */}}
 
 {{/* At most 63 characters: a Service's name and a label's value may not be longer, and a release's has up to 53. */}}
 {{- define "paceline.name" -}}

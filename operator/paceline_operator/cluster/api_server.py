@@ -94,6 +94,10 @@ class ApiServer:
         """Merge patch. Raises Missing, Conflict, PlatformUnavailable."""
         await self._request("PATCH", path, body=body, content_type=MERGE_PATCH)
 
+    async def delete(self, path: str) -> None:
+        """Raises Missing, PlatformUnavailable."""
+        await self._request("DELETE", path)
+
     async def events(self, path: str, seconds: float, **query: str) -> AsyncIterator[Mapping[str, Any]]:
         """What a watch tells, one by one, for as long as the API server keeps it open, `seconds` at most.
 
