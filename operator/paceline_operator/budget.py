@@ -1,23 +1,30 @@
 """`paceline-operator budget`: who holds how many connections of a server, and why, as a table."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 from paceline_operator.cluster.budgets import KubernetesBudgets
+from paceline_operator.cluster.local import LocalPlatform
+from paceline_operator.cluster.local_budgets import LocalBudgets
 from paceline_operator.cluster.looking import cluster_seen_by
+from paceline_operator.crd.connectionbudget import references
 from paceline_operator.errors import OperatorError, UsageError
 from paceline_operator.ports import BudgetResource, PlatformUnavailable, PolicyKey
 
 HEAD: Final = ("POLICY", "TARGET", "MODE", "PODS", "PER POD", "WORST", "SHARE", "USED")
 
 
-async def tell(key: PolicyKey) -> str:
-    """The table, asked of the cluster.
+async def tell(key: PolicyKey, folder: Path | None = None) -> str:
+    """The table, asked of the cluster, or of a folder of `local`.
 
     Raises:
-        UsageError: there is no such budget, or no access to a cluster.
+        UsageError: there is no such budget, or no access to a cluster or to the folder.
         OperatorError: the API server did not respond.
     """
+    if folder is not None:
+        return table(await _from_folder(key, folder))
     try:
         found = await _from_cluster(key)
     except PlatformUnavailable as error:
@@ -78,6 +85,16 @@ def _conditions(status: Mapping[str, Any]) -> Iterator[str]:
     for condition in status.get("conditions") or ():
         if condition["status"] != "True":
             yield f"{condition['type']}={condition['status']} {condition['reason']}: {condition['message']}"
+
+
+async def _from_folder(key: PolicyKey, folder: Path) -> BudgetResource:
+    manifests = LocalPlatform(folder, now=lambda: datetime.now(UTC)).manifests
+    budgets = LocalBudgets(manifests, references=references)
+    found = await budgets.budget(key)
+    if found is None:
+        known = ", ".join(str(each.key) for each in await budgets.budgets()) or "none"
+        raise UsageError(f"{folder} has no ConnectionBudget {key}; it has {known}")
+    return found
 
 
 async def _from_cluster(key: PolicyKey) -> BudgetResource | None:

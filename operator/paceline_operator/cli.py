@@ -51,13 +51,14 @@ def run(
 
 @app.command()
 def local(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Policies, and targets.yaml.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Policies, budgets, and targets.yaml.")],
 ) -> None:
     """The same loop over a folder of policies and processes on this machine.
 
     DIR/targets.yaml lists the processes: [{kind: Process, name: api, documentFile: tuning.json, stateUrls:
     [http://127.0.0.1:9090/state]}]. Each decision is one line of JSON on stdout; the log is on stderr; the status of
-    policy NAME is in DIR/NAME.status.yaml, what was learnt of it in DIR/NAME.checkpoint.yaml.
+    policy NAME is in DIR/NAME.status.yaml, what was learnt of it in DIR/NAME.checkpoint.yaml. ConnectionBudgets are
+    divided as in a cluster: `budget NAME --folder DIR` shows who holds what.
     """
     from paceline_operator.local import run_local
 

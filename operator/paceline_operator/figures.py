@@ -88,7 +88,7 @@ Figures: TypeAlias = Callable[[PolicyKey, PolicyFigures | None], None]
 """Takes the figures of a pass; None where the policy is gone. Must not block and must not raise."""
 
 
-def unheard(key: PolicyKey, figures: PolicyFigures | None) -> None:
+def unheard(key: PolicyKey, figures: object) -> None:
     """For a loop without metrics."""
 
 

@@ -1,22 +1,25 @@
-"""`paceline-operator local`: the loop over a folder of policies. Everything is wired in `run_local`."""
+"""`paceline-operator local`: the loop over a folder of policies and budgets. Everything is wired in `run_local`."""
 
 import asyncio
 import random
 import signal
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 
 from paceline_operator.cluster.local import LocalPlatform
+from paceline_operator.cluster.local_budgets import LocalBudgets
 from paceline_operator.console.server import console_endpoint
+from paceline_operator.crd.connectionbudget import references
 from paceline_operator.figures import unheard
+from paceline_operator.loop.budget import BudgetReconciler
 from paceline_operator.loop.journal import Journal
 from paceline_operator.loop.reconcile import Reconciler
-from paceline_operator.loop.supervisor import LoopSupervisor
+from paceline_operator.loop.supervisor import LoopSupervisor, Reconcile
 from paceline_operator.loop.telling import TellingReconciler
 from paceline_operator.ports import PolicyKey, PolicyResource
 from paceline_operator.settings import OperatorSettings
@@ -34,6 +37,7 @@ async def run_local(folder: Path, settings: OperatorSettings, journal: Journal) 
         UsageError: the folder cannot be used.
     """
     platform = LocalPlatform(folder, now=_utc_now)
+    budgets = LocalBudgets(platform.manifests, references=references)
     tracer = make_tracer(settings.otlp_endpoint, instance="local")
     console = console_endpoint(settings.console_bind, now=_utc_now, jaeger_url=settings.console_jaeger_url)
     async with console as heard, aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
@@ -45,46 +49,78 @@ async def run_local(folder: Path, settings: OperatorSettings, journal: Journal) 
             settings=settings,
             tracer=tracer,
             journal=journal,
+            budgets=budgets,
             figures=heard.tell if heard else unheard,
         )
-        supervisor = LoopSupervisor(
-            TellingReconciler(reconciler, platform, now=_utc_now),
-            retry=timedelta(seconds=settings.retry_seconds),
-            retry_max=timedelta(seconds=settings.retry_max_seconds),
-            random=random.random,
-            clock=time.monotonic,
+        policies = _supervisor(TellingReconciler(reconciler, platform, now=_utc_now), settings)
+        dividing = BudgetReconciler(
+            platform,
+            budgets,
+            scraper,
+            now=_utc_now,
+            settings=settings,
+            wake=policies.wake_known,
+            told=heard.tell_budget if heard else unheard,
         )
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, supervisor.stop)
+        divided = _supervisor(dividing, settings)
         try:
-            async with asyncio.TaskGroup() as tasks:
-                watching = tasks.create_task(_watch(platform, supervisor, asyncio.sleep))
-                await supervisor.run()
-                watching.cancel()
+            await _until_stopped(_watch(platform, budgets, policies, divided, asyncio.sleep), policies, divided)
             await reconciler.write_down()
         finally:
             if isinstance(tracer, OtlpTracer):
                 tracer.shutdown()
 
 
+def _supervisor(reconciler: Reconcile, settings: OperatorSettings) -> LoopSupervisor:
+    return LoopSupervisor(
+        reconciler,
+        retry=timedelta(seconds=settings.retry_seconds),
+        retry_max=timedelta(seconds=settings.retry_max_seconds),
+        random=random.random,
+        clock=time.monotonic,
+    )
+
+
+async def _until_stopped(watch: Coroutine[Any, Any, None], policies: LoopSupervisor, budgets: LoopSupervisor) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, policies.stop)
+    async with asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(watch)
+        tasks.create_task(budgets.run())
+        await policies.run()
+        watching.cancel()
+        budgets.stop()
+
+
 async def _watch(
-    platform: LocalPlatform, supervisor: LoopSupervisor, sleep: Callable[[float], Awaitable[None]]
+    platform: LocalPlatform,
+    budgets: LocalBudgets,
+    policies: LoopSupervisor,
+    divided: LoopSupervisor,
+    sleep: Callable[[float], Awaitable[None]],
 ) -> None:
-    """Wakes the loops of policies that came or were edited, ends those of policies that went."""
-    seen: Mapping[PolicyKey, object] = {}
+    """Wakes the loops of what came or was edited, ends those of what went."""
+    policies_seen: Mapping[PolicyKey, object] = {}
+    limits_seen: Mapping[PolicyKey, object] = {}
     while True:
         found = {policy.key: _intent(policy) for policy in await platform.policies()}
-        for key in seen.keys() - found.keys():
-            supervisor.forget(key)
-        for key, intent in found.items():
-            if seen.get(key) != intent:
-                supervisor.wake(key)
-        if seen.keys() - found.keys():
-            # A policy that stood back behind one that went has its turn now.
-            for key in found:
-                supervisor.wake(key)
-        seen = found
+        limits = {budget.key: budget.generation for budget in await budgets.budgets()}
+        # What stood back behind a policy that went, or drew from a budget that went, has to look again.
+        went = policies_seen.keys() - found.keys() | limits_seen.keys() - limits.keys()
+        _wake(policies, policies_seen, found, everyone=bool(went))
+        _wake(divided, limits_seen, limits, everyone=found != policies_seen)
+        policies_seen, limits_seen = found, limits
         await sleep(LOOK_SECONDS)
+
+
+def _wake(
+    loops: LoopSupervisor, seen: Mapping[PolicyKey, object], found: Mapping[PolicyKey, object], *, everyone: bool
+) -> None:
+    for key in seen.keys() - found.keys():
+        loops.forget(key)
+    for key, intent in found.items():
+        if everyone or seen.get(key) != intent:
+            loops.wake(key)
 
 
 def _intent(policy: PolicyResource) -> object:

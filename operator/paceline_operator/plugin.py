@@ -100,11 +100,12 @@ def rollback(
 def budget(
     name: Annotated[str, typer.Argument(metavar="[NS/]NAME", help="A ConnectionBudget.")],
     namespace: Namespace = None,
+    folder: Folder = None,
 ) -> None:
     """Who holds how many connections of a server, and why: a row for each policy that refers to the budget."""
     from paceline_operator.budget import tell
 
-    typer.echo(asyncio.run(tell(_key(name, namespace))))
+    typer.echo(asyncio.run(tell(_key(name, namespace), folder)))
 
 
 @app.command()

@@ -6,7 +6,7 @@ import os
 import random
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -204,7 +204,7 @@ async def operator_process(settings: OperatorSettings, configuration: Configurat
             scraper,
             now=_utc_now,
             settings=settings,
-            wake=_waking(supervisor),
+            wake=supervisor.wake_known,
             told=of_budgets,
         )
         budget_loops = _supervisor(ExclusiveBudgets(dividing, leases, told=of_budgets), settings, metrics)
@@ -243,16 +243,6 @@ def _both(
         second(key, said)
 
     return tell
-
-
-def _waking(supervisor: LoopSupervisor) -> Callable[[Collection[PolicyKey]], None]:
-    """Wakes those that have a loop."""
-
-    def wake(keys: Collection[PolicyKey]) -> None:
-        for key in supervisor.keys.intersection(keys):
-            supervisor.wake(key)
-
-    return wake
 
 
 async def _run(*supervisors: LoopSupervisor) -> None:

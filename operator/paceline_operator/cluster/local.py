@@ -1,9 +1,10 @@
 """The platform of a laptop: policies are files in a folder, targets are process trees on loopback.
 
-DIR/*.yaml              TuningPolicy manifests, as for kubectl
+DIR/*.yaml              TuningPolicy and ConnectionBudget manifests, as for kubectl
 DIR/targets.yaml        [{kind: Process, name: api, documentFile: PATH, stateUrls: [http://127.0.0.1:9090/state]}]
 DIR/NAME.status.yaml    the status of policy NAME
 DIR/NAME.checkpoint.yaml  what was learnt of it
+DIR/NAMESPACE.NAME.budget-status.yaml  the status of a budget, with who holds how many connections
 
 The same loop and core as in a cluster run on it.
 """
@@ -62,7 +63,7 @@ class LocalPlatform:
             UsageError: it does not exist, or has no targets.yaml that can be understood.
         """
         self._folder = folder
-        self._policies = PolicyFolder(folder, now=now)
+        self.manifests = PolicyFolder(folder, now=now)
         if not folder.is_dir():
             raise UsageError(f"{folder}: is not a folder")
         if not (folder / TARGETS).is_file():
@@ -74,7 +75,7 @@ class LocalPlatform:
 
     async def policies(self) -> Sequence[PolicyResource]:
         """All policies of the folder."""
-        return tuple(self._policies.policies().values())
+        return tuple(self.manifests.policies().values())
 
     async def rivals(self, key: PolicyKey, target: TargetRef) -> Sequence[PolicyResource]:
         """The other policies of its namespace, whatever they name: all files are read either way."""
@@ -83,7 +84,7 @@ class LocalPlatform:
 
     async def policy(self, key: PolicyKey) -> PolicyResource | None:
         """One policy, read anew; None when its file is gone."""
-        return self._policies.policies().get(key)
+        return self.manifests.policies().get(key)
 
     async def workload(self, namespace: str, target: TargetRef) -> Workload:
         """The process tree. Raises TargetNotFound."""
@@ -122,14 +123,14 @@ class LocalPlatform:
 
     async def checkpoint(self, policy: PolicyResource) -> StoredCheckpoint:
         """NAME.checkpoint.yaml."""
-        return self._policies.checkpoint(policy.key)
+        return self.manifests.checkpoint(policy.key)
 
     async def write_checkpoint(self, policy: PolicyResource, content: Mapping[str, Any], expected: str | None) -> str:
         """Replaces the file if it still is what was read. Raises Conflict."""
-        if self._policies.checkpoint(policy.key).resource_version != expected:
+        if self.manifests.checkpoint(policy.key).resource_version != expected:
             raise Conflict(f"the checkpoint of policy {policy.key} has changed")
-        self._policies.write_checkpoint(policy.key, content)
-        return str(self._policies.checkpoint(policy.key).resource_version)
+        self.manifests.write_checkpoint(policy.key, content)
+        return str(self.manifests.checkpoint(policy.key).resource_version)
 
     async def nudge(self, workload: Workload, generation: int) -> None:
         """Nothing to do: the agent looks at its file ten times a second."""
@@ -139,7 +140,7 @@ class LocalPlatform:
         present = await self.policy(policy.key)
         if present is None or present.resource_version != policy.resource_version:
             raise Conflict(f"policy {policy.key} has changed")
-        self._policies.write_status(policy.key, status)
+        self.manifests.write_status(policy.key, status)
 
     async def record_event(self, policy: PolicyResource, reason: str, message: str, *, warning: bool = False) -> None:
         """The log takes the place of Events."""

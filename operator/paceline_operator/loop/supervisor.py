@@ -6,7 +6,7 @@ It knows nothing of policies but their keys; what a pass does is the reconciler'
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import Final, Protocol
 
@@ -61,6 +61,11 @@ class LoopSupervisor:
         self._woken.setdefault(key, asyncio.Event()).set()
         if self._started.is_set() and key not in self._tasks:
             self._start(key)
+
+    def wake_known(self, keys: Collection[PolicyKey]) -> None:
+        """Wakes those that have a loop."""
+        for key in self.keys.intersection(keys):
+            self.wake(key)
 
     def forget(self, key: PolicyKey) -> None:
         """The policy was deleted: its loop ends with one last pass, at once, which sees that."""

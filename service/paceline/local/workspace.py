@@ -109,8 +109,10 @@ class Workspace:
     def _policy_part(self, name: str) -> Mapping[str, Any]:
         """One object of the policy's spec; empty if it has none. The operator says what is wrong with a policy."""
         try:
-            part = yaml.safe_load(self.policy.read_text())["spec"][name]
-        except (yaml.YAMLError, KeyError, TypeError):
+            manifests = [each for each in yaml.safe_load_all(self.policy.read_text()) if isinstance(each, dict)]
+            # A ConnectionBudget may stand beside the policy, as in k8s/examples/budget.yaml.
+            part = next(each for each in manifests if each.get("kind") != "ConnectionBudget")["spec"][name]
+        except (yaml.YAMLError, KeyError, TypeError, StopIteration):
             return {}
         return part if isinstance(part, dict) else {}
 

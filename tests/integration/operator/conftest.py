@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from http_pod import HttpPod
 from serving import eventually
 
 TARGET = {"kind": "Process", "name": "api"}
@@ -83,3 +84,10 @@ def start_operator() -> Iterator[StartOperator]:
     for process in processes:
         process.terminate()
         assert process.wait(30) == 0
+
+
+@pytest.fixture
+def pod(tmp_path: Path) -> Iterator[HttpPod]:
+    pod = HttpPod(tmp_path / "tuning.json")
+    yield pod
+    pod.close()

@@ -42,6 +42,11 @@ def test_a_policy_of_ones_own_is_linked_and_forgotten_the_next_time(workspace: W
     assert own.read_text() == "spec: {objective: {p95: 20ms}}"
 
 
+def test_the_policy_is_found_beside_a_budget(workspace: Workspace) -> None:
+    workspace.prepare(Path(__file__).parents[4] / "k8s/examples/budget.yaml", "policy.yaml", anew=False)
+    assert workspace.objective_seconds() == 0.045
+
+
 @pytest.mark.parametrize("content", ["", "[", "spec: {}", "spec: {objective: {p95: soon}}", "spec: [1]"])
 def test_a_policy_without_an_objective_has_none(workspace: Workspace, content: str) -> None:
     workspace.prepare(None, "policy.yaml", anew=False)
