@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from paceline_operator.core.model.decision import growing
 from paceline_operator.core.model.tunables import WORKERS, Values, pool
 from paceline_operator.simulation.controllers import Paceline
@@ -117,3 +118,31 @@ def test_many_small_pools_become_one_in_a_step_while_the_database_is_slow() -> N
     assert found.final[WORKERS] == 1
     well = [step for step in found.steps if step.seconds is None and step.interval >= 8]
     assert sum((step.choice.p95 or 0.0) <= 0.1 for step in well) > len(well) / 2, "it missed the objective for good"
+
+
+@pytest.mark.parametrize("factor", [3, 8])
+def test_a_pool_that_was_made_small_is_no_trap_when_the_database_becomes_slow(factor: int) -> None:
+    """Nine connections become two while queries take 3 ms; then they take so many times as long."""
+    found = told(
+        {
+            "name": "small-pool-slow-database",
+            "intervals": 16,
+            "fleet": {"replicas": 4, "cpuLimit": 2.0},
+            "service": {"cpuPerRequest": "1ms"},
+            "database": {"time": "3ms", "maxConnections": 200},
+            "load": [{"from": 0, "requestsPerSecond": 800}],
+            "faults": [{"from": 8, "kind": "slow-database", "factor": factor}],
+            "policy": {
+                "objective": {"p95": "100ms"},
+                "workers": {"min": 1, "max": 8},
+                "pools": [{"name": "postgres", "min": 1, "max": 20, "budgetRef": {"name": "main"}}],
+            },
+            "start": {"workers": 1, "pools": {"postgres": 9}},
+        }
+    )
+
+    before = [step for step in found.steps if step.interval < 8]
+    assert before[-1].values[POSTGRES] == 2
+    slow = [step for step in found.steps if step.interval >= 11]
+    assert all(found.p95(step) <= 1 for step in slow)
+    assert found.final[POSTGRES] <= 9

@@ -12,7 +12,7 @@ from paceline_operator.core.model.tunables import WORKERS, Kind, Tunable, Values
 from paceline_operator.core.queueing.predict import Model
 from paceline_operator.core.queueing.queueing import BURSTINESS, servers_needed
 from paceline_operator.core.situation.doubts import trusted_share
-from paceline_operator.core.situation.experience import database_is_slow, is_rejected, load_of, recall
+from paceline_operator.core.situation.experience import is_rejected, load_of, more_would_slow, recall
 from paceline_operator.core.situation.situation import Situation
 
 
@@ -46,7 +46,7 @@ def _burdens(situation: Situation, model: Model, values: Values) -> bool:
     return any(
         then * size > now * sizes.get(name, size)
         for name, size in named_pools(values).items()
-        if name in model.pools and database_is_slow(situation.memory, name, model.pools[name].query_seconds)
+        if name in model.pools and more_would_slow(situation, name, model.pools[name].query_seconds)
     )
 
 
@@ -170,7 +170,7 @@ def _wanted(situation: Situation, model: Model, objective: Objective, spec: Tuna
         wanted = max(now, float(size))  # shrinking is for the law of oversized pools
     else:
         wanted = float(size)
-    if name in model.pools and database_is_slow(situation.memory, name, model.pools[name].query_seconds):
+    if name in model.pools and more_would_slow(situation, name, model.pools[name].query_seconds):
         # More connections would make a slow database slower.
         limit = min(limit, floor(now * before / workers))
     return max(spec.bounds.minimum, min(wanted, limit))

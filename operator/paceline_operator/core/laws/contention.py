@@ -25,7 +25,7 @@ from paceline_operator.core.model.policy import Objective
 from paceline_operator.core.model.tunables import WORKERS, Kind, Tunable, Values
 from paceline_operator.core.queueing.fit import LEAST_CHECKOUTS
 from paceline_operator.core.queueing.queueing import BURSTINESS
-from paceline_operator.core.situation.experience import load_of, same_load
+from paceline_operator.core.situation.experience import DISPROVED, is_disproved, load_of, same_load
 from paceline_operator.core.situation.memory import Drowned
 from paceline_operator.core.situation.situation import Situation
 
@@ -40,8 +40,6 @@ STEP_BACK: Final = 0.8
 """Never again more than this share of the connections that the database drowned in, whatever the law says."""
 BARRED_FOR: Final = 192
 """Windows until more may be tried again; doubled each time the database has drowned once more."""
-DISPROVED: Final = 0
-"""In place of how often it drowned: fewer connections were tried and made things worse."""
 MOST_DOUBLINGS: Final = 5
 COMPLETED: Final = 0.95
 """A database that completes this share of what is asked for, or more, is slow, but has not drowned."""
@@ -100,12 +98,6 @@ def no_relief(observation: Observation, changes: Iterable[Change], before: float
         if seen is not None and after < before / NO_MORE and exhausted(seen, change.new):
             return f"{before:.0f} → {after:.0f} responses a second: fewer connections do not help {change.tunable}"
     return ""
-
-
-def is_disproved(situation: Situation, name: str) -> bool:
-    """Whether fewer connections were tried of late, and it was not they that slowed the database down."""
-    known = situation.memory.drowned.get(name)
-    return known is not None and known.times == DISPROVED and not _over(situation, known)
 
 
 def most_connections(situation: Situation, name: str) -> float | None:

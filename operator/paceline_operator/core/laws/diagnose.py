@@ -21,7 +21,7 @@ from paceline_operator.core.model.tunables import WORKERS, Tunable, pool
 from paceline_operator.core.queueing.fit import LEAST_CHECKOUTS
 from paceline_operator.core.queueing.predict import Model
 from paceline_operator.core.queueing.queueing import BURSTINESS, servers_needed
-from paceline_operator.core.situation.experience import database_is_slow
+from paceline_operator.core.situation.experience import more_would_slow
 from paceline_operator.core.situation.memory import Oversized
 from paceline_operator.core.situation.situation import Situation
 
@@ -180,12 +180,12 @@ def _out_of_reach(observation: Observation, objective: Objective, workers: float
 
 
 def slow_database(situation: Situation, observation: Observation, name: str) -> str:
-    """Says how much longer connections are held than when all was well; empty where that is no longer, or where loops
-    that lag explain it."""
+    """Says how much longer connections are held than when all was well; empty where that is no longer, where loops that
+    lag explain it, or where fewer connections did not help."""
     hold, lag, well = observation.pools[name].hold.mean, observation.loop_lag.mean, situation.memory.fastest.get(name)
     if hold is None or lag is None or well is None or lag > LAG_IN_HOLD * hold:
         return ""
-    if not database_is_slow(situation.memory, name, hold - lag):
+    if not more_would_slow(situation, name, hold - lag):
         return ""
     return f"{name} is held {format_duration(hold)}, {format_duration(well)} when all was well"
 

@@ -16,7 +16,7 @@ from math import ceil, floor
 from typing import Final
 
 from paceline_operator.core.laws.constraints import pool_limit
-from paceline_operator.core.laws.contention import asked_for, connections, is_disproved, most_connections
+from paceline_operator.core.laws.contention import asked_for, connections, most_connections
 from paceline_operator.core.laws.diagnose import (
     LAG_IN_HOLD,
     SLACK,
@@ -34,6 +34,7 @@ from paceline_operator.core.model.policy import Objective
 from paceline_operator.core.model.tunables import WORKERS, Kind, Tunable
 from paceline_operator.core.queueing.fit import LEAST_CHECKOUTS
 from paceline_operator.core.queueing.queueing import BURSTINESS, servers_needed
+from paceline_operator.core.situation.experience import is_disproved
 from paceline_operator.core.situation.situation import Situation
 
 MOST_BUSY: Final = 0.6

@@ -1,6 +1,7 @@
 """A database that its own clients slow down: told by what it once needed, or by trying fewer connections."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from paceline_operator.core.laws.relief import half, relief
 from paceline_operator.core.measure.observation import Observation
 from paceline_operator.core.model.decision import Change, Reason
 from paceline_operator.core.model.tunables import WORKERS
-from paceline_operator.core.situation.memory import Known, Memory, Rejected
+from paceline_operator.core.situation.experience import DISPROVED
+from paceline_operator.core.situation.memory import Drowned, Known, Memory, Rejected
 from paceline_operator.core.situation.situation import Budget, Situation
 from paceline_operator.core.verdict.pending import remember
 from paceline_operator.core.verdict.verify import verify
@@ -83,6 +85,22 @@ def test_a_pool_never_grows_into_a_slow_database() -> None:
     assert decision.reason is Reason.DATABASE_SATURATED
     assert not decision.changes
     assert "but postgres is held 11ms, 6ms when all was well" in decision.message
+
+
+def test_a_pool_grows_once_fewer_connections_have_not_helped_a_slow_database() -> None:
+    """Until that is over: then fewer may be tried once more."""
+    exhausted = postgres_seen(wait=seconds(0.5), hold=seconds(0.011, 20_000), arrivals_per_worker=360.0)
+    fewer_tried = Drowned(16, 0.0, 0.0, NOW + timedelta(hours=1), DISPROVED)
+    scene = crowded(values=values(4, 4), observation=collapsed(pools=exhausted))
+    told = [
+        decide(replace(scene, memory=replace(WELL, drowned={"postgres": replace(fewer_tried, until=until)})))[0]
+        for until in (NOW, NOW + timedelta(hours=1))
+    ]
+
+    assert [decision.reason for decision in told] == [Reason.DATABASE_SATURATED, Reason.POOL_WAIT_HIGH]
+    assert all(change.new < (change.old or 0) for change in told[0].changes)
+    assert told[1].changes[0].tunable == POSTGRES
+    assert told[1].changes[0].new > 4
 
 
 def test_a_pool_that_may_not_grow_is_halved() -> None:
