@@ -89,8 +89,8 @@ bench-tuner: $(STAMP) ## the tuner beside the exhaustive grid and simpler ways, 
 bench-live: $(STAMP) ## real pods tuned from bad starts, beside the best of a grid; nine minutes on a quiet machine (ONLY=tuning or ranks, JSON=1)
 	$(BIN)/python -m tests.benchmarks.live $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json)
 
-bench-fleet: $(STAMP) ## what the operator costs: a pass over 1,000 pods, the simulator beside SimPy (ONLY=name, JSON=1)
-	$(BIN)/python -m tests.benchmarks.fleet $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json)
+bench-fleet: $(STAMP) ## what the operator costs: a pass over 1,000 pods, whole fleets on a real API server, the simulator beside SimPy (ONLY=name, JSON=1)
+	PYTHONPATH=tests/support $(BIN)/python -m tests.benchmarks.fleet $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json)
 
 bench-budget: $(STAMP) ## one PostgreSQL of 40 in the cluster of KUBECONFIG: fixed pools, then a ConnectionBudget; eight minutes
 	PYTHONPATH=tests/support $(BIN)/python -m tests.benchmarks.budget

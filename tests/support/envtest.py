@@ -7,7 +7,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -83,12 +83,23 @@ class EnvtestServer:
 
     def requests_served(self, verb: str, resource: str, subresource: str = "") -> int:
         """How many requests of a kind have succeeded so far, as the API server counts them."""
+        wanted = (f'verb="{verb}"', f'resource="{resource}"', f'subresource="{subresource}"', 'code="20')
+        return sum(count for line, count in self._counted() if all(text in line for text in wanted))
+
+    def requests_of(self, resources: Collection[str]) -> int:
+        """How many requests there were so far to any of these resources, whatever became of them; watches left out."""
+        wanted = [f'resource="{name}"' for name in resources]
+        return sum(
+            count for line, count in self._counted() if 'verb="WATCH"' not in line and any(n in line for n in wanted)
+        )
+
+    def _counted(self) -> Iterator[tuple[str, int]]:
+        """The API server's counters of requests, each with its labels."""
         request = urllib.request.Request(f"{self.url}/metrics", headers={"Authorization": "Bearer admin"})
         with urllib.request.urlopen(request, context=self._ssl, timeout=20) as response:
-            lines = response.read().decode().splitlines()
-        wanted = (f'verb="{verb}"', f'resource="{resource}"', f'subresource="{subresource}"', 'code="20')
-        counted = [line for line in lines if line.startswith("apiserver_request_total{")]
-        return sum(int(float(line.split()[-1])) for line in counted if all(text in line for text in wanted))
+            for line in response.read().decode().splitlines():
+                if line.startswith("apiserver_request_total{"):
+                    yield line, int(float(line.split()[-1]))
 
     def create(self, path: str, body: Mapping[str, Any]) -> Any:
         return self.request("POST", path, body)

@@ -8,6 +8,7 @@ in it is by the clock of another machine, which may be wrong by hours, and is co
 import asyncio
 import logging
 import os
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -72,6 +73,8 @@ class Leases:
         self._clock = clock
         self._held: dict[str, float] = {}
         self._seen: dict[str, Seen] = {}
+        self._claiming: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """One claim of a namespace at a time: the first passes of its policies would be in each other's way."""
 
     async def other(self, namespace: str) -> str | None:
         """Who else works on the policies of the namespace; None where we do, which is so from now on.
@@ -79,15 +82,16 @@ class Leases:
         Raises:
             PlatformUnavailable: the API server does not respond, or refuses.
         """
-        held = self._held.get(namespace)
-        if held is not None and self._clock() - held < 2 * RENEWED_EVERY.total_seconds():
-            return None
-        for _ in range(2):
-            try:
-                return await self._claimed(namespace)
-            except Conflict:
-                continue  # somebody was faster: see who
-        return "another operator"
+        async with self._claiming[namespace]:
+            held = self._held.get(namespace)
+            if held is not None and self._clock() - held < 2 * RENEWED_EVERY.total_seconds():
+                return None
+            for _ in range(2):
+                try:
+                    return await self._claimed(namespace)
+                except Conflict:
+                    continue  # somebody was faster: see who
+            return "another operator"
 
     async def keep(self) -> None:
         """Renews what is held, until cancelled."""
@@ -95,7 +99,8 @@ class Leases:
             await asyncio.sleep(RENEWED_EVERY.total_seconds())
             for namespace in tuple(self._held):
                 try:
-                    await self._claimed(namespace)
+                    async with self._claiming[namespace]:
+                        await self._claimed(namespace)
                 except (Conflict, PlatformUnavailable) as error:
                     logger.warning("the Lease %s of namespace %s was not renewed: %s", self._name, namespace, error)
 

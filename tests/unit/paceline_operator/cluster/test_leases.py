@@ -1,5 +1,6 @@
 """Who may take a Lease, and when: never from one who still renews it, whatever any clock says, and never after ever."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from paceline_operator.cluster.leases import Holder, Leases
 from paceline_operator.cluster.refusals import Missing
+from paceline_operator.ports import Conflict
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 OURS = Holder("machine-a", 1)
@@ -52,6 +54,41 @@ def clocks() -> Clocks:
 @pytest.fixture
 def leases(server: OneLease, clocks: Clocks) -> Leases:
     return Leases(server, OURS, now=lambda: clocks.wall, clock=lambda: clocks.seconds)  # type: ignore[arg-type]
+
+
+class StrictLease(OneLease):
+    """Refuses what was meant for an older version, and takes its time, as an API server does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.version = 0
+
+    async def get(self, path: str) -> Mapping[str, Any]:
+        found = await super().get(path)
+        await asyncio.sleep(0)
+        return found
+
+    async def create(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        await asyncio.sleep(0)
+        if self.lease is not None:
+            raise Conflict(path)
+        return self._store(body)
+
+    async def replace(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        await asyncio.sleep(0)
+        if body["metadata"]["resourceVersion"] != self.version:
+            raise Conflict(path)
+        return self._store(body)
+
+    def _store(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        self.version += 1
+        self.lease = {**body, "metadata": {**body["metadata"], "resourceVersion": self.version}}
+        return self.lease
+
+
+async def test_the_first_passes_of_many_policies_are_no_other_operator_to_each_other() -> None:
+    leases = Leases(StrictLease(), OURS, now=lambda: NOW)  # type: ignore[arg-type]
+    assert set(await asyncio.gather(*(leases.other("shop") for _ in range(50)))) == {None}
 
 
 async def test_operators_of_different_classes_have_a_lease_each(server: OneLease) -> None:
