@@ -215,6 +215,8 @@ def test_pods_that_nobody_replaces_are_told_apart_by_their_own_revisions() -> No
     assert len(set(digests)) == 3
     assert template_digest(after, labelled("a", "a")) == digests[0], "an autoscaler changes nothing"
     assert template_digest(after, labelled("", "")) == template_digest(after), "nobody says"
+    scaled = [template_digest(after, labelled("b", "b", *"a" * old)) for old in (6, 7, 8)]
+    assert len(set(scaled)) == 1, "nor between two templates"
 
 
 def test_a_target_without_a_template_is_told_by_its_pods() -> None:
