@@ -15,7 +15,7 @@ from paceline_operator.core.model.decision import Reason
 from paceline_operator.core.model.durations import format_duration
 from paceline_operator.core.model.policy import LONGEST_WINDOW, Behavior
 from paceline_operator.core.situation.experience import load_of
-from paceline_operator.core.situation.situation import LEAST_COVERAGE, Fleet, Situation
+from paceline_operator.core.situation.situation import LEAST_COVERAGE, Fleet, LeftOut, Situation
 from paceline_operator.core.verdict.rollback import BREAKER_ROLLBACKS, BREAKER_TIME
 
 STALE_AFTER: Final = timedelta(minutes=10)
@@ -23,6 +23,8 @@ UNSETTLED: Final = 2.5
 """Where the number of pods changes again within so many intervals, it is not waited for."""
 TELLING: Final = 200
 """Requests below which a p95 says little: with 99 % confidence it then lies anywhere above p91."""
+FAILS: Final = ("BackOff", "Error", "ImagePull", "ImageName")
+"""How Kubernetes' words for a container that does not start end, as in `CrashLoopBackOff` or `ErrImagePull`."""
 NAMED: Final = 3
 """Pods that a message names; the status has more of them."""
 
@@ -62,7 +64,14 @@ def not_reporting(situation: Situation) -> Hold | None:
 def rollout_in_progress(situation: Situation) -> Hold | None:
     if not situation.fleet.rolling_out:
         return None
-    return Hold(Reason.ROLLOUT_IN_PROGRESS, "the target is rolling out; measuring goes on when it is done")
+    message = f"the target is rolling out; measuring goes on when it is done{_held_up_by(situation.fleet)}"
+    return Hold(Reason.ROLLOUT_IN_PROGRESS, message)
+
+
+def _held_up_by(fleet: Fleet) -> str:
+    """Names pods whose containers fail: a StatefulSet waits for them until somebody mends them, and says so nowhere."""
+    failing = tuple(each for each in fleet.left_out if each.reason.endswith(FAILS))
+    return f"; pods that fail hold it up: {_listed(failing)}" if failing else ""
 
 
 def shrink_blocked(situation: Situation) -> Hold | None:
@@ -188,6 +197,10 @@ def whose(fleet: Fleet) -> str:
     """The pods that are left out, as the end of a sentence: `; left out: api-1 (Pending), api-2 (Silent)`."""
     if not fleet.left_out:
         return ""
-    named = ", ".join(f"{each.name} ({each.reason})" for each in fleet.left_out[:NAMED])
-    more = len(fleet.left_out) - NAMED
-    return f"; left out: {named}" + (f" and {more} more" if more > 0 else "")
+    return f"; left out: {_listed(fleet.left_out)}"
+
+
+def _listed(pods: tuple[LeftOut, ...]) -> str:
+    named = ", ".join(f"{each.name} ({each.reason})" for each in pods[:NAMED])
+    more = len(pods) - NAMED
+    return named + (f" and {more} more" if more > 0 else "")

@@ -7,7 +7,7 @@ from paceline_operator.core.decide import decide
 from paceline_operator.core.model.decision import Change, Reason
 from paceline_operator.core.model.policy import Behavior
 from paceline_operator.core.situation.memory import Memory
-from paceline_operator.core.situation.situation import Situation
+from paceline_operator.core.situation.situation import LeftOut, Situation
 from situations import (
     LAGGING,
     NOW,
@@ -205,3 +205,21 @@ def test_a_window_of_several_loads_is_told_with_what_it_means(least: int, todo: 
 def test_without_any_window_that_is_said() -> None:
     decision, _ = decide(situation(observation=None))
     assert decision.message == "no whole window of 1m has been measured yet"
+
+
+@pytest.mark.parametrize(
+    ("reasons", "told"),
+    [
+        ((), "when it is done"),
+        (("Pending", "NotConverged"), "when it is done"),
+        (("CrashLoopBackOff",), "when it is done; pods that fail hold it up: api-0 (CrashLoopBackOff)"),
+        (("Pending", "ErrImagePull"), "when it is done; pods that fail hold it up: api-1 (ErrImagePull)"),
+    ],
+)
+def test_a_rollout_that_failing_pods_hold_up_names_them(reasons: tuple[str, ...], told: str) -> None:
+    """Of a StatefulSet it is never done while one of its pods crashes."""
+    left_out = tuple(LeftOut(f"api-{n}", reason, "") for n, reason in enumerate(reasons))
+    decision, _ = decide(situation(fleet=fleet(rolling_out=True, left_out=left_out)))
+
+    assert (decision.reason, decision.changes) == (Reason.ROLLOUT_IN_PROGRESS, ())
+    assert decision.message.endswith(told)
