@@ -6,12 +6,11 @@ from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 from paceline_operator.cluster.api_server import ApiServer
-from paceline_operator.cluster.patches import API_VERSION
+from paceline_operator.cluster.patches import API_VERSION, BUDGET_KIND
 from paceline_operator.cluster.refusals import Missing
 from paceline_operator.ports import BudgetResource, Conflict, Platform, PolicyKey, PolicyResource, TargetRef
 
 AUTOSCALERS: Final = "/apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers"
-KIND: Final = "ConnectionBudget"
 BUDGETS: Final = f"/apis/{API_VERSION}/namespaces/{{}}/connectionbudgets/{{}}"
 
 
@@ -55,7 +54,7 @@ class KubernetesBudgets:
         }
         body = {
             "apiVersion": API_VERSION,
-            "kind": KIND,
+            "kind": BUDGET_KIND,
             "metadata": metadata,
             "spec": dict(budget.spec),
             "status": dict(status),

@@ -8,6 +8,7 @@ from paceline_operator.ports import Pod, PolicyResource, Workload
 
 API_VERSION: Final = "paceline.dev/v1alpha1"
 KIND: Final = "TuningPolicy"
+BUDGET_KIND: Final = "ConnectionBudget"
 CHECKPOINT_KIND: Final = "TuningCheckpoint"
 DOCUMENT_KEY: Final = "tuning.json"
 GENERATION_ANNOTATION: Final = "paceline.dev/tuning-generation"

@@ -17,8 +17,8 @@ from typing import Any, Final
 import yaml
 
 from paceline_operator.cluster import files
-from paceline_operator.cluster.budgets import KIND as BUDGET
 from paceline_operator.cluster.manifests import Manifest, parse_manifests
+from paceline_operator.cluster.patches import BUDGET_KIND as BUDGET
 from paceline_operator.cluster.patches import KIND as POLICY
 from paceline_operator.errors import InvalidSpec
 from paceline_operator.ports import BudgetResource, PolicyKey, PolicyResource, StoredCheckpoint
@@ -48,7 +48,8 @@ class PolicyFolder:
         self._now = now
         self._known: dict[str, Mapping[PolicyKey, _Known]] = {POLICY: {}, BUDGET: {}}
         self._read: dict[Path, Sequence[Manifest]] = {}
-        self._problems: dict[Path, str] = {}
+        self._contents: dict[Path, bytes] = {}
+        """What each file held when it was last parsed: YAML is slow, and looks are many."""
 
     def policies(self) -> Mapping[PolicyKey, PolicyResource]:
         """All policies as they are now."""
@@ -88,13 +89,13 @@ class PolicyFolder:
         return self._known[kind]
 
     def _manifests(self, path: Path) -> Sequence[Manifest]:
-        try:
-            self._read[path] = parse_manifests((files.read(path) or b"").decode(), (POLICY, BUDGET))
-            self._problems.pop(path, None)
-        except (InvalidSpec, UnicodeDecodeError) as error:
-            if self._problems.get(path) != str(error):
+        content = files.read(path) or b""
+        if content != self._contents.get(path):
+            self._contents[path] = content
+            try:
+                self._read[path] = parse_manifests(content.decode(), (POLICY, BUDGET))
+            except (InvalidSpec, UnicodeDecodeError) as error:
                 logger.error("%s: %s", path.name, error)
-            self._problems[path] = str(error)
         return self._read.get(path, ())
 
     def _remembered(self, known: _Known | None, manifest: Manifest, status: Mapping[str, Any]) -> _Known:

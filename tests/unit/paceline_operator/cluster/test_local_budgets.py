@@ -77,6 +77,20 @@ async def test_who_has_not_seen_the_latest_ledger_does_not_write(tmp_path: Path)
         await budgets.write_budget(before, {"worst": 1})
 
 
+async def test_a_file_is_parsed_once_and_a_bad_edit_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    save(tmp_path)
+    budgets = folder(tmp_path)
+    before = await read(budgets)
+    with monkeypatch.context() as parsed:
+        parsed.delattr("paceline_operator.cluster.policy_folder.parse_manifests")
+        assert await read(budgets) == before
+    (tmp_path / "data.yaml").write_text("kind: [")
+    assert [await read(budgets), await read(budgets)] == [before, before]
+    assert [record.getMessage().startswith("data.yaml: not YAML") for record in caplog.records] == [True]
+
+
 @pytest.mark.invariant
 async def test_two_of_one_name_have_a_ledger_each(tmp_path: Path) -> None:
     save(tmp_path)
