@@ -21,6 +21,9 @@ class TurnsProtocol(HttpToolsProtocol):
     # Slots: beyond thirty attributes in its dict an instance loses CPython's fast access to all of them.
     __slots__ = ("_active",)
 
+    request_class: type[RequestResponseCycle] = RequestResponseCycle
+    """What runs the application for one request, and sends the response."""
+
     def __init__(self, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> None:
         super().__init__(config, server_state, app_state)
         self.access_log = config.access_log  # uvicorn looks for any handler, and finds those of other loggers too
@@ -54,7 +57,7 @@ class TurnsProtocol(HttpToolsProtocol):
     def take_turn(self, *, keep_alive: bool) -> None:
         """Starts the request, or has it wait for the one before it."""
         before = self.cycle
-        self.cycle = RequestResponseCycle(
+        self.cycle = self.request_class(
             scope=self.scope,
             transport=self.transport,
             flow=self.flow,

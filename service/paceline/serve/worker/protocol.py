@@ -4,12 +4,15 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from paceline.serve.protocol.connection import LimitedProtocol
 from paceline.serve.protocol.ending import Stage
+from paceline.serve.worker.response import Response
 
 
 class TunedProtocol(LimitedProtocol):
     """One client connection."""
 
     __slots__ = ()
+
+    request_class = Response
 
     @property
     def running(self) -> RequestResponseCycle | None:
