@@ -107,9 +107,10 @@ def relief(situation: Situation, observation: Observation, objective: Objective)
         for workers in _no_more(now, _fewest_workers(situation, observation)):
             wait = longest_wait_seconds(objective)
             enough = float(ceil(SLACK * servers_needed(load / workers, fastest, wait)))
-            if workers * enough < now * size and enough <= _most(situation, tunable):
+            moved = _moved(situation, tunable, workers, enough)
+            if moved and workers * enough < now * size and enough <= _most(situation, tunable):
                 evidence = f"{slow}; {enough:g} connections were enough then, and more slow it down"
-                return _saturated(situation, _moved(situation, tunable, workers, enough), evidence)
+                return _saturated(situation, moved, evidence)
     return None
 
 
@@ -125,9 +126,9 @@ def half(situation: Situation, observation: Observation, objective: Objective) -
     for tunable, size, seen, hold in _waited_for(situation, observation, objective):
         workers = min(now, max(fewest, ceil(now * size / 2 / _most(situation, tunable))))
         fewer = float(ceil(now * size / 2 / workers))
-        if exhausted(seen, size) and workers * fewer < now * size:
+        moved = _moved(situation, tunable, workers, fewer)  # nothing, where the policy allows no fewer
+        if moved and exhausted(seen, size) and workers * fewer < now * size:
             evidence = f"all connections of {tunable} are in use, {format_duration(hold)} each, and more would not help"
-            moved = _moved(situation, tunable, workers, fewer)
             return _saturated(situation, moved, f"{evidence}; fewer are tried")
     return None
 

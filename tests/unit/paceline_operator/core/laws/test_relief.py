@@ -103,6 +103,16 @@ def test_a_pool_grows_once_fewer_connections_have_not_helped_a_slow_database() -
     assert told[1].changes[0].new > 4
 
 
+@pytest.mark.parametrize("hold", [0.08, 0.011])
+def test_a_pool_that_the_policy_lets_have_no_fewer_connections_stays(hold: float) -> None:
+    """Neither half of them, nor what was enough when all was well."""
+    exhausted = postgres_seen(wait=seconds(0.5), hold=seconds(hold, 20_000), arrivals_per_worker=7.8 / hold)
+    scene = crowded(observation=collapsed(pools=exhausted), policy=policy(workers_spec(4, 8), pool_spec(8, 40)))
+    decision, _ = decide(scene)
+
+    assert (decision.reason, decision.changes) == (Reason.DATABASE_SATURATED, ())
+
+
 def test_a_pool_that_may_not_grow_is_halved() -> None:
     stuck = crowded(policy=policy(workers_spec(), pool_spec(1, 8)), memory=Memory())
     decision, memory = decide(stuck)
