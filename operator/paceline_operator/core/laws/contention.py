@@ -25,7 +25,7 @@ from paceline_operator.core.model.policy import Objective
 from paceline_operator.core.model.tunables import WORKERS, Kind, Tunable, Values
 from paceline_operator.core.queueing.fit import LEAST_CHECKOUTS
 from paceline_operator.core.queueing.queueing import BURSTINESS
-from paceline_operator.core.situation.experience import DISPROVED, is_disproved, load_of, same_load
+from paceline_operator.core.situation.experience import DISPROVED, load_of, no_fewer, same_load
 from paceline_operator.core.situation.memory import Drowned
 from paceline_operator.core.situation.situation import Situation
 
@@ -61,7 +61,7 @@ def drowned(situation: Situation, observation: Observation, objective: Objective
     found = {}
     for tunable, seen in _pools(situation, observation):
         query = _query_seconds(observation, seen, situation.values[tunable])
-        if query and not is_disproved(situation, tunable.name) and _starved(seen, situation.values[tunable], objective):
+        if query and not no_fewer(situation, tunable.name) and _starved(seen, situation.values[tunable], objective):
             found[tunable.name] = _noted(situation, tunable, seen, query)
     return {name: new for name, new in found.items() if _unknown(situation, name) or _slow(situation, name, new)}
 

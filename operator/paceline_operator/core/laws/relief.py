@@ -13,7 +13,6 @@ take 17 times as long as one, 80 take 1.9 times.
 
 from collections.abc import Iterator
 from math import ceil, floor
-from typing import Final
 
 from paceline_operator.core.laws.constraints import pool_limit
 from paceline_operator.core.laws.contention import asked_for, connections, most_connections
@@ -34,11 +33,8 @@ from paceline_operator.core.model.policy import Objective
 from paceline_operator.core.model.tunables import WORKERS, Kind, Tunable
 from paceline_operator.core.queueing.fit import LEAST_CHECKOUTS
 from paceline_operator.core.queueing.queueing import BURSTINESS, servers_needed
-from paceline_operator.core.situation.experience import is_disproved
+from paceline_operator.core.situation.experience import fewest_workers, is_disproved
 from paceline_operator.core.situation.situation import Situation
-
-MOST_BUSY: Final = 0.6
-"""Loops are not made busier than this when workers go so that the others' pools are large enough."""
 
 
 def retreat(situation: Situation, observation: Observation, objective: Objective) -> Proposal | None:
@@ -77,20 +73,12 @@ def _borne(
     fastest, spec = situation.memory.fastest[tunable.name], situation.policy.tunables[tunable]
     pods, workers = max(1, situation.fleet.total), situation.values.get(WORKERS, 1.0)
     load, a_pod = asked_for(situation, tunable.name) / pods * fastest * BURSTINESS, limit / pods
-    fewest = _fewest_workers(situation, observation)
+    fewest = fewest_workers(situation)
     needed = servers_needed(load / workers, fastest, longest_wait_seconds(objective))
     while workers > fewest and floor(a_pod / workers) < needed:
         workers -= 1
         needed = servers_needed(load / workers, fastest, longest_wait_seconds(objective))
     return workers, spec.allowed(max(1, min(floor(a_pod / workers), ceil(SLACK * needed))))
-
-
-def _fewest_workers(situation: Situation, observation: Observation) -> float:
-    now, spec = situation.values.get(WORKERS, 1.0), situation.policy.tunables.get(WORKERS)
-    busy = observation.busy(1)
-    if spec is None or spec.bounds is None or busy is None:
-        return now
-    return min(now, max(spec.bounds.minimum, ceil(busy / MOST_BUSY)))
 
 
 def relief(situation: Situation, observation: Observation, objective: Objective) -> Proposal | None:
@@ -104,7 +92,7 @@ def relief(situation: Situation, observation: Observation, objective: Objective)
             continue
         fastest, now = situation.memory.fastest[tunable.name], situation.values.get(WORKERS, 1.0)
         load = now * seen.arrivals_per_worker * fastest * BURSTINESS
-        for workers in _no_more(now, _fewest_workers(situation, observation)):
+        for workers in _no_more(now, fewest_workers(situation)):
             wait = longest_wait_seconds(objective)
             enough = float(ceil(SLACK * servers_needed(load / workers, fastest, wait)))
             moved = _moved(situation, tunable, workers, enough)
@@ -122,7 +110,7 @@ def half(situation: Situation, observation: Observation, objective: Objective) -
     """
     if (observation.response_seconds or 0.0) <= objective.limit.total_seconds():
         return None
-    now, fewest = situation.values.get(WORKERS, 1.0), _fewest_workers(situation, observation)
+    now, fewest = situation.values.get(WORKERS, 1.0), fewest_workers(situation)
     for tunable, size, seen, hold in _waited_for(situation, observation, objective):
         workers = min(now, max(fewest, ceil(now * size / 2 / _most(situation, tunable))))
         fewer = float(ceil(now * size / 2 / workers))

@@ -5,11 +5,11 @@ A measurement outranks a prediction. What was seen under another load says nothi
 
 from collections.abc import Mapping
 from dataclasses import replace
-from math import log, sqrt
+from math import ceil, log, sqrt
 from typing import Final
 
 from paceline_operator.core.measure.observation import Observation
-from paceline_operator.core.model.tunables import WORKERS, Values
+from paceline_operator.core.model.tunables import WORKERS, Values, pool
 from paceline_operator.core.situation.memory import Known, Measured, Memory, Noise
 from paceline_operator.core.situation.situation import Situation
 
@@ -28,6 +28,8 @@ CREEP: Final = 1.02
 SLOW_QUERY: Final = 1.5
 DISPROVED: Final = 0
 """In place of how often a database drowned: fewer connections were tried and made things worse."""
+MOST_BUSY: Final = 0.6
+"""Loops are not made busier than this when workers go so that the others' pools are large enough."""
 MOST_OVERHEAD: Final = 0.1
 DEFAULT_OVERHEAD: Final = 0.01
 
@@ -126,12 +128,34 @@ def is_disproved(situation: Situation, name: str) -> bool:
 
 def more_would_slow(situation: Situation, name: str, query_seconds: float) -> bool:
     """Whether a database is slow, and more connections would make it slower, as far as anybody knows: once fewer made
-    things worse, more are worth a try.
+    things worse, or where there are no fewer to try, more are worth a try.
 
     Worked example: 2 connections of each of 4 pods, queries of 3 ms that take 24 ms of late, 800 requests a second.
     One connection serves half as many: it is not they, and 8 serve all.
     """
-    return database_is_slow(situation.memory, name, query_seconds) and not is_disproved(situation, name)
+    return database_is_slow(situation.memory, name, query_seconds) and not no_fewer(situation, name)
+
+
+def no_fewer(situation: Situation, name: str) -> bool:
+    """Whether fewer connections are no remedy: they were tried of late, or there are none."""
+    return is_disproved(situation, name) or _smallest(situation, name)
+
+
+def _smallest(situation: Situation, name: str) -> bool:
+    """Whether a pool has the fewest connections that it may have, in the fewest workers."""
+    size, spec = situation.values.get(pool(name)), situation.policy.tunables.get(pool(name))
+    if size is None or spec is None or spec.bounds is None or size > spec.bounds.minimum:
+        return False
+    return situation.values.get(WORKERS, 1.0) <= fewest_workers(situation)
+
+
+def fewest_workers(situation: Situation) -> float:
+    """Workers that have the CPU time, when some go so that the others' pools are large enough."""
+    now, spec = situation.values.get(WORKERS, 1.0), situation.policy.tunables.get(WORKERS)
+    busy = situation.observation.busy(1) if situation.observation else None
+    if spec is None or spec.bounds is None or busy is None:
+        return now
+    return min(now, max(spec.bounds.minimum, ceil(busy / MOST_BUSY)))
 
 
 def is_rejected(situation: Situation, values: Values) -> bool:
