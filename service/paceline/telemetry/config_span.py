@@ -5,11 +5,11 @@ from time import time_ns
 from typing import Any
 
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, SpanContext, TraceFlags, Tracer
+from opentelemetry.trace import Tracer
 from opentelemetry.util.types import AttributeValue
 
 from paceline.telemetry.sampler import GENERATION
-from paceline.telemetry.traceparent import parse_traceparent
+from paceline.telemetry.traceparent import links_to
 
 
 def export_config_applied(
@@ -37,18 +37,10 @@ def export_config_applied(
             **_flat("paceline.old", old),
             **_flat("paceline.new", new),
         },
-        links=_links(traceparent),
+        links=links_to(traceparent),
         start_time=began,
     )
     span.end(ended)
-
-
-def _links(traceparent: str | None) -> list[Link]:
-    remote = parse_traceparent(traceparent) if traceparent else None
-    if remote is None:
-        return []
-    flags = TraceFlags(TraceFlags.SAMPLED if remote.sampled else TraceFlags.DEFAULT)
-    return [Link(SpanContext(remote.trace_id, remote.span_id, True, flags))]
 
 
 def _flat(prefix: str, values: Mapping[str, Any]) -> dict[str, AttributeValue]:

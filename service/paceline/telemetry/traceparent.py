@@ -7,6 +7,8 @@ Source: W3C Trace Context, level 2, "traceparent header". Worked example:
 import re
 from typing import Final, NamedTuple
 
+from opentelemetry.trace import Link, SpanContext, TraceFlags
+
 _FORMAT: Final = re.compile(rb"(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _SAMPLED: Final = 1
 
@@ -30,3 +32,12 @@ def parse_traceparent(header: bytes | str) -> Remote | None:
     if not trace_id or not span_id or (version == b"00" and rest):
         return None
     return Remote(trace_id, span_id, bool(int(flags, 16) & _SAMPLED))
+
+
+def links_to(traceparent: str | None) -> list[Link]:
+    """For the span of what a caller's span has caused; empty for None and for anything malformed."""
+    remote = parse_traceparent(traceparent) if traceparent else None
+    if remote is None:
+        return []
+    flags = TraceFlags(TraceFlags.SAMPLED if remote.sampled else TraceFlags.DEFAULT)
+    return [Link(SpanContext(remote.trace_id, remote.span_id, True, flags))]

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
-from procrastinate import App, PsycopgConnector, RetryStrategy
+from paceline.tracing import JobSpans
+from procrastinate import App, JobContext, PsycopgConnector, RetryStrategy
+from procrastinate.jobs import Job
 
 from paceline_api import accounts, mail
 from paceline_api.client_settings import MailSettings
@@ -23,7 +25,7 @@ _HEARTBEATS: Final = 3  # in the time after which a worker counts as dead
 logger = logging.getLogger(__name__)
 
 
-def build_app(settings: Settings, postgres: asyncpg.Pool) -> App:
+def build_app(settings: Settings, postgres: asyncpg.Pool, spans: JobSpans) -> App:
     """procrastinate's application with all jobs; it connects when opened."""
     # Whoever is told to stop while the database is away waits for a connection, too: not for the pool's half minute.
     connector = PsycopgConnector(
@@ -31,19 +33,36 @@ def build_app(settings: Settings, postgres: asyncpg.Pool) -> App:
     )
     app = App(connector=connector)
 
-    @app.task(name=WELCOME_MAIL, queue=QUEUE, retry=_retry(settings.mail))
-    async def welcome_mail(account_id: int) -> None:
-        try:
-            account = (await accounts.by_ids(postgres, [account_id])).get(account_id)
-            if account is not None:  # else closed before we came to it
-                await mail.send(mail.welcome(account, settings.mail.sender), settings.mail)
-        except MailRefused as error:
-            logger.error("no welcome mail for account %d: %s", account_id, error)
-            raise
-        except asyncio.CancelledError as error:  # procrastinate would never try again
-            raise MailDelayed("the process was told to stop before the mail was sent") from error
+    @app.task(name=WELCOME_MAIL, queue=QUEUE, retry=_retry(settings.mail), pass_context=True)
+    async def welcome_mail(context: JobContext, account_id: int, traceparent: str | None = None) -> None:
+        with spans.linked(f"process {WELCOME_MAIL}", traceparent, _attributes(context.job)):
+            await _welcome(account_id, postgres, settings.mail)
 
     return app
+
+
+async def _welcome(account_id: int, postgres: asyncpg.Pool, settings: MailSettings) -> None:
+    try:
+        account = (await accounts.by_ids(postgres, [account_id])).get(account_id)
+        if account is not None:  # else closed before we came to it
+            await mail.send(mail.welcome(account, settings.sender), settings)
+    except MailRefused as error:
+        logger.error("no welcome mail for account %d: %s", account_id, error)
+        raise
+    except asyncio.CancelledError as error:  # procrastinate would never try again
+        raise MailDelayed("the process was told to stop before the mail was sent") from error
+
+
+def _attributes(job: Job) -> dict[str, str | int]:
+    """By OpenTelemetry's conventions for messaging, which have no name for the attempt."""
+    return {
+        "messaging.system": "procrastinate",
+        "messaging.operation.name": "process",
+        "messaging.operation.type": "process",
+        "messaging.destination.name": job.queue,
+        "messaging.message.id": str(job.id),
+        "paceline.attempt": job.attempts + 1,
+    }
 
 
 async def work(settings: Settings) -> None:
@@ -55,8 +74,16 @@ async def work(settings: Settings) -> None:
     if settings.mail.smtp_url is None:
         raise ConfigurationError("environment variable API_MAIL_SMTP_URL is not set: jobs wait until it is")
     _refuse_early_death(settings)
+    spans = JobSpans.from_environment()
+    try:
+        await _work(settings, spans)
+    finally:
+        await asyncio.to_thread(spans.shutdown)
+
+
+async def _work(settings: Settings, spans: JobSpans) -> None:
     async with asyncpg.create_pool(settings.postgres.url.get_secret_value(), min_size=0, max_size=1) as postgres:
-        app = build_app(settings, postgres)
+        app = build_app(settings, postgres, spans)
         async with app.open_async():
             reviving = asyncio.create_task(_revive(app, settings.mail.stalled_seconds))
             showing = asyncio.create_task(_show_life(settings.jobs.alive_file))

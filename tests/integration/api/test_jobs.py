@@ -20,6 +20,11 @@ import psutil
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
+from collector import Collector, collecting
+from opentelemetry import context, trace
+from opentelemetry.proto.trace.v1 import trace_pb2
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
+from paceline_api import outbox
 from paceline_api.errors import ConfigurationError
 from paceline_api.jobs.worker import work
 from paceline_api.settings import Settings
@@ -31,6 +36,8 @@ Start = Callable[[Settings], AbstractAsyncContextManager[httpx2.AsyncClient]]
 SECONDS = 60.0  # a busy machine takes its time to start a process
 PATIENT = {"API_MAIL_STALLED_SECONDS": "100"}
 """Nobody begins a job anew because a busy machine kept its process from saying that it lives."""
+
+TRACE, SPAN = 0x0AF7651916CD43DD8448EB211C80319C, 0xB7AD6B7169203331
 
 
 class MailServer:
@@ -278,3 +285,51 @@ async def test_with_nothing_to_complain_of_it_writes_nothing(
     said = (await asyncio.to_thread(log.read_text)).splitlines()
     # procrastinate cancels its own tasks again where they take long to end, as on a busy machine.
     assert [line for line in said if not line.startswith("WARNING psycopg: query cancellation interrupted")] == []
+
+
+async def sign_up_below_a_span(dsn: str, email: str, *, drawn: bool) -> None:
+    """As the route does it, below the span of a request."""
+    flags = TraceFlags(TraceFlags.SAMPLED if drawn else TraceFlags.DEFAULT)
+    token = context.attach(trace.set_span_in_context(NonRecordingSpan(SpanContext(TRACE, SPAN, False, flags))))
+    connection = await asyncpg.connect(dsn)
+    try:
+        insert = "INSERT INTO accounts (email, password_hash) VALUES ($1, '') RETURNING id"
+        account_id = await connection.fetchval(insert, email)
+        await outbox.defer(connection, outbox.WELCOME_MAIL, account_id=account_id)
+    finally:
+        context.detach(token)
+        await connection.close()
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with collecting() as started:
+        yield started
+
+
+@pytest.mark.parametrize("drawn", [True, False])
+async def test_each_attempt_is_a_span_linked_to_the_request_that_was_drawn(
+    drawn: bool,
+    collector: Collector,
+    environment: dict[str, str],
+    mail_server: MailServer,
+    smtp_url: str,
+    tmp_path: Path,
+    migrated_dsn: str,
+) -> None:
+    mail_server.answers = ["451 busy"]
+    await sign_up_below_a_span(migrated_dsn, f"linked-{drawn}@example.org".lower(), drawn=drawn)
+    variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint, "API_MAIL_SMTP_URL": smtp_url, **PATIENT}
+    async with working({**environment, **variables}, tmp_path / "jobs.log"):
+        await eventually_async(lambda: len(collector.named("process welcome_mail")) == 2, "both attempts", SECONDS)
+    first, second = sorted(
+        collector.named("process welcome_mail"), key=lambda span: span.attributes["paceline.attempt"]
+    )
+    assert first.links == second.links == (((f"{TRACE:032x}", f"{SPAN:016x}"),) if drawn else ())
+    assert first.trace_id not in {second.trace_id, f"{TRACE:032x}"}
+    assert (first.failed, first.attributes["error.type"]) == (True, "MailDelayed")
+    assert not second.failed
+    assert second.kind == trace_pb2.Span.SpanKind.SPAN_KIND_CONSUMER
+    assert second.attributes["messaging.operation.type"] == "process"
+    assert second.attributes["messaging.destination.name"] == "mail"
+    assert [first.attributes["paceline.attempt"], second.attributes["paceline.attempt"]] == [1, 2]

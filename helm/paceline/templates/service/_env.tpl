@@ -2,10 +2,7 @@
 {{- $service := .Values.service -}}
 - {name: PACELINE_BIND, value: "0.0.0.0:8000"}
 - {name: PACELINE_TRACE_RATIO, value: {{ .Values.telemetry.sampleRatio | quote }}}
-- {name: OTEL_SERVICE_NAME, value: {{ include "paceline.name" (list . "service") }}}
-{{- with .Values.telemetry.otlpEndpoint }}
-- {name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ . | quote }}}
-{{- end }}
+{{- include "paceline.otelEnv" (list . "service") }}
 {{- with include "paceline.securityRedisSecret" . }}
 - {name: SECURITY_REDIS_URL, valueFrom: {secretKeyRef: {name: {{ . | quote }}, key: url}}}
 {{- end }}
@@ -24,6 +21,7 @@
 {{/* What sends mails knows the mail server's password, and not the secret that signs tokens. */}}
 {{- define "paceline.jobsEnv" -}}
 - {name: API_JOBS_ALIVE_FILE, value: /tmp/jobs-alive}
+{{- include "paceline.otelEnv" (list . "jobs") }}
 {{- if .Values.service.smtp.existingSecret }}
 - {name: API_MAIL_SMTP_URL, valueFrom: {secretKeyRef: {name: {{ .Values.service.smtp.existingSecret | quote }}, key: url}}}
 {{- else }}
@@ -33,6 +31,14 @@
 - {name: API_MAIL_SENDER, value: {{ . | quote }}}
 {{- end }}
 {{- include "paceline.sharedEnv" . }}
+{{- end -}}
+
+{{- define "paceline.otelEnv" -}}
+{{- $root := first . }}
+- {name: OTEL_SERVICE_NAME, value: {{ include "paceline.name" . }}}
+{{- with $root.Values.telemetry.otlpEndpoint }}
+- {name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ . | quote }}}
+{{- end }}
 {{- end -}}
 
 {{/* Of the service and its jobs. What users set comes last: it wins. */}}
