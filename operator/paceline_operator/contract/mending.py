@@ -1,6 +1,7 @@
 """Entries put into a pod: variables, ports, volumes and mounts, each under a name or a path that is taken once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, count
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -27,10 +28,32 @@ def with_volume(subject: Subject, name: str, **source: Any) -> Subject:
 
 
 def with_mount(subject: Subject, path: str, volume: str, **entry: Any) -> Subject:
-    """The volume as a folder at a path, without the mounts that were there or below: they would hide it."""
-    mounts = [each for each in subject.container.get("volumeMounts") or () if not is_below(each.get("mountPath"), path)]
+    """The volume as a folder at a path, in place of what is mounted there: see `in_the_way`."""
+    mounts = [each for each in _mounts(subject) if not is_below(each.get("mountPath"), path)]
     mount = {"name": volume, "mountPath": path, **entry}
     return subject.with_container(volumeMounts=replaced(mounts, "mountPath", mount))
+
+
+def without_single_file(subject: Subject, path: str | None, meant: Callable[[Spec | None], bool]) -> Subject:
+    """Without the mount by subPath that is the file at a path, where its volume was meant for it."""
+    mount, volume = volume_at(subject, path) if path else (None, None)
+    if mount is None or not is_part(mount) or not meant(volume):
+        return subject
+    return subject.with_container(volumeMounts=[each for each in _mounts(subject) if each is not mount])
+
+
+def in_the_way(subject: Subject, folder: str, meant: Callable[[Spec | None], bool]) -> str | None:
+    """The mount of another volume that one at the folder would replace, hide, or find no place in."""
+    found = {str(volume["name"]): volume for volume in volumes(subject)}
+    for each in _mounts(subject):
+        at, volume = str(each.get("mountPath")), found.get(str(each.get("name")))
+        inside = PurePosixPath(at) == PurePosixPath(folder) or is_below(at, folder)
+        if inside and not meant(volume):
+            return f"volume {each.get('name')} at {at}"
+        # Below a folder that can be written to, kubelet makes the place for a mount by itself.
+        if is_below(folder, at) and ("emptyDir" not in (volume or {}) or each.get("readOnly")):
+            return f"volume {each.get('name')} at {at}"
+    return None
 
 
 def replaced(entries: Sequence[Spec] | None, key: str, entry: Spec) -> list[Spec]:
@@ -44,18 +67,30 @@ def replaced(entries: Sequence[Spec] | None, key: str, entry: Spec) -> list[Spec
 
 def free_name(subject: Subject, wish: str) -> str:
     """A name for a volume that none has."""
-    taken = {volume.get("name") for volume in subject.pod.get("volumes") or ()}
-    return wish if wish not in taken else f"paceline-{wish}"
+    taken = {volume.get("name") for volume in volumes(subject)}
+    names = chain((wish, f"paceline-{wish}"), (f"paceline-{wish}-{number}" for number in count(2)))
+    return next(name for name in names if name not in taken)
+
+
+def volumes(subject: Subject) -> Sequence[Spec]:
+    """Its volumes, those that a StatefulSet claims for each pod included."""
+    claims = (subject.manifest.get("spec") or {}).get("volumeClaimTemplates") or ()
+    names = (str((each.get("metadata") or {}).get("name")) for each in claims)
+    return [*(subject.pod.get("volumes") or ()), *({"name": name, "persistentVolumeClaim": {}} for name in names)]
 
 
 def volume_at(subject: Subject, path: str) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
     """The mount that a path lies in, the nearest, and its volume."""
-    mounts = [each for each in subject.container.get("volumeMounts") or () if _holds(each.get("mountPath"), path)]
+    mounts = [each for each in _mounts(subject) if _holds(each.get("mountPath"), path)]
     if not mounts:
         return None, None
     mount = max(mounts, key=lambda each: len(str(each["mountPath"])))
-    volumes = (each for each in subject.pod.get("volumes") or () if each.get("name") == mount.get("name"))
-    return mount, next(volumes, None)
+    return mount, next((each for each in volumes(subject) if each.get("name") == mount.get("name")), None)
+
+
+def is_part(mount: Mapping[str, Any]) -> bool:
+    """Whether it is one path of the volume, which kubelet never updates."""
+    return bool(mount.get("subPath") or mount.get("subPathExpr"))
 
 
 def is_below(path: object, folder: str) -> bool:
@@ -65,3 +100,7 @@ def is_below(path: object, folder: str) -> bool:
 
 def _holds(folder: object, path: str) -> bool:
     return PurePosixPath(str(folder)) == PurePosixPath(path) or is_below(path, str(folder))
+
+
+def _mounts(subject: Subject) -> Sequence[Spec]:
+    return subject.container.get("volumeMounts") or ()
