@@ -36,9 +36,11 @@ def command(subject: Subject) -> Found:
         return (Finding("command", True, told, by_hand=True),), subject
     server = other_server(container)
     told = f"{server} serves: write `paceline serve` in its place, and install paceline[service] in the image"
-    field = "command" if other_server({"command": container.get("command")}) else "args"
-    line = under_paceline(container[field])
-    return (Finding("command", True, told),), subject.with_container(**{field: line})
+    fields = under_paceline(container)
+    if fields is None:
+        told += "; the command starts more than one server"
+        return (Finding("command", True, told, by_hand=True),), subject
+    return (Finding("command", True, told),), subject.with_container(**fields)
 
 
 def port(subject: Subject) -> Found:

@@ -1,15 +1,12 @@
 """What a container's command line and variables say of the settings that the contract is about."""
 
-import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from paceline_operator.contract.commands import OURS, SERVERS, shell_text, shown_to_serve, split, starts
 from paceline_operator.contract.subject import Spec, words
 
-_PACELINE: Final = re.compile(r"(?:^|[\s/\"'])paceline\s+serve(?=[\s\"']|$)")
-_OTHER: Final = re.compile(r"(?:^|(?<=[\s/\"']))(gunicorn|uvicorn)(?=[\s\"']|$)")
 _FLAGS: Final[Mapping[str, tuple[str, ...]]] = {
     "PACELINE_MANAGEMENT_BIND": ("--management-bind",),
     "PACELINE_TUNING_FILE": ("--tuning",),
@@ -35,26 +32,29 @@ class Setting:
 
 def serves(container: Spec) -> bool | None:
     """Whether it runs `paceline serve`; None where the manifest does not show it."""
-    line = " ".join(words(container))
-    if _PACELINE.search(line):
-        return True
-    return False if _OTHER.search(line) else None
+    return shown_to_serve(words(container))
 
 
 def other_server(container: Spec) -> str | None:
-    """The server that its command names."""
-    found = _OTHER.search(" ".join(words(container)))
-    return found.group(1) if found else None
+    """The server that its command starts."""
+    return next((each.name for each in starts(words(container)) if each.name in SERVERS), None)
 
 
-def under_paceline(line: Sequence[Any]) -> list[str]:
-    """A command with `paceline serve` where the other server's name was; the rest of the line stays."""
-    for index, word in enumerate(map(str, line)):
-        if re.fullmatch(r"(?:.*/)?(?:gunicorn|uvicorn)", word):
-            return [*map(str, line[:index]), _OTHER.sub("paceline", word), "serve", *map(str, line[index + 1 :])]
-        if " " in word and _OTHER.search(word):  # a shell's text
-            return [*map(str, line[:index]), _OTHER.sub("paceline serve", word, count=1), *map(str, line[index + 1 :])]
-    return list(map(str, line))
+def under_paceline(container: Spec) -> Mapping[str, list[str]] | None:
+    """Command and args with `paceline serve` in place of the other server; None where it is not clear of which."""
+    line = list(words(container))
+    found = [each for each in starts(line) if each.name in (*SERVERS, OURS)]
+    if len(found) != 1 or found[0].name == OURS:
+        return None
+    at, word = found[0], line[found[0].index]
+    folder = at.path.removesuffix(at.name)
+    if at.index == shell_text(line):
+        line[at.index] = f"{word[: at.begin]}{folder}paceline serve{word[at.end :]}"
+    else:
+        line[at.index : at.index + 1] = [f"{folder}paceline", "serve"]
+    before = len(container.get("command") or ())
+    before += (len(line) - len(words(container))) * (at.index < before)
+    return {name: part for name, part in (("command", line[:before]), ("args", line[before:])) if part}
 
 
 def setting(container: Spec, name: str) -> Setting:
@@ -86,14 +86,13 @@ def seconds(container: Spec, name: str, default: float) -> float:
 
 
 def _split(container: Spec) -> list[str]:
-    """The words of the line, those in a shell's text included."""
-    found: list[str] = []
-    for word in words(container):
-        try:
-            found += shlex.split(word) if " " in word else [word]
-        except ValueError:  # an open quote
-            found += word.split()
-    return found
+    """The words behind the server's name, those in a shell's text included: what is before it are others' options."""
+    line = words(container)
+    served = [each for each in starts(line) if each.name in (*SERVERS, OURS)]
+    if served:
+        return [word for each in served for word in each.rest]
+    at = shell_text(line)
+    return [*line] if at is None else [*split(line[at]), *line[at + 1 :]]
 
 
 def _option(line: Sequence[str], flag: str) -> str | None:

@@ -1,15 +1,14 @@
 """A workload's pod, found in its manifest: the pod's spec, and the container that serves. Copies, never changes."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from paceline_operator.contract.commands import shown_to_serve
 from paceline_operator.errors import UsageError
 
 PORT_NAME: Final = "paceline"
 _DEFAULT_CONTAINER: Final = "kubectl.kubernetes.io/default-container"
-_SERVERS: Final = re.compile(r"(?:^|[\s/\"'])(?:paceline\s+serve|gunicorn|uvicorn)(?=[\s\"']|$)")
 
 Spec = Mapping[str, Any]
 Step = tuple[str, int]
@@ -116,7 +115,7 @@ def _chosen(manifest: Spec, template: Spec, pod: Spec, steps: Sequence[Step], co
     annotations = (template.get("metadata") or {}).get("annotations") or {}
     signs = (
         lambda each: any(port.get("name") == PORT_NAME for port in each.get("ports") or ()),
-        lambda each: _SERVERS.search(" ".join(words(each))) is not None,
+        lambda each: shown_to_serve(words(each)) is not None,
         lambda each: each.get("name") == annotations.get(_DEFAULT_CONTAINER, ""),
     )
     return next((step for sign in signs for step in steps if sign(of[step])), steps[0])
