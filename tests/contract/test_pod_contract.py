@@ -86,17 +86,24 @@ metadata: {name: {{ include "shop.fullname" . }}}
 """
 
 
+def with_our_library(folder: Path, template: str) -> dict[str, Any]:
+    """What a chart makes of a template that uses it."""
+    dependency = "dependencies: [{name: paceline-pod, version: 0.1.0, repository: ''}]"
+    (folder / "Chart.yaml").write_text(f"apiVersion: v2\nname: shop\nversion: 1.0.0\n{dependency}\n")
+    (folder / "templates").mkdir()
+    (folder / "templates" / "shop.yaml").write_text(template)
+    shutil.copytree(ROOT / "helm" / "paceline" / "charts" / "paceline-pod", folder / "charts" / "paceline-pod")
+    command = ["helm", "template", "shop", str(folder)]
+    manifest: dict[str, Any] = yaml.safe_load(
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    )
+    return manifest
+
+
 @needs_helm
 def test_a_foreign_chart_lacks_nothing_with_our_library(tmp_path: Path) -> None:
-    dependency = "dependencies: [{name: paceline-pod, version: 0.1.0, repository: ''}]"
-    (tmp_path / "Chart.yaml").write_text(f"apiVersion: v2\nname: shop\nversion: 1.0.0\n{dependency}\n")
-    (tmp_path / "templates").mkdir()
     template = CONTAINER + block("paceline.container")
-    (tmp_path / "templates" / "shop.yaml").write_text(template.replace('Seconds" 5', 'Seconds" 0'))
-    shutil.copytree(ROOT / "helm" / "paceline" / "charts" / "paceline-pod", tmp_path / "charts" / "paceline-pod")
-
-    command = ["helm", "template", "shop", str(tmp_path)]
-    manifest = yaml.safe_load(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    manifest = with_our_library(tmp_path, template.replace('Seconds" 5', 'Seconds" 0'))
 
     assert lacks(manifest) == []
     pod = manifest["spec"]["template"]["spec"]
@@ -107,6 +114,22 @@ def test_a_foreign_chart_lacks_nothing_with_our_library(tmp_path: Path) -> None:
     assert (values["PACELINE_RUN_DIR"], values["DATABASE_URL"]) == ("/run/paceline/mine", "x")
     assert app["readinessProbe"]["periodSeconds"] == 9
     assert len(values) == len(app["env"])
+
+
+@needs_helm
+def test_our_library_leaves_a_chart_s_own_probes_and_ports_as_they_are(tmp_path: Path) -> None:
+    template = CONTAINER + block("paceline.container")
+    template = template.replace("[{name: http, containerPort: 8000}]", "[{containerPort: 8000}, {containerPort: 8443}]")
+    template = template.replace("{httpGet: {path: /readyz, port: 9090}, periodSeconds: 9}", "{exec: {command: [ask]}}")
+    template = template.replace('"terminationDelaySeconds" 5', '"terminationDelaySeconds" .Values.none')
+    pod = with_our_library(tmp_path, template)["spec"]["template"]["spec"]
+
+    (app,) = pod["containers"]
+    assert app["readinessProbe"] == {"exec": {"command": ["ask"]}}
+    assert app["livenessProbe"]["httpGet"]["path"] == "/livez"
+    assert [each["containerPort"] for each in app["ports"]] == [9090, 8000, 8443]
+    assert pod["terminationGracePeriodSeconds"] == 5 + 30 + 20
+    assert {"name": "PACELINE_TERMINATION_DELAY_SECONDS", "value": "5"} in app["env"]
 
 
 def kustomized(folder: Path, **kustomizations: dict[str, Any]) -> list[dict[str, Any]]:

@@ -9,7 +9,11 @@ The pod contract as templates, for any chart. All take one dict:
 {{/* The container with variables, port, probes and mounts: `- {{ include "paceline.container" (dict …) | indent 10 | trim }}`. */}}
 {{- define "paceline.container" -}}
 {{- $own := .container -}}
-{{- $merged := merge (dict) $own (include "paceline.probes" . | fromYaml) -}}
+{{- $merged := deepCopy $own -}}
+{{- range $kind, $probe := include "paceline.probes" . | fromYaml -}}
+{{- /* Whole or not at all: Kubernetes refuses a probe of two handlers. */ -}}
+{{- if not (hasKey $own $kind) -}}{{- $_ := set $merged $kind $probe -}}{{- end -}}
+{{- end -}}
 {{- range $list, $key := dict "env" "name" "ports" "name" "volumeMounts" "mountPath" -}}
 {{- $entries := concat (include (printf "paceline.%s" $list) $ | fromYamlArray) (get $own $list | default list) -}}
 {{- $_ := set $merged $list (include "paceline.unique" (list $key (toYaml $entries)) | fromYamlArray) -}}
@@ -35,15 +39,15 @@ livenessProbe: {httpGet: {path: /livez, port: paceline}, periodSeconds: 5, timeo
 
 {{/* terminationGracePeriodSeconds. Not ready first, then the longest request, then what each process may take to stop. */}}
 {{- define "paceline.gracePeriodSeconds" -}}
-{{- add (hasKey . "terminationDelaySeconds" | ternary .terminationDelaySeconds 5) (hasKey . "gracefulTimeoutSeconds" | ternary .gracefulTimeoutSeconds 30) 20 -}}
+{{- add (kindIs "invalid" .terminationDelaySeconds | ternary 5 .terminationDelaySeconds) (kindIs "invalid" .gracefulTimeoutSeconds | ternary 30 .gracefulTimeoutSeconds) 20 -}}
 {{- end -}}
 
 {{- define "paceline.env" -}}
 - {name: PACELINE_MANAGEMENT_BIND, value: "0.0.0.0:9090"}
 - {name: PACELINE_RUN_DIR, value: /run/paceline/pod}
 - {name: PACELINE_TUNING_FILE, value: /etc/paceline/tuning/tuning.json}
-- {name: PACELINE_TERMINATION_DELAY_SECONDS, value: {{ hasKey . "terminationDelaySeconds" | ternary .terminationDelaySeconds 5 | quote }}}
-- {name: PACELINE_GRACEFUL_TIMEOUT_SECONDS, value: {{ hasKey . "gracefulTimeoutSeconds" | ternary .gracefulTimeoutSeconds 30 | quote }}}
+- {name: PACELINE_TERMINATION_DELAY_SECONDS, value: {{ kindIs "invalid" .terminationDelaySeconds | ternary 5 .terminationDelaySeconds | quote }}}
+- {name: PACELINE_GRACEFUL_TIMEOUT_SECONDS, value: {{ kindIs "invalid" .gracefulTimeoutSeconds | ternary 30 .gracefulTimeoutSeconds | quote }}}
 - {name: PACELINE_POD_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
 - {name: PACELINE_POD_UID, valueFrom: {fieldRef: {fieldPath: metadata.uid}}}
 {{- end -}}
@@ -60,6 +64,7 @@ livenessProbe: {httpGet: {path: /livez, port: paceline}, periodSeconds: 5, timeo
 
 {{/*
 A list without doubles: of two entries that have the same value in a field the later one stays, which is the user's.
+Entries without that field, such as a port without a name, all stay.
 Of two with the same name a strategic merge patch keeps either, and server-side apply refuses both.
 */}}
 {{- define "paceline.unique" -}}
@@ -69,8 +74,8 @@ Of two with the same name a strategic merge patch keeps either, and server-side 
 {{- $kept := list -}}
 {{- range reverse $entries -}}
 {{- $key := get . $field -}}
-{{- if not (hasKey $taken $key) -}}
-{{- $_ := set $taken $key true -}}
+{{- if or (not $key) (not (hasKey $taken $key)) -}}
+{{- $_ := set $taken ($key | default "") true -}}
 {{- $kept = prepend $kept . -}}
 {{- end -}}
 {{- end -}}
