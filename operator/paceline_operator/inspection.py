@@ -1,7 +1,7 @@
 """`paceline-operator inspect`: fetches a workload from the cluster or from manifests, and holds it to the contract."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import yaml
@@ -9,6 +9,7 @@ import yaml
 from paceline_operator.cluster.looking import cluster_seen_by, namespace_in_use
 from paceline_operator.cluster.refusals import Missing
 from paceline_operator.contract.inspected import Inspected, inspected
+from paceline_operator.contract.shape import check_shape
 from paceline_operator.contract.subject import named, read_subject
 from paceline_operator.errors import OperatorError, UsageError
 from paceline_operator.ports import PlatformUnavailable
@@ -73,7 +74,8 @@ def of_manifests(text: str, wanted: Wanted | None, namespace: str | None, contai
     """
     found = [each for each in _workloads(text) if _is(each, wanted, namespace)]
     if len(found) == 1:
-        return inspected(read_subject(found[0], container))
+        check_shape(found[0])
+        return inspected(replace(read_subject(found[0], container), fallback_namespace=namespace))
     asked = f"no {wanted.kind} {wanted.name}" if wanted else "no workload"
     several = f"{len(found)} workloads: name one of {', '.join(sorted(map(named, found)))}"
     raise UsageError(f"the manifests hold {several if found else asked}")
@@ -86,25 +88,50 @@ def _path(wanted: Wanted, namespace: str) -> str:
     return f"{group}/namespaces/{namespace}/{plural}/{wanted.name}"
 
 
+class _Loader(yaml.SafeLoader):
+    """A `=` on its own is a text, as it is for kubectl; PyYAML knows the tag, and not what to make of it."""
+
+
+_Loader.add_constructor("tag:yaml.org,2002:value", lambda _, node: str(node.value))
+
+
 def _workloads(text: str) -> Sequence[Mapping[str, Any]]:
     try:
-        documents = [each for each in yaml.safe_load_all(text) if isinstance(each, Mapping)]
+        # S506: _Loader is a SafeLoader.
+        documents = [each for each in yaml.load_all(text, _Loader) if isinstance(each, Mapping)]
     except yaml.YAMLError as error:
         raise UsageError(f"not YAML: {' '.join(str(error).split())}") from error
-    items = [
-        item for each in documents for item in (each.get("items") or () if each.get("kind") == "List" else (each,))
-    ]
-    return [item for item in items if _has_pods(item)]
+    items = [item for each in documents for item in _items(each)]
+    return [item for item in items if _has_pods(item) and not _is_hook(item)]
+
+
+def _items(document: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """What a list holds: a `List` of anything, or a `DeploymentList`, whose items need not say what they are."""
+    kind, items = str(document.get("kind")), document.get("items")
+    if not kind.endswith("List") or not isinstance(items, list):
+        return (document,)
+    known = {} if kind == "List" else {"apiVersion": document.get("apiVersion"), "kind": kind.removesuffix("List")}
+    return [{**known, **item} for item in items if isinstance(item, Mapping)]
 
 
 def _has_pods(item: Mapping[str, Any]) -> bool:
     """Not of a Job: it ends, and nothing is tuned that ends."""
-    spec = item.get("spec") or {}
-    return item.get("kind") == "Pod" or (item.get("kind") != "Job" and bool((spec.get("template") or {}).get("spec")))
+    pods = _part(_part(item, "spec"), "template").get("spec")
+    return item.get("kind") == "Pod" or (item.get("kind") != "Job" and bool(pods))
+
+
+def _is_hook(item: Mapping[str, Any]) -> bool:
+    """What Helm runs and removes around a release, such as the pod of a `helm test`."""
+    return "helm.sh/hook" in _part(_part(item, "metadata"), "annotations")
 
 
 def _is(item: Mapping[str, Any], wanted: Wanted | None, namespace: str | None) -> bool:
-    metadata = item.get("metadata") or {}
+    metadata = _part(item, "metadata")
     if namespace is not None and metadata.get("namespace", namespace) != namespace:
         return False
     return wanted is None or (item.get("kind"), metadata.get("name")) == (wanted.kind, wanted.name)
+
+
+def _part(item: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = item.get(name)
+    return found if isinstance(found, Mapping) else {}

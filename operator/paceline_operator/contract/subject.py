@@ -25,6 +25,8 @@ class Subject:
     step: Step
     target: str | None = None
     """Whose document its pods mount, where that is another's: of a Pod, or of what lends its template to a Rollout."""
+    fallback_namespace: str | None = None
+    """Where it will be, when its manifest does not say."""
 
     @property
     def document(self) -> str:
@@ -41,8 +43,8 @@ class Subject:
 
     @property
     def namespace(self) -> str | None:
-        """None where the manifest names none."""
-        return (self.manifest.get("metadata") or {}).get("namespace")
+        """None where neither the manifest nor who asked names one."""
+        return (self.manifest.get("metadata") or {}).get("namespace") or self.fallback_namespace
 
     @property
     def pod(self) -> Spec:
@@ -96,7 +98,9 @@ def running(pod: Spec) -> Iterator[Step]:
 
 def named(manifest: Spec) -> str:
     """`Deployment shop`, for messages."""
-    return f"{manifest.get('kind') or 'an object'} {(manifest.get('metadata') or {}).get('name') or 'without a name'}"
+    metadata = manifest.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, Mapping) else None
+    return f"{manifest.get('kind') or 'an object'} {name or 'without a name'}"
 
 
 def words(container: Spec) -> Sequence[str]:
