@@ -8,6 +8,7 @@ from paceline_operator.contract.clause import Finding
 from paceline_operator.contract.mending import (
     free_name,
     in_the_way,
+    is_at,
     is_below,
     is_part,
     volume_at,
@@ -55,7 +56,7 @@ def tuning(subject: Subject) -> Found:
 
 def _with_document(subject: Subject, folder: str) -> Subject:
     mount, volume = volume_at(subject, folder)
-    if mount is not None and mount["mountPath"] == folder and _is_replaceable(volume):
+    if mount is not None and is_at(mount, folder) and _is_replaceable(volume):
         name = str(mount["name"])
     else:
         holding = (each for each in volumes(subject) if (each.get("configMap") or {}).get("name") == subject.document)
@@ -83,7 +84,7 @@ def run_folder(subject: Subject) -> Found:
 
 def _with_run_folder(subject: Subject) -> Subject:
     mount, volume = volume_at(subject, _RUN_FOLDER)
-    if "emptyDir" not in (volume or {}) or mount is None or mount["mountPath"] != _RUN_FOLDER:
+    if "emptyDir" not in (volume or {}) or mount is None or not is_at(mount, _RUN_FOLDER):
         name = free_name(subject, "run")
         subject = with_mount(with_volume(subject, name, emptyDir=_IN_MEMORY), _RUN_FOLDER, name)
     return with_variable(subject, RUN_DIR, value=f"{_RUN_FOLDER}/pod")
@@ -96,7 +97,7 @@ def _is_tuning_file(subject: Subject, path: str) -> bool:
     if mount is None or not file.is_absolute() or file.name != DOCUMENT_FILE or is_part(mount):
         return False
     ours = _is_replaceable(volume) or subject.document in (str(each.get("name")) for each in _config_maps(volume or {}))
-    return ours and PurePosixPath(str(mount["mountPath"])) == file.parent
+    return ours and is_at(mount, str(file.parent))
 
 
 def _lacks(document: str, mount: Mapping[str, Any] | None, volume: Mapping[str, Any] | None) -> str | None:

@@ -29,7 +29,8 @@ def with_volume(subject: Subject, name: str, **source: Any) -> Subject:
 
 def with_mount(subject: Subject, path: str, volume: str, **entry: Any) -> Subject:
     """The volume as a folder at a path, in place of what is mounted there: see `in_the_way`."""
-    mounts = [each for each in _mounts(subject) if not is_below(each.get("mountPath"), path)]
+    mounts = [each for each in _mounts(subject) if each.get("mountPath") == path or not is_at(each, path)]
+    mounts = [each for each in mounts if not is_below(each.get("mountPath"), path)]
     mount = {"name": volume, "mountPath": path, **entry}
     return subject.with_container(volumeMounts=replaced(mounts, "mountPath", mount))
 
@@ -47,7 +48,7 @@ def in_the_way(subject: Subject, folder: str, meant: Callable[[Spec | None], boo
     found = {str(volume["name"]): volume for volume in volumes(subject)}
     for each in _mounts(subject):
         at, volume = str(each.get("mountPath")), found.get(str(each.get("name")))
-        inside = PurePosixPath(at) == PurePosixPath(folder) or is_below(at, folder)
+        inside = is_at(each, folder) or is_below(at, folder)
         if inside and not meant(volume):
             return f"volume {each.get('name')} at {at}"
         # Below a folder that can be written to, kubelet makes the place for a mount by itself.
@@ -86,6 +87,11 @@ def volume_at(subject: Subject, path: str) -> tuple[Mapping[str, Any] | None, Ma
         return None, None
     mount = max(mounts, key=lambda each: len(str(each["mountPath"])))
     return mount, next((each for each in volumes(subject) if each.get("name") == mount.get("name")), None)
+
+
+def is_at(mount: Mapping[str, Any], folder: str) -> bool:
+    """Whether it is mounted there, however the path is written (`/config/`)."""
+    return PurePosixPath(str(mount.get("mountPath"))) == PurePosixPath(folder)
 
 
 def is_part(mount: Mapping[str, Any]) -> bool:

@@ -88,3 +88,11 @@ def test_no_volume_is_made_another() -> None:
     kept = result.mended["spec"]["template"]["spec"]["volumes"]
     assert [each for each in kept if each["name"] in names] == claims
     assert {each["name"] for each in kept} - set(names) == {"paceline-run-3", "paceline-tuning-2"}
+
+
+def test_a_path_that_ends_in_a_slash_is_mounted_once() -> None:
+    document = {"name": "doc", "configMap": {"name": "shop-tuning"}}
+    mounts = [{"name": "doc", "mountPath": "/config/"}, {"name": "run", "mountPath": "/run/paceline/"}]
+    result = found([document, {"name": "run", "emptyDir": {}}], mounts, PACELINE_TUNING_FILE="/config/tuning.json")
+
+    assert mounted(result) == {"/config": "doc", "/run/paceline/": "run"}
