@@ -73,12 +73,17 @@ def trial(
         str | None, typer.Option(metavar="URL", help="Asked 20 times a second meanwhile; none may fail.")
     ] = None,
     operator_class: Annotated[str | None, typer.Option("--class", metavar="NAME", help="The operator's.")] = None,
+    max_mode: Annotated[
+        str, typer.Option(metavar="MODE", help="The operator's; below Auto pods are only asked.")
+    ] = "Auto",
 ) -> None:
     """Change a value of running pods under load, and take it back: what `helm test` runs. Nothing stays."""
+    from paceline_operator.trial.run import Asked
     from paceline_operator.trial.run import run as run_trial
     from paceline_operator.why import parse_key
 
-    asyncio.run(run_trial(parse_key(workload), url, operator_class or None, typer.echo))
+    asked = Asked(parse_key(workload), url, operator_class or None, changes=max_mode == "Auto")
+    asyncio.run(run_trial(asked, typer.echo))
 
 
 @app.command()

@@ -99,6 +99,17 @@ def helm_test(release: Release) -> None:
     release.cluster.helm("test", release.name, "--namespace", release.namespace, "--timeout=3m")
 
 
+def leave_a_trial_half_way(release: Release) -> None:
+    """As one does that was killed."""
+    note = json.dumps({"pool": "redis", "before": 10, "hadDocument": False})
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "paceline-service"}
+    spec = {"targetRef": target, "mode": "Auto", "pools": [{"name": "redis", "value": 9}]}
+    metadata = {"name": "paceline-trial", "annotations": {"paceline.dev/trial": note}}
+    policy = {"apiVersion": "paceline.dev/v1alpha1", "kind": "TuningPolicy", "metadata": metadata, "spec": spec}
+    release.cluster.apply(release.namespace, policy)
+    until(lambda: [values["pools"]["redis"] for values in _values(release)] == [9], 60, "the pod runs it")
+
+
 def test_install_tune_upgrade_and_remove(release: Release) -> None:
     settings = [item for item in settings_for(release.namespace) if "NAMESPACES" not in item]
     release.install(*settings, "operator.namespaced=true", "service.replicas=1", "service.jobs.enabled=true")
@@ -114,6 +125,10 @@ def test_install_tune_upgrade_and_remove(release: Release) -> None:
     assert _values(release) == started
     assert release.policy("paceline-trial") is None
     assert release.document() is None, "there was none before"
+    leave_a_trial_half_way(release)
+    helm_test(release)
+    assert _values(release) == started
+    assert (release.policy("paceline-trial"), release.document()) == (None, None)
 
     release.cluster.apply(release.namespace, example("pinned"))
     release.kubectl("wait", "tuningpolicy/api", "--for=condition=Converged", "--timeout=120s")

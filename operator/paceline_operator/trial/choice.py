@@ -1,13 +1,14 @@
 """Which value is tried, and which pods have it. Pure."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from paceline_operator.errors import OperatorError
 
-States: TypeAlias = Mapping[str, Mapping[str, Any]]
-"""Each pod's `/state`, by name."""
+States: TypeAlias = Mapping[str, Mapping[str, Any] | None]
+"""Each pod's `/state`, by name; None of one that does not respond."""
 
 
 class TrialFailed(OperatorError):
@@ -42,11 +43,9 @@ def trial_for(states: States) -> Trial:
     """What costs the least: a connection less of the largest pool, else a worker more.
 
     Raises:
-        TrialFailed: no pod reports, or they run different values, as during a rollout.
+        TrialFailed: a pod does not respond, or they run different values, as during a rollout.
     """
-    if not states:
-        raise TrialFailed("no pod responds on its port named paceline: is the image served by `paceline serve`?")
-    first, *others = (state["values"] for state in states.values())
+    first, *others = (state["values"] for state in responding(states))
     if any(values != first for values in others):
         raise TrialFailed(f"the pods run different values, as during a rollout: {', '.join(sorted(states))}; try later")
     pools = {name: size for name, size in (first.get("pools") or {}).items() if size > 1}
@@ -56,6 +55,37 @@ def trial_for(states: States) -> Trial:
     return Trial(None, first["workers"], first["workers"] + 1)
 
 
+def responding(states: States) -> list[Mapping[str, Any]]:
+    """What the pods say, which must be all of them. Raises TrialFailed."""
+    if not states:
+        raise TrialFailed("there is no pod: has the Deployment replicas, and do its pods start?")
+    silent = sorted(name for name, state in states.items() if state is None)
+    if silent:
+        raise TrialFailed(
+            f"no response from {', '.join(silent)} on the port named paceline: does `paceline serve` run there, and may"
+            " this pod reach it?"
+        )
+    return [state for state in states.values() if state is not None]
+
+
 def behind(states: States, trial: Trial, value: int) -> list[str]:
-    """Names of the pods that do not run it yet."""
-    return sorted(name for name, state in states.items() if trial.read(state) != value)
+    """Names of the pods that do not run it yet; who does not respond does not."""
+    if not states:
+        return ["the Deployment, which has no pod"]
+    return sorted(name for name, state in states.items() if state is None or trial.read(state) != value)
+
+
+def noted(trial: Trial, *, had_document: bool) -> str:
+    """For an annotation, so that whoever comes after an interrupted trial can take it back."""
+    return json.dumps({"pool": trial.pool, "before": trial.before, "hadDocument": had_document})
+
+
+def read_note(text: str) -> tuple[Trial, bool]:
+    """The trial that was noted, and whether there was a document before it. Raises TrialFailed."""
+    try:
+        note = json.loads(text)
+        return Trial(note["pool"], int(note["before"]), int(note["before"])), bool(note["hadDocument"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrialFailed(
+            f"an interrupted trial left a note that cannot be read, {text!r}: look at its policy, and delete it"
+        ) from error
