@@ -47,7 +47,9 @@ async def fill(client: httpx2.AsyncClient, count: int = 300) -> None:
     for number in range(count):
         response = await client.put(f"/cache/{number}", content=b"x" * 65_536, params={"ttl": 86_400})
         assert response.status_code == 204
-    assert (await client.get("/cache/0")).status_code == 404, "it was evicted"
+    # Which ones go is drawn by lot where all were written within a second, the resolution of the server's clock.
+    found = [(await client.get(f"/cache/{number}")).status_code for number in range(50)]
+    assert 404 in found, "some were evicted"
 
 
 async def test_a_logged_out_token_stays_logged_out_and_guesses_stay_counted(
