@@ -18,7 +18,7 @@ from paceline.fastapi.body import receiver
 from paceline.fastapi.calling import is_generator
 from paceline.fastapi.dependencies import Surroundings, shared_keys, solver, within
 from paceline.fastapi.overridden import NothingOverridden
-from paceline.fastapi.responses import JSONBytes, answering
+from paceline.fastapi.responses import JSONBytes, respond_with
 from paceline.fastapi.solving import Solving
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -30,7 +30,7 @@ class Compiled:
 
     respond: Handler
     applies: Callable[[Scope], bool]
-    """Whether it may answer this request: no dependency is overridden, FastAPI's own telemetry does not look on."""
+    """Whether it may serve this request: no dependency is overridden, FastAPI's own telemetry does not look on."""
     needs_stacks: bool
     """Whether something may want the exit stacks that FastAPI keeps in the scope."""
 
@@ -47,7 +47,7 @@ def _responder(route: Any, form_limits: Any, provider: Any) -> Handler:
     strict = strict.value if isinstance(strict, DefaultPlaceholder) else strict
     receive = receiver(route.body_field, strict=strict, form_limits=form_limits, context=context)
     solve = solver(dependant, Surroundings(provider, shared_keys(dependant), route._embed_body_fields))
-    answer = answering(route, context)
+    finish = respond_with(route, context)
 
     async def respond(request: Request) -> Response:
         body = Undefined if receive is None else await receive(request)
@@ -56,7 +56,7 @@ def _responder(route: Any, form_limits: Any, provider: Any) -> Handler:
         if solving.errors:
             refused = None if body is Undefined else body
             raise RequestValidationError(solving.errors, body=refused, endpoint_ctx=context(request))
-        return await answer(solving, values)
+        return await finish(solving, values)
 
     return respond
 

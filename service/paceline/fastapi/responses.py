@@ -18,7 +18,7 @@ from paceline.fastapi.parameters import Values
 from paceline.fastapi.plain_json import is_plain, is_written_as_usual, written
 from paceline.fastapi.solving import Solving, response_of
 
-Answer = Callable[[Solving, Values], Awaitable[Response]]
+Respond = Callable[[Solving, Values], Awaitable[Response]]
 Context = Callable[[Request], EndpointContext]
 Checked = tuple[Any, Any, list[Any]]
 
@@ -37,7 +37,7 @@ class JSONBytes(Response):
         self.raw_headers = [(b"content-length", b"%d" % len(body)), _JSON]
 
 
-def answering(route: Any, context: Context) -> Answer:
+def respond_with(route: Any, context: Context) -> Respond:
     """What calls the endpoint and makes the response."""
     if route.response_field is None or not isinstance(route.response_class, DefaultPlaceholder):
         return _by_response_class(route, context)
@@ -46,17 +46,17 @@ def answering(route: Any, context: Context) -> Answer:
     if not _is_coroutine_callable(call):
         return _from_thread(call, check, finish)
 
-    async def answer(solving: Solving, values: Values) -> Response:
+    async def respond(solving: Solving, values: Values) -> Response:
         result = await call(**values)
         return finish(solving, result, *(_NOTHING if isinstance(result, Response) else check(result)))
 
-    return answer
+    return respond
 
 
 _NOTHING: Final[tuple[None, list[Any]]] = (None, [])
 
 
-def _from_thread(call: Callable[..., Any], check: Check, finish: Callable[..., Response]) -> Answer:
+def _from_thread(call: Callable[..., Any], check: Check, finish: Callable[..., Response]) -> Respond:
     """The response is checked in the thread that the endpoint ran in: FastAPI asks for a second one."""
 
     def called(values: Values) -> Checked:
@@ -64,10 +64,10 @@ def _from_thread(call: Callable[..., Any], check: Check, finish: Callable[..., R
         result = call(**values)
         return result, *(_NOTHING if isinstance(result, Response) else surroundings.run(check, result))
 
-    async def answer(solving: Solving, values: Values) -> Response:
+    async def respond(solving: Solving, values: Values) -> Response:
         return finish(solving, *(await run_in_threadpool(called, values)))
 
-    return answer
+    return respond
 
 
 def _finishing(route: Any, context: Context) -> Callable[..., Response]:
@@ -104,7 +104,7 @@ def _completed(response: Response, set_by_others: Response) -> Response:
     return response
 
 
-def _by_response_class(route: Any, context: Context) -> Answer:
+def _by_response_class(route: Any, context: Context) -> Respond:
     """No response field, or a response class that was chosen: FastAPI's own functions make content and response."""
     call, is_coroutine = route.dependant.call, _is_coroutine_callable(route.dependant.call)
     chosen, options = route.response_class, _options(route)
@@ -116,7 +116,7 @@ def _by_response_class(route: Any, context: Context) -> Answer:
         and is_body_allowed_for_status_code(route.status_code)
     )
 
-    async def answer(solving: Solving, values: Values) -> Response:
+    async def respond(solving: Solving, values: Values) -> Response:
         result = await call(**values) if is_coroutine else await run_in_threadpool(call, **values)
         if isinstance(result, Response):
             return _with_background(result, solving)
@@ -133,7 +133,7 @@ def _by_response_class(route: Any, context: Context) -> Answer:
         )
         return _completed(response_class(content, **arguments), set_by_others)
 
-    return answer
+    return respond
 
 
 def _options(route: Any) -> dict[str, Any]:
